@@ -1,0 +1,48 @@
+"""The few errors a user can meet, each ending with what to do next."""
+
+from __future__ import annotations
+
+
+class IclClaimsError(Exception):
+    """Base of every error of the project: what is wrong, what was expected, what came, what to do next.
+
+    Args:
+        problem: what is wrong, as a clause without a full stop.
+        expected: what would have been right.
+        got: what came instead.
+        todo: what the reader does next, as a sentence.
+    """
+
+    def __init__(self, problem: str, *, expected: str = "", got: str = "", todo: str = "") -> None:
+        sentences = [problem + (f": expected {expected}" if expected else "") + (f", got {got}" if got else "") + "."]
+        if todo:
+            sentences.append(todo)
+        super().__init__(" ".join(sentences))
+
+
+class UsageError(IclClaimsError):
+    """An option or an argument that does not make sense."""
+
+
+class DataError(IclClaimsError):
+    """A data set, a row or a label that is missing or malformed."""
+
+
+class ModelError(IclClaimsError):
+    """A model that is unknown, damaged, unsupported, or answers with something that is not a number."""
+
+
+class PromptError(IclClaimsError):
+    """A prompt that cannot be built for this model: a verbalizer of several tokens, a context that is too short."""
+
+
+class DivergenceError(IclClaimsError):
+    """A method whose learning ran off to infinity; other methods of the trial are not affected."""
+
+
+class ClaimError(IclClaimsError):
+    """A claim that is declared or decided in a way that makes no sense."""
+
+
+class StoreError(IclClaimsError):
+    """A store of trials that cannot be read or written."""

@@ -1,0 +1,8 @@
+"""How a model learns from demonstrations: one verb, `learn(model, demonstrations) -> Learned`."""
+
+from icl_claims.methods.base import Answer, Learned, Method
+from icl_claims.methods.finetuning import Finetuning
+from icl_claims.methods.layer_causal import LayerCausal
+from icl_claims.methods.prompting import InContext, ZeroShot
+
+__all__ = ["Answer", "Finetuning", "InContext", "LayerCausal", "Learned", "Method", "ZeroShot"]

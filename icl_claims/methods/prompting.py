@@ -1,0 +1,31 @@
+"""Zero-shot and in-context learning: nothing is learned, or a prefix is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from icl_claims.methods.base import Learned
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.prompts import Demonstrations
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """Learns nothing: a query is answered after the token that opens every prompt."""
+
+    name: str = "zero_shot"
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations) -> Learned:
+        """Read the opening token only."""
+        return Learned(model, model.read_prefix(demonstrations.context[:1]))
+
+
+@dataclass(frozen=True)
+class InContext:
+    """Learns a prefix: the keys and values of the demonstrations, read once."""
+
+    name: str = "in_context"
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations) -> Learned:
+        """Read the demonstrations that fit into the context."""
+        return Learned(model, model.read_prefix(demonstrations.context))

@@ -1,0 +1,100 @@
+"""SimAOU and SimAM: whether two methods move a layer's attention the same way."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
+RandomBaseline = Literal["update", "state"]
+"""What is drawn from U[0,1): the update itself (the authors' code), or the state it is an update of (their words)."""
+
+
+def sim_aou(
+    in_context: Float[Tensor, "layers queries hidden"],
+    other: Float[Tensor, "layers queries hidden"],
+    zero_shot: Float[Tensor, "layers queries hidden"],
+    *,
+    normalised: bool = True,
+) -> Float[Tensor, "queries layers"]:
+    """Similarity of attention output updates: cos(h_ICL - h_ZSL, h_other - h_ZSL).
+
+    Args:
+        in_context: attention outputs h with demonstrations in context.
+        other: those of the method compared with it.
+        zero_shot: those without any demonstration.
+        normalised: whether each h is scaled to unit length first, as in the paper.
+
+    Returns:
+        The cosine, in [-1, 1], of every query and layer; 0 where an update is 0.
+
+    Source: "Rethinking ...", section 3.2, SimAOU.
+    """
+    states = [h.float() for h in (in_context, other, zero_shot)]
+    if normalised:
+        states = [normalize(h, dim=-1) for h in states]
+    return cosine_similarity(states[0] - states[2], states[1] - states[2], dim=-1).T
+
+
+def sim_aou_random(
+    in_context: Float[Tensor, "layers queries hidden"],
+    zero_shot: Float[Tensor, "layers queries hidden"],
+    drawn: Float[Tensor, "layers queries hidden"],
+    *,
+    baseline: RandomBaseline = "update",
+) -> Float[Tensor, "queries layers"]:
+    """SimAOU of a random update.
+
+    Args:
+        in_context: attention outputs with demonstrations in context.
+        zero_shot: those without any demonstration.
+        drawn: random vectors.
+        baseline: whether `drawn` is the update, or a state from which h_ZSL is subtracted.
+
+    Source: "Rethinking ...", section 3.2 (h_rand - h_ZSL); the authors' code uses the drawn vector as the update.
+    """
+    if baseline == "state":
+        return sim_aou(in_context, drawn, zero_shot)
+    update = normalize(in_context.float(), dim=-1) - normalize(zero_shot.float(), dim=-1)
+    return cosine_similarity(update, drawn.float(), dim=-1).T
+
+
+def sim_am(
+    in_context: Float[Tensor, "layers heads queries width"], other: Float[Tensor, "layers heads queries width"]
+) -> Float[Tensor, "queries layers"]:
+    """Similarity of attention maps, direct: cos(m_ICL, m_other) of each head, averaged over heads.
+
+    The maps are pre-softmax scores of the probe position over the query's own tokens, zeros beyond a query's length.
+
+    Returns:
+        The mean cosine, in [-1, 1], of every query and layer.
+
+    Source: "Rethinking ...", section 3.2, SimAM.
+    """
+    return cosine_similarity(in_context.float(), other.float(), dim=-1).mean(dim=1).T
+
+
+def sim_am_update(
+    in_context: Float[Tensor, "layers heads queries width"],
+    other: Float[Tensor, "layers heads queries width"],
+    zero_shot: Float[Tensor, "layers heads queries width"],
+) -> Float[Tensor, "queries layers"]:
+    """Similarity of the updates of attention maps: cos(m_ICL - m_ZSL, m_other - m_ZSL), averaged over heads.
+
+    Source: the authors' later code; in no table of either paper.
+    """
+    return sim_am(in_context.float() - zero_shot.float(), other.float() - zero_shot.float())
+
+
+def uniform_updates(
+    layers: int, hidden: int, queries: list[int], seed: int, device: torch.device
+) -> Float[Tensor, "layers queries hidden"]:
+    """U[0,1) vectors, one stream a query, so that they do not depend on how queries are batched."""
+    drawn = []
+    for query in queries:
+        stream = torch.Generator().manual_seed((seed << 32) + query)
+        drawn.append(torch.rand(layers, hidden, generator=stream))
+    return torch.stack(drawn, dim=1).to(device)

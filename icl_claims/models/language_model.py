@@ -1,0 +1,213 @@
+"""A causal language model as the methods see it: read a prefix, answer packed queries, give the loss of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from icl_claims.errors import ModelError, PromptError
+from icl_claims.models.attention import AttentionPass, Prefix, current_pass
+from icl_claims.models.blocks import Blocks, find_blocks
+from icl_claims.models.layout import Layout
+from icl_claims.models.projections import TunedParameter, key_value_parameters
+from icl_claims.models.tokens import TokenEncoder
+
+Weights = Mapping[str, Tensor]
+"""Values that stand in for parameters of the network during one call, by qualified name."""
+
+FAMILIES = ("Llama", "Qwen2", "Mistral", "Gemma 3", "OPT", "GPT-2", "GPT-NeoX", "Phi")
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """What a batch of rows gave.
+
+    Args:
+        logits: at each row's answer position, float32.
+        attention_outputs: output of each attention module (after its output projection, before the residual) at each
+            row's probe position.
+        scores: scaled pre-softmax scores of the probe position over the row's own tokens, 0 beyond its length.
+    """
+
+    logits: Float[Tensor, "rows vocabulary"]
+    attention_outputs: Float[Tensor, "layers rows hidden"]
+    scores: Float[Tensor, "layers heads rows width"]
+
+
+class LanguageModel:
+    """A transformers causal language model whose attention runs through `icl_claims.models.attention`.
+
+    The network itself is never changed: a method that tunes parameters passes its own values for them to every call.
+
+    Args:
+        network: loaded with `attn_implementation="icl_claims"`.
+        tokens: its tokenizer.
+        name: how the reader called it.
+        digest: SHA-256 over its weights, configuration and tokenizer.
+
+    Raises:
+        ModelError: some attention of the network does not go through the registered function.
+    """
+
+    def __init__(self, network: nn.Module, tokens: TokenEncoder, *, name: str, digest: str) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.tokens = tokens
+        self.name = name
+        self.digest = digest
+        self.attention_modules = self._discover_attention()
+        for module in self.attention_modules:
+            module.register_forward_hook(_record_attention_output)
+
+    @property
+    def config(self) -> Any:
+        """The transformers configuration of the decoder."""
+        config: Any = self.network.config
+        return config.get_text_config(decoder=True)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie."""
+        return next(self.network.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the parameters."""
+        return next(self.network.parameters()).dtype
+
+    @property
+    def layers(self) -> int:
+        """Number of attention layers."""
+        return len(self.attention_modules)
+
+    @property
+    def context_length(self) -> int:
+        """The longest sequence the model was made for, in tokens."""
+        return int(self.config.max_position_embeddings)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The decoder blocks, their final norm and the projection head."""
+        network: Any = self.network
+        return find_blocks(self.network, self.attention_modules, network.get_output_embeddings())
+
+    @cached_property
+    def tuned_parameters(self) -> tuple[TunedParameter, ...]:
+        """The key and value projections, lowest layer first."""
+        return key_value_parameters(self.network, self.attention_modules)
+
+    def tuned_values(self) -> dict[str, Tensor]:
+        """The pretrained values of the key and value projections, by name (not copies)."""
+        parameters = dict(self.network.named_parameters())
+        return {tuned.name: parameters[tuned.name].detach() for tuned in self.tuned_parameters}
+
+    def read_prefix(self, ids: Sequence[int], weights: Weights | None = None) -> Prefix:
+        """Read a context once and keep its keys and values.
+
+        Raises:
+            PromptError: the context is longer than the model's.
+        """
+        now = AttentionPass(Layout((len(ids),), self.device), keep_prefix=True)
+        with torch.inference_mode():
+            self._run(now, [ids], 0, torch.zeros(1, dtype=torch.long, device=self.device), weights)
+        return Prefix(tuple(now.keys), tuple(now.values), len(ids))
+
+    def answer(
+        self,
+        rows: Sequence[Sequence[int]],
+        prefix: Prefix,
+        *,
+        answer_at: int,
+        probe_at: int,
+        weights: Weights | None = None,
+    ) -> Activations:
+        """Run queries, each after the same prefix.
+
+        Args:
+            rows: token ids of the queries; none sees another.
+            prefix: the context before each of them.
+            answer_at: column of every row whose next-token logits are the answer; negative from the end.
+            probe_at: column of every row where attention is looked at; negative from the end.
+            weights: values that replace parameters during the call.
+
+        Raises:
+            ModelError: logits are not finite.
+            PromptError: prefix and query together do not fit the model's context.
+        """
+        layout = Layout(tuple(map(len, rows)), self.device)
+        now = AttentionPass(layout, prefix, probe=layout.packed_index([probe_at] * layout.rows))
+        with torch.inference_mode():
+            logits = self._run(now, rows, prefix.tokens, layout.packed_index([answer_at] * layout.rows), weights)
+        if self.device.type != "meta" and not bool(torch.isfinite(logits).all()):
+            raise ModelError(
+                f"{self.name} answers with logits that are not finite",
+                got="NaN or infinity",
+                todo="Try --dtype float32, or check the checkpoint: its weights may be damaged.",
+            )
+        return Activations(logits.float(), torch.stack(now.outputs), torch.stack(now.scores))
+
+    def sequence_logits(self, ids: Sequence[int], weights: Weights | None = None) -> Float[Tensor, "tokens vocabulary"]:
+        """Logits at every position of one sequence, differentiable in `weights`."""
+        now = AttentionPass(Layout((len(ids),), self.device))
+        return self._run(now, [ids], 0, torch.arange(len(ids), device=self.device), weights)
+
+    def _run(
+        self,
+        now: AttentionPass,
+        rows: Sequence[Sequence[int]],
+        first_position: int,
+        keep: Int[Tensor, " kept"],
+        weights: Weights | None,
+    ) -> Float[Tensor, "kept vocabulary"]:
+        longest = first_position + now.layout.width
+        if longest > self.context_length:
+            raise PromptError(
+                f"A prompt does not fit the context of {self.name}",
+                expected=f"at most {self.context_length} tokens",
+                got=f"{longest}",
+                todo="Use fewer demonstrations (--claims-k), or a model with a longer context.",
+            )
+        ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
+        positions = (now.layout.column + first_position)[None]
+        call: dict[str, Any] = {"position_ids": positions, "use_cache": False, "logits_to_keep": keep}
+        with now.active():
+            output: Any = functional_call(self.network, dict(weights or {}), (ids,), call)
+        logits: Tensor = output.logits[0]
+        return logits
+
+    def _discover_attention(self) -> tuple[nn.Module, ...]:
+        now = AttentionPass(Layout((2,), self.device))
+        call: dict[str, Any] = {"position_ids": torch.arange(2, device=self.device)[None], "use_cache": False}
+        with torch.inference_mode(), now.active():
+            self.network(torch.full((1, 2), self.tokens.bos, device=self.device), **call)
+        expected = int(self.config.num_hidden_layers)
+        if len(now.callers) != expected:
+            raise ModelError(
+                f"{type(self.network).__name__} does not run all of its attention through the registered function",
+                expected=f"{expected} attention layers",
+                got=f"{len(now.callers)}",
+                todo=f"Use a model of one of these families: {', '.join(FAMILIES)}.",
+            )
+        return tuple(now.callers)
+
+
+def _record_attention_output(_module: nn.Module, _inputs: Any, output: Any) -> None:
+    now = current_pass()
+    if now is not None and now.probe is not None:
+        now.outputs.append(output[0][0, now.probe])
+
+
+def next_token_losses(
+    logits: Float[Tensor, "tokens vocabulary"], ids: Sequence[int]
+) -> Float[Tensor, " tokens_after_first"]:
+    """Cross-entropy in nats of every token after the first, given those before it."""
+    wanted = torch.tensor(list(ids)[1:], device=logits.device)
+    return nn.functional.cross_entropy(logits[:-1].float(), wanted, reduction="none")
+
+

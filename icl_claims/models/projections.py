@@ -1,0 +1,73 @@
+"""The key and value projections of a model: what finetuning tunes in both papers, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from icl_claims.errors import ModelError
+
+SEPARATE = ("k_proj", "v_proj")
+
+
+@dataclass(frozen=True, eq=False)
+class TunedParameter:
+    """A parameter that holds keys or values of one layer.
+
+    Args:
+        name: the parameter's qualified name in the network.
+        layer: 0-based index of its attention layer.
+        part: which entries hold keys or values, broadcastable to the parameter; None when all do.
+    """
+
+    name: str
+    layer: int
+    part: Bool[Tensor, "..."] | None = None
+
+    def only_tuned(self, gradient: Tensor) -> Tensor:
+        """The gradient with every entry that is not tuned set to 0."""
+        return gradient if self.part is None else gradient * self.part.to(gradient)
+
+
+def key_value_parameters(network: nn.Module, attention_modules: Sequence[nn.Module]) -> tuple[TunedParameter, ...]:
+    """K and V projections, weights and biases, of every attention layer, in order.
+
+    Projections fused with the query's (GPT-2's `c_attn`, GPT-NeoX's `query_key_value`) are tuned on their K and V parts.
+
+    Raises:
+        ModelError: an attention module keeps its projections in a way that is not known here.
+    """
+    name_of = {id(module): name for name, module in network.named_modules()}
+    found: list[TunedParameter] = []
+    for layer, attention in enumerate(attention_modules):
+        prefix = name_of[id(attention)]
+        if all(hasattr(attention, projection) for projection in SEPARATE):
+            found += [
+                TunedParameter(f"{prefix}.{projection}.{name}", layer)
+                for projection in SEPARATE
+                for name, _ in getattr(attention, projection).named_parameters()
+            ]
+        elif hasattr(attention, "c_attn"):
+            output = attention.c_attn.weight.shape[1]
+            part = torch.arange(output, device=attention.c_attn.weight.device) >= output // 3
+            found += [TunedParameter(f"{prefix}.c_attn.{name}", layer, part) for name in ("weight", "bias")]
+        elif hasattr(attention, "query_key_value"):
+            fused = attention.query_key_value
+            output, size = fused.weight.shape[0], attention.head_size
+            within_head = torch.arange(output, device=fused.weight.device) % (3 * size)
+            part = within_head >= size
+            found += [
+                TunedParameter(f"{prefix}.query_key_value.{name}", layer, part[:, None] if name == "weight" else part)
+                for name, _ in fused.named_parameters()
+            ]
+        else:
+            raise ModelError(
+                f"The key and value projections of {type(attention).__name__} were not found",
+                expected="k_proj and v_proj, a fused c_attn (GPT-2), or a fused query_key_value (GPT-NeoX)",
+                todo="Use a model of a family that `icl-claims doctor` lists.",
+            )
+    return tuple(found)

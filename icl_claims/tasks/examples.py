@@ -1,0 +1,105 @@
+"""Read the examples of a task from JSON Lines, and refuse whatever is not as the task needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from icl_claims.errors import DataError
+from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.tasks.catalogue import Task
+
+Split = Literal["train", "validation"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example: its text fields, its label, and its 0-based row in the file."""
+
+    fields: dict[str, str]
+    label: int
+    row: int
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The examples of one task.
+
+    Args:
+        task: the task.
+        train: where demonstrations are drawn from.
+        validation: where queries are drawn from.
+        source: `miniature`, or `directory`.
+        digest: SHA-256 over both files.
+    """
+
+    task: Task
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    source: str
+    digest: str
+
+
+def read_task(task: Task, directory: Path | None) -> TaskData:
+    """The examples of a task in a data directory (`DIR/TASK/train.jsonl`, `validation.jsonl`), or the miniature ones.
+
+    Raises:
+        DataError: a file is missing or empty, or a row has a wrong field or label, with file and line.
+    """
+    folder = (fixtures_folder() / "tasks" if directory is None else directory) / task.name
+    files = {split: folder / f"{split}.jsonl" for split in ("train", "validation")}
+    examples = {split: _read_examples(path, task) for split, path in files.items()}
+    digest = hashlib.sha256()
+    for path in files.values():
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    source = "miniature" if directory is None else "directory"
+    return TaskData(task, examples["train"], examples["validation"], source, digest.hexdigest())
+
+
+def _read_examples(path: Path, task: Task) -> tuple[Example, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise DataError(
+            f"The data of {task.title} cannot be read",
+            expected=f"a file {path}",
+            got=error.strerror or str(error),
+            todo="Name a folder that holds one folder a task: --claims-data DIR; without it the miniature tasks are used.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8", got=str(error), todo="Write the file again as UTF-8.") from error
+    examples = tuple(
+        _read_example(line, task, row, f"{path}, line {row + 1}") for row, line in enumerate(lines) if line.strip()
+    )
+    if not examples:
+        raise DataError(f"{path} holds no example", expected="one JSON object a line", got="an empty file")
+    return examples
+
+
+def _read_example(line: str, task: Task, row: int, place: str) -> Example:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: not JSON", got=f"{error.msg} at column {error.colno}") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{place}: not an object", expected="a JSON object", got=type(value).__name__)
+    for field in task.fields:
+        text = value.get(field)
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(
+                f"{place}: field {field!r}",
+                expected="a text",
+                got=repr(text) if field in value else f"only the fields {', '.join(sorted(value)) or 'of an empty object'}",
+                todo=f"A row of {task.title} needs the fields {', '.join((*task.fields, 'label'))}.",
+            )
+    label = value.get("label")
+    if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < task.labels:
+        raise DataError(
+            f"{place}: label",
+            expected=f"an integer from 0 to {task.labels - 1} ({', '.join(task.verbalizers)})",
+            got=repr(label),
+        )
+    return Example({field: value[field] for field in task.fields}, label, row)

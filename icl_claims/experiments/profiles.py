@@ -1,0 +1,62 @@
+"""Ready-made set-ups: which model, how many demonstrations, which draws, how many queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from icl_claims.errors import UsageError
+from icl_claims.metrics.calibration import Calibration
+from icl_claims.tasks.catalogue import TASKS, Task
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A set-up of trials.
+
+    Args:
+        name: how the reader calls it.
+        model: reference of its model; None where the reader must name one.
+        k: demonstrations drawn.
+        queries: queries asked; None for all, up to 2000.
+        draws: how many of the authors' (seed, permutation) pairs are run for each task.
+        calibration: of the predicted labels.
+        learning_rates: of finetuning, by task.
+        needs_cuda: whether it is not run without a CUDA device unless the reader names a device.
+    """
+
+    name: str
+    model: str | None
+    k: int
+    queries: int | None
+    draws: int
+    calibration: Calibration
+    learning_rates: Mapping[str, float]
+    needs_cuda: bool = False
+
+    def runs(self, task: Task) -> tuple[tuple[int, int], ...]:
+        """The (seed, permutation) pairs of a task."""
+        return task.runs[: self.draws]
+
+
+PUBLISHED_RATES = {task.name: task.learning_rate for task in TASKS.values()}
+EMBEDDED_RATES = dict.fromkeys(TASKS, 0.01)
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("embedded", "embedded", 16, 48, 1, "contextual", EMBEDDED_RATES),
+        Profile("paper", None, 32, None, 3, "none", PUBLISHED_RATES, needs_cuda=True),
+    )
+}
+
+
+def find_profile(name: str) -> Profile:
+    """The profile of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in PROFILES:
+        raise UsageError("Unknown profile", expected=f"one of {', '.join(PROFILES)}", got=repr(name))
+    return PROFILES[name]

@@ -1,0 +1,193 @@
+"""Run one trial: every method learns from the same demonstrations and answers the same queries, batch by batch."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from icl_claims import __version__
+from icl_claims.errors import DivergenceError, UsageError
+from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.methods import Answer, InContext, Learned, ZeroShot
+from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_aou_random, uniform_updates
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
+
+TOKENS_PER_BATCH = 512
+
+Progress = Callable[[str, float], None]
+"""Told what is being done, and how much of the trial is done, from 0 to 1."""
+
+
+def run_trial(
+    spec: TrialSpec, model: LanguageModel, data: TaskData, progress: Progress = lambda _what, _done: None
+) -> TrialResult:
+    """Run a trial.
+
+    Args:
+        spec: what to run.
+        model: of the digest that the specification names.
+        data: of the digest that the specification names.
+        progress: told how far it is.
+
+    Returns:
+        Numbers by query and layer. A method that diverged is named in `failures` and has no numbers.
+
+    Raises:
+        UsageError: model or data are not those of the specification.
+        ModelError: the model answers with something that is not a number.
+        PromptError: the task cannot be put to this model.
+    """
+    if (model.digest, data.digest) != (spec.model, spec.data):
+        raise UsageError("The model or the data are not those of the trial's specification")
+    prompts = build_prompts(
+        data,
+        model.tokens,
+        k=spec.k,
+        seed=spec.seed,
+        permutation=spec.permutation,
+        queries=spec.queries,
+        context_length=model.context_length,
+        probe=spec.probe,
+        filler=spec.filler,
+    )
+    recorder = _Recorder(spec, model, prompts)
+    learned = _learn(spec, model, prompts, recorder, progress)
+    _answer(learned, prompts, recorder, progress)
+    return recorder.result(data)
+
+
+def _learn(
+    spec: TrialSpec, model: LanguageModel, prompts: Prompts, recorder: _Recorder, progress: Progress
+) -> dict[str, Learned]:
+    learned: dict[str, Learned] = {}
+    methods = (ZeroShot(), InContext(), *spec.methods)
+    for number, method in enumerate(methods):
+        progress(f"learning: {method.name}", 0.4 * number / len(methods))
+        with recorder.timed(f"learn {method.name}"):
+            try:
+                learned[method.name] = method.learn(model, prompts.demonstrations)
+            except DivergenceError as error:
+                recorder.failures[method.name] = str(error)
+    return learned
+
+
+def _answer(learned: Mapping[str, Learned], prompts: Prompts, recorder: _Recorder, progress: Progress) -> None:
+    for name, method in learned.items():
+        recorder.content_free[name] = _numbers(method.answer(prompts.content_free).log_probabilities)[0]
+        recorder.losses[name] = list(method.losses)
+    done = 0
+    for batch in batches_by_length(prompts.queries):
+        progress("answering", 0.4 + 0.6 * done / len(prompts.queries))
+        answers = {}
+        for name, method in learned.items():
+            with recorder.timed(f"answer {name}"):
+                answers[name] = method.answer(prompts.queries.some(batch))
+        with recorder.timed("metrics"):
+            recorder.add(batch, answers)
+        done += len(batch)
+    progress("answered", 1.0)
+
+
+def batches_by_length(queries: Queries, tokens: int = TOKENS_PER_BATCH) -> Iterator[list[int]]:
+    """Indices of queries, shortest first, in batches of at most so many tokens (but at least one query)."""
+    batch: list[int] = []
+    held = 0
+    for index in sorted(range(len(queries)), key=lambda i: len(queries.rows[i])):
+        length = len(queries.rows[index])
+        if batch and held + length > tokens:
+            yield batch
+            batch, held = [], 0
+        batch.append(index)
+        held += length
+    if batch:
+        yield batch
+
+
+class _Recorder:
+    """Turns the answers of a batch into numbers, and forgets the activations."""
+
+    def __init__(self, spec: TrialSpec, model: LanguageModel, prompts: Prompts) -> None:
+        self.spec, self.model, self.prompts = spec, model, prompts
+        queries, layers = len(prompts.queries), model.layers
+        self.log_probabilities: dict[str, Any] = defaultdict(
+            lambda: np.full((queries, len(prompts.queries.label_ids)), np.nan, dtype=np.float64)
+        )
+        self.by_layer: dict[str, Any] = defaultdict(lambda: np.full((queries, layers), np.nan, dtype=np.float32))
+        self.content_free: dict[str, Any] = {}
+        self.losses: dict[str, list[float]] = {}
+        self.failures: dict[str, str] = {}
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - start
+
+    def add(self, batch: list[int], answers: Mapping[str, Answer]) -> None:
+        zero_shot, in_context = answers["zero_shot"], answers["in_context"]
+        for name, answer in answers.items():
+            self.log_probabilities[name][batch] = _numbers(answer.log_probabilities)
+            if name != "in_context":
+                self._put(batch, "sim_am", name, sim_am(in_context.scores, answer.scores))
+            if name not in ("zero_shot", "in_context"):
+                update = sim_am_update(in_context.scores, answer.scores, zero_shot.scores)
+                self._put(batch, "sim_am_update", name, update)
+                outputs = (in_context.attention_outputs, answer.attention_outputs, zero_shot.attention_outputs)
+                self._put(batch, "sim_aou", name, sim_aou(*outputs))
+        layers, _, hidden = in_context.attention_outputs.shape
+        drawn = uniform_updates(layers, hidden, batch, self.spec.seed, in_context.attention_outputs.device)
+        similarity = sim_aou_random(
+            in_context.attention_outputs, zero_shot.attention_outputs, drawn, baseline=self.spec.random_baseline
+        )
+        self._put(batch, "sim_aou", "random_update", similarity)
+
+    def _put(self, batch: list[int], metric: str, method: str, values: Tensor) -> None:
+        self.by_layer[f"{metric}/{method}"][batch] = _numbers(values)
+
+    def result(self, data: TaskData) -> TrialResult:
+        provenance = {
+            "model": self.model.name,
+            "data": data.source,
+            "demonstrations_drawn": self.spec.k,
+            "demonstrations_in_context": self.prompts.demonstrations.shown,
+            "demonstration_rows": list(self.prompts.demonstration_rows),
+            "context_tokens": len(self.prompts.demonstrations.context),
+            "device": str(self.model.device),
+            "threads": torch.get_num_threads(),
+            "machine": f"{platform.system()} {platform.machine()}",
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "icl_claims": __version__,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        return TrialResult(
+            spec=self.spec.record(),
+            query_rows=np.array(self.prompts.query_rows),
+            gold=np.array(self.prompts.gold),
+            log_probabilities=dict(self.log_probabilities),
+            content_free=self.content_free,
+            by_layer=dict(self.by_layer),
+            losses=self.losses,
+            failures=self.failures,
+            seconds=dict(self.seconds),
+            provenance=provenance,
+        )
+
+
+def _numbers(values: Tensor) -> Any:
+    return values.detach().cpu().double().numpy()

@@ -119,16 +119,15 @@ class TaskRule:
         return Verdict(word, self._because(holds, fails, tasks, together), found)
 
     def _because(self, holds: int, fails: int, tasks: list[Finding], together: Finding | None) -> str:
-        p, smallest = sign_test(holds, holds + fails)
-        undecided = [f"{f.task}: {f.note}" if f.note else f.task for f in tasks if f.outcome in ("unclear", "absent")]
-        sentence = f"It {self}; it holds on {holds} and fails on {fails}" if holds + fails else f"It {self}; no task decides it"
-        sentence = sentence.replace("It holds on at least", "Needed on at least", 1)
-        if together is not None:
-            sentence += f"; over all together it {together.outcome}" if together.outcome != "unclear" else "; together unclear"
+        sentence = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {self.at_least} are needed"
+        undecided = [f for f in tasks if f.outcome in ("unclear", "absent")]
         if undecided:
-            sentence += f"; undecided on {len(undecided)} ({'; '.join(undecided)})"
+            sentence += f"; undecided: {', '.join(f.task + (f' ({f.note})' if f.note else '') for f in undecided)}"
+        if together is not None:
+            sentence += f"; over {EVERY_TASK} it {'is unclear' if together.outcome == 'unclear' else together.outcome}"
         if holds + fails:
-            sentence += f". Sign test p = {p:.2g}; {holds + fails} tasks can give {smallest:.2g} at the least"
+            p, smallest = sign_test(holds, holds + fails)
+            sentence += f". One-sided sign test: p = {p:.2g}; {holds + fails} tasks allow no less than {smallest:.2g}"
         return sentence + "."
 
 

@@ -24,7 +24,7 @@ class TrialResult:
         query_rows: row of each query in the evaluation file.
         gold: label of each query.
         log_probabilities: by method, of each label's verbalizer.
-        content_free: by method, the same for a query without content.
+        content_free: by method, the same for the queries without content.
         by_layer: by "metric/method", in [-1, 1].
         losses: by method, of every learning step, in nats per token.
         failures: by method, why it gave nothing.
@@ -36,7 +36,7 @@ class TrialResult:
     query_rows: Int[np.ndarray, " queries"]
     gold: Int[np.ndarray, " queries"]
     log_probabilities: dict[str, Float[np.ndarray, "queries labels"]]
-    content_free: dict[str, Float[np.ndarray, " labels"]]
+    content_free: dict[str, Float[np.ndarray, "fillers labels"]]
     by_layer: dict[str, Float[np.ndarray, "queries layers"]]
     losses: dict[str, list[float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)

@@ -37,7 +37,7 @@ class TrialSpec:
         dtype: of the model.
         probe: where attention is looked at.
         calibration: of the predicted labels.
-        filler: what stands in a content-free query.
+        fillers: what stands in the content-free queries of contextual calibration (Zhao et al. 2021, section 5).
         random_baseline: what is drawn for the random SimAOU.
         agreement: when two prediction changes agree.
         code: digest of the code that makes the numbers.
@@ -54,7 +54,7 @@ class TrialSpec:
     dtype: str = "float32"
     probe: ProbePosition = "label_token"
     calibration: Calibration = "none"
-    filler: str = "N/A"
+    fillers: tuple[str, ...] = ("N/A", "[MASK]", "")
     random_baseline: RandomBaseline = "update"
     agreement: Agreement = "same_label"
     code: str = ""

@@ -60,7 +60,7 @@ def run_trial(
         queries=spec.queries,
         context_length=model.context_length,
         probe=spec.probe,
-        filler=spec.filler,
+        fillers=spec.fillers,
     )
     recorder = _Recorder(spec, model, prompts)
     learned = _learn(spec, model, prompts, recorder, progress)
@@ -85,7 +85,7 @@ def _learn(
 
 def _answer(learned: Mapping[str, Learned], prompts: Prompts, recorder: _Recorder, progress: Progress) -> None:
     for name, method in learned.items():
-        recorder.content_free[name] = _numbers(method.answer(prompts.content_free).log_probabilities)[0]
+        recorder.content_free[name] = _numbers(method.answer(prompts.content_free).log_probabilities)
         recorder.losses[name] = list(method.losses)
     done = 0
     for batch in batches_by_length(prompts.queries):

@@ -208,6 +208,7 @@ def next_token_losses(
 ) -> Float[Tensor, " tokens_after_first"]:
     """Cross-entropy in nats of every token after the first, given those before it."""
     wanted = torch.tensor(list(ids)[1:], device=logits.device)
-    return nn.functional.cross_entropy(logits[:-1].float(), wanted, reduction="none")
+    at_least_single = torch.promote_types(logits.dtype, torch.float32)
+    return nn.functional.cross_entropy(logits[:-1].to(at_least_single), wanted, reduction="none")
 
 

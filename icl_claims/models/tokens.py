@@ -31,18 +31,26 @@ class TokenEncoder:
         return str(self.tokenizer.decode(list(ids)))
 
 
+END_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>")
+CHAT_MARKERS = ("<|im_start|>", "<|im_end|>")
+
+
 def token_encoder(tokenizer: Any, name: str) -> TokenEncoder:
     """The encoder of a transformers tokenizer.
+
+    Chat models often declare a turn marker as their end-of-text token; where the vocabulary also holds the token that
+    separated documents in pretraining, that one is taken, and a turn marker is never taken to open a prompt.
 
     Raises:
         ModelError: the tokenizer has no end-of-text token, so demonstrations could not be told apart.
     """
-    end = tokenizer.eos_token_id
+    vocabulary = tokenizer.get_vocab()
+    end = next((vocabulary[token] for token in END_OF_TEXT if token in vocabulary), tokenizer.eos_token_id)
     if end is None:
         raise ModelError(
             f"The tokenizer of {name} has no end-of-text token",
             expected="an eos_token, which separates demonstrations",
             todo="Set eos_token in the folder's tokenizer_config.json.",
         )
-    begin = tokenizer.bos_token_id
+    begin = None if tokenizer.bos_token in CHAT_MARKERS else tokenizer.bos_token_id
     return TokenEncoder(tokenizer, end if begin is None else begin, end)

@@ -83,7 +83,7 @@ class Prompts:
         queries: what is asked.
         query_rows: their rows in the evaluation file.
         gold: their labels.
-        content_free: the query without content, for contextual calibration.
+        content_free: queries without content, for contextual calibration.
     """
 
     bos: int
@@ -127,7 +127,7 @@ def build_prompts(
     queries: int | None,
     context_length: int,
     probe: ProbePosition = "label_token",
-    filler: str = "N/A",
+    fillers: tuple[str, ...] = (),
 ) -> Prompts:
     """Draw demonstrations and queries, and write them as token ids.
 
@@ -177,5 +177,5 @@ def build_prompts(
         queries=ask(rows),
         query_rows=tuple(example.row for example in asked),
         gold=tuple(example.label for example in asked),
-        content_free=ask((encoder.encode(task.content_free(filler)) + appended,)),
+        content_free=ask(tuple(encoder.encode(task.content_free(filler)) + appended for filler in fillers)),
     )

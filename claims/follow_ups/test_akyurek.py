@@ -1,0 +1,72 @@
+"""Akyürek et al. 2023: the two identities on which transformers that solve ridge regression are built."""
+
+from __future__ import annotations
+
+import torch
+from cases import SEEDS, learning_rates, normal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icl_claims.claims import IN_EVERY_CASE, Claim
+from icl_claims.theory import ridge
+
+SGD_STEP_RIDGE = Claim(
+    id="sgd-step-ridge",
+    paper="akyurek",
+    where="section 3.2, theorem 1",
+    statement="A gradient step for ridge regression on one example needs only products that a layer can compute: "
+    "w - 2 eta (x w^T x - y x + lambda w).",
+    rule=IN_EVERY_CASE,
+)
+SHERMAN_MORRISON = Claim(
+    id="sherman-morrison",
+    paper="akyurek",
+    where="section 3.3, theorem 2",
+    statement="The exact solution of ridge regression can be had one example at a time, because an inverse changes in "
+    "closed form when a rank-one term is added.",
+    rule=IN_EVERY_CASE,
+)
+SIZES = st.integers(1, 6)
+PENALTIES = st.sampled_from([0.1, 1.0, 10.0])
+
+
+@SGD_STEP_RIDGE.decided_on("exact")
+def test_the_step_is_the_gradient_of_the_penalised_loss(evidence, decide):
+    @given(SIZES, SEEDS, learning_rates(), PENALTIES)
+    def step_of_autograd_equals_products(size: int, seed: int, rate: float, penalty: float) -> None:
+        x, (y,), start = normal(seed, size), normal(seed + 1, 1), normal(seed + 2, size)
+        weights = torch.nn.Parameter(start.clone())
+        ((weights @ x - y) ** 2 + penalty * weights.square().sum()).backward()
+        torch.optim.SGD([weights], lr=rate).step()
+        evidence.equal(ridge.step(start, x, y, rate, penalty), weights, "weights after a step")
+
+    decide(evidence.every(step_of_autograd_equals_products))
+
+
+@SHERMAN_MORRISON.decided_on("exact")
+def test_an_inverse_and_a_solution_are_updated_in_closed_form(evidence, decide):
+    @given(SIZES, SEEDS)
+    def inverse_of_the_sum(size: int, seed: int) -> None:
+        matrix = normal(seed, size, size) @ normal(seed, size, size).T + torch.eye(size, dtype=torch.float64)
+        left, right = normal(seed + 1, 2, size) / 4
+        updated = ridge.add_rank_one(torch.linalg.inv(matrix), left, right)
+        evidence.equal(updated @ (matrix + torch.outer(left, right)), torch.eye(size), "(A + u v^T)^-1 (A + u v^T)")
+
+    @given(SIZES, st.integers(0, 8), SEEDS, PENALTIES)
+    def solution_of_all_examples(size: int, demonstrations: int, seed: int, penalty: float) -> None:
+        inputs, targets = normal(seed, demonstrations, size), normal(seed + 1, demonstrations)
+        penalised = torch.cat([inputs, penalty**0.5 * torch.eye(size, dtype=torch.float64)])
+        solution = torch.linalg.lstsq(penalised, torch.cat([targets, torch.zeros(size)])[:, None]).solution[:, 0]
+        evidence.equal(ridge.solve_by_examples(inputs, targets, penalty), solution, "the ridge solution")
+
+    decide(evidence.every(inverse_of_the_sum, solution_of_all_examples))
+
+
+@SHERMAN_MORRISON.needs("a positive penalty, where there are fewer examples than inputs")
+def test_without_a_penalty_there_is_no_inverse_to_start_from(evidence, decide):
+    @given(st.integers(2, 6), SEEDS)
+    def nothing_finite_comes_out(size: int, seed: int) -> None:
+        solution = ridge.solve_by_examples(normal(seed, size - 1, size), normal(seed + 1, size - 1), penalty=0.0)
+        evidence.check(not solution.isfinite().any(), "a solution that starts from I / 0 is not finite")
+
+    decide(evidence.every(nothing_finite_comes_out))

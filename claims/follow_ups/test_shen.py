@@ -1,0 +1,121 @@
+"""Shen et al. 2024: what the order of demonstrations can change, in attention and in gradient descent.
+
+A language model's answers do depend on the order. So does gradient descent that takes one demonstration after the
+other, but neither full-batch descent nor linear attention does, which is why order can tell them apart.
+"""
+
+from __future__ import annotations
+
+import torch
+from cases import Loss, losses
+from follow_ups.strategies import Attention, Regression, attention_layers, regressions
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icl_claims.claims import IN_EVERY_CASE, Claim
+from icl_claims.theory import demonstration_order, linear_self_attention
+
+ORDER_INVARIANCE = Claim(
+    id="order-invariance",
+    paper="shen",
+    where="order sensitivity of in-context learning and gradient descent",
+    statement="Neither linear attention over demonstrations nor full-batch gradient descent depends on the order of "
+    "the demonstrations; an epoch of stochastic gradient descent does.",
+    rule=IN_EVERY_CASE,
+)
+
+
+@ORDER_INVARIANCE.decided_on("exact")
+def test_order_changes_stochastic_descent_only(evidence, decide):
+    @given(attention_layers(layers=3))
+    def linear_attention_is_invariant(case: Attention) -> None:
+        reordered = linear_self_attention.stack(case.layers, case.demonstrations[case.order], case.queries)
+        as_given = linear_self_attention.stack(case.layers, case.demonstrations, case.queries)
+        evidence.equal(reordered, as_given, "queries after three layers, demonstrations reordered")
+
+    @given(regressions(), losses(), st.integers(0, 5), st.randoms(use_true_random=False))
+    def full_batch_descent_is_invariant(case: Regression, loss: Loss, steps: int, random) -> None:
+        order = random.sample(range(len(case.inputs)), len(case.inputs))
+        rate, targets = min(case.rate, 0.1), case.targets.softmax(-1)
+        trained = demonstration_order.full_batch_descent(
+            case.weights, case.inputs[order], targets[order], rate=rate, steps=steps, loss=against(loss.kind)
+        )
+        evidence.equal(trained, by_autograd(case, targets, loss.kind, rate, steps), "weights after full-batch descent")
+
+    @given(regressions(least_demonstrations=2))
+    def a_swap_changes_an_epoch_by_its_closed_form(case: Regression) -> None:
+        two, goals = case.inputs[:2], case.targets[:2]
+        change = sgd_epoch(case, [0, 1]) - sgd_epoch(case, [1, 0])
+        evidence.equal(
+            demonstration_order.one_epoch(case.weights, two, goals, case.rate), sgd_epoch(case, [0, 1]), "an epoch"
+        )
+        evidence.check(bool(change.abs().max() > 0), "an epoch depends on the order")
+        within = 1e-9 + 1e-13 * float(case.weights.abs().max() / change.abs().max())
+        evidence.equal(demonstration_order.swap(case.weights, two, goals, case.rate), change, "a swap", within=within)
+
+    decide(
+        evidence.every(
+            linear_attention_is_invariant, full_batch_descent_is_invariant, a_swap_changes_an_epoch_by_its_closed_form
+        )
+    )
+
+
+@ORDER_INVARIANCE.needs("demonstrations that overlap, for stochastic descent to depend on their order")
+def test_orthogonal_demonstrations_can_come_in_any_order(evidence, decide):
+    @given(regressions(least_demonstrations=2, least_inputs=2))
+    def an_epoch_is_invariant(case: Regression) -> None:
+        orthogonal = torch.linalg.qr(case.inputs[:2].T)[0].T
+        epochs = [
+            demonstration_order.one_epoch(case.weights, orthogonal[order], case.targets[:2][order], case.rate)
+            for order in ([0, 1], [1, 0])
+        ]
+        evidence.equal(*epochs, "an epoch of two orthogonal demonstrations, swapped")
+
+    decide(evidence.every(an_epoch_is_invariant))
+
+
+@ORDER_INVARIANCE.needs("demonstrations that see each other, or a single layer")
+def test_with_a_causal_mask_order_matters_from_the_second_layer_on(evidence, decide):
+    @given(attention_layers(layers=2))
+    def causal_attention_depends_on_order(case: Attention) -> None:
+        def answered(layers: int, demonstrations: torch.Tensor) -> torch.Tensor:
+            return demonstration_order.causal_stack(case.layers[:layers], demonstrations, case.queries) - case.queries
+
+        reordered = case.demonstrations[case.order]
+        evidence.equal(answered(1, reordered), answered(1, case.demonstrations), "one causal layer")
+        evidence.different(answered(2, reordered), answered(2, case.demonstrations), "two causal layers")
+
+    decide(evidence.every(causal_attention_depends_on_order))
+
+
+def against(kind: str):
+    """A loss of outputs and targets, a sum over demonstrations."""
+    functions = {
+        "squared": lambda outputs, targets: (outputs - targets).square().sum() / 2,
+        "huber": lambda outputs, targets: torch.nn.functional.huber_loss(outputs, targets, reduction="sum"),
+        "cross_entropy": lambda outputs, targets: -(targets * outputs.log_softmax(-1)).sum(),
+    }
+    return functions[kind]
+
+
+def by_autograd(case: Regression, targets: torch.Tensor, kind: str, rate: float, steps: int) -> torch.Tensor:
+    """Full-batch descent with gradients accumulated one demonstration at a time, in the order given."""
+    weights = torch.nn.Parameter(case.weights.clone())
+    optimizer = torch.optim.SGD([weights], lr=rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        for x, y in zip(case.inputs, targets, strict=True):
+            against(kind)((x @ weights.T)[None], y[None]).backward()
+        optimizer.step()
+    return weights.detach()
+
+
+def sgd_epoch(case: Regression, order: list[int]) -> torch.Tensor:
+    """One epoch of torch's SGD on squared loss over the demonstrations in this order."""
+    weights = torch.nn.Parameter(case.weights.clone())
+    optimizer = torch.optim.SGD([weights], lr=case.rate)
+    for j in order:
+        optimizer.zero_grad()
+        ((weights @ case.inputs[j] - case.targets[j]).square().sum() / 2).backward()
+        optimizer.step()
+    return weights.detach()

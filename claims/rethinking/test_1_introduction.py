@@ -1,0 +1,18 @@
+"""Rethinking, section 1: what the paper sets out to show about predictions."""
+
+from icl_claims.claims import ON_MOST_TASKS, Claim, Quantity
+
+RPA = Quantity("rpa", "finetuning")
+
+FT_ICL_DIFFER = Claim(
+    id="ft-icl-differ",
+    paper="rethinking",
+    where="section 1",
+    statement="On most tasks, in-context learning and finetuning share fewer than half of their prediction changes.",
+    rule=ON_MOST_TASKS,
+)
+
+
+@FT_ICL_DIFFER.decided_on("printed", "trials")
+def test_icl_and_finetuning_predict_differently(evidence, decide):
+    decide(evidence.compare(RPA, below=0.5))

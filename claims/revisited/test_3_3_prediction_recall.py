@@ -1,0 +1,67 @@
+"""Section 3.3, Prediction Recall: of what finetuning corrects, how much in-context learning gets right."""
+
+from __future__ import annotations
+
+import numpy as np
+from cases import predictions
+from hypothesis import given
+
+from icl_claims.claims import IN_EVERY_CASE, Claim
+from icl_claims.metrics import predictions as metrics
+
+REC2FTP = Claim(
+    id="rec2ftp-def",
+    paper="revisited",
+    where="section 3.3, Prediction Recall",
+    statement="Rec2FTP is the share of the queries corrected by finetuning that in-context learning answers correctly "
+    "too; where finetuning corrects none it is undefined.",
+    rule=IN_EVERY_CASE,
+)
+
+
+@REC2FTP.decided_on("exact")
+def test_rec2ftp_is_the_recall_of_the_corrections_of_finetuning(evidence, decide):
+    @given(predictions())
+    def mean_of_column_is_ratio_of_set_sizes(case):
+        right = {
+            name: correct_queries(getattr(case, name), case.gold) for name in ("in_context", "finetuned", "zero_shot")
+        }
+        corrected = right["finetuned"] - right["zero_shot"]
+        column = metrics.rec2ftp(case.in_context, case.finetuned, case.zero_shot, case.gold)
+        evidence.check(counted(column) == corrected, "the queries that count are those that finetuning corrects")
+        if not corrected:
+            return
+        recalled = (right["in_context"] & right["finetuned"]) - right["zero_shot"]
+        evidence.equal(np.nanmean(column), len(recalled) / len(corrected), "|(C_ICL & C_FT) - C_ZSL| / |C_FT - C_ZSL|")
+        evidence.check(0 <= np.nanmean(column) <= 1, "Rec2FTP lies in [0, 1]")
+
+    @given(predictions())
+    def a_tally_query_by_query_gives_the_same(case):
+        hits = chances = 0
+        for icl, ft, zero, gold in zip(case.in_context, case.finetuned, case.zero_shot, case.gold, strict=True):
+            if zero != gold and ft == gold:
+                chances += 1
+                hits += int(icl == gold)
+        column = metrics.rec2ftp(case.in_context, case.finetuned, case.zero_shot, case.gold)
+        evidence.equal([np.nansum(column), np.isfinite(column).sum()], [hits, chances], "hits and chances")
+
+    @given(predictions())
+    def a_method_recalls_itself(case):
+        column = metrics.rec2ftp(case.finetuned, case.finetuned, case.zero_shot, case.gold)
+        evidence.check(bool(np.all(column[np.isfinite(column)] == 1)), "Rec2FTP of finetuning with itself is 1")
+
+    decide(
+        evidence.every(
+            mean_of_column_is_ratio_of_set_sizes, a_tally_query_by_query_gives_the_same, a_method_recalls_itself
+        )
+    )
+
+
+def correct_queries(predicted, gold):
+    """C_X: the set of queries that a setting answers correctly."""
+    return {query for query in range(len(gold)) if predicted[query] == gold[query]}
+
+
+def counted(column):
+    """The queries with a value."""
+    return {query for query, value in enumerate(column) if not np.isnan(value)}

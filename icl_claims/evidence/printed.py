@@ -1,0 +1,96 @@
+"""Evidence of the papers' printed tables: figures with as many digits as were printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from icl_claims.claims import Finding, Quantity
+from icl_claims.evidence.comparison import Side, direction, judge, unknown_quantity
+from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.statistics.intervals import Interval
+from icl_claims.tasks.catalogue import TASKS
+
+PERCENTAGES = ("accuracy", "rpa", "rpa_correct", "rpa_incorrect")
+
+
+@dataclass(frozen=True)
+class PrintedFigure:
+    """A printed figure, and the size of one unit in its last printed place."""
+
+    value: float
+    unit: float
+
+
+@cache
+def printed_tables() -> pd.DataFrame:
+    """Every cell of the papers' tables: paper, table, task, method, metric, value, unit. Percentages as fractions."""
+    path = fixtures_folder() / "published" / "printed_tables.csv"
+    table = pd.read_csv(path, dtype={"printed": str})
+    figures = [Decimal(text) for text in table["printed"]]
+    scale = [0.01 if metric in PERCENTAGES else 1.0 for metric in table["metric"]]
+    table["value"] = [float(figure) * factor for figure, factor in zip(figures, scale, strict=True)]
+    table["unit"] = [
+        10.0 ** int(figure.as_tuple().exponent) * factor for figure, factor in zip(figures, scale, strict=True)
+    ]
+    return table
+
+
+@dataclass(frozen=True)
+class PrintedEvidence:
+    """The tables of one paper.
+
+    Args:
+        paper: `rethinking` or `revisited`.
+    """
+
+    paper: str
+    source: str = "printed"
+
+    def figure(self, quantity: Quantity, task: str) -> PrintedFigure | None:
+        """The figure of a task in the first table that prints it."""
+        table = printed_tables()
+        found = table[
+            (table["paper"] == self.paper)
+            & (table["task"] == task)
+            & (table["metric"] == quantity.metric)
+            & (table["method"] == quantity.method)
+        ].sort_values("table", kind="stable")
+        if found.empty:
+            return None
+        first = found.iloc[0]
+        return PrintedFigure(float(first["value"]), float(first["unit"]))
+
+    def compare(
+        self, left: Quantity, *, above: Side | None = None, below: Side | None = None, overall: bool = False
+    ) -> tuple[Finding, ...]:
+        """Compare printed figures; each may be off by half a unit in its last place, rounded or cut.
+
+        Raises:
+            ClaimError: the paper prints no such quantity.
+        """
+        side, upwards = direction(above, below)
+        findings = tuple(self._finding(task, left, side, upwards) for task in TASKS)
+        if all(finding.outcome == "absent" for finding in findings):
+            known = printed_tables().query("paper == @self.paper")[["metric", "method"]].drop_duplicates()
+            raise unknown_quantity(left, self.source, [f"{metric} of {method}" for metric, method in known.to_numpy()])
+        return findings
+
+    def _finding(self, task: str, left: Quantity, side: Side, upwards: bool) -> Finding:
+        mine = self.figure(left, task)
+        other = self.figure(side, task) if isinstance(side, Quantity) else PrintedFigure(side, 0.0)
+        if mine is None or other is None:
+            return Finding(task, "absent", note="not printed")
+        difference, margin = mine.value - other.value, (mine.unit + other.unit) / 2
+        low, high = difference - margin, difference + margin
+        outcome = judge(Interval(difference, low, high), upwards)
+        note = "the printed digits do not tell" if outcome == "unclear" else ""
+        return Finding(task, outcome, mine.value, other.value, difference, low, high, note=note)
+
+    def provenance(self) -> dict[str, Any]:
+        """The paper whose tables were read."""
+        return {"paper": self.paper, "file": "fixtures/published/printed_tables.csv"}

@@ -1,0 +1,191 @@
+"""Evidence of our own trials: differences over queries, with intervals, and a check that there was learning at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from icl_claims.claims import EVERY_TASK, Finding, Quantity
+from icl_claims.evidence.comparison import Side, direction, judge
+from icl_claims.experiments.result import LAYER_METRICS, PREDICTION_METRICS, TrialResult
+from icl_claims.statistics.intervals import (
+    Column,
+    Interval,
+    bootstrap_difference,
+    bootstrap_mean,
+    is_binary,
+    newcombe,
+    wilson,
+)
+from icl_claims.statistics.tests import beats_chance
+from icl_claims.tasks.catalogue import TASKS
+
+BOOTSTRAP_SEED = 0
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class TrialsEvidence:
+    """The trials of one model.
+
+    Args:
+        results: trials by task, one for each draw of demonstrations.
+        details: profile, model and data, for the report.
+        source: its name.
+    """
+
+    results: Mapping[str, Sequence[TrialResult]]
+    details: dict[str, Any] = field(default_factory=dict)
+    source: str = "trials"
+
+    def compare(
+        self, left: Quantity, *, above: Side | None = None, below: Side | None = None, overall: bool = False
+    ) -> tuple[Finding, ...]:
+        """Compare quantities over the queries of each task, by the interval of their difference.
+
+        A claim about predictions is unclear on a task where in-context learning does not beat chance.
+        """
+        side, upwards = direction(above, below)
+        findings = [self._finding(task, left, side, upwards) for task in TASKS]
+        if overall:
+            findings.append(self._together(left, side, upwards))
+        return tuple(findings)
+
+    def provenance(self) -> dict[str, Any]:
+        """What was run, task by task."""
+        trials = [
+            {"task": task, **{name: result.spec[name] for name in ("k", "seed", "permutation", "calibration", "probe")}}
+            | {"queries": len(result.gold), **result.provenance}
+            for task, results in self.results.items()
+            for result in results
+        ]
+        return {**self.details, "trials": trials}
+
+    def table(self) -> pd.DataFrame:
+        """All numbers as one tidy table: source, model, task, seed, method, metric, layer, query, value.
+
+        A row has either a query (the mean over layers) or a layer (the mean over queries).
+        """
+        frames = [
+            _tidy(result, task, method, metric)
+            for task, results in self.results.items()
+            for result in results
+            for metric in (*PREDICTION_METRICS, *LAYER_METRICS)
+            for method in (*result.methods, "random_update")
+        ]
+        return pd.concat([frame for frame in frames if frame is not None], ignore_index=True).assign(source=self.source)
+
+    def _finding(self, task: str, left: Quantity, side: Side, upwards: bool) -> Finding:
+        results = self.results.get(task, ())
+        if not results:
+            return Finding(task, "absent", note="this task was not run")
+        sides = [quantity for quantity in (left, side) if isinstance(quantity, Quantity)]
+        failure = next((r.failures[q.method] for r in results for q in sides if q.method in r.failures), None)
+        if failure:
+            return Finding(task, "absent", note=failure)
+        mine, other = _columns(results, left), _columns(results, side)
+        interval = difference_interval(mine, other)
+        counted = int(sum((~np.isnan(column)).sum() for column in mine))
+        outcome, note = judge(interval, upwards), ""
+        if outcome == "unclear":
+            note = "the interval holds 0" if np.isfinite(interval.low) else "no query counts"
+        if any(quantity.metric in PREDICTION_METRICS for quantity in sides) and (reason := _no_learning(results)):
+            outcome, note = "unclear", reason
+        return Finding(
+            task,
+            outcome,
+            left=_number(_average(mine)),
+            right=_number(_average(other)),
+            difference=_number(interval.estimate),
+            low=_number(interval.low),
+            high=_number(interval.high),
+            queries=counted,
+            note=note,
+        )
+
+    def _together(self, left: Quantity, side: Side, upwards: bool) -> Finding:
+        usable = {t: rs for t, rs in self.results.items() if rs and not any(r.failures for r in rs) and not _no_learning(rs)}
+        mine = [column for results in usable.values() for column in _columns(results, left)]
+        other = [column for results in usable.values() for column in _columns(results, side)]
+        if not mine:
+            return Finding(EVERY_TASK, "unclear", note="no task counts")
+        interval = bootstrap_difference(mine, other, seed=BOOTSTRAP_SEED)
+        return Finding(
+            EVERY_TASK,
+            judge(interval, upwards),
+            left=_number(_average(mine)),
+            right=_number(_average(other)),
+            difference=_number(interval.estimate),
+            low=_number(interval.low),
+            high=_number(interval.high),
+            queries=int(sum((~np.isnan(column)).sum() for column in mine)),
+            note=f"over {len(usable)} tasks",
+        )
+
+
+def difference_interval(mine: Sequence[Column], other: Sequence[Column]) -> Interval:
+    """The interval of a difference of means, by what the columns are.
+
+    On the same queries: a paired bootstrap. Proportions on different queries: Newcombe's interval, which also holds
+    for a handful of queries. A proportion against a number: Wilson's.
+    """
+    left, right = np.concatenate(list(mine)), np.concatenate(list(other))
+    same_queries = bool((np.isnan(left) == np.isnan(right)).all())
+    constant = len(right) > 0 and bool((right == right[0]).all())
+    if is_binary(left) and constant:
+        level = wilson(left)
+        return Interval(level.estimate - right[0], level.low - right[0], level.high - right[0])
+    if not same_queries and is_binary(left) and is_binary(right):
+        return newcombe(left, right)
+    if constant:
+        level = bootstrap_mean(mine, seed=BOOTSTRAP_SEED)
+        return Interval(level.estimate - right[0], level.low - right[0], level.high - right[0])
+    return bootstrap_difference(mine, other, seed=BOOTSTRAP_SEED)
+
+
+def _columns(results: Sequence[TrialResult], side: Side) -> list[Column]:
+    if not isinstance(side, Quantity):
+        return [np.full(len(result.gold), float(side)) for result in results]
+    columns = [result.per_query(side.metric, side.method) for result in results]
+    return [
+        np.full(len(result.gold), np.nan) if column is None else column
+        for result, column in zip(results, columns, strict=True)
+    ]
+
+
+def _no_learning(results: Sequence[TrialResult]) -> str:
+    """Why predictions say nothing on this task: in-context learning does not beat chance. Empty where it does."""
+    right = np.concatenate([result.per_query("accuracy", "in_context") for result in results])
+    gold = np.concatenate([result.gold for result in results])
+    chance = np.unique(gold, return_counts=True)[1].max() / len(gold)
+    if beats_chance(int(right.sum()), len(right), chance) < SIGNIFICANCE:
+        return ""
+    return f"in-context learning does not beat chance (accuracy {right.mean():.2f}, most frequent label {chance:.2f})"
+
+
+def _average(columns: Sequence[Column]) -> float:
+    counted = np.concatenate(list(columns))
+    counted = counted[~np.isnan(counted)]
+    return float(counted.mean()) if len(counted) else np.nan
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _tidy(result: TrialResult, task: str, method: str, metric: str) -> pd.DataFrame | None:
+    values = result.per_query(metric, method)
+    if values is None:
+        return None
+    rows = [pd.DataFrame({"layer": pd.NA, "query": result.query_rows, "value": values})]
+    by_layer = result.by_layer.get(f"{metric}/{method}")
+    if by_layer is not None:
+        layers = by_layer.mean(axis=0)
+        rows.append(pd.DataFrame({"layer": range(len(layers)), "query": pd.NA, "value": layers}))
+    return pd.concat(rows, ignore_index=True).assign(
+        model=result.provenance["model"], task=task, seed=result.spec["seed"], method=method, metric=metric
+    )

@@ -1,0 +1,108 @@
+"""From what the reader chose to a list of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from icl_claims.errors import UsageError
+from icl_claims.experiments.profiles import Profile
+from icl_claims.experiments.spec import ComparedMethod, TrialSpec, code_digest
+from icl_claims.methods import Finetuning
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.catalogue import TASKS, Task, find_task
+from icl_claims.tasks.examples import TaskData, read_task
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A profile, and what the reader changed of it; None leaves the profile's value.
+
+    Args:
+        profile: the set-up to start from.
+        model: reference of a model.
+        data: folder of the real tasks; None for the miniature ones.
+        tasks: names of the tasks to run.
+        k: demonstrations.
+        seeds: of the draws of demonstrations, each in its drawn order.
+        queries: queries a task.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+    """
+
+    profile: Profile
+    model: str | None = None
+    data: Path | None = None
+    tasks: tuple[str, ...] | None = None
+    k: int | None = None
+    seeds: tuple[int, ...] | None = None
+    queries: int | None = None
+    device: str | None = None
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """What the reader changed that can change a verdict."""
+        names = ("model", "data", "tasks", "k", "seeds", "queries")
+        return tuple(name for name in names if getattr(self, name) is not None)
+
+    @property
+    def model_reference(self) -> str:
+        """The reference of the model to load.
+
+        Raises:
+            UsageError: the profile has none and the reader named none.
+        """
+        chosen = self.model or self.profile.model
+        if chosen is None:
+            raise UsageError(
+                f"The profile {self.profile.name} has no model of its own",
+                expected="--claims-model path:DIR or hub:NAME",
+            )
+        return chosen
+
+    def chosen_tasks(self) -> tuple[Task, ...]:
+        """The tasks to run, in the catalogue's order.
+
+        Raises:
+            UsageError: an unknown name.
+        """
+        wanted = {find_task(name).name for name in self.tasks or TASKS}
+        return tuple(task for task in TASKS.values() if task.name in wanted)
+
+    def read_data(self) -> dict[str, TaskData]:
+        """The examples of every chosen task.
+
+        Raises:
+            DataError: a file is missing or malformed.
+        """
+        if self.data is not None and not self.data.is_dir():
+            raise UsageError("The data directory", expected="a folder", got=str(self.data), todo="Check --claims-data.")
+        return {task.name: read_task(task, self.data) for task in self.chosen_tasks()}
+
+
+def plan_trials(choices: Choices, model: LanguageModel, data: Mapping[str, TaskData]) -> list[TrialSpec]:
+    """The trials of a run, task by task."""
+    profile = choices.profile
+    specs = []
+    for task in choices.chosen_tasks():
+        runs = profile.runs(task) if choices.seeds is None else tuple((seed, 0) for seed in choices.seeds)
+        base = TrialSpec(
+            model=model.digest,
+            data=data[task.name].digest,
+            task=task.name,
+            k=choices.k or profile.k,
+            seed=0,
+            permutation=0,
+            queries=choices.queries or profile.queries,
+            methods=default_methods(profile, task),
+            dtype=str(model.dtype).removeprefix("torch."),
+            calibration=profile.calibration,
+            code=code_digest(),
+        )
+        specs += [replace(base, seed=seed, permutation=permutation) for seed, permutation in runs]
+    return specs
+
+
+def default_methods(profile: Profile, task: Task) -> tuple[ComparedMethod, ...]:
+    """What is compared with in-context learning: standard finetuning at the profile's learning rate."""
+    return (Finetuning(profile.learning_rates[task.name]),)

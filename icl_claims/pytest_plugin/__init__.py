@@ -1,0 +1,69 @@
+"""The pytest plugin: options, markers, fixtures and the words of a verdict. Imports nothing heavy until a claim needs it."""
+
+from __future__ import annotations
+
+import pytest
+
+from icl_claims.pytest_plugin.fixtures import decide, evidence, model, trials
+from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
+from icl_claims.pytest_plugin.record import RunRecord, claim_of, declare
+
+RECORD = pytest.StashKey[RunRecord]()
+
+__all__ = ["decide", "evidence", "model", "trials"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a run."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, and refuse options that make no sense before anything runs."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    check_options(config)
+    if not hasattr(config, "workerinput"):
+        config.stash[RECORD] = RunRecord(config)
+        config.pluginmanager.register(config.stash[RECORD], "icl_claims_record")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a claim one test for each source of evidence, and trials a second one at the papers' own scale."""
+    mark = metafunc.definition.get_closest_marker("claim")
+    if mark is None or "evidence" not in metafunc.fixturenames:
+        return
+    params = []
+    for source in mark.kwargs["sources"]:
+        params.append(pytest.param((source, ""), id=source, marks=getattr(pytest.mark, source)))
+        if source == "trials" and metafunc.config.getoption("claims_profile") != "paper":
+            gpu = [pytest.mark.trials, pytest.mark.gpu]
+            params.append(pytest.param((source, "paper"), id="trials-paper", marks=gpu))
+    metafunc.parametrize("evidence", params, indirect=True, scope="function")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Write on every claim's test what it decides, so that even a crash before the verdict can be reported."""
+    for item in items:
+        declared = declare(item)
+        if declared is not None:
+            item.user_properties.append(("claim", declared))
+
+
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport,
+) -> tuple[str, str, str | tuple[str, dict[str, bool]]] | None:
+    """The words of a verdict instead of passed, failed and skipped."""
+    claim = claim_of(report)
+    word = None if claim is None else claim.get("verdict")
+    if not isinstance(report, pytest.TestReport) or report.when != "call" or word is None:
+        return None
+    if word in ("inconclusive", "not run") and report.skipped:
+        return word, "?" if word == "inconclusive" else "-", (word.upper(), {"yellow": True})
+    if word == "supported" and report.passed:
+        return "passed", ".", ("SUPPORTED", {"green": True})
+    if word == "refuted" and report.failed:
+        return "failed", "F", ("REFUTED", {"red": True})
+    if word == "refuted" and report.skipped:
+        return "xfailed", "x", ("REFUTED, AS KNOWN", {"yellow": True})
+    return None

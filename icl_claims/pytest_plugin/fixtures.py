@@ -1,0 +1,111 @@
+"""The fixtures of a claim: the evidence it asks, and the word that records its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from icl_claims.errors import IclClaimsError
+from icl_claims.pytest_plugin.expectations import expected_refutation
+from icl_claims.pytest_plugin.options import choices_of
+from icl_claims.pytest_plugin.record import verdict_record
+
+if TYPE_CHECKING:
+    from icl_claims.claims import Claim, Finding, Verdict
+    from icl_claims.evidence.trials import TrialsEvidence
+    from icl_claims.models.language_model import LanguageModel
+
+
+@pytest.fixture(scope="session")
+def model(pytestconfig: pytest.Config) -> LanguageModel:
+    """The model of the run, loaded once."""
+    from icl_claims.models.reference import load_model
+
+    choices = choices_of(pytestconfig)
+    with _named_errors(), _visible(pytestconfig) as say:
+        return load_model(choices.model_reference, device=choices.device or "auto", say=say)
+
+
+@pytest.fixture(scope="session")
+def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]:
+    """The trials of a profile, run once and kept in the store; absent evidence where they cannot be run here."""
+    from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
+
+    return TrialsOfRun(pytestconfig, _visible)
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> Any:
+    """The evidence that the test's parameter names."""
+    source, profile = request.param
+    claim: Claim = request.node.get_closest_marker("claim").args[0]
+    with _named_errors():
+        if source == "exact":
+            from icl_claims.evidence.exact import ExactEvidence
+
+            return ExactEvidence()
+        if source == "printed":
+            from icl_claims.evidence.printed import PrintedEvidence
+
+            return PrintedEvidence(claim.paper)
+        if source == "trials":
+            return request.getfixturevalue("trials")(profile)
+    raise pytest.UsageError(f"{request.node.nodeid}: there is no evidence of source {source!r} yet.")
+
+
+@pytest.fixture
+def decide(request: pytest.FixtureRequest) -> Callable[[Verdict | Iterable[Finding]], None]:
+    """Record a verdict, and give the test the outcome that belongs to it."""
+
+    def decided(found: Verdict | Iterable[Finding]) -> None:
+        from icl_claims.claims import TaskRule, Verdict
+        from icl_claims.errors import ClaimError
+
+        claim: Claim = request.node.get_closest_marker("claim").args[0]
+        asked = request.getfixturevalue("evidence")
+        if isinstance(found, Verdict):
+            verdict = found
+        elif isinstance(claim.rule, TaskRule):
+            verdict = claim.rule.decide(found)
+        else:
+            raise ClaimError(f"Claim {claim.id}: findings by task need a rule about tasks")
+        provenance = asked.provenance() if hasattr(asked, "provenance") else {}
+        reason = expected_refutation(request.node, claim.id, asked.source)
+        request.node.user_properties.append(("verdict", verdict_record(verdict, provenance, reason)))
+        _conclude(verdict, reason)
+
+    return decided
+
+
+def _conclude(verdict: Verdict, known: str | None) -> None:
+    if verdict.word == "refuted":
+        if known is not None:
+            pytest.xfail(f"refuted, as known: {known}")
+        pytest.fail(f"refuted: {verdict.why}", pytrace=False)
+    if known is not None:
+        pytest.fail(f"{verdict.word}, but it is registered as refuted ({known}): {verdict.why}", pytrace=False)
+    if verdict.word in ("inconclusive", "not run"):
+        pytest.skip(f"{verdict.word}: {verdict.why}")
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Our own errors speak for themselves: no traceback around them."""
+    try:
+        yield
+    except IclClaimsError as error:
+        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+
+
+@contextmanager
+def _visible(config: pytest.Config) -> Iterator[Callable[[str], None]]:
+    """Output reaches the terminal while this lasts; nothing is said by an xdist worker or under -q."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if hasattr(config, "workerinput") or capture is None or config.get_verbosity() < 0:
+        yield lambda _text: None
+        return
+    with capture.global_and_fixture_disabled():
+        yield lambda text: print(f"\n{text}", flush=True)  # noqa: T201  # the terminal is where it belongs

@@ -1,0 +1,125 @@
+"""The options of a run of claims, and what they choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from icl_claims.errors import IclClaimsError, UsageError
+
+if TYPE_CHECKING:
+    from icl_claims.experiments.plan import Choices
+
+MARKERS = (
+    "claim(claim, sources, condition): the claim that a test decides; written by Claim.decided_on",
+    "exact: decided by mathematics, in seconds",
+    "printed: decided on the papers' printed tables",
+    "author_runs: decided on the authors' own runs",
+    "trials: decided on our own runs of a model",
+    "gpu: trials at the papers' own scale; not run without a CUDA device",
+    "trained: trains something on the way, which takes a minute",
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the options `--claims-...`."""
+    group = parser.getgroup("claims", "claims about in-context learning")
+    group.addoption(
+        "--claims-profile",
+        default="embedded",
+        metavar="NAME",
+        help="set-up of the trials: embedded (default; a small model, minutes on a CPU) or paper (fairseq scale, CUDA)",
+    )
+    group.addoption(
+        "--claims-model",
+        metavar="REF",
+        help="embedded (SmolLM2-135M from PyPI), path:DIR (a transformers folder) or hub:NAME",
+    )
+    group.addoption(
+        "--claims-data",
+        metavar="DIR",
+        help="folder of the real tasks, DIR/sst2/train.jsonl and so on; default: $ICL_CLAIMS_DATA, else miniature tasks",
+    )
+    group.addoption("--claims-tasks", metavar="A,B", help="only these tasks: sst2, sst5, mr, subj, agnews, cb")
+    group.addoption("--claims-k", type=int, metavar="N", help="demonstrations drawn for each trial")
+    group.addoption("--claims-seeds", metavar="A,B", help="seeds of the draws of demonstrations, a trial each")
+    group.addoption("--claims-queries", type=int, metavar="N", help="queries asked of each task")
+    group.addoption("--claims-device", metavar="NAME", help="auto (default), cpu, cuda or cuda:N")
+    group.addoption(
+        "--claims-report", metavar="DIR", help="folder of claims.html and claims.json; default: reports in the root"
+    )
+
+
+def check_options(config: pytest.Config) -> None:
+    """Refuse an option that makes no sense.
+
+    Raises:
+        pytest.UsageError: with what was expected and what came.
+    """
+    given = ("profile", "model", "data", "tasks", "k", "seeds", "queries")
+    changed = [name for name in given if config.getoption(f"claims_{name}") not in (None, "embedded")]
+    if not changed:
+        return
+    try:
+        choices = choices_of(config)
+        choices.chosen_tasks()
+    except IclClaimsError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def choices_of(config: pytest.Config, profile: str = "") -> Choices:
+    """What the options choose.
+
+    Args:
+        config: of the run.
+        profile: taken instead of the one that was chosen.
+
+    Raises:
+        UsageError: an option is malformed.
+    """
+    import os
+
+    from icl_claims.experiments.plan import Choices
+    from icl_claims.experiments.profiles import find_profile
+
+    data = config.getoption("claims_data") or os.environ.get("ICL_CLAIMS_DATA")
+    for name in ("k", "queries"):
+        value = config.getoption(f"claims_{name}")
+        if value is not None and value < 1:
+            raise UsageError(f"--claims-{name}", expected="a number of at least 1", got=str(value))
+    folder = Path(data).expanduser() if data else None
+    if folder is not None and not folder.is_dir():
+        raise UsageError("--claims-data", expected="a folder with one folder a task", got=str(folder))
+    return Choices(
+        profile=find_profile(profile or config.getoption("claims_profile")),
+        model=config.getoption("claims_model"),
+        data=folder,
+        tasks=_listed(config.getoption("claims_tasks")),
+        k=config.getoption("claims_k"),
+        seeds=_seeds(config.getoption("claims_seeds")),
+        queries=config.getoption("claims_queries"),
+        device=config.getoption("claims_device"),
+    )
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise UsageError("--claims-tasks", expected="names separated by commas", got=repr(text))
+    return names
+
+
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        seeds = tuple(int(seed) for seed in text.split(","))
+        if min(seeds) < 0:
+            raise ValueError
+    except ValueError as error:
+        raise UsageError("--claims-seeds", expected="whole numbers separated by commas", got=repr(text)) from error
+    return seeds

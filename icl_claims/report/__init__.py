@@ -1,0 +1,1 @@
+"""What a run leaves: claims.json for programs, claims.html for people."""

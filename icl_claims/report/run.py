@@ -1,0 +1,50 @@
+"""The facts of a run: when, how long, with what, on what, at which commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from icl_claims import __version__
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pytest", "hypothesis")
+
+
+def run_facts(options: dict[str, Any], *, seconds: float, root: Path) -> dict[str, Any]:
+    """Everything that a reader needs to run the same again.
+
+    Args:
+        options: what was chosen on the command line.
+        seconds: duration of the run.
+        root: the project's folder, whose commit is named.
+    """
+    return {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "options": options,
+        "icl_claims": __version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
+        "commit": _commit(root),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _commit(root: Path) -> str:
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

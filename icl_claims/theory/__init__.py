@@ -1,0 +1,1 @@
+"""The mathematics behind the claims: pure functions of tensors, in float64."""

@@ -1,0 +1,69 @@
+"""A linear layer after a step of gradient descent, and the linear attention that computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Loss = Callable[[Float[Tensor, "examples out"]], Float[Tensor, ""]]
+"""Any differentiable function of all outputs of the layer."""
+
+
+def error_signals(
+    weight: Float[Tensor, "out in"], inputs: Float[Tensor, "examples in"], loss: Loss, learning_rate: float
+) -> Float[Tensor, "examples out"]:
+    """e_i = -eta dL/d(W0 x_i): how far a step wants to move the output of each training example.
+
+    Args:
+        weight: W0, before the step.
+        inputs: training examples x_i, one a row.
+        loss: L, of all outputs W0 x_i together.
+        learning_rate: eta.
+
+    Source: "Rethinking ...", section 2.1, above equation 1.
+    """
+    outputs = (inputs @ weight.T).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(outputs), outputs)
+    return -learning_rate * gradient
+
+
+def weight_change(
+    errors: Float[Tensor, "examples out"], inputs: Float[Tensor, "examples in"]
+) -> Float[Tensor, "out in"]:
+    """Delta W = sum_i e_i x_i^T: the change of the weights, as outer products.
+
+    Source: "Rethinking ...", section 2.1, equation 1.
+    """
+    return torch.einsum("no,ni->oi", errors, inputs)
+
+
+def linear_attention(
+    values: Float[Tensor, "tokens out"], keys: Float[Tensor, "tokens in"], query: Float[Tensor, " in"]
+) -> Float[Tensor, " out"]:
+    """LinearAttn(V, K, q) = sum_i v_i (k_i^T q): attention without softmax, scale or normaliser.
+
+    Source: "Rethinking ...", section 2.1, equation 2; tokens are rows here, columns there.
+    """
+    return values.T @ (keys @ query)
+
+
+def attention_form(
+    weight: Float[Tensor, "out in"],
+    errors: Float[Tensor, "examples out"],
+    inputs: Float[Tensor, "examples in"],
+    query: Float[Tensor, " in"],
+) -> Float[Tensor, " out"]:
+    """W0 x + LinearAttn(E, X, x): the layer after the step, with error signals as values and examples as keys.
+
+    Args:
+        weight: W0, before the step.
+        errors: E, the error signal of each training example.
+        inputs: X, the training examples.
+        query: x, the input of the layer now.
+
+    Source: "Rethinking ...", section 2.1, equation 2.
+    """
+    return weight @ query + linear_attention(errors, inputs, query)

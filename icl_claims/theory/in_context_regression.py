@@ -1,0 +1,177 @@
+"""A linear self-attention layer that is trained to do linear regression in context, and what is compared with it.
+
+Every task has its own w ~ N(0, I), inputs x ~ U(-1, 1) or N(0, 1), and targets y = w^T x. The layer sees demonstrations
+(x_j, y_j) and one query token (x, 0), so that the constructed layer it is held against starts from W0 = 0.
+
+Source: von Oswald et al. 2023, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from icl_claims.theory import linear_self_attention as attention
+from icl_claims.theory.linear_self_attention import LinearSelfAttention
+
+Inputs = Literal["uniform", "normal"]
+PerTask = Float[Tensor, " tasks"]
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Regression tasks.
+
+    Args:
+        demonstrations: tokens (x_j, y_j), of shape (tasks, demonstrations, inputs + 1).
+        queries: of shape (tasks, inputs).
+        answers: what is right, of shape (tasks).
+    """
+
+    demonstrations: Tensor
+    queries: Tensor
+    answers: Tensor
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs a task has."""
+        return self.queries.shape[-1]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a layer is trained: Adam on fresh tasks in every step, with a rate that falls to 0 along a cosine.
+
+    Args:
+        steps: of Adam.
+        tasks: drawn for every step.
+        rate: the highest learning rate.
+        spread: standard deviation of the initial weights.
+    """
+
+    steps: int = 1500
+    tasks: int = 256
+    rate: float = 0.01
+    spread: float = 0.1
+
+
+def draw(
+    tasks: int, *, demonstrations: int, inputs: int, generator: torch.Generator, kind: Inputs = "uniform"
+) -> Tasks:
+    """Tasks with as many demonstrations each.
+
+    Args:
+        tasks: how many.
+        demonstrations: of each.
+        inputs: dimension of x.
+        generator: where they come from.
+        kind: the distribution of every coordinate of x, U(-1, 1) or N(0, 1).
+    """
+    shape = (tasks, demonstrations + 1, inputs)
+    if kind == "uniform":
+        x = 2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
+    else:
+        x = torch.randn(shape, generator=generator, dtype=torch.float64)
+    w = torch.randn(tasks, inputs, 1, generator=generator, dtype=torch.float64)
+    tokens = attention.demonstration_tokens(x, x @ w)
+    return Tasks(tokens[:, :-1], x[:, -1], tokens[:, -1, -1])
+
+
+def predict(layer: LinearSelfAttention, tasks: Tasks) -> PerTask:
+    """What a layer answers to the query of each task."""
+    nothing = tasks.queries.new_zeros(1, tasks.inputs)
+    tokens = attention.query_tokens(nothing, tasks.queries[:, None])
+    return attention.answers(attention.attend(layer, tasks.demonstrations, tokens), tasks.inputs)[:, 0, 0]
+
+
+def loss(layer: LinearSelfAttention, tasks: Tasks) -> Float[Tensor, ""]:
+    """1/2 (prediction - y)^2, the mean over tasks."""
+    return 0.5 * (predict(layer, tasks) - tasks.answers).square().mean()
+
+
+def sensitivities(layer: LinearSelfAttention, tasks: Tasks) -> Float[Tensor, "tasks inputs"]:
+    """How each prediction changes with its query, d prediction / d x: the linear model that the layer has in effect.
+
+    Source: von Oswald et al. 2023, section 3, figure 2.
+    """
+    queries = tasks.queries.detach().requires_grad_()
+    predictions = predict(layer, Tasks(tasks.demonstrations, queries, tasks.answers))
+    (slopes,) = torch.autograd.grad(predictions.sum(), queries)
+    return slopes
+
+
+def best_step(tasks: Tasks) -> float:
+    """The learning rate with which one gradient step from W0 = 0 has the least mean loss over tasks.
+
+    A prediction is proportional to the rate, so the best one is sum p y / sum p^2, with p the predictions at rate 1.
+    """
+    predictions = predict(constructed(tasks, 1.0), tasks)
+    return float((predictions @ tasks.answers) / (predictions @ predictions))
+
+
+def constructed(tasks: Tasks, rate: float) -> LinearSelfAttention:
+    """The layer that takes one gradient step from W0 = 0 on tasks like these."""
+    nothing = tasks.queries.new_zeros(1, tasks.inputs)
+    return attention.construct(nothing, rate, tasks.demonstrations.shape[-2])
+
+
+def train(seed: int, *, demonstrations: int, inputs: int, kind: Inputs, how: Training) -> LinearSelfAttention:
+    """A layer with all four matrices free, trained from a small random start.
+
+    Args:
+        seed: of the initial weights and of the tasks.
+        demonstrations: of each task.
+        inputs: dimension of x.
+        kind: their distribution.
+        how: the training.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    width = inputs + 1
+    matrices = how.spread * torch.randn(4, width, width, generator=generator, dtype=torch.float64)
+    matrices.requires_grad_()
+    optimizer = torch.optim.Adam([matrices], lr=how.rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, how.steps)
+    with _one_thread():
+        for _ in range(how.steps):
+            tasks = draw(how.tasks, demonstrations=demonstrations, inputs=inputs, generator=generator, kind=kind)
+            optimizer.zero_grad()
+            loss(LinearSelfAttention(*matrices), tasks).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return LinearSelfAttention(*matrices.detach())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    # Matrices this small take several times longer on several threads than on one.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def average(trained: LinearSelfAttention, constructed: LinearSelfAttention, inputs: int) -> LinearSelfAttention:
+    """Half of each, product by product, with the trained layer's two products put on the construction's scale first.
+
+    Only the products P W_V and W_K^T W_Q matter, and only up to a factor that one gives to the other: that factor is
+    chosen so that W_K^T W_Q has the mean 1 on its input diagonal, as in the construction.
+
+    Args:
+        trained: one layer.
+        constructed: the other, which sets the scale.
+        inputs: dimension of x.
+
+    Source: von Oswald et al. 2023, section 3, interpolation.
+    """
+    values, scores = attention.products(trained)
+    other_values, other_scores = attention.products(constructed)
+    factor = scores.diagonal()[:inputs].mean()
+    return attention.from_products((values * factor + other_values) / 2, (scores / factor + other_scores) / 2)

@@ -1,0 +1,171 @@
+"""A linear self-attention layer, and the weights with which it takes a step of gradient descent.
+
+Tokens are rows here, e_j = (x_j, y_j), so that a layer with keys K, queries Q and values V of the demonstrations adds
+P V K^T q_j to every token. Squared loss throughout: L(W) = 1/(2N) sum_j |W x_j - y_j|^2.
+
+Source: von Oswald et al. 2023, sections 2 and 3; "Understanding ...", section 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import acos, cos, pi
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Square = Float[Tensor, "width width"]
+Tokens = Float[Tensor, "*batch tokens width"]
+Demonstrations = Float[Tensor, "*batch demonstrations width"]
+
+
+@dataclass(frozen=True)
+class LinearSelfAttention:
+    """One head without a softmax: the four matrices W_K, W_Q, W_V and P."""
+
+    key: Tensor
+    query: Tensor
+    value: Tensor
+    projection: Tensor
+
+
+def attend(layer: LinearSelfAttention, demonstrations: Demonstrations, tokens: Tokens) -> Tokens:
+    """e_j + P V K^T q_j, with K = W_K E, V = W_V E of the demonstrations and q_j = W_Q e_j of each token.
+
+    Args:
+        layer: the weights.
+        demonstrations: the tokens E that are attended to.
+        tokens: the tokens that attend: the demonstrations themselves, or queries.
+
+    Source: von Oswald et al. 2023, section 2, the linear self-attention update.
+    """
+    scores = (tokens @ layer.query.mT) @ (demonstrations @ layer.key.mT).mT
+    return tokens + scores @ (demonstrations @ layer.value.mT) @ layer.projection.mT
+
+
+def stack(layers: Sequence[LinearSelfAttention], demonstrations: Demonstrations, tokens: Tokens) -> Tokens:
+    """Queries after several layers, in each of which demonstrations and queries read the same demonstrations.
+
+    Returns:
+        The query tokens after the last layer.
+    """
+    for layer in layers:
+        demonstrations, tokens = attend(layer, demonstrations, demonstrations), attend(layer, demonstrations, tokens)
+    return tokens
+
+
+def demonstration_tokens(
+    inputs: Float[Tensor, "*batch demonstrations inputs"], targets: Float[Tensor, "*batch demonstrations outputs"]
+) -> Demonstrations:
+    """Tokens (x_j, y_j)."""
+    return torch.cat([inputs, targets], dim=-1)
+
+
+def query_tokens(weights: Float[Tensor, "outputs inputs"], queries: Float[Tensor, "*batch queries inputs"]) -> Tokens:
+    """Tokens (x, -W0 x): a query begins with minus what the initial model answers."""
+    return torch.cat([queries, -queries @ weights.mT], dim=-1)
+
+
+def answers(tokens: Tokens, inputs: int) -> Float[Tensor, "*batch tokens outputs"]:
+    """What query tokens say: minus their target part.
+
+    Source: von Oswald et al. 2023, section 2, after proposition 1.
+    """
+    return -tokens[..., inputs:]
+
+
+def construct(weights: Float[Tensor, "outputs inputs"], rate: float, demonstrations: int) -> LinearSelfAttention:
+    """The layer that takes one gradient step from W0.
+
+    W_K = W_Q = [[I, 0], [0, 0]], W_V = [[0, 0], [W0, -I]] and P = eta/N I.
+
+    Args:
+        weights: the initial weights W0.
+        rate: the learning rate eta.
+        demonstrations: their number N.
+
+    Source: von Oswald et al. 2023, proposition 1 and its proof.
+    """
+    outputs, inputs = weights.shape
+    reads_inputs, writes_residuals = _blocks(weights)
+    projection = rate / max(demonstrations, 1) * _identity(inputs + outputs, weights)
+    return LinearSelfAttention(reads_inputs, reads_inputs, writes_residuals, projection)
+
+
+def construct_plus_plus(
+    weights: Float[Tensor, "outputs inputs"], rate: float, curvature: float, demonstrations: int
+) -> LinearSelfAttention:
+    """The layer of GD++: a gradient step, and at once x_j <- (I - gamma X X^T) x_j with the inputs as columns of X.
+
+    Values keep their inputs, W_V = [[I, 0], [W0, -I]], and P = [[-gamma I, 0], [0, eta/N I]].
+
+    Args:
+        weights: the initial weights W0.
+        rate: the learning rate eta.
+        curvature: the strength gamma of the correction.
+        demonstrations: their number N.
+
+    Source: von Oswald et al. 2023, section 3, GD++, and the appendix on curvature correction.
+    """
+    outputs, inputs = weights.shape
+    reads_inputs, writes_residuals = _blocks(weights)
+    scales = [-curvature] * inputs + [rate / max(demonstrations, 1)] * outputs
+    projection = torch.diag(torch.tensor(scales, dtype=weights.dtype, device=weights.device))
+    return LinearSelfAttention(reads_inputs, reads_inputs, writes_residuals + reads_inputs, projection)
+
+
+def corrected_spectrum(spectrum: Float[Tensor, " inputs"], curvature: float) -> Float[Tensor, " inputs"]:
+    """Eigenvalues of X X^T after the correction: l - 2 gamma l^2 + gamma^2 l^3, for each eigenvalue l before it.
+
+    Source: von Oswald et al. 2023, appendix on curvature correction.
+    """
+    return spectrum - 2 * curvature * spectrum**2 + curvature**2 * spectrum**3
+
+
+def curvature_window(smallest: float, largest: float) -> float:
+    """The strength below which GD++ lowers the condition number of every spectrum with these ends.
+
+    l (1 - gamma l)^2 rises up to l = 1/(3 gamma) and falls to 0 at 1/gamma. With
+    k = largest / smallest > 1, the bound is
+
+        gamma largest = k / (k + 1) for k <= 2, where the two ends change places, and otherwise
+        gamma largest = 2/3 (1 + cos((arccos(2/k - 1) - 2 pi) / 3)), where the peak is k times the image of the largest,
+
+    and above it some spectrum with these ends gets worse. It is at least 1/3 and below 1.
+
+    Source: worked out here from the spectrum in von Oswald et al. 2023, who say only that there is a window.
+    """
+    condition = largest / smallest
+    if condition <= 2:
+        return condition / (condition + 1) / largest
+    return 2 / 3 * (1 + cos((acos(2 / condition - 1) - 2 * pi) / 3)) / largest
+
+
+def products(layer: LinearSelfAttention) -> tuple[Square, Square]:
+    """P W_V and W_K^T W_Q: all that the layer's output depends on.
+
+    Source: von Oswald et al. 2023, section 3, on comparing a trained layer with the construction.
+    """
+    return layer.projection @ layer.value, layer.key.mT @ layer.query
+
+
+def from_products(values: Square, scores: Square) -> LinearSelfAttention:
+    """A layer with given products P W_V and W_K^T W_Q: W_K and P are identities."""
+    identity = _identity(len(values), values)
+    return LinearSelfAttention(key=identity, query=scores, value=values, projection=identity)
+
+
+def _identity(width: int, like: Tensor) -> Square:
+    return torch.eye(width, dtype=like.dtype, device=like.device)
+
+
+def _blocks(weights: Float[Tensor, "outputs inputs"]) -> tuple[Square, Square]:
+    outputs, inputs = weights.shape
+    reads_inputs = weights.new_zeros(inputs + outputs, inputs + outputs)
+    reads_inputs[:inputs, :inputs] = _identity(inputs, weights)
+    writes_residuals = torch.zeros_like(reads_inputs)
+    writes_residuals[inputs:, :inputs] = weights
+    writes_residuals[inputs:, inputs:] = -_identity(outputs, weights)
+    return reads_inputs, writes_residuals

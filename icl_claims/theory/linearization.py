@@ -1,0 +1,66 @@
+"""A model as the first-order expansion of itself in its parameters, and descent on that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import jacrev
+
+Function = Callable[[Float[Tensor, " parameters"]], Float[Tensor, " outputs"]]
+"""The outputs of a model at a fixed input, as a function of all its parameters."""
+Loss = Callable[[Float[Tensor, " outputs"]], Float[Tensor, ""]]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearModel:
+    """f_lin(delta) = f(theta_0) + phi delta.
+
+    Args:
+        value: f(theta_0), the outputs before any change.
+        features: phi = df/dtheta at theta_0.
+    """
+
+    value: Float[Tensor, " outputs"]
+    features: Float[Tensor, "outputs parameters"]
+
+
+def linearize(function: Function, start: Float[Tensor, " parameters"]) -> LinearModel:
+    """The first-order Taylor expansion of a model around its parameters.
+
+    Source: "Rethinking ...", section 2.3, equation 5.
+    """
+    features: Tensor = jacrev(function)(start)
+    return LinearModel(function(start).detach(), features.detach())
+
+
+def linear_output(model: LinearModel, change: Float[Tensor, " parameters"]) -> Float[Tensor, " outputs"]:
+    """f_lin(delta) = f(theta_0) + delta^T grad f(theta_0).
+
+    Source: "Rethinking ...", section 2.3, equation 5.
+    """
+    return model.value + model.features @ change
+
+
+def coefficient_step(
+    model: LinearModel, change: Float[Tensor, " parameters"], loss: Loss, learning_rate: float
+) -> Float[Tensor, " parameters"]:
+    """Delta - eta phi^T dL/df_lin: a step of descent that differentiates the loss, never the network.
+
+    Args:
+        model: the expansion.
+        change: delta, before the step.
+        loss: L, of the outputs.
+        learning_rate: eta.
+
+    Returns:
+        The change of parameters after the step.
+
+    Source: "Rethinking ...", section 2.3, below equation 5.
+    """
+    output = linear_output(model, change).detach().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(output), output)
+    return change - learning_rate * model.features.T @ slope

@@ -1,0 +1,59 @@
+"""Two identities behind ridge regression in a transformer: a step on an example, and the solution, example by example.
+
+Source: Akyürek et al. 2023, sections 3.2 and 3.3.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Weights = Float[Tensor, " inputs"]
+Square = Float[Tensor, "inputs inputs"]
+
+
+def step(weights: Weights, x: Weights, y: Float[Tensor, ""], rate: float, penalty: float) -> Weights:
+    """W - 2 eta (x w^T x - y x + lambda w): a gradient step on (w^T x - y)^2 + lambda |w|^2.
+
+    Args:
+        weights: w.
+        x: the input of one example.
+        y: its target.
+        rate: the learning rate eta.
+        penalty: lambda.
+
+    Source: Akyürek et al. 2023, section 3.2, before theorem 1.
+    """
+    return weights - 2 * rate * (x * (weights @ x) - y * x + penalty * weights)
+
+
+def add_rank_one(inverse: Square, left: Weights, right: Weights) -> Square:
+    """(A + u v^T)^-1 = A^-1 - A^-1 u v^T A^-1 / (1 + v^T A^-1 u).
+
+    Args:
+        inverse: A^-1.
+        left: u.
+        right: v.
+
+    Source: Sherman and Morrison 1950; Akyürek et al. 2023, section 3.3, before theorem 2.
+    """
+    return inverse - torch.outer(inverse @ left, right @ inverse) / (1 + right @ inverse @ left)
+
+
+def solve_by_examples(
+    inputs: Float[Tensor, "demonstrations inputs"], targets: Float[Tensor, " demonstrations"], penalty: float
+) -> Weights:
+    """Ridge regression (X^T X + lambda I)^-1 X^T y, from I / lambda by one rank-one update an example.
+
+    Args:
+        inputs: X, an example a row.
+        targets: y.
+        penalty: lambda, positive.
+
+    Source: Akyürek et al. 2023, section 3.3, theorem 2.
+    """
+    inverse = torch.eye(inputs.shape[1], dtype=inputs.dtype) / penalty
+    for x in inputs:
+        inverse = add_rank_one(inverse, x, x)
+    return inverse @ (inputs.mT @ targets)

@@ -1,0 +1,21 @@
+"""Every claim that mathematics decides has a negative control, and `fixtures/controls.json` lists them all."""
+
+from __future__ import annotations
+
+import json
+
+from controls import ROOT, all_controls, all_exact_claims
+
+
+def test_every_exact_claim_has_a_control():
+    assert all_exact_claims() - {control.claim for control in all_controls()} == set()
+
+
+def test_no_control_is_for_a_claim_that_does_not_exist():
+    assert {control.claim for control in all_controls()} - all_exact_claims() == set()
+
+
+def test_the_list_that_reports_count_is_complete():
+    listed = json.loads((ROOT / "fixtures" / "controls.json").read_text(encoding="utf-8"))
+    there = [{"claim": control.claim, "broken": control.broken} for control in all_controls()]
+    assert sorted(listed, key=str) == sorted(there, key=str)

@@ -33,7 +33,9 @@ class ExactEvidence:
     cases: int = 0
     worst: float = field(default=0.0)
 
-    def equal(self, left: Tensor | ArrayLike, right: Tensor | ArrayLike, what: str, *, within: float = ROUNDING) -> None:
+    def equal(
+        self, left: Tensor | ArrayLike, right: Tensor | ArrayLike, what: str, *, within: float = ROUNDING
+    ) -> None:
         """Hold two ways of computing one thing against each other.
 
         Args:

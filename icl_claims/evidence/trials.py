@@ -108,7 +108,9 @@ class TrialsEvidence:
         )
 
     def _together(self, left: Quantity, side: Side, upwards: bool) -> Finding:
-        usable = {t: rs for t, rs in self.results.items() if rs and not any(r.failures for r in rs) and not _no_learning(rs)}
+        usable = {
+            t: rs for t, rs in self.results.items() if rs and not any(r.failures for r in rs) and not _no_learning(rs)
+        }
         mine = [column for results in usable.values() for column in _columns(results, left)]
         other = [column for results in usable.values() for column in _columns(results, side)]
         if not mine:

@@ -50,9 +50,7 @@ class TrialResult:
 
     def predicted(self, method: str) -> Int[np.ndarray, " queries"]:
         """The label that a method gives to each query, calibrated as the specification says."""
-        return predicted_labels(
-            self.log_probabilities[method], self.content_free[method], self.spec["calibration"]
-        )
+        return predicted_labels(self.log_probabilities[method], self.content_free[method], self.spec["calibration"])
 
     def per_query(self, metric: str, method: str) -> Float[np.ndarray, " queries"] | None:
         """One value a query, NaN where it does not count; the metric is their mean. None if it was not measured.

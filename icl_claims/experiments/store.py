@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -104,7 +105,7 @@ def _read(folder: Path) -> TrialResult:
         if manifest.pop("sha256") != _sha256(folder / ARRAYS):
             raise StoreError(f"The stored trial {folder.name[:12]} is damaged", got="another checksum")
         arrays = load_file(folder / ARRAYS)
-        groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in _NESTED}
+        groups: dict[str, Any] = {group: {} for group in _NESTED}
         for name, values in arrays.items():
             group, _, inner = name.partition("|")
             if inner:

@@ -70,7 +70,7 @@ def sgd_step(
     gradients: Iterable[Tensor],
     learning_rate: float,
 ) -> dict[str, Tensor]:
-    """w - learning_rate * gradient, on the entries that hold keys or values."""
+    """W - learning_rate * gradient, on the entries that hold keys or values."""
     with torch.no_grad():
         return {
             parameter.name: weights[parameter.name] - learning_rate * parameter.only_tuned(gradient)

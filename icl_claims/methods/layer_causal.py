@@ -33,7 +33,7 @@ class LayerCausal:
         loss: which tokens of a demonstration are learned.
         name: the method's name in tables.
 
-    Source: "Rethinking ...", section 3.4 and figure 2 (sequential); "Understanding ...", section 3.1 and figure 1 (summed).
+    Source: "Rethinking ...", section 3.4, figure 2 (sequential); "Understanding ...", section 3.1, figure 1 (summed).
     """
 
     learning_rate: float

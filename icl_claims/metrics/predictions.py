@@ -23,12 +23,12 @@ def _where(counted: Bool[np.ndarray, " queries"], value: Bool[np.ndarray, " quer
 
 def accuracy(predicted: Labels, gold: Labels) -> PerQuery:
     """Whether each prediction is right."""
-    return (predicted == gold).astype(float)
+    return np.asarray(predicted == gold, dtype=float)
 
 
 def changed(predicted: Labels, zero_shot: Labels) -> PerQuery:
     """Whether each prediction differs from the zero-shot one."""
-    return (predicted != zero_shot).astype(float)
+    return np.asarray(predicted != zero_shot, dtype=float)
 
 
 def rec2ftp(in_context: Labels, finetuned: Labels, zero_shot: Labels, gold: Labels) -> PerQuery:

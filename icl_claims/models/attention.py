@@ -152,7 +152,13 @@ def _attend_within(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | 
         distance = _distance(tokens, tokens, q.device)
         mask = (distance >= 0) & (distance < window)
     return nn.functional.scaled_dot_product_attention(
-        q[None], k[None], v[None], attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=q.shape[0] != k.shape[0]
+        q[None],
+        k[None],
+        v[None],
+        attn_mask=mask,
+        is_causal=mask is None,
+        scale=scale,
+        enable_gqa=q.shape[0] != k.shape[0],
     )[0]
 
 

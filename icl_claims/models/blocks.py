@@ -50,7 +50,10 @@ def find_blocks(network: nn.Module, attention_modules: Sequence[nn.Module], head
     stacks = {name.rpartition(".")[0] for name in names}
     if len(stacks) == 1 and all(names):
         decoder = modules[stacks.pop().rpartition(".")[0]]
-        norm = next((getattr(decoder, name) for name in FINAL_NORMS if isinstance(getattr(decoder, name, None), nn.Module)), None)
+        norm = next(
+            (getattr(decoder, name) for name in FINAL_NORMS if isinstance(getattr(decoder, name, None), nn.Module)),
+            None,
+        )
         if norm is not None:
             return Blocks(tuple(modules[name] for name in names), tuple(names), norm, head)
     raise ModelError(

@@ -91,7 +91,11 @@ def _build(scratch: Path, say: Say) -> Path:
     say("De-quantising it to float32 safetensors: about 30 s, once.")
     made = scratch / "made"
     _dequantise(source, made)
-    manifest = {"source": DESCRIPTION, "gguf_sha256": GGUF_SHA256, "model.safetensors": _sha256(made / "model.safetensors")}
+    manifest = {
+        "source": DESCRIPTION,
+        "gguf_sha256": GGUF_SHA256,
+        "model.safetensors": _sha256(made / "model.safetensors"),
+    }
     (made / "MANIFEST.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return made
 

@@ -210,5 +210,3 @@ def next_token_losses(
     wanted = torch.tensor(list(ids)[1:], device=logits.device)
     at_least_single = torch.promote_types(logits.dtype, torch.float32)
     return nn.functional.cross_entropy(logits[:-1].to(at_least_single), wanted, reduction="none")
-
-

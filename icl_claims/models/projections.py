@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -26,7 +27,7 @@ class TunedParameter:
 
     name: str
     layer: int
-    part: Bool[Tensor, "..."] | None = None
+    part: Bool[Tensor, ...] | None = None
 
     def only_tuned(self, gradient: Tensor) -> Tensor:
         """The gradient with every entry that is not tuned set to 0."""
@@ -36,13 +37,14 @@ class TunedParameter:
 def key_value_parameters(network: nn.Module, attention_modules: Sequence[nn.Module]) -> tuple[TunedParameter, ...]:
     """K and V projections, weights and biases, of every attention layer, in order.
 
-    Projections fused with the query's (GPT-2's `c_attn`, GPT-NeoX's `query_key_value`) are tuned on their K and V parts.
+    Projections fused with the query's (GPT-2's `c_attn`, GPT-NeoX's `query_key_value`) are tuned on K and V only.
 
     Raises:
         ModelError: an attention module keeps its projections in a way that is not known here.
     """
     name_of = {id(module): name for name, module in network.named_modules()}
     found: list[TunedParameter] = []
+    attention: Any
     for layer, attention in enumerate(attention_modules):
         prefix = name_of[id(attention)]
         if all(hasattr(attention, projection) for projection in SEPARATE):

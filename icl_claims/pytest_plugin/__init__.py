@@ -1,4 +1,4 @@
-"""The pytest plugin: options, markers, fixtures and the words of a verdict. Imports nothing heavy until a claim needs it."""
+"""The pytest plugin: options, markers, fixtures, words of a verdict. Nothing heavy is imported until a claim asks."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--claims-data",
         metavar="DIR",
-        help="folder of the real tasks, DIR/sst2/train.jsonl and so on; default: $ICL_CLAIMS_DATA, else miniature tasks",
+        help="folder of the real tasks (DIR/sst2/train.jsonl ...); default: $ICL_CLAIMS_DATA, else miniature tasks",
     )
     group.addoption("--claims-tasks", metavar="A,B", help="only these tasks: sst2, sst5, mr, subj, agnews, cb")
     group.addoption("--claims-k", type=int, metavar="N", help="demonstrations drawn for each trial")

@@ -24,7 +24,7 @@ def interval_plot(tasks: Sequence[dict[str, Any]], titles: dict[str, str]) -> Ma
     span = (high - low) or 1.0
 
     def x(value: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / span, 1)
+        return float(round(LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / span, 1))
 
     height = ROW * len(drawn) + 26
     parts = [f'<line class="zero" x1="{x(0)}" y1="4" x2="{x(0)}" y2="{height - 22}"/>']
@@ -41,6 +41,6 @@ def interval_plot(tasks: Sequence[dict[str, Any]], titles: dict[str, str]) -> Ma
     if low < 0 < high and min(x(0) - x(low), x(high) - x(0)) > 40:
         parts.append(f'<text class="axis" x="{x(0)}" y="{height - 6}" text-anchor="middle">0</text>')
     words = f"Difference and its interval on {len(drawn)} tasks, from {low:.2g} to {high:.2g}"
-    return Markup(  # noqa: S704  # every text above is escaped
+    return Markup(  # every text above is escaped
         f'<svg class="intervals" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
     )

@@ -47,7 +47,11 @@ def write_report(folder: Path, run: dict[str, Any], claims: Sequence[dict[str, A
 def render(run: dict[str, Any], claims: Sequence[dict[str, Any]]) -> str:
     """The page, as one text without any outside resource."""
     environment = Environment(
-        loader=PackageLoader("icl_claims", "report/templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("icl_claims", "report/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = _number
     environment.globals["interval_plot"] = interval_plot
@@ -65,7 +69,9 @@ def render(run: dict[str, Any], claims: Sequence[dict[str, Any]]) -> str:
         words=WORDS,
         papers=PAPERS,
         titles={name: task.title for name, task in TASKS.items()},
-        setup=next((c["provenance"] for c in claims if c["source"] == "trials" and c["provenance"].get("trials")), None),
+        setup=next(
+            (c["provenance"] for c in claims if c["source"] == "trials" and c["provenance"].get("trials")), None
+        ),
     )
 
 
@@ -93,4 +99,4 @@ def _place(claim: dict[str, Any]) -> tuple[Any, ...]:
 
 def _number(value: float | None) -> str:
     """Three significant digits, a real minus sign, and a dash for nothing."""
-    return "–" if value is None else f"{value:.3g}".replace("-", "−")
+    return "\N{EN DASH}" if value is None else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")

@@ -75,7 +75,9 @@ def bootstrap_mean(columns: Sequence[Column], *, seed: int, confidence: float = 
         seed: of the resampling.
         confidence: of the interval.
     """
-    return bootstrap_difference(columns, [np.zeros_like(column) for column in columns], seed=seed, confidence=confidence)
+    return bootstrap_difference(
+        columns, [np.zeros_like(column) for column in columns], seed=seed, confidence=confidence
+    )
 
 
 def bootstrap_difference(
@@ -111,7 +113,9 @@ def _mean(column: Column) -> float:
     return float(counted.mean()) if len(counted) else np.nan
 
 
-def _resampled_difference(left: Column, right: Column, generator: np.random.Generator) -> Float[np.ndarray, " resamples"]:
+def _resampled_difference(
+    left: Column, right: Column, generator: np.random.Generator
+) -> Float[np.ndarray, " resamples"]:
     queries = len(left)
     times = generator.multinomial(queries, np.full(queries, 1 / queries), size=RESAMPLES)
 
@@ -119,6 +123,6 @@ def _resampled_difference(left: Column, right: Column, generator: np.random.Gene
         counts = ~np.isnan(column)
         weight = times @ counts.astype(float)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (times @ np.where(counts, column, 0.0)) / weight
+            return np.asarray((times @ np.where(counts, column, 0.0)) / weight)
 
     return np.asarray(means(left) - means(right))

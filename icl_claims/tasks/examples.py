@@ -67,7 +67,7 @@ def _read_examples(path: Path, task: Task) -> tuple[Example, ...]:
             f"The data of {task.title} cannot be read",
             expected=f"a file {path}",
             got=error.strerror or str(error),
-            todo="Name a folder that holds one folder a task: --claims-data DIR; without it the miniature tasks are used.",
+            todo="Name a folder with one folder a task: --claims-data DIR; without it the miniature tasks are used.",
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8", got=str(error), todo="Write the file again as UTF-8.") from error
@@ -92,7 +92,9 @@ def _read_example(line: str, task: Task, row: int, place: str) -> Example:
             raise DataError(
                 f"{place}: field {field!r}",
                 expected="a text",
-                got=repr(text) if field in value else f"only the fields {', '.join(sorted(value)) or 'of an empty object'}",
+                got=repr(text)
+                if field in value
+                else f"only the fields {', '.join(sorted(value)) or 'of an empty object'}",
                 todo=f"A row of {task.title} needs the fields {', '.join((*task.fields, 'label'))}.",
             )
     label = value.get("label")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from statistics import mean, quantiles
 
@@ -63,7 +63,7 @@ def test_labels_are_balanced_and_mixed(task: str, split: str) -> None:
     assert set(counts) == set(range(LABELS[task]))
     assert max(counts.values()) - min(counts.values()) <= 1
     longest = run = 1
-    for before, label in zip(labels, labels[1:], strict=False):
+    for before, label in pairwise(labels):
         run = run + 1 if before == label else 1
         longest = max(longest, run)
     assert longest <= 8, "the rows of one label must not stand together"
@@ -72,9 +72,7 @@ def test_labels_are_balanced_and_mixed(task: str, split: str) -> None:
 @pytest.mark.parametrize("task", FIELDS)
 def test_no_two_texts_share_half_of_their_words(task: str) -> None:
     every = [(text, set(words(text))) for split in ROWS for text in texts(task, split)]
-    near = [
-        (a, b) for (a, in_a), (b, in_b) in combinations(every, 2) if len(in_a & in_b) >= 0.5 * len(in_a | in_b)
-    ]
+    near = [(a, b) for (a, in_a), (b, in_b) in combinations(every, 2) if len(in_a & in_b) >= 0.5 * len(in_a | in_b)]
     assert not near, f"near-duplicates: {near[:3]}"
 
 

@@ -1,0 +1,40 @@
+# The commands of the project. `make claims` and `make test` need nothing but Python 3.11 or newer and a network.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+
+.PHONY: claims test check format wheel clean help
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make claims PYTHON=python3.11 (this is " + sys.version.split()[0] + ").")'
+	@echo "Setting up $(VENV): once, a few minutes (torch is most of it)."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[test,check]'
+	@rm -f $(VENV)/ready-* && touch $@
+
+claims: $(READY) ## decide the claims; the report goes to reports/claims.html
+	$(BIN)/pytest claims/
+
+test: $(READY) ## the project's own tests
+	$(BIN)/pytest tests/
+
+check: $(READY) ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## format and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(READY) ## build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+clean: ## remove what was made
+	rm -rf $(VENV) dist build reports/claims.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

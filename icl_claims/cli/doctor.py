@@ -1,0 +1,106 @@
+"""What this machine has, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+import transformers
+
+from icl_claims.errors import IclClaimsError
+from icl_claims.experiments.store import default_store
+from icl_claims.models.embedded import DESCRIPTION, GGUF_SHA256, free_space, model_cache
+from icl_claims.models.language_model import FAMILIES
+from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.examples import read_task
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing looked at."""
+
+    what: str
+    found: str
+    good: bool = True
+    todo: str = ""
+
+
+def examine() -> list[Line]:
+    """Everything a run of claims needs, one line each."""
+    return [_python(), _torch(), *_devices(), _memory(), _model(), _disk(), _families(), *_data()]
+
+
+def _python() -> Line:
+    good = sys.version_info >= (3, 11)
+    return Line("Python", platform.python_version(), good, "" if good else "Install Python 3.11 or newer.")
+
+
+def _torch() -> Line:
+    return Line(
+        "libraries",
+        f"torch {torch.__version__}, transformers {transformers.__version__}, {torch.get_num_threads()} threads",
+    )
+
+
+def _devices() -> list[Line]:
+    if not torch.cuda.is_available():
+        todo = "Claims marked gpu are not run here; install the CUDA build of torch on a GPU machine."
+        return [Line("device", "CPU only", good=False, todo=todo)]
+    return [
+        Line(
+            "device",
+            f"cuda:{index} {torch.cuda.get_device_name(index)}, {torch.cuda.mem_get_info(index)[0] / GIB:.0f} GiB free",
+        )
+        for index in range(torch.cuda.device_count())
+    ]
+
+
+def _memory() -> Line:
+    free = psutil.virtual_memory().available / GIB
+    good = free > 3
+    return Line(
+        "memory", f"{free:.1f} GiB free", good, "" if good else "The embedded model wants 3 GiB: close something."
+    )
+
+
+def _model() -> Line:
+    cache = model_cache()
+    if any(cache.glob(f"smollm2-135m-instruct-{GGUF_SHA256[:12]}/MANIFEST.json")):
+        return Line("embedded model", f"cached in {cache}")
+    return Line("embedded model", "not fetched yet", good=False, todo=f"The first run fetches {DESCRIPTION}: 93 MB.")
+
+
+def _disk() -> Line:
+    free = free_space(model_cache()) / GIB
+    good = free > 1
+    todo = "" if good else "Set ICL_CLAIMS_CACHE to a folder with 1 GiB free."
+    return Line("disk", f"{free:.0f} GiB free for models and trials ({default_store()})", good, todo)
+
+
+def _families() -> Line:
+    return Line("models that can be used", ", ".join(FAMILIES))
+
+
+def _data() -> list[Line]:
+    chosen = os.environ.get("ICL_CLAIMS_DATA")
+    lines = [_read("miniature tasks", None)]
+    if chosen:
+        return [*lines, _read(f"real tasks in {chosen}", Path(chosen))]
+    todo = "Set ICL_CLAIMS_DATA, or pass --claims-data DIR, to run on the papers' data sets."
+    return [*lines, Line("real tasks", "no folder named; the miniature tasks are used", good=False, todo=todo)]
+
+
+def _read(what: str, directory: Path | None) -> Line:
+    try:
+        data = [read_task(task, directory) for task in TASKS.values()]
+    except IclClaimsError as error:
+        return Line(what, "cannot be read", good=False, todo=str(error))
+    sizes = ", ".join(f"{one.task.title} {len(one.train)}/{len(one.validation)}" for one in data)
+    return Line(what, f"training/evaluation examples: {sizes}")

@@ -122,10 +122,10 @@ def test_finetuning_updates_see_the_layers_above_unless_they_are_layer_causal(ev
     def other_layers_above_change_what_finetuning_adds(transformers, demonstrations, queries):
         method = finetuning.Finetuning(LEARNING_RATE)
         for small, layer, other in with_others_above(transformers):
-            update, changed = (update_of_outputs(method, s, demonstrations, queries) for s in (small, other))
-            evidence.different(update[layer], changed[layer], f"{small.family}: output of layer {layer}", by=1e-3)
-            learned = [method.learn(s.model(), demonstrations).weights for s in (small, other)]
-            weights = change_of(small, learned[0], layer), change_of(other, learned[1], layer)
+            learned = [method.learn(s.model(), demonstrations) for s in (small, other)]
+            outputs = [what_is_added(by, demonstrations, queries)[layer] for by in learned]
+            evidence.different(*outputs, f"{small.family}: output of layer {layer}", by=1e-3)
+            weights = change_of(small, learned[0].weights, layer), change_of(other, learned[1].weights, layer)
             evidence.different(*weights, f"{small.family}: weights of layer {layer}", by=1e-3)
 
     @few_cases
@@ -201,10 +201,13 @@ def test_updating_layers_one_after_another_differs_in_the_second_order(evidence,
 
 def update_of_outputs(method, small, demonstrations, queries):
     """h_method - h_ZSL, for every layer and query."""
-    outputs = [
-        m.learn(small.model(), demonstrations).answer(queries).attention_outputs for m in (method, prompting.ZeroShot())
-    ]
-    return outputs[0] - outputs[1]
+    return what_is_added(method.learn(small.model(), demonstrations), demonstrations, queries)
+
+
+def what_is_added(learned, demonstrations, queries):
+    """The attention outputs after learning, less those before."""
+    zero_shot = prompting.ZeroShot().learn(learned.model, demonstrations)
+    return learned.answer(queries).attention_outputs - zero_shot.answer(queries).attention_outputs
 
 
 def with_others_above(transformers):

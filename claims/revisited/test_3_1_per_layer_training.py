@@ -12,6 +12,7 @@ from small_transformers import (
     cut_after,
     few_cases,
     key_value_gradients,
+    key_value_part,
     next_token_loss,
     small_demonstrations,
     small_transformers,
@@ -66,7 +67,7 @@ def test_the_loss_of_a_layer_has_a_gradient_in_that_layer_only(evidence, decide)
                 evidence.equal(of_sum, gradient(losses[layer], leaves, names), "gradient of the sum = of the own loss")
                 literal = block_gradients(small, network, ids, layer)
                 of_cut = torch.cat([literal[name].flatten() for name in names])
-                parts = torch.cat([(literal[name] != 0).flatten() for name in names])
+                parts = torch.cat([key_value_part(name, literal[name]).flatten() for name in names])
                 what = f"{small.family}: = gradient in a model that ends after layer {layer}"
                 evidence.equal(of_sum * parts, of_cut, what, within=SINGLE_PRECISION)
 

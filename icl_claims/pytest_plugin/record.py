@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 WORDS = ("supported", "refuted", "inconclusive", "not run", "error")
 COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
+UNDECIDED: dict[str, Any] = {
+    "verdict": "not run",
+    "why": "The run stopped before it.",
+    "known_refutation": "",
+    "cases": 0,
+    "tasks": [],
+    "provenance": {},
+}
 
 
 def declare(item: pytest.Item) -> dict[str, Any] | None:
@@ -77,14 +85,13 @@ class RunRecord:
         if report.when == "call":
             entry.update(claim)
         if report.failed and "verdict" not in claim:
-            entry |= {"verdict": "error", "why": _last_line(report), "tasks": [], "provenance": {}, "cases": 0}
+            entry |= UNDECIDED | {"verdict": "error", "why": _last_line(report)}
         if report.when in ("setup", "call"):
             entry["seconds"] += report.duration
 
     def decided(self) -> list[dict[str, Any]]:
         """The claims that were reached, in the order of their tests."""
-        empty = {"verdict": "not run", "why": "The run stopped before it.", "tasks": [], "provenance": {}, "cases": 0}
-        return [{**empty, **claim} for _, claim in sorted(self.claims.items())]
+        return [UNDECIDED | claim for _, claim in sorted(self.claims.items())]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in what a test, on this process or on a worker, reports."""

@@ -1,0 +1,93 @@
+"""What tests of several floors share: a plain way of running a model, and a tokenizer of whole words."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
+
+from icl_claims.models.random_models import BOS, EOS, FIRST_WORD, random_network
+from icl_claims.models.tokens import TokenEncoder
+
+_RECORDED = "eager_with_recorded_scores"
+_scores: list[Tensor] = []
+
+
+def _record_scores(module, query, key, value, attention_mask, **options):
+    keys = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+    scaling = options.get("scaling") or query.shape[-1] ** -0.5
+    _scores.append((query @ keys.transpose(2, 3) * scaling)[0])
+    eager = sys.modules[type(module).__module__].eager_attention_forward
+    return eager(module, query, key, value, attention_mask, **options)
+
+
+AttentionInterface.register(_RECORDED, _record_scores)
+AttentionMaskInterface.register(_RECORDED, eager_mask)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a plain forward over one whole prompt gives, at every position."""
+
+    logits: Tensor  # tokens vocabulary
+    outputs: Tensor  # layers tokens hidden
+    scores: Tensor  # layers heads tokens tokens
+
+
+class Plain:
+    """Models of random weights in transformers' own hands: eager attention, one whole prompt at a time."""
+
+    def network(self, family: str, layers: int = 3, seed: int = 0) -> nn.Module:
+        return random_network(family, layers, seed, attention=_RECORDED)
+
+    def see(self, network: nn.Module, ids: list[int]) -> Seen:
+        outputs: list[Tensor] = []
+        named = [module for name, module in network.named_modules() if name.endswith((".attn", "attention", "_attn"))]
+        hooks = [m.register_forward_hook(lambda _m, _i, output: outputs.append(output[0][0])) for m in named]
+        _scores.clear()
+        with torch.no_grad():
+            logits = network(torch.tensor([ids]), use_cache=False).logits[0]
+        for hook in hooks:
+            hook.remove()
+        return Seen(logits, torch.stack(outputs), torch.stack(_scores))
+
+
+@pytest.fixture(scope="session")
+def plain() -> Plain:
+    return Plain()
+
+
+class WordTokenizer:
+    """One token a word, numbered as they come; `pieces` names words that are several tokens, `same` those that share one."""
+
+    def __init__(self, pieces: dict[str, int] | None = None, same: dict[str, str] | None = None) -> None:
+        self.pieces, self.same = pieces or {}, same or {}
+        self.ids: dict[str, int] = {}
+
+    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+        assert not add_special_tokens
+        words = [self.same.get(word, word) for word in text.split()]
+        return {
+            "input_ids": [
+                self.ids.setdefault(word, FIRST_WORD + len(self.ids))
+                for word in words
+                for _ in range(self.pieces.get(word, 1))
+            ]
+        }
+
+    def decode(self, ids: list[int]) -> str:
+        word_of = {number: word for word, number in self.ids.items()}
+        return " ".join(word_of.get(number, f"<{number}>") for number in ids)
+
+
+@pytest.fixture
+def word_encoder():
+    def make(**special) -> TokenEncoder:
+        return TokenEncoder(WordTokenizer(**special), BOS, EOS)
+
+    return make

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -93,8 +94,5 @@ def uniform_updates(
     layers: int, hidden: int, queries: list[int], seed: int, device: torch.device
 ) -> Float[Tensor, "layers queries hidden"]:
     """U[0,1) vectors, one stream a query, so that they do not depend on how queries are batched."""
-    drawn = []
-    for query in queries:
-        stream = torch.Generator().manual_seed((seed << 32) + query)
-        drawn.append(torch.rand(layers, hidden, generator=stream))
-    return torch.stack(drawn, dim=1).to(device)
+    drawn = [np.random.default_rng((seed, query)).random((layers, hidden), dtype=np.float32) for query in queries]
+    return torch.from_numpy(np.stack(drawn, axis=1)).to(device)

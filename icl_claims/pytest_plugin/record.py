@@ -67,7 +67,7 @@ def claim_of(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any]
     return found or None
 
 
-@dataclass
+@dataclass(eq=False)
 class RunRecord:
     """The claims of a run, by test, in the order in which they were decided."""
 

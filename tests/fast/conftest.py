@@ -47,7 +47,7 @@ class Plain:
 
     def see(self, network: nn.Module, ids: list[int]) -> Seen:
         outputs: list[Tensor] = []
-        named = [module for name, module in network.named_modules() if name.endswith((".attn", "attention", "_attn"))]
+        named = [module for name, module in network.named_modules() if name.endswith((".attn", "attention", "self_attn"))]
         hooks = [m.register_forward_hook(lambda _m, _i, output: outputs.append(output[0][0])) for m in named]
         _scores.clear()
         with torch.no_grad():

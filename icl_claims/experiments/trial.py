@@ -79,25 +79,35 @@ def _learn(
             try:
                 learned[method.name] = method.learn(model, prompts.demonstrations)
             except DivergenceError as error:
-                recorder.failures[method.name] = str(error)
+                recorder.fail(method.name, str(error))
     return learned
 
 
 def _answer(learned: Mapping[str, Learned], prompts: Prompts, recorder: _Recorder, progress: Progress) -> None:
-    for name, method in learned.items():
-        recorder.content_free[name] = _numbers(method.answer(prompts.content_free).log_probabilities)
-        recorder.losses[name] = list(method.losses)
+    for name, answer in _answers(learned, prompts.content_free, recorder).items():
+        recorder.content_free[name] = _numbers(answer.log_probabilities)
+        recorder.losses[name] = list(learned[name].losses)
     done = 0
     for batch in batches_by_length(prompts.queries):
         progress("answering", 0.4 + 0.6 * done / len(prompts.queries))
-        answers = {}
-        for name, method in learned.items():
-            with recorder.timed(f"answer {name}"):
-                answers[name] = method.answer(prompts.queries.some(batch))
+        answers = _answers(learned, prompts.queries.some(batch), recorder)
         with recorder.timed("metrics"):
             recorder.add(batch, answers)
         done += len(batch)
     progress("answered", 1.0)
+
+
+def _answers(learned: Mapping[str, Learned], queries: Queries, recorder: _Recorder) -> dict[str, Answer]:
+    answers: dict[str, Answer] = {}
+    for name, method in learned.items():
+        if name in recorder.failures:
+            continue
+        with recorder.timed(f"answer {name}"):
+            try:
+                answers[name] = method.answer(queries)
+            except DivergenceError as error:
+                recorder.fail(name, str(error))
+    return answers
 
 
 def batches_by_length(queries: Queries, tokens: int = TOKENS_PER_BATCH) -> Iterator[list[int]]:
@@ -137,6 +147,15 @@ class _Recorder:
             yield
         finally:
             self.seconds[what] += time.perf_counter() - start
+
+    def fail(self, method: str, why: str) -> None:
+        """Name a method as failed, and drop what it had answered so far."""
+        self.failures[method] = why
+        for numbers in (self.log_probabilities, self.content_free, self.losses):
+            numbers.pop(method, None)
+        self.by_layer = defaultdict(
+            self.by_layer.default_factory, {k: v for k, v in self.by_layer.items() if not k.endswith(f"/{method}")}
+        )
 
     def add(self, batch: list[int], answers: Mapping[str, Answer]) -> None:
         zero_shot, in_context = answers["zero_shot"], answers["in_context"]

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.tasks.prompts import Demonstrations, Queries
@@ -49,11 +50,22 @@ class Learned:
         """Answer a batch of queries, none of which sees another.
 
         Raises:
-            ModelError: logits are not finite.
+            DivergenceError: logits are not finite after a change of weights.
+            ModelError: logits are not finite as pretrained.
         """
-        seen = self.model.answer(
-            queries.rows, self.prefix, answer_at=queries.answer_at, probe_at=queries.probe_at, weights=self.weights
-        )
+        try:
+            seen = self.model.answer(
+                queries.rows, self.prefix, answer_at=queries.answer_at, probe_at=queries.probe_at, weights=self.weights
+            )
+        except ModelError as error:
+            if not self.weights:
+                raise
+            raise DivergenceError(
+                "Learning diverged",
+                expected="weights that give finite logits",
+                got="NaN or infinity",
+                todo="Use a smaller learning rate.",
+            ) from error
         labels = torch.tensor(queries.label_ids, device=seen.logits.device)
         return Answer(seen.logits.log_softmax(-1)[:, labels], seen.attention_outputs, seen.scores)
 

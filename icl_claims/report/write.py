@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from icl_claims.claims import PAPERS
+from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.report.interval_plot import interval_plot
 from icl_claims.tasks.catalogue import TASKS
 
@@ -55,17 +56,18 @@ def render(run: dict[str, Any], claims: Sequence[dict[str, Any]]) -> str:
     )
     environment.filters["number"] = _number
     environment.globals["interval_plot"] = interval_plot
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for claim in claims:
-        groups.setdefault((claim["paper"], claim["id"], claim["condition"]), []).append(claim)
+        groups.setdefault((claim["paper"], claim["id"]), []).append(claim)
     by_paper = {
-        paper: [group for (of, _, _), group in groups.items() if of == paper]
+        paper: [group for (of, _), group in groups.items() if of == paper]
         for paper in dict.fromkeys(claim["paper"] for claim in claims)
     }
     return environment.get_template("claims.html.jinja").render(
         run=run,
         by_paper=by_paper,
         counts=_counts(claims),
+        controls=_controls({claim["id"] for claim in claims if claim["source"] == "exact"}),
         words=WORDS,
         papers=PAPERS,
         titles={name: task.title for name, task in TASKS.items()},
@@ -79,9 +81,19 @@ def _counts(claims: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
     """By source: how many claims got each word."""
     counts: dict[str, dict[str, int]] = {}
     for claim in claims:
-        row = counts.setdefault(claim["source"].replace("_", " "), dict.fromkeys(WORDS, 0))
+        source = "exact, conditions" if claim["condition"] else claim["source"].replace("_", " ")
+        row = counts.setdefault(source + (" (paper scale)" if claim["profile"] == "paper" else ""), dict.fromkeys(WORDS, 0))
         row[claim["verdict"]] += 1
     return counts
+
+
+def _controls(ids: set[str]) -> dict[str, list[str]]:
+    """By claim: the broken variants under which the project's tests show that it is refuted."""
+    controls: dict[str, list[str]] = {}
+    for control in json.loads((fixtures_folder() / "controls.json").read_text(encoding="utf-8")):
+        if control["claim"] in ids:
+            controls.setdefault(control["claim"], []).append(control["broken"])
+    return controls
 
 
 def _place(claim: dict[str, Any]) -> tuple[Any, ...]:

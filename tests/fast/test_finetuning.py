@@ -1,0 +1,150 @@
+"""Finetuning is stochastic gradient descent on keys and values, one demonstration a step, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_transformers import key_value_part, small_demonstrations
+from torch.nn.functional import cross_entropy
+
+from icl_claims.errors import DivergenceError, ModelError
+from icl_claims.methods import Finetuning, LayerCausal, ZeroShot
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
+from icl_claims.tasks.prompts import Demonstrations, Queries
+
+CLOSE = {"atol": 1e-4, "rtol": 1e-3}
+every_family = pytest.mark.parametrize("family", CONFIGURATIONS)
+SEQUENCES = ((BOS, 4, 5, 6), (BOS, 7, 8, 9, 10), (BOS, 11, 12, 13))
+QUERIES = Queries(((20, 21, 22), (23, 24, 25, 26)), (30, 31), -2, -1)
+
+
+@cache
+def small(family):
+    return random_model(family, 3, 0)
+
+
+@cache
+def stock(family):
+    return random_network(family, 3, 0)
+
+
+def demonstrations(*sequences):
+    context = (BOS, *(token for sequence in sequences for token in (*sequence[1:], EOS)))
+    return Demonstrations(context, len(sequences), sequences)
+
+
+def descend(family, sequences, learning_rate, loss):
+    """The same, written out with the optimiser of torch on a copy of the stock model."""
+    network = copy.deepcopy(stock(family))
+    parts = {name: key_value_part(name, value) for name, value in network.named_parameters()}
+    tuned = {name: value for name, value in network.named_parameters() if parts[name] is not None}
+    optimiser = torch.optim.SGD(tuned.values(), lr=learning_rate)
+    losses = []
+    for sequence in sequences:
+        ids = torch.tensor(sequence)
+        logits = network(ids[None], use_cache=False).logits[0]
+        of_tokens = cross_entropy(logits[:-1], ids[1:], reduction="none")
+        chosen = of_tokens.mean() if loss == "all_tokens" else of_tokens[-1]
+        optimiser.zero_grad()
+        chosen.backward()
+        for name, value in tuned.items():
+            value.grad *= parts[name]
+        optimiser.step()
+        losses.append(chosen.item())
+    return {name: value.detach() for name, value in tuned.items()}, losses, network
+
+
+@every_family
+@settings(max_examples=5)
+@given(
+    shown=small_demonstrations(),
+    learning_rate=st.sampled_from([0.01, 0.1, 0.5]),
+    loss=st.sampled_from(["all_tokens", "label_only"]),
+)
+def test_finetuning_is_sgd_on_keys_and_values_one_demonstration_a_step(family, shown, learning_rate, loss):
+    learned = Finetuning(learning_rate, loss).learn(small(family), shown)
+    wanted, losses, _ = descend(family, shown.sequences, learning_rate, loss)
+    assert learned.weights.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(learned.weights[name], value, **CLOSE)
+    torch.testing.assert_close(torch.tensor(learned.losses), torch.tensor(losses), **CLOSE)
+
+
+@every_family
+def test_finetuned_answers_are_those_of_the_tuned_network_without_demonstrations(family):
+    answer = Finetuning(0.3).learn(small(family), demonstrations(*SEQUENCES)).answer(QUERIES)
+    network = descend(family, SEQUENCES, 0.3, "all_tokens")[2]
+    for row, ids in enumerate(QUERIES.rows):
+        with torch.no_grad():
+            logits = network(torch.tensor([[BOS, *ids]]), use_cache=False).logits[0, -2]
+        torch.testing.assert_close(answer.log_probabilities[row], logits.log_softmax(-1)[[30, 31]], **CLOSE)
+
+
+@every_family
+def test_a_learning_rate_of_zero_changes_nothing(family):
+    model, shown = small(family), demonstrations(*SEQUENCES)
+    learned = Finetuning(0.0).learn(model, shown)
+    assert all(torch.equal(learned.weights[name], value) for name, value in model.tuned_values().items())
+    finetuned, zero_shot = (method.answer(QUERIES) for method in (learned, ZeroShot().learn(model, shown)))
+    assert torch.equal(finetuned.log_probabilities, zero_shot.log_probabilities)
+    assert torch.equal(finetuned.attention_outputs, zero_shot.attention_outputs)
+
+
+def test_the_order_of_demonstrations_matters():
+    one, other = (
+        Finetuning(0.5).learn(small("llama"), demonstrations(*sequences)).weights
+        for sequences in (SEQUENCES, SEQUENCES[::-1])
+    )
+    assert any((one[name] - other[name]).abs().max() > 1e-3 for name in one)
+
+
+def test_a_single_step_does_not_depend_on_the_other_demonstrations_in_context():
+    shown = demonstrations(SEQUENCES[0])
+    elsewhere = replace(shown, context=(BOS, 40, 41, 42, EOS), shown=1)
+    one, other = (Finetuning(0.5).learn(small("llama"), given).weights for given in (shown, elsewhere))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_learning_the_label_alone_is_something_else():
+    every, label = (Finetuning(0.5, loss).learn(small("llama"), demonstrations(*SEQUENCES)) for loss in ("all_tokens", "label_only"))
+    assert every.losses[0] != label.losses[0]
+    assert any(not torch.equal(every.weights[name], label.weights[name]) for name in every.weights)
+
+
+def test_repeating_one_demonstration_lowers_its_loss():
+    losses = Finetuning(0.01).learn(small("llama"), demonstrations(*[SEQUENCES[0]] * 5)).losses
+    assert list(losses) == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("method", [Finetuning, LayerCausal])
+@pytest.mark.parametrize("learning_rate", [float("inf"), float("nan"), 1e39])
+@pytest.mark.parametrize("count", [1, 3])
+def test_learning_that_runs_off_is_named_with_its_step_and_rate(count, learning_rate, method):
+    with pytest.raises(DivergenceError, match=r"diverged at step 1|diverged at step 2") as found:
+        method(learning_rate).learn(small("llama"), demonstrations(*SEQUENCES[:count]))
+    assert f"Use a learning rate below {learning_rate:g}" in str(found.value)
+
+
+@pytest.mark.parametrize("method", [Finetuning, LayerCausal])
+@every_family
+def test_weights_that_are_huge_but_finite_count_as_divergence_and_not_as_a_damaged_model(family, method):
+    for exponent in range(10, 39, 4):
+        with suppress(DivergenceError):
+            answer = method(10.0**exponent).learn(small(family), demonstrations(SEQUENCES[0])).answer(QUERIES)
+            assert answer.log_probabilities.isfinite().all()
+
+
+def test_a_pretrained_model_that_answers_with_no_number_is_a_model_error():
+    model = random_model("llama", 1, 0)
+    with torch.no_grad():
+        model.network.lm_head.weight.fill_(torch.nan)
+    with pytest.raises(ModelError, match="not finite"):
+        ZeroShot().learn(model, demonstrations(*SEQUENCES)).answer(QUERIES)

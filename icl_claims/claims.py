@@ -146,7 +146,6 @@ Rule = TaskRule | CaseRule
 # How the words of a paper become a count of tasks; fixed before any number was seen.
 GENERALLY = TaskRule(5)  # a sentence without a count: one exception is allowed
 ON_MOST_TASKS = TaskRule(4)  # "most": more than half
-ON_EVERY_TASK = TaskRule(6)  # "all", "every"
 IN_EVERY_CASE = CaseRule()  # an identity
 
 

@@ -64,9 +64,9 @@ def list_claims(
 @app.command()
 def trial(
     task: Annotated[str, typer.Option(help="sst2, sst5, mr, subj, agnews or cb.")],
-    profile: Annotated[str, typer.Option(help="The set-up to start from: embedded or paper.")] = "embedded",
-    model: Annotated[str | None, typer.Option(help="embedded, path:DIR or hub:NAME.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the real tasks.", envvar="ICL_CLAIMS_DATA")] = None,
+    profile: Annotated[str, typer.Option(help="The set-up to start from: embedded, tiny or paper.")] = "embedded",
+    model: Annotated[str | None, typer.Option(help="embedded, path:DIR, hub:NAME or fairseq:DIR.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the real tasks; default: $ICL_CLAIMS_DATA.")] = None,
     k: Annotated[int | None, typer.Option(help="Demonstrations.", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="Of the draw of demonstrations.", min=0)] = None,
     permutation: Annotated[int, typer.Option(help="Of the demonstrations; 0 leaves their order.", min=0, max=4)] = 0,

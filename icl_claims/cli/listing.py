@@ -10,6 +10,8 @@ import pytest
 from icl_claims.errors import UsageError
 from icl_claims.pytest_plugin.record import declare
 
+QUIETLY = ("--collect-only", "--assert=plain", "-p", "no:terminal", "-p", "no:cacheprovider")
+
 
 class _Collected:
     def __init__(self) -> None:
@@ -34,7 +36,7 @@ def collect_claims(folder: Path) -> list[dict[str, Any]]:
     """
     collected = _Collected()
     if folder.is_dir():
-        pytest.main(["--collect-only", "-q", "-p", "no:terminal", "-p", "no:cacheprovider", str(folder)], [collected])
+        pytest.main([*QUIETLY, str(folder)], [collected])
     if not collected.claims:
         raise UsageError(
             f"No claims were found in {folder}",

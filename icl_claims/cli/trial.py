@@ -24,6 +24,7 @@ from icl_claims.metrics.calibration import Calibration
 from icl_claims.models.reference import load_model
 from icl_claims.tasks.catalogue import find_task
 from icl_claims.tasks.prompts import ProbePosition
+from icl_claims.tasks.sources import named_directory
 
 SHOWN_OF_IN_CONTEXT = ("accuracy", "changed")
 
@@ -49,10 +50,11 @@ def run_and_print(
     Raises:
         IclClaimsError: an argument makes no sense, or model or data cannot be read.
     """
+    start = find_profile(profile)
     choices = Choices(
-        find_profile(profile),
+        start,
         model=model,
-        data=data,
+        data=named_directory(data, start.source),
         tasks=(find_task(task).name,),
         k=k,
         queries=queries,

@@ -77,7 +77,10 @@ class PrintedEvidence:
         findings = tuple(self._finding(task, left, side, upwards) for task in TASKS)
         if all(finding.outcome == "absent" for finding in findings):
             known = printed_tables().query("paper == @self.paper")[["metric", "method"]].drop_duplicates()
-            raise unknown_quantity(left, self.source, [f"{metric} of {method}" for metric, method in known.to_numpy()])
+            printed = [str(Quantity(metric, method)) for metric, method in known.to_numpy()]
+            sides = [quantity for quantity in (left, side) if isinstance(quantity, Quantity)]
+            missing = next((quantity for quantity in sides if str(quantity) not in printed), left)
+            raise unknown_quantity(missing, self.source, printed)
         return findings
 
     def _finding(self, task: str, left: Quantity, side: Side, upwards: bool) -> Finding:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from icl_claims.claims import EVERY_TASK, Finding, Quantity
-from icl_claims.evidence.comparison import Side, direction, judge
+from icl_claims.evidence.comparison import Side, direction, judge, unknown_quantity
 from icl_claims.experiments.result import LAYER_METRICS, PREDICTION_METRICS, TrialResult
 from icl_claims.statistics.intervals import (
     Column,
@@ -26,6 +26,7 @@ from icl_claims.tasks.catalogue import TASKS
 
 BOOTSTRAP_SEED = 0
 SIGNIFICANCE = 0.05
+METRICS = (*PREDICTION_METRICS, *LAYER_METRICS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,14 @@ class TrialsEvidence:
         """Compare quantities over the queries of each task, by the interval of their difference.
 
         A claim about predictions is unclear on a task where in-context learning does not beat chance.
+
+        Raises:
+            ClaimError: there is no such metric.
         """
         side, upwards = direction(above, below)
+        for quantity in _quantities(left, side):
+            if quantity.metric not in METRICS:
+                raise unknown_quantity(quantity, self.source, METRICS)
         findings = [self._finding(task, left, side, upwards) for task in TASKS]
         if overall:
             findings.append(self._together(left, side, upwards))
@@ -74,26 +81,22 @@ class TrialsEvidence:
             _tidy(result, task, method, metric)
             for task, results in self.results.items()
             for result in results
-            for metric in (*PREDICTION_METRICS, *LAYER_METRICS)
+            for metric in METRICS
             for method in (*result.methods, "random_update")
         ]
         return pd.concat([frame for frame in frames if frame is not None], ignore_index=True).assign(source=self.source)
 
     def _finding(self, task: str, left: Quantity, side: Side, upwards: bool) -> Finding:
-        results = self.results.get(task, ())
-        if not results:
-            return Finding(task, "absent", note="this task was not run")
-        sides = [quantity for quantity in (left, side) if isinstance(quantity, Quantity)]
-        failure = next((r.failures[q.method] for r in results for q in sides if q.method in r.failures), None)
-        if failure:
-            return Finding(task, "absent", note=failure)
+        results, quantities = self.results.get(task, ()), _quantities(left, side)
+        if why := _absence(results, quantities):
+            return Finding(task, "absent", note=why)
         mine, other = _columns(results, left), _columns(results, side)
         interval = difference_interval(mine, other)
         counted = int(sum((~np.isnan(column)).sum() for column in mine))
         outcome, note = judge(interval, upwards), ""
         if outcome == "unclear":
             note = "the interval holds 0" if np.isfinite(interval.low) else "no query counts"
-        if any(quantity.metric in PREDICTION_METRICS for quantity in sides) and (reason := _no_learning(results)):
+        if reason := _no_learning(results, quantities):
             outcome, note = "unclear", reason
         return Finding(
             task,
@@ -108,8 +111,11 @@ class TrialsEvidence:
         )
 
     def _together(self, left: Quantity, side: Side, upwards: bool) -> Finding:
+        quantities = _quantities(left, side)
         usable = {
-            t: rs for t, rs in self.results.items() if rs and not any(r.failures for r in rs) and not _no_learning(rs)
+            task: results
+            for task, results in self.results.items()
+            if not _absence(results, quantities) and not _no_learning(results, quantities)
         }
         mine = [column for results in usable.values() for column in _columns(results, left)]
         other = [column for results in usable.values() for column in _columns(results, side)]
@@ -119,14 +125,31 @@ class TrialsEvidence:
         return Finding(
             EVERY_TASK,
             judge(interval, upwards),
-            left=_number(_average(mine)),
-            right=_number(_average(other)),
+            left=_number(float(np.mean([_average([column]) for column in mine]))),
+            right=_number(float(np.mean([_average([column]) for column in other]))),
             difference=_number(interval.estimate),
             low=_number(interval.low),
             high=_number(interval.high),
             queries=int(sum((~np.isnan(column)).sum() for column in mine)),
             note=f"over {len(usable)} tasks",
         )
+
+
+def _quantities(*sides: Side) -> list[Quantity]:
+    return [side for side in sides if isinstance(side, Quantity)]
+
+
+def _absence(results: Sequence[TrialResult], quantities: Sequence[Quantity]) -> str:
+    """Why a task has no evidence about these quantities. Empty where it has."""
+    if not results:
+        return "this task was not run"
+    for quantity in quantities:
+        for result in results:
+            if quantity.method in result.failures:
+                return result.failures[quantity.method]
+            if result.per_query(quantity.metric, quantity.method) is None:
+                return f"{quantity} was not measured"
+    return ""
 
 
 def difference_interval(mine: Sequence[Column], other: Sequence[Column]) -> Interval:
@@ -152,15 +175,14 @@ def difference_interval(mine: Sequence[Column], other: Sequence[Column]) -> Inte
 def _columns(results: Sequence[TrialResult], side: Side) -> list[Column]:
     if not isinstance(side, Quantity):
         return [np.full(len(result.gold), float(side)) for result in results]
-    columns = [result.per_query(side.metric, side.method) for result in results]
-    return [
-        np.full(len(result.gold), np.nan) if column is None else column
-        for result, column in zip(results, columns, strict=True)
-    ]
+    columns = (result.per_query(side.metric, side.method) for result in results)
+    return [column for column in columns if column is not None]
 
 
-def _no_learning(results: Sequence[TrialResult]) -> str:
-    """Why predictions say nothing on this task: in-context learning does not beat chance. Empty where it does."""
+def _no_learning(results: Sequence[TrialResult], quantities: Sequence[Quantity]) -> str:
+    """Why predictions say nothing on this task: in-context learning does not beat chance. Empty where they do."""
+    if not any(quantity.metric in PREDICTION_METRICS for quantity in quantities):
+        return ""
     right = np.concatenate([result.per_query("accuracy", "in_context") for result in results])
     gold = np.concatenate([result.gold for result in results])
     chance = np.unique(gold, return_counts=True)[1].max() / len(gold)

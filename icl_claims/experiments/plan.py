@@ -12,7 +12,8 @@ from icl_claims.experiments.spec import ComparedMethod, TrialSpec, code_digest
 from icl_claims.methods import Finetuning
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.catalogue import TASKS, Task, find_task
-from icl_claims.tasks.examples import TaskData, read_task
+from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks.sources import DataSource, real_tasks
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Choices:
     Args:
         profile: the set-up to start from.
         model: reference of a model.
-        data: folder of the real tasks; None for the miniature ones.
+        data: folder of the real tasks; None for the profile's data source.
         tasks: names of the tasks to run.
         k: demonstrations.
         seeds: of the draws of demonstrations, each in its drawn order.
@@ -60,6 +61,15 @@ class Choices:
             )
         return chosen
 
+    @property
+    def source(self) -> DataSource:
+        """Where the examples come from.
+
+        Raises:
+            DataError: the data directory is not a folder.
+        """
+        return self.profile.source if self.data is None else real_tasks(self.data)
+
     def chosen_tasks(self) -> tuple[Task, ...]:
         """The tasks to run, in the catalogue's order.
 
@@ -75,9 +85,7 @@ class Choices:
         Raises:
             DataError: a file is missing or malformed.
         """
-        if self.data is not None and not self.data.is_dir():
-            raise UsageError("The data directory", expected="a folder", got=str(self.data), todo="Check --claims-data.")
-        return {task.name: read_task(task, self.data) for task in self.chosen_tasks()}
+        return {task.name: self.source.read(task) for task in self.chosen_tasks()}
 
 
 def plan_trials(choices: Choices, model: LanguageModel, data: Mapping[str, TaskData]) -> list[TrialSpec]:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from icl_claims.errors import UsageError
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.metrics.calibration import Calibration
 from icl_claims.metrics.predictions import Agreement
@@ -18,7 +19,7 @@ from icl_claims.tasks.prompts import ProbePosition
 ComparedMethod = Finetuning | LayerCausal
 """A method that is compared with in-context learning; zero-shot and in-context learning are in every trial."""
 
-FLOORS_THAT_MAKE_NUMBERS = ("metrics", "tasks", "models", "methods", "experiments")
+CODE_THAT_MAKES_NUMBERS = ("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "experiments/trial.py")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class TrialSpec:
         random_baseline: what is drawn for the random SimAOU.
         agreement: when two prediction changes agree.
         code: digest of the code that makes the numbers.
+
+    Raises:
+        UsageError: contextual calibration without a filler.
     """
 
     model: str
@@ -59,6 +63,10 @@ class TrialSpec:
     agreement: Agreement = "same_label"
     code: str = ""
 
+    def __post_init__(self) -> None:
+        if self.calibration == "contextual" and not self.fillers:
+            raise UsageError("Contextual calibration", expected="at least one filler", got="none")
+
     def record(self) -> dict[str, Any]:
         """The specification as plain data."""
         methods = [{"kind": type(method).__name__, **asdict(method)} for method in self.methods]
@@ -71,10 +79,10 @@ class TrialSpec:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 over the source of the floors that make a trial's numbers."""
+    """SHA-256 over the source that makes a trial's numbers."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for floor in FLOORS_THAT_MAKE_NUMBERS:
-        for path in sorted((package / floor).glob("*.py")):
-            digest.update(f"{floor}/{path.name}".encode() + path.read_bytes())
+    for pattern in CODE_THAT_MAKES_NUMBERS:
+        for path in sorted(package.glob(pattern)):
+            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

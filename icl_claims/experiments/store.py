@@ -111,7 +111,7 @@ def _read(folder: Path) -> TrialResult:
             if inner:
                 groups[group][inner] = values
         return TrialResult(query_rows=arrays["query_rows"], gold=arrays["gold"], **groups, **manifest)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise StoreError(f"The stored trial {folder.name[:12]} cannot be read", got=str(error)) from error
 
 

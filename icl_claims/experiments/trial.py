@@ -84,9 +84,12 @@ def _learn(
 
 
 def _answer(learned: Mapping[str, Learned], prompts: Prompts, recorder: _Recorder, progress: Progress) -> None:
-    for name, answer in _answers(learned, prompts.content_free, recorder).items():
-        recorder.content_free[name] = _numbers(answer.log_probabilities)
+    without_content = _answers(learned, prompts.content_free, recorder) if len(prompts.content_free) else {}
+    for name in [name for name in learned if name not in recorder.failures]:
         recorder.losses[name] = list(learned[name].losses)
+        labels = len(prompts.queries.label_ids)
+        found = without_content.get(name)
+        recorder.content_free[name] = np.empty((0, labels)) if found is None else _numbers(found.log_probabilities)
     done = 0
     for batch in batches_by_length(prompts.queries):
         progress("answering", 0.4 + 0.6 * done / len(prompts.queries))
@@ -153,9 +156,8 @@ class _Recorder:
         self.failures[method] = why
         for numbers in (self.log_probabilities, self.content_free, self.losses):
             numbers.pop(method, None)
-        self.by_layer = defaultdict(
-            self.by_layer.default_factory, {k: v for k, v in self.by_layer.items() if not k.endswith(f"/{method}")}
-        )
+        for entry in [entry for entry in self.by_layer if entry.endswith(f"/{method}")]:
+            del self.by_layer[entry]
 
     def add(self, batch: list[int], answers: Mapping[str, Answer]) -> None:
         zero_shot, in_context = answers["zero_shot"], answers["in_context"]

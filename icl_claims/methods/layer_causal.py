@@ -12,8 +12,18 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from icl_claims.methods.base import Learned
-from icl_claims.methods.finetuning import Loss, check_finite, finite, sequence_loss, sgd_step, trainable
+from icl_claims.methods.finetuning import (
+    Loss,
+    check_finite,
+    finite,
+    gradients_of,
+    masters,
+    sequence_loss,
+    sgd_step,
+    trainable,
+)
 from icl_claims.models.language_model import LanguageModel, next_token_losses
+from icl_claims.models.values import number
 from icl_claims.tasks.prompts import Demonstrations
 
 Update = Literal["concurrent", "sequential"]
@@ -48,10 +58,11 @@ class LayerCausal:
             DivergenceError: a loss or a weight is not finite.
         """
         step_once = self._concurrent_step if self.update == "concurrent" else self._sequential_step
-        weights, losses = model.tuned_values(), []
+        weights, losses = masters(model.tuned_values()), []
         for step, sequence in enumerate(demonstrations.sequences):
             loss, weights = step_once(model, weights, sequence)
             losses.append(finite(loss, self.name, step, self.learning_rate))
+        weights = model.as_parameters(weights)
         check_finite(weights.values(), self.name, len(losses), self.learning_rate)
         opening = model.read_prefix(demonstrations.context[:1], weights)
         return Learned(model, opening, weights, tuple(losses))
@@ -61,8 +72,8 @@ class LayerCausal:
     ) -> tuple[float, dict[str, Tensor]]:
         leaves = trainable(weights)
         total = torch.stack(block_losses(model, leaves, sequence, self.loss)).sum()
-        gradients = torch.autograd.grad(total, list(leaves.values()))
-        return float(total.detach()), sgd_step(model.tuned_parameters, weights, gradients, self.learning_rate)
+        gradients = gradients_of(total, list(leaves.values()), model.dtype)
+        return number(total), sgd_step(model.tuned_parameters, weights, gradients, self.learning_rate)
 
     def _sequential_step(
         self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int]
@@ -75,12 +86,13 @@ class LayerCausal:
             name = model.blocks.names[layer] + "."
             leaves = trainable({p.name: updated[p.name] for p in by_layer[layer]})
             with torch.enable_grad():
-                output = _run_block(block, name, leaves, args, kwargs)
+                output = _run_block(block, name, model.as_parameters(leaves), args, kwargs)
                 loss = self._block_loss(model, _hidden(output), sequence)
-                gradients = torch.autograd.grad(loss, list(leaves.values()))
-            total += float(loss.detach())
+                gradients = gradients_of(loss, list(leaves.values()), model.dtype)
+            total += number(loss)
             updated.update(sgd_step(by_layer[layer], updated, gradients, self.learning_rate))
-            return _run_block(block, name, {p.name: updated[p.name] for p in by_layer[layer]}, args, kwargs)
+            own = model.as_parameters({p.name: updated[p.name] for p in by_layer[layer]})
+            return _run_block(block, name, own, args, kwargs)
 
         with torch.no_grad(), _around_blocks(model, after=update_block):
             model.sequence_logits(sequence, weights)

@@ -117,18 +117,19 @@ def attend(
             todo="Use a model of a supported family: Llama, Qwen2, Mistral, Gemma 3, OPT, GPT-2, GPT-NeoX, Phi.",
         )
     q, k, v = query[0], key[0], value[0]
+    layout = now.layout.on(q.device)
     scale = q.shape[-1] ** -0.5 if scaling is None else scaling
     now.callers.append(module)
     if now.keep_prefix:
         now.keys.append(k)
         now.values.append(v)
     if now.probe is not None:
-        now.scores.append(_probe_scores(q * scale, k, now.layout, now.probe))
-    if now.prefix is None and now.layout.rows == 1:
+        now.scores.append(_probe_scores(q * scale, k, layout, now.probe.to(q.device)))
+    if now.prefix is None and layout.rows == 1:
         attended = _attend_within(q, k, v, scale, sliding_window)
     else:
         layer = len(now.callers) - 1
-        attended = _attend_packed(q * scale, k, v, now.layout, now.prefix, layer, sliding_window)
+        attended = _attend_packed(q * scale, k, v, layout, now.prefix, layer, sliding_window)
     return attended.transpose(0, 1)[None], None
 
 

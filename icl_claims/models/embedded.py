@@ -71,8 +71,12 @@ def check_weights(folder: Path) -> None:
     Raises:
         ModelError: they differ.
     """
-    wanted = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))["model.safetensors"]
-    if (got := _sha256(folder / "model.safetensors")) != wanted:
+    try:
+        wanted = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))["model.safetensors"]
+        got = _sha256(folder / "model.safetensors")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        wanted, got = "of the manifest", f"{type(error).__name__}: {error}"
+    if got != wanted:
         raise ModelError(
             f"The cached weights in {folder} are damaged",
             expected=f"SHA-256 {wanted}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from transformers.utils import logging as transformers_logging
 
 from icl_claims.errors import ModelError
 from icl_claims.models.attention import NAME
+from icl_claims.models.fairseq_model import opt_of_xglm
+from icl_claims.models.fairseq_tokens import xglm_tokens
 from icl_claims.models.language_model import FAMILIES, LanguageModel
 from icl_claims.models.tokens import token_encoder
 
@@ -40,8 +43,14 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
     progress_was_on = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        network: Any = AutoModelForCausalLM.from_pretrained(
-            folder, attn_implementation=NAME, dtype=dtype, local_files_only=True, weights_only=True
+        network: Any
+        network, loading = AutoModelForCausalLM.from_pretrained(
+            folder,
+            attn_implementation=NAME,
+            dtype=dtype,
+            local_files_only=True,
+            weights_only=True,
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers, safetensors and torch raise errors of many kinds here
@@ -54,13 +63,28 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
     finally:
         if progress_was_on:
             transformers_logging.enable_progress_bar()
-    return LanguageModel(network.to(device), token_encoder(tokenizer, name), name=name, digest=folder_digest(folder))
+    if missing := sorted(loading["missing_keys"]):  # transformers would leave these at random
+        raise ModelError(
+            f"The weights in {folder} are not all there",
+            expected="a value for every parameter that config.json asks for",
+            got=f"none for {len(missing)}, among them {missing[0]}",
+            todo="Download the checkpoint again.",
+        )
+    is_xglm = network.config.model_type == "xglm"
+    network = opt_of_xglm(network, source=str(folder)) if is_xglm else network
+    tokens = xglm_tokens(tokenizer, name) if is_xglm else token_encoder(tokenizer, name)
+    return LanguageModel(network.to(device), tokens, name=name, digest=folder_digest(folder))
 
 
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the weights, the configuration and the tokenizer of a folder, by file name and content."""
+    return files_digest({path for pattern in _IDENTITY for path in folder.glob(pattern)})
+
+
+def files_digest(paths: Iterable[Path]) -> str:
+    """SHA-256 over files, by name and content."""
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in _IDENTITY for path in folder.glob(pattern)}):
+    for path in sorted(paths):
         with path.open("rb") as file:
             digest.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()

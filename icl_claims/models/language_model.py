@@ -18,11 +18,12 @@ from icl_claims.models.blocks import Blocks, find_blocks
 from icl_claims.models.layout import Layout
 from icl_claims.models.projections import TunedParameter, key_value_parameters
 from icl_claims.models.tokens import TokenEncoder
+from icl_claims.models.values import all_finite
 
 Weights = Mapping[str, Tensor]
 """Values that stand in for parameters of the network during one call, by qualified name."""
 
-FAMILIES = ("Llama", "Qwen2", "Mistral", "Gemma 3", "OPT", "GPT-2", "GPT-NeoX", "Phi")
+FAMILIES = ("Llama", "Qwen2", "Mistral", "Gemma 3", "OPT", "GPT-2", "GPT-NeoX", "Phi", "XGLM")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +74,15 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters lie."""
+        """Where token ids go in and answers come out: the device of the embeddings."""
         return next(self.network.parameters()).device
+
+    @property
+    def head_device(self) -> torch.device:
+        """Where the final norm and the projection head lie; not `device` where a model is spread over several."""
+        network: Any = self.network
+        found: torch.device = next(network.get_output_embeddings().parameters()).device
+        return found
 
     @property
     def dtype(self) -> torch.dtype:
@@ -107,6 +115,11 @@ class LanguageModel:
         parameters = dict(self.network.named_parameters())
         return {tuned.name: parameters[tuned.name].detach() for tuned in self.tuned_parameters}
 
+    def as_parameters(self, weights: Weights) -> dict[str, Tensor]:
+        """Weights in the dtype of the network; those that are tuned in a finer one are rounded."""
+        dtype = self.dtype
+        return {name: value.to(dtype) for name, value in weights.items()}
+
     def read_prefix(self, ids: Sequence[int], weights: Weights | None = None) -> Prefix:
         """Read a context once and keep its keys and values.
 
@@ -115,7 +128,7 @@ class LanguageModel:
         """
         now = AttentionPass(Layout((len(ids),), self.device), keep_prefix=True)
         with torch.inference_mode():
-            self._run(now, [ids], 0, torch.zeros(1, dtype=torch.long, device=self.device), weights)
+            self._run(now, [ids], 0, torch.zeros(1, dtype=torch.long, device=self.head_device), weights)
         return Prefix(tuple(now.keys), tuple(now.values), len(ids))
 
     def answer(
@@ -143,19 +156,21 @@ class LanguageModel:
         layout = Layout(tuple(map(len, rows)), self.device)
         now = AttentionPass(layout, prefix, probe=layout.packed_index([probe_at] * layout.rows))
         with torch.inference_mode():
-            logits = self._run(now, rows, prefix.tokens, layout.packed_index([answer_at] * layout.rows), weights)
-        if self.device.type != "meta" and not bool(torch.isfinite(logits).all()):
+            keep = layout.packed_index([answer_at] * layout.rows).to(self.head_device)
+            logits = self._run(now, rows, prefix.tokens, keep, weights)
+        if not all_finite(logits):
             raise ModelError(
                 f"{self.name} answers with logits that are not finite",
                 got="NaN or infinity",
                 todo="Try --dtype float32, or check the checkpoint: its weights may be damaged.",
             )
-        return Activations(logits.float(), torch.stack(now.outputs), torch.stack(now.scores))
+        outputs, scores = ([seen.to(logits.device) for seen in layers] for layers in (now.outputs, now.scores))
+        return Activations(logits.float(), torch.stack(outputs), torch.stack(scores))
 
     def sequence_logits(self, ids: Sequence[int], weights: Weights | None = None) -> Float[Tensor, "tokens vocabulary"]:
         """Logits at every position of one sequence, differentiable in `weights`."""
         now = AttentionPass(Layout((len(ids),), self.device))
-        return self._run(now, [ids], 0, torch.arange(len(ids), device=self.device), weights)
+        return self._run(now, [ids], 0, torch.arange(len(ids), device=self.head_device), weights)
 
     def _run(
         self,
@@ -177,7 +192,7 @@ class LanguageModel:
         positions = (now.layout.column + first_position)[None]
         call: dict[str, Any] = {"position_ids": positions, "use_cache": False, "logits_to_keep": keep}
         with now.active():
-            output: Any = functional_call(self.network, dict(weights or {}), (ids,), call)
+            output: Any = functional_call(self.network, self.as_parameters(weights or {}), (ids,), call)
         logits: Tensor = output.logits[0]
         return logits
 
@@ -200,7 +215,8 @@ class LanguageModel:
 def _record_attention_output(_module: nn.Module, _inputs: Any, output: Any) -> None:
     now = current_pass()
     if now is not None and now.probe is not None:
-        now.outputs.append(output[0][0, now.probe])
+        hidden: Tensor = output[0]
+        now.outputs.append(hidden[0, now.probe.to(hidden.device)])
 
 
 def next_token_losses(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -22,6 +22,13 @@ class Layout:
 
     lengths: tuple[int, ...]
     device: torch.device
+    _elsewhere: dict[torch.device, Layout] = field(default_factory=dict, init=False, repr=False)
+
+    def on(self, device: torch.device) -> Layout:
+        """The same rows, with index tensors on another device."""
+        if device == self.device:
+            return self
+        return self._elsewhere.setdefault(device, Layout(self.lengths, device))
 
     @property
     def rows(self) -> int:

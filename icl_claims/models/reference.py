@@ -8,10 +8,11 @@ import torch
 
 from icl_claims.errors import ModelError
 from icl_claims.models.embedded import Say, embedded_folder
+from icl_claims.models.fairseq_folder import load_fairseq
 from icl_claims.models.folder import load_folder
 from icl_claims.models.language_model import LanguageModel
 
-FORMS = "embedded, path:DIR or hub:NAME"
+FORMS = "embedded, path:DIR, hub:NAME or fairseq:DIR"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -21,7 +22,8 @@ def load_model(
     """The model that a reference names.
 
     Args:
-        reference: `embedded`; `path:DIR`, a folder written by save_pretrained; or `hub:NAME`.
+        reference: `embedded`; `path:DIR`, a folder written by save_pretrained; `hub:NAME`; or `fairseq:DIR`, a folder
+            with model.pt, dict.txt and the BPE files of GPT-2 (encoder.json, vocab.bpe or vocab.json, merges.txt).
         device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
         dtype: float32, bfloat16 or float16.
         say: told in a sentence what takes long.
@@ -37,6 +39,8 @@ def load_model(
         return load_folder(Path(rest).expanduser(), name=reference, device=where, dtype=precision)
     if kind == "hub" and rest:
         return load_folder(_fetch_from_hub(rest), name=reference, device=where, dtype=precision)
+    if kind == "fairseq" and rest:
+        return load_fairseq(Path(rest).expanduser(), name=reference, device=where, dtype=precision)
     raise ModelError(
         "Unknown model reference",
         expected=FORMS,
@@ -83,7 +87,10 @@ def _fetch_from_hub(name: str) -> Path:
 
     patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        folder = Path(snapshot_download(name, allow_patterns=patterns))
+        if not any(folder.glob("*.safetensors")):  # older checkpoints, such as the fairseq dense models
+            snapshot_download(name, allow_patterns=["pytorch_model*.bin"])
+        return folder
     except Exception as error:  # the hub's client raises errors of many kinds
         raise ModelError(
             f"{name} could not be fetched from the Hugging Face Hub",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +29,8 @@ def add_options(parser: pytest.Parser) -> None:
         "--claims-profile",
         default="embedded",
         metavar="NAME",
-        help="set-up of the trials: embedded (default; a small model, minutes on a CPU) or paper (fairseq scale, CUDA)",
+        help="set-up of the trials: embedded (default; a small model, minutes on a CPU), tiny (a model of our own that "
+        "surely learns in context, seconds) or paper (fairseq scale, CUDA)",
     )
     group.addoption(
         "--claims-model",
@@ -79,21 +79,20 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
     Raises:
         UsageError: an option is malformed.
     """
-    import os
-
     from icl_claims.experiments.plan import Choices
     from icl_claims.experiments.profiles import find_profile
+    from icl_claims.tasks.sources import named_directory
 
-    data = config.getoption("claims_data") or os.environ.get("ICL_CLAIMS_DATA")
+    chosen = find_profile(profile or config.getoption("claims_profile"))
     for name in ("k", "queries"):
         value = config.getoption(f"claims_{name}")
         if value is not None and value < 1:
             raise UsageError(f"--claims-{name}", expected="a number of at least 1", got=str(value))
-    folder = Path(data).expanduser() if data else None
+    folder = named_directory(config.getoption("claims_data"), chosen.source)
     if folder is not None and not folder.is_dir():
         raise UsageError("--claims-data", expected="a folder with one folder a task", got=str(folder))
     return Choices(
-        profile=find_profile(profile or config.getoption("claims_profile")),
+        profile=chosen,
         model=config.getoption("claims_model"),
         data=folder,
         tasks=_listed(config.getoption("claims_tasks")),

@@ -125,7 +125,7 @@ class RunRecord:
 def _print_claim(terminal: Any, claim: dict[str, Any]) -> None:
     source = claim["source"] + (" (paper)" if claim["profile"] == "paper" else "")
     known = " (as known)" if claim.get("known_refutation") else ""
-    named = claim["id"] + (f", without: {claim['condition']}" if claim["condition"] else "")
+    named = claim["id"] + (f", needs {claim['condition']}" if claim["condition"] else "")
     terminal.write(f"{claim['verdict']:<13}", **{COLOURS[claim["verdict"]]: True})
     terminal.write_line(f" {named:<30} {source:<15} {claim['paper']}, {claim['where']}{known}")
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from icl_claims.evidence.comparison import AbsentEvidence
 from icl_claims.evidence.trials import TrialsEvidence
@@ -23,6 +20,7 @@ from icl_claims.experiments.trial import run_trial
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.reference import load_model
 from icl_claims.pytest_plugin.options import choices_of
+from icl_claims.pytest_plugin.progress import Report, progress_of_trials
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import TaskData
 
@@ -52,8 +50,7 @@ class TrialsOfRun:
             say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
             model = load_model(choices.model_reference, device=choices.device or "auto", say=say)
             results = run_all(choices, model, data, quiet=self._config.get_verbosity() < 0)
-        source = "miniature tasks" if choices.data is None else f"the real tasks in {choices.data}"
-        return TrialsEvidence(results, {**details, "model": choices.model_reference, "data": source})
+        return TrialsEvidence(results, {**details, "model": choices.model_reference, "data": choices.source.name})
 
 
 def why_not(choices: Choices) -> str:
@@ -74,30 +71,14 @@ def run_all(
     store = TrialStore(folder or default_store())
     results: dict[str, list[TrialResult]] = defaultdict(list)
     specs = plan_trials(choices, model, data)
-    with _progress(quiet) as progress:
-        bar = progress.add_task("", total=len(specs), step="starting")
+    with progress_of_trials(len(specs), quiet=quiet) as report:
         for number, spec in enumerate(specs):
             title = f"trial {number + 1} of {len(specs)}, {TASKS[spec.task].title}"
-
-            def report(what: str, done: float, title: str = title, number: int = number) -> None:
-                progress.update(bar, completed=number + done, step=f"{title}: {what}")
-
-            report("starting", 0.0)
-            task = data[spec.task]
-            results[spec.task].append(
-                store.get_or_run(spec.key(), lambda spec=spec, task=task: run_trial(spec, model, task, report))  # type: ignore[misc]
-            )
-            report("done", 1.0)
+            run = partial(run_trial, spec, model, data[spec.task], partial(_report_trial, report, title, number))
+            results[spec.task].append(store.get_or_run(spec.key(), run))
+            report(title, "done", number + 1.0)
     return dict(results)
 
 
-def _progress(quiet: bool) -> Progress:
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.fields[step]}"),
-        BarColumn(bar_width=24),
-        TimeElapsedColumn(),
-        TextColumn("elapsed,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    return Progress(*columns, console=Console(file=sys.stdout, stderr=False), disable=quiet)
+def _report_trial(report: Report, title: str, number: int, what: str, done: float) -> None:
+    report(title, what, number + min(done, 0.999))

@@ -82,7 +82,9 @@ def _counts(claims: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for claim in claims:
         source = "exact, conditions" if claim["condition"] else claim["source"].replace("_", " ")
-        row = counts.setdefault(source + (" (paper scale)" if claim["profile"] == "paper" else ""), dict.fromkeys(WORDS, 0))
+        row = counts.setdefault(
+            source + (" (paper scale)" if claim["profile"] == "paper" else ""), dict.fromkeys(WORDS, 0)
+        )
         row[claim["verdict"]] += 1
     return counts
 

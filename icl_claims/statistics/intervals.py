@@ -12,7 +12,8 @@ from scipy import stats
 CONFIDENCE = 0.95
 RESAMPLES = 4000
 
-Column = Float[np.ndarray, " queries"]
+Column = Float[np.ndarray, " _"]
+"""One value a query; columns of one call need not be of one length."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _mean(column: Column) -> float:
 
 
 def _resampled_difference(
-    left: Column, right: Column, generator: np.random.Generator
+    left: Float[np.ndarray, " queries"], right: Float[np.ndarray, " queries"], generator: np.random.Generator
 ) -> Float[np.ndarray, " resamples"]:
     queries = len(left)
     times = generator.multinomial(queries, np.full(queries, 1 / queries), size=RESAMPLES)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from icl_claims.errors import DataError
 from icl_claims.fixtures_folder import fixtures_folder
@@ -32,8 +34,9 @@ class TaskData:
         task: the task.
         train: where demonstrations are drawn from.
         validation: where queries are drawn from.
-        source: `miniature`, or `directory`.
-        digest: SHA-256 over both files.
+        source: `miniature`, `directory` or `synthetic`.
+        digest: SHA-256 over the examples.
+        redraws_labels: whether every trial draws anew which label each class has.
     """
 
     task: Task
@@ -41,6 +44,18 @@ class TaskData:
     validation: tuple[Example, ...]
     source: str
     digest: str
+    redraws_labels: bool = False
+
+    def for_trial(self, seed: int) -> TaskData:
+        """The examples as the trial of a seed sees them: with its own label for each class, where those are redrawn."""
+        if not self.redraws_labels:
+            return self
+        labels = [int(label) for label in np.random.default_rng(seed).permutation(self.task.labels)]
+        train, validation = (
+            tuple(replace(example, label=labels[example.label]) for example in rows)
+            for rows in (self.train, self.validation)
+        )
+        return replace(self, train=train, validation=validation)
 
 
 def read_task(task: Task, directory: Path | None) -> TaskData:

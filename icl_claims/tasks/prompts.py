@@ -139,6 +139,7 @@ def build_prompts(
         UsageError: k, queries or permutation out of range.
     """
     task = data.task
+    data = data.for_trial(seed)
     labels = label_tokens(task, encoder)
     asked = draw_queries(data.validation, queries)
     drawn = draw_demonstrations(data.train, k, seed)

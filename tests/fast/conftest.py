@@ -47,7 +47,9 @@ class Plain:
 
     def see(self, network: nn.Module, ids: list[int]) -> Seen:
         outputs: list[Tensor] = []
-        named = [module for name, module in network.named_modules() if name.endswith((".attn", "attention", "self_attn"))]
+        named = [
+            module for name, module in network.named_modules() if name.endswith((".attn", "attention", "self_attn"))
+        ]
         hooks = [m.register_forward_hook(lambda _m, _i, output: outputs.append(output[0][0])) for m in named]
         _scores.clear()
         with torch.no_grad():
@@ -63,7 +65,7 @@ def plain() -> Plain:
 
 
 class WordTokenizer:
-    """One token a word, numbered as they come; `pieces` names words that are several tokens, `same` those that share one."""
+    """One token a word; `pieces` names words that are several tokens, `same` words that share one."""
 
     def __init__(self, pieces: dict[str, int] | None = None, same: dict[str, str] | None = None) -> None:
         self.pieces, self.same = pieces or {}, same or {}
@@ -85,7 +87,7 @@ class WordTokenizer:
         return " ".join(word_of.get(number, f"<{number}>") for number in ids)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def word_encoder():
     def make(**special) -> TokenEncoder:
         return TokenEncoder(WordTokenizer(**special), BOS, EOS)

@@ -113,7 +113,9 @@ def test_a_single_step_does_not_depend_on_the_other_demonstrations_in_context():
 
 
 def test_learning_the_label_alone_is_something_else():
-    every, label = (Finetuning(0.5, loss).learn(small("llama"), demonstrations(*SEQUENCES)) for loss in ("all_tokens", "label_only"))
+    every, label = (
+        Finetuning(0.5, loss).learn(small("llama"), demonstrations(*SEQUENCES)) for loss in ("all_tokens", "label_only")
+    )
     assert every.losses[0] != label.losses[0]
     assert any(not torch.equal(every.weights[name], label.weights[name]) for name in every.weights)
 

@@ -42,7 +42,8 @@ def test_changing_a_tuned_parameter_changes_keys_or_values_of_its_own_layer(fami
     for tuned in model.tuned_parameters:
         value = model.tuned_values()[tuned.name]
         changed = model.read_prefix(CONTEXT, {tuned.name: moved(tuned, value)})
-        same = [torch.equal(a, b) for a, b in zip(pretrained.keys + pretrained.values, changed.keys + changed.values)]
+        before, after = (prefix.keys + prefix.values for prefix in (pretrained, changed))
+        same = [torch.equal(a, b) for a, b in zip(before, after, strict=True)]
         assert not (same[tuned.layer] and same[model.layers + tuned.layer])
         assert all(same[layer] and same[model.layers + layer] for layer in range(tuned.layer))
 
@@ -61,7 +62,9 @@ def test_no_other_projection_of_a_layer_makes_its_keys_or_values(family):
         assert torch.equal(pretrained.values[0], changed.values[0])
 
 
-@pytest.mark.parametrize(("family", "of_each_layer"), [("llama", 2), ("qwen2", 4), ("opt", 4), ("gpt2", 2), ("gpt_neox", 2)])
+@pytest.mark.parametrize(
+    ("family", "of_each_layer"), [("llama", 2), ("qwen2", 4), ("opt", 4), ("gpt2", 2), ("gpt_neox", 2)]
+)
 def test_weights_and_biases_of_every_layer_are_tuned_lowest_first(family, of_each_layer):
     layers = [tuned.layer for tuned in random_model(family, 3, 0).tuned_parameters]
     assert layers == sorted(layers)

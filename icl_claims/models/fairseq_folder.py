@@ -1,0 +1,105 @@
+"""Load a fairseq folder: model.pt, dict.txt and the BPE files of GPT-2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from icl_claims.errors import ModelError
+from icl_claims.models.fairseq_checkpoint import read_fairseq_checkpoint
+from icl_claims.models.fairseq_model import DenseShape, opt_name, opt_network
+from icl_claims.models.fairseq_tokens import find_bpe_files, read_fairseq_tokens
+from icl_claims.models.folder import files_digest
+from icl_claims.models.language_model import LanguageModel
+
+LONGEST_CONTEXT = 2**17
+ACTIVATIONS = ("gelu", "relu")
+NEEDED = {
+    "decoder_normalize_before": True,
+    "no_decoder_final_norm": False,
+    "decoder_learned_pos": False,
+    "no_token_positional_embeddings": False,
+    "adaptive_input": False,
+    "character_embeddings": False,
+}
+WITHOUT_WEIGHT = (".version", "._float_tensor", "embed_positions.weights")
+
+
+def load_fairseq(folder: Path, *, name: str, device: torch.device, dtype: torch.dtype) -> LanguageModel:
+    """The dense language model of a fairseq folder.
+
+    Args:
+        folder: holds model.pt, dict.txt and the BPE files of GPT-2.
+        name: how the reader called it.
+        device: where it is put.
+        dtype: of its parameters, whatever the checkpoint stores.
+
+    Raises:
+        ModelError: a file is missing, damaged or malicious, or the model is not a dense pre-norm decoder.
+    """
+    path = folder / "model.pt"
+    checkpoint = read_fairseq_checkpoint(path)
+    tokens, types = read_fairseq_tokens(folder)
+    shape = shape_of_options(checkpoint.options, types, path)
+    _check_final_norm(checkpoint.tensors.get("decoder.version"), path)
+    tensors = {
+        opt_name(key.removeprefix("decoder.")): tensor
+        for key, tensor in checkpoint.tensors.items()
+        if not key.endswith(WITHOUT_WEIGHT)
+    }
+    network = opt_network(shape, tensors, device=device, dtype=dtype, source=str(path))
+    digest = files_digest((path, folder / "dict.txt", *find_bpe_files(folder)))
+    return LanguageModel(network, tokens, name=name, digest=digest)
+
+
+def _check_final_norm(version: Tensor | None, path: Path) -> None:
+    """Fairseq leaves out the norm after the last block where a checkpoint says version 2 or less, or nothing."""
+    if version is None or version.numel() != 1 or float(version) < 3:
+        got = "none" if version is None else str(version.tolist())
+        raise _unsupported(path, "decoder.version", "3, which normalizes after the last block", got)
+
+
+def shape_of_options(options: Mapping[str, Any], types: int, path: Path) -> DenseShape:
+    """The shape that fairseq's options and the size of the dictionary ask for.
+
+    Raises:
+        ModelError: an option is missing, or asks for something that is not a dense pre-norm decoder.
+    """
+    for option, needed in NEEDED.items():
+        if (got := options.get(option, needed)) != needed:
+            raise _unsupported(path, option, str(needed), repr(got))
+    activation = options.get("activation_fn")
+    if activation not in ACTIVATIONS:
+        raise _unsupported(path, "activation_fn", " or ".join(ACTIVATIONS), repr(activation))
+    context = "max_target_positions" if options.get("max_target_positions") is not None else "tokens_per_sample"
+
+    def number(option: str, most: int) -> int:
+        value = options.get(option)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise _unsupported(path, option, f"a number from 1 to {most}", repr(value))
+        return value
+
+    return DenseShape(
+        layers=number("decoder_layers", 1000),
+        heads=number("decoder_attention_heads", 1000),
+        hidden=number("decoder_embed_dim", 2**20),
+        inner=number("decoder_ffn_embed_dim", 2**20),
+        vocabulary=types,
+        context=number(context, LONGEST_CONTEXT),
+        activation=activation,
+        scaled=not options.get("no_scale_embedding", False),
+        shared=bool(options.get("share_decoder_input_output_embed", False)),
+    )
+
+
+def _unsupported(path: Path, option: str, expected: str, got: str) -> ModelError:
+    return ModelError(
+        f"{path} was made with {option} that cannot be loaded",
+        expected=expected,
+        got=got,
+        todo="Only dense decoders with pre-norm blocks and sinusoidal positions are OPT models in disguise.",
+    )

@@ -1,0 +1,21 @@
+"""Looking at the values of tensors: the one place that waits for a device, and that meta tensors, which have none, pass."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether a tensor holds numbers; on the meta device it has a shape only."""
+    return not tensor.is_meta
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Whether no number of a tensor is NaN or infinite."""
+    return not has_values(tensor) or bool(torch.isfinite(tensor).all())
+
+
+def number(scalar: Tensor) -> float:
+    """The number in a tensor of no dimensions; 0 where it has none."""
+    return float(scalar.detach()) if has_values(scalar) else 0.0

@@ -1,0 +1,382 @@
+"""What the printed tables and our own trials say about a comparison, task by task."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from icl_claims.claims import EVERY_TASK, Quantity, TaskRule
+from icl_claims.errors import ClaimError
+from icl_claims.evidence.comparison import AbsentEvidence, direction, judge
+from icl_claims.evidence.exact import DisagreementError, ExactEvidence
+from icl_claims.evidence.printed import PrintedEvidence, printed_tables
+from icl_claims.evidence.trials import TrialsEvidence, difference_interval
+from icl_claims.experiments.result import TrialResult
+from icl_claims.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean, newcombe, wilson
+from icl_claims.tasks.catalogue import TASKS
+
+RETHINKING = PrintedEvidence("rethinking")
+RPA_CORRECT, RPA_INCORRECT = Quantity("rpa_correct", "finetuning"), Quantity("rpa_incorrect", "finetuning")
+ACCURACY = {method: Quantity("accuracy", method) for method in ("zero_shot", "in_context", "finetuning")}
+SIM_AOU, RANDOM = Quantity("sim_aou", "finetuning"), Quantity("sim_aou", "random_update")
+
+
+def by_task(findings):
+    return {finding.task: finding for finding in findings}
+
+
+# Comparisons
+
+
+@pytest.mark.parametrize(("above", "below"), [(None, None), (0.0, 0.0), (RANDOM, 0.5)])
+def test_a_comparison_has_one_side(above, below):
+    with pytest.raises(ClaimError, match="either `above` or `below`, got both or neither"):
+        direction(above, below)
+
+
+def test_a_comparison_with_zero_is_a_comparison():
+    assert direction(0.0, None) == (0.0, True)
+    assert direction(None, 0.0) == (0.0, False)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "upwards", "downwards"),
+    [
+        (0.1, 0.2, "holds", "fails"),
+        (-0.2, -0.1, "fails", "holds"),
+        (-0.1, 0.1, "unclear", "unclear"),
+        (0.0, 0.1, "unclear", "unclear"),
+        (np.nan, np.nan, "unclear", "unclear"),
+    ],
+)
+def test_an_outcome_is_read_from_the_whole_interval(low, high, upwards, downwards):
+    interval = Interval((low + high) / 2, low, high)
+    assert (judge(interval, True), judge(interval, False)) == (upwards, downwards)
+
+
+def test_absent_evidence_says_why_for_every_task_and_is_not_run():
+    findings = AbsentEvidence("trials", "no CUDA device").compare(SIM_AOU, above=RANDOM)
+    assert [(f.task, f.outcome, f.note) for f in findings] == [(task, "absent", "no CUDA device") for task in TASKS]
+    verdict = TaskRule(5).decide(findings)
+    assert (verdict.word, verdict.why) == ("not run", "no CUDA device")
+
+
+def test_absent_evidence_refuses_a_senseless_comparison_too():
+    with pytest.raises(ClaimError):
+        AbsentEvidence("trials", "no CUDA device").compare(SIM_AOU)
+
+
+# Printed tables
+
+
+@pytest.mark.parametrize(
+    ("quantity", "task", "value", "unit"),
+    [
+        (RPA_CORRECT, "sst5", 0.032, 0.001),
+        (ACCURACY["finetuning"], "sst2", 0.74, 0.01),
+        (ACCURACY["in_context"], "sst5", 0.45, 0.001),
+        (SIM_AOU, "sst5", 0.113, 0.001),
+        (SIM_AOU, "mr", 0.219, 0.0001),
+    ],
+)
+def test_a_printed_figure_has_the_digits_that_were_printed(quantity, task, value, unit):
+    figure = RETHINKING.figure(quantity, task)
+    assert (figure.value, figure.unit) == pytest.approx((value, unit))
+
+
+def test_what_is_not_printed_has_no_figure():
+    assert RETHINKING.figure(Quantity("rec2ftp", "finetuning"), "sst2") is None
+
+
+def test_each_printed_figure_may_be_off_by_half_a_unit():
+    sst5 = by_task(RETHINKING.compare(RPA_CORRECT, above=RPA_INCORRECT))["sst5"]
+    assert (sst5.left, sst5.right) == pytest.approx((0.032, 0.035))
+    assert (sst5.low, sst5.high) == pytest.approx((-0.004, -0.002))
+    assert sst5.outcome == "fails"
+
+
+def test_figures_that_rounding_could_have_swapped_do_not_tell():
+    finding = RETHINKING.compare(ACCURACY["zero_shot"], above=ACCURACY["finetuning"])
+    sst5 = by_task(finding)["sst5"]  # 39.3 and 39.4: they may both be 39.35
+    assert sst5.outcome in ("unclear", "fails")
+    assert (sst5.low, sst5.high) == pytest.approx((-0.002, 0.0), abs=1e-9)
+
+
+def test_a_printed_figure_can_be_compared_with_a_number():
+    findings = by_task(RETHINKING.compare(SIM_AOU, above=0.2))
+    assert findings["mr"].outcome == "holds"
+    assert findings["sst2"].outcome == "fails"
+    assert (findings["cb"].low, findings["cb"].high) == pytest.approx((0.00125, 0.00135))
+
+
+def test_a_comparison_read_the_other_way_is_turned_over():
+    turned = {"holds": "fails", "fails": "holds", "unclear": "unclear", "absent": "absent"}
+    up, down = (
+        RETHINKING.compare(RPA_CORRECT, **side) for side in ({"above": RPA_INCORRECT}, {"below": RPA_INCORRECT})
+    )
+    assert [turned[finding.outcome] for finding in up] == [finding.outcome for finding in down]
+
+
+@pytest.mark.parametrize(
+    "sides", [(Quantity("kendall_tau", "finetuning"), RANDOM), (SIM_AOU, Quantity("sim_aou", "magic"))], ids=str
+)
+def test_a_quantity_that_no_table_prints_is_refused_with_those_that_are(sides):
+    left, right = sides
+    unknown = left if left != SIM_AOU else right
+    with pytest.raises(ClaimError, match=f"printed evidence holds no {unknown}") as found:
+        RETHINKING.compare(left, above=right)
+    assert "sim_aou of finetuning" in str(found.value)
+
+
+def test_every_printed_cell_is_a_known_task_and_a_fraction_where_it_was_a_percentage():
+    table = printed_tables()
+    assert set(table["task"]) <= {*TASKS, "average"}
+    assert table["value"].between(-1, 1).all()
+    assert not table.duplicated(["paper", "table", "task", "method", "metric"]).any()
+
+
+# Trials
+
+
+def trial(task="sst2", *, seed=0, icl=None, ft=None, zsl=None, gold=None, failures=None, by_layer=None, n=60):
+    """A result in which a method's prediction is certain; by default in-context learning is always right."""
+    labels = TASKS[task].labels
+    gold = np.arange(n) % labels if gold is None else np.asarray(gold)
+    predicted = {
+        "zero_shot": np.zeros_like(gold) if zsl is None else zsl,
+        "in_context": gold if icl is None else icl,
+        "finetuning": gold if ft is None else ft,
+    }
+    stream = np.random.default_rng(seed)
+    measured = {
+        "sim_aou/finetuning": 0.3 + 0.1 * stream.normal(size=(len(gold), 2)),
+        "sim_aou/random_update": 0.01 * stream.normal(size=(len(gold), 2)),
+    }
+    answered = {
+        name: np.log(np.eye(labels)[p] * 0.9 + 0.01) for name, p in predicted.items() if name not in (failures or {})
+    }
+    return TrialResult(
+        spec={
+            "seed": seed,
+            "calibration": "none",
+            "agreement": "same_label",
+            "k": 4,
+            "permutation": 0,
+            "probe": "label_token",
+        },
+        query_rows=np.arange(len(gold)),
+        gold=gold,
+        log_probabilities=answered,
+        content_free={name: np.zeros((1, labels)) for name in answered},
+        by_layer=measured if by_layer is None else by_layer,
+        failures=failures or {},
+        provenance={"model": "tiny"},
+    )
+
+
+def finding(result, left, task="sst2", **sides):
+    results = list(result) if isinstance(result, tuple) else [result]
+    return by_task(TrialsEvidence({task: results}).compare(left, **sides))[task]
+
+
+def test_a_difference_of_similarities_is_a_paired_bootstrap_over_queries():
+    result = trial()
+    got = finding(result, SIM_AOU, above=RANDOM)
+    columns = [[result.per_query(q.metric, q.method)] for q in (SIM_AOU, RANDOM)]
+    wanted = bootstrap_difference(*columns, seed=0)
+    assert (got.difference, got.low, got.high) == (wanted.estimate, wanted.low, wanted.high)
+    assert (got.left, got.right) == pytest.approx([column[0].mean() for column in columns])
+    assert (got.outcome, got.queries) == ("holds", 60)
+
+
+def test_a_task_that_was_not_run_is_absent():
+    findings = TrialsEvidence({"sst2": [trial()]}).compare(SIM_AOU, above=RANDOM)
+    assert {f.task: f.outcome for f in findings} == {task: "holds" if task == "sst2" else "absent" for task in TASKS}
+
+
+def test_proportions_on_different_queries_use_newcombe():
+    one, other = np.array([1.0, 1.0, 0.0, np.nan, np.nan] * 4), np.array([np.nan, np.nan, 0.0, 1.0, 0.0] * 4)
+    assert difference_interval([one], [other]) == newcombe(one, other)
+
+
+def test_a_proportion_against_a_number_uses_wilson():
+    column = np.array([1.0, 1.0, 0.0, np.nan])
+    got, wanted = difference_interval([column], [np.full(4, 0.5)]), wilson(column)
+    assert (got.estimate, got.low, got.high) == (wanted.estimate - 0.5, wanted.low - 0.5, wanted.high - 0.5)
+
+
+def test_a_mean_against_a_number_uses_the_bootstrap():
+    column = np.linspace(0, 1, 20)
+    got, wanted = difference_interval([column], [np.full(20, 0.25)]), bootstrap_mean([column], seed=0)
+    assert (got.estimate, got.low, got.high) == (wanted.estimate - 0.25, wanted.low - 0.25, wanted.high - 0.25)
+
+
+def test_paired_proportions_use_the_paired_bootstrap():
+    one, other = np.array([1.0, 0.0, 1.0, 1.0] * 5), np.array([1.0, 0.0, 0.0, 1.0] * 5)
+    assert difference_interval([one], [other]) == bootstrap_difference([one], [other], seed=0)
+
+
+def test_trials_of_several_seeds_count_alike():
+    got = finding((trial(seed=1), trial(seed=2, n=20)), SIM_AOU, above=RANDOM)
+    means = [trial(seed=1), trial(seed=2, n=20)]
+    difference = np.mean(
+        [(r.by_layer["sim_aou/finetuning"] - r.by_layer["sim_aou/random_update"]).mean() for r in means]
+    )
+    assert got.difference == pytest.approx(difference)
+    assert got.queries == 80
+
+
+def test_where_in_context_learning_does_not_beat_chance_claims_about_predictions_are_unclear():
+    unlearned = trial(icl=np.zeros(60, dtype=int))
+    got = finding(unlearned, ACCURACY["finetuning"], above=ACCURACY["in_context"])
+    assert got.outcome == "unclear"
+    assert got.note == "in-context learning does not beat chance (accuracy 0.50, most frequent label 0.50)"
+    assert got.difference == pytest.approx(0.5)
+
+
+def test_where_it_does_not_claims_about_attention_are_decided_all_the_same():
+    assert finding(trial(icl=np.zeros(60, dtype=int)), SIM_AOU, above=RANDOM).outcome == "holds"
+
+
+def test_always_giving_the_most_frequent_label_does_not_beat_chance():
+    gold = np.array([1] * 50 + [0] * 10)
+    got = finding(trial(gold=gold, icl=np.ones(60, dtype=int)), ACCURACY["finetuning"], above=ACCURACY["in_context"])
+    assert "most frequent label 0.83" in got.note
+
+
+def test_where_it_beats_chance_claims_about_predictions_are_decided():
+    wrong = trial(ft=1 - np.arange(60) % 2)
+    assert finding(wrong, ACCURACY["in_context"], above=ACCURACY["finetuning"]).outcome == "holds"
+    assert finding(wrong, ACCURACY["in_context"], below=ACCURACY["finetuning"]).outcome == "fails"
+
+
+def test_a_method_that_diverged_is_absent_with_its_reason():
+    broken = trial(failures={"finetuning": "finetuning diverged at step 3"}, by_layer={})
+    got = finding(broken, ACCURACY["in_context"], above=ACCURACY["finetuning"])
+    assert (got.outcome, got.note) == ("absent", "finetuning diverged at step 3")
+    assert finding(broken, ACCURACY["in_context"], above=ACCURACY["zero_shot"]).outcome == "holds"
+
+
+def test_one_seed_that_diverged_makes_its_task_absent():
+    broken = trial(failures={"finetuning": "diverged"}, by_layer={})
+    assert finding((trial(), broken), SIM_AOU, above=RANDOM).outcome == "absent"
+
+
+def test_a_metric_that_counts_no_query_is_unclear():
+    nothing_changes = trial(ft=np.zeros(60, dtype=int))
+    got = finding(nothing_changes, Quantity("rec2ftp", "finetuning"), above=0.5)
+    assert (got.outcome, got.note, got.queries) == ("unclear", "no query counts", 0)
+    assert got.left is None
+    assert got.difference is None
+
+
+@pytest.mark.parametrize("sides", [(Quantity("charm", "finetuning"), 0.5), (SIM_AOU, Quantity("charm", "finetuning"))])
+def test_a_metric_that_there_is_not_is_refused(sides):
+    left, right = sides
+    with pytest.raises(ClaimError, match=r"trials evidence holds no charm of finetuning.*expected one of accuracy"):
+        finding(trial(), left, above=right)
+
+
+@pytest.mark.parametrize("metric", ["sim_aou", "accuracy"])
+@pytest.mark.parametrize("overall", [True, False])
+def test_a_method_that_was_not_run_is_absent_and_not_unclear(metric, overall):
+    layer_causal = Quantity(metric, "layer_causal")
+    got = by_task(TrialsEvidence({"sst2": [trial()]}).compare(layer_causal, above=0.5, overall=overall))
+    assert (got["sst2"].outcome, got["sst2"].note) == ("absent", f"{metric} of layer_causal was not measured")
+    assert TaskRule(5, overall=overall).decide(got.values()).word == "not run"
+
+
+def test_all_tasks_together_weigh_alike():
+    results = {"sst2": [trial("sst2", n=40)], "cb": [trial("cb", n=90, ft=np.zeros(90, dtype=int))]}
+    changed = [Quantity("changed", method) for method in ("in_context", "finetuning")]
+    together = by_task(TrialsEvidence(results).compare(changed[0], above=changed[1], overall=True))[EVERY_TASK]
+    assert together.difference == pytest.approx((0 + 2 / 3) / 2)
+    assert (together.outcome, together.note, together.queries) == ("holds", "over 2 tasks", 130)
+    assert together.left - together.right == pytest.approx(together.difference)
+
+
+def test_a_failure_of_another_method_does_not_take_a_task_out_of_all_together():
+    results = {"sst2": [trial(failures={"finetuning": "diverged"}, by_layer={})]}
+    compared = TrialsEvidence(results).compare(ACCURACY["in_context"], above=ACCURACY["zero_shot"], overall=True)
+    assert by_task(compared)[EVERY_TASK].note == "over 1 tasks"
+
+
+def test_a_task_without_learning_does_not_count_towards_predictions_on_all_tasks():
+    results = {"sst2": [trial()], "mr": [trial("mr", icl=np.zeros(60, dtype=int))]}
+    predictions, attention = (
+        by_task(TrialsEvidence(results).compare(left, above=right, overall=True))[EVERY_TASK]
+        for left, right in ((ACCURACY["in_context"], ACCURACY["zero_shot"]), (SIM_AOU, RANDOM))
+    )
+    assert predictions.note == "over 1 tasks"
+    assert attention.note == "over 2 tasks"
+
+
+def test_where_no_task_counts_all_together_are_unclear():
+    together = TrialsEvidence({}).compare(ACCURACY["in_context"], above=0.5, overall=True)[-1]
+    assert (together.task, together.outcome, together.note) == (EVERY_TASK, "unclear", "no task counts")
+
+
+def test_the_table_is_tidy():
+    result = trial()
+    table = TrialsEvidence({"sst2": [result]}).table()
+    assert set(table.columns) == {"source", "model", "task", "seed", "method", "metric", "layer", "query", "value"}
+    assert (table["query"].isna() != table["layer"].isna()).all()
+    assert set(table["source"]) == {"trials"}
+    assert set(table["model"]) == {"tiny"}
+    chosen = table[(table["metric"] == "sim_aou") & (table["method"] == "finetuning")]
+    by_query, by_layer = chosen[chosen["layer"].isna()], chosen[chosen["query"].isna()]
+    np.testing.assert_allclose(by_query["value"].astype(float), result.by_layer["sim_aou/finetuning"].mean(axis=1))
+    np.testing.assert_allclose(by_layer["value"].astype(float), result.by_layer["sim_aou/finetuning"].mean(axis=0))
+    assert not pd.isna(table[table["metric"] == "accuracy"]["value"]).any()
+
+
+def test_provenance_names_every_trial():
+    provenance = TrialsEvidence({"sst2": [trial(seed=3)]}, {"profile": "tiny"}).provenance()
+    assert provenance["profile"] == "tiny"
+    assert provenance["trials"][0] == {
+        "task": "sst2",
+        "k": 4,
+        "seed": 3,
+        "permutation": 0,
+        "calibration": "none",
+        "probe": "label_token",
+        "queries": 60,
+        "model": "tiny",
+    }
+
+
+# Mathematics
+
+
+def test_two_sides_that_agree_are_counted():
+    evidence = ExactEvidence()
+    verdict = evidence.every(lambda: evidence.equal([1.0, 2.0], np.array([1.0, 2.0 + 1e-12]), "x = y"))
+    assert (verdict.word, verdict.cases) == ("supported", 1)
+    assert evidence.worst == pytest.approx(5e-13, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "disagree",
+    [
+        lambda e: e.equal([1.0], [1.1], "x = y"),
+        lambda e: e.equal([1.0], [np.nan], "x = y"),
+        lambda e: e.equal([1.0], [[1.0]], "x = y"),
+        lambda e: e.different([1.0], [1.0], "x = y"),
+        lambda e: e.different([np.nan], [1.0], "x = y"),
+        lambda e: e.check(False, "x = y"),
+    ],
+)
+def test_a_disagreement_refutes_and_names_the_equation(disagree):
+    evidence = ExactEvidence()
+    verdict = evidence.every(lambda: disagree(evidence))
+    assert verdict.word == "refuted"
+    assert "x = y" in verdict.why
+
+
+def test_an_error_of_another_kind_is_not_a_verdict():
+    with pytest.raises(ZeroDivisionError):
+        ExactEvidence().every(lambda: SimpleNamespace(value=1 / 0))
+    assert issubclass(DisagreementError, AssertionError)

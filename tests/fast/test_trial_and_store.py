@@ -1,0 +1,436 @@
+"""A trial equals a literal computation, one whole prompt at a time; the store gives back what it was given."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_transformers import key_value_gradients, take_step
+
+from icl_claims.errors import IclClaimsError, ModelError, UsageError
+from icl_claims.experiments import trial as trial_module
+from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.spec import TrialSpec, code_digest
+from icl_claims.experiments.store import ARRAYS, MANIFEST, TrialStore
+from icl_claims.experiments.trial import batches_by_length, run_trial
+from icl_claims.methods import Finetuning, LayerCausal
+from icl_claims.metrics.predictions import rec2ftp
+from icl_claims.metrics.similarity import uniform_updates
+from icl_claims.models.random_models import BOS, EOS, random_model
+from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.draw import shuffle
+from icl_claims.tasks.examples import Example, TaskData
+from icl_claims.tasks.prompts import Queries
+
+WORDS = ("warm", "dull", "slow", "kind", "loud", "rare")
+FAMILIES = ("llama", "gpt2", "opt", "gpt_neox")
+ROTARY = {"llama", "gpt_neox"}
+RATE = 0.3
+
+
+def example(row):
+    text = " ".join(WORDS[(row + i) % len(WORDS)] for i in range(1 + row % 4))
+    return Example({"sentence": text}, row % 2, row)
+
+
+DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example, range(9))), "directory", "data")
+
+
+@pytest.fixture(scope="module")
+def model_of(word_encoder):
+    def make(family="llama"):
+        model = random_model(family, 2, 0)
+        model.tokens = word_encoder()
+        return model
+
+    return make
+
+
+def spec_of(model, **changes):
+    base = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, (Finetuning(RATE),), code="code")
+    return replace(base, **changes)
+
+
+@pytest.fixture(scope="module")
+def result(model_of):
+    model = model_of()
+    return run_trial(spec_of(model), model, DATA)
+
+
+def same(one, other, **tolerance):
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        np.testing.assert_allclose(values, other[name], **tolerance)
+
+
+# Against a literal computation
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_number_of_a_trial_is_that_of_whole_prompts_one_at_a_time(plain, model_of, family):
+    model = model_of(family)
+    got = run_trial(spec_of(model), model, DATA)
+    drawn, asked = shuffle(DATA.train, 5)[:3], shuffle(DATA.validation, 1)
+    encode, words = model.tokens.encode, ("Negative", "Positive")
+    written = [(BOS, *encode(f"Sentence: {e.fields['sentence']} Label: {words[e.label]}")) for e in drawn]
+    labels = [encode(word)[0] for word in words]
+
+    pretrained, tuned = plain.network(family, 2), plain.network(family, 2).requires_grad_(False)
+    for sequence in written:
+        take_step(tuned, key_value_gradients(tuned, sequence, model.blocks.names), RATE)
+    context = [BOS, *(token for sequence in written for token in (*sequence[1:], EOS))]
+    ways = {"zero_shot": (pretrained, [BOS]), "in_context": (pretrained, context), "finetuning": (tuned, [BOS])}
+
+    assert got.gold.tolist() == [e.label for e in asked]
+    for place, asked_example in enumerate(asked):
+        ids = encode(f"Sentence: {asked_example.fields['sentence']} Label: Negative")
+        seen = {name: plain.see(network, [*before, *ids]) for name, (network, before) in ways.items()}
+        h = {name: torch.nn.functional.normalize(s.outputs[:, -1], dim=-1) for name, s in seen.items()}
+        m = {name: s.scores[:, :, -1, -len(ids) :] for name, s in seen.items()}
+        for name, s in seen.items():
+            np.testing.assert_allclose(
+                got.log_probabilities[name][place], s.logits[-2].log_softmax(-1)[labels], atol=1e-3
+            )
+        cosine = torch.cosine_similarity
+        update = h["in_context"] - h["zero_shot"]
+        random = uniform_updates(2, h["in_context"].shape[-1], [place], 5, torch.device("cpu"))[:, 0]
+        wanted = {
+            "sim_aou/finetuning": cosine(update, h["finetuning"] - h["zero_shot"], dim=-1),
+            "sim_aou/random_update": cosine(update, random, dim=-1),
+            "sim_am/finetuning": cosine(m["in_context"], m["finetuning"], dim=-1).mean(-1),
+            "sim_am/zero_shot": cosine(m["in_context"], m["zero_shot"], dim=-1).mean(-1),
+            "sim_am_update/finetuning": cosine(
+                m["in_context"] - m["zero_shot"], m["finetuning"] - m["zero_shot"], dim=-1
+            ).mean(-1),
+        }
+        if family in ROTARY:  # nothing but rounding moves the scores of the first layer; see the next test
+            wanted["sim_am_update/finetuning"][0] = float(got.by_layer["sim_am_update/finetuning"][place, 0])
+        same({name: values[place] for name, values in got.by_layer.items()}, wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize("family", sorted(ROTARY))
+def test_with_rotary_positions_demonstrations_do_not_move_the_first_layers_scores(model_of, family):
+    model = model_of(family)
+    first_layer = run_trial(spec_of(model), model, DATA).by_layer["sim_am/zero_shot"][:, 0]
+    np.testing.assert_allclose(first_layer, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [1, 11, 10_000])
+def test_the_size_of_a_batch_does_not_change_the_numbers(model_of, result, monkeypatch, tokens):
+    model = model_of()
+    monkeypatch.setattr(trial_module.batches_by_length, "__defaults__", (tokens,))
+    other = run_trial(spec_of(model), model, DATA)
+    same(other.log_probabilities, result.log_probabilities, atol=1e-5)
+    same(other.by_layer, result.by_layer, atol=1e-4)
+
+
+def test_a_trial_is_repeated_bit_for_bit(model_of, result):
+    model = model_of()
+    again = run_trial(spec_of(model), model, DATA)
+    same(again.log_probabilities, result.log_probabilities, atol=0)
+    same(again.by_layer, result.by_layer, atol=0)
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 100])
+def test_batches_hold_every_query_once_within_the_limit(tokens):
+    rows = tuple((9,) * length for length in (5, 1, 8, 3, 3, 9, 2))
+    batches = list(batches_by_length(Queries(rows, (1, 2), -1, -1), tokens))
+    assert sorted(i for batch in batches for i in batch) == list(range(7))
+    assert all(len(batch) == 1 or sum(len(rows[i]) for i in batch) <= tokens for batch in batches)
+
+
+def test_the_result_names_its_queries_and_where_it_was_run(result):
+    assert result.query_rows.tolist() == [e.row for e in shuffle(DATA.validation, 1)]
+    assert result.provenance["demonstration_rows"] == [e.row for e in shuffle(DATA.train, 5)[:3]]
+    assert result.provenance["demonstrations_in_context"] == result.provenance["demonstrations_drawn"] == 3
+    assert result.methods == ("zero_shot", "in_context", "finetuning")
+    assert len(result.losses["finetuning"]) == 3
+    assert result.losses["in_context"] == []
+
+
+def test_metrics_of_a_result_are_those_of_its_predictions(result):
+    icl, ft, zsl = (result.predicted(name) for name in ("in_context", "finetuning", "zero_shot"))
+    np.testing.assert_array_equal(result.per_query("accuracy", "finetuning"), ft == result.gold)
+    np.testing.assert_array_equal(result.per_query("changed", "in_context"), icl != zsl)
+    np.testing.assert_array_equal(result.per_query("rec2ftp", "finetuning"), rec2ftp(icl, ft, zsl, result.gold))
+    np.testing.assert_array_equal(
+        result.per_query("sim_aou", "finetuning"), result.by_layer["sim_aou/finetuning"].mean(axis=1)
+    )
+
+
+def test_what_was_not_measured_is_none_and_not_a_number(result):
+    assert result.per_query("sim_aou", "layer_causal") is None
+    assert result.per_query("rpa", "layer_causal") is None
+
+
+@pytest.mark.parametrize("wrong", ["model", "data"])
+def test_a_trial_of_another_model_or_of_other_data_is_refused(model_of, wrong):
+    model = model_of()
+    with pytest.raises(UsageError, match="not those of the trial's specification"):
+        run_trial(replace(spec_of(model), **{wrong: "another"}), model, DATA)
+
+
+@pytest.mark.parametrize("rate", [1e14, 1e18, 1e30, float("inf")])
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_method_that_diverges_fails_alone(model_of, k, rate):
+    model = model_of("gpt2")
+    methods = (Finetuning(rate), LayerCausal(0.01))
+    got = run_trial(spec_of(model, k=k, methods=methods), model, DATA)
+    if rate == float("inf"):
+        assert "diverged" in got.failures["finetuning"]
+    answered = {"zero_shot", "in_context", "finetuning", "layer_causal"} - set(got.failures)
+    assert got.failures.keys() <= {"finetuning"}
+    assert set(got.log_probabilities) == set(got.content_free) == set(got.losses) == answered
+    assert all(np.isfinite(values).all() for values in got.log_probabilities.values())
+    assert ("sim_aou/finetuning" in got.by_layer) == ("finetuning" in answered)
+    assert got.per_query("accuracy", "finetuning") is None or "finetuning" in answered
+
+
+def test_a_method_whose_answers_diverge_on_the_way_leaves_no_numbers_behind(model_of, monkeypatch):
+    model = model_of()
+    monkeypatch.setattr(trial_module.batches_by_length, "__defaults__", (1,))
+    answer, calls = model.answer, []
+
+    def fail_late(rows, prefix, *, weights, **how):
+        calls.append(bool(weights))
+        if calls.count(True) > 4:
+            weights = {name: value * torch.nan for name, value in weights.items()}
+        return answer(rows, prefix, weights=weights, **how)
+
+    monkeypatch.setattr(model, "answer", fail_late)
+    got = run_trial(spec_of(model), model, DATA)
+    assert "smaller learning rate" in got.failures["finetuning"]
+    assert got.methods == ("zero_shot", "in_context")
+    assert set(got.by_layer) == {"sim_am/zero_shot", "sim_aou/random_update"}
+
+
+def test_a_damaged_model_is_an_error_and_not_a_failure_of_a_method(model_of):
+    model = model_of()
+    with torch.no_grad():
+        model.network.lm_head.weight.fill_(torch.nan)
+    with pytest.raises(ModelError, match="not finite"):
+        run_trial(spec_of(model), model, DATA)
+
+
+def test_a_trial_without_fillers_needs_none(model_of, result):
+    model = model_of()
+    got = run_trial(spec_of(model, fillers=()), model, DATA)
+    same(got.log_probabilities, result.log_probabilities, atol=0)
+    assert got.content_free["finetuning"].shape == (0, 2)
+
+
+def test_contextual_calibration_without_fillers_is_refused():
+    with pytest.raises(UsageError, match="at least one filler, got none"):
+        replace(SPEC, calibration="contextual", fillers=())
+
+
+def test_progress_runs_from_nothing_to_all(model_of):
+    model, told = model_of(), []
+    run_trial(spec_of(model), model, DATA, lambda _what, done: told.append(done))
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == (0, 1)
+
+
+# The key
+
+CHANGES = {
+    "model": "another",
+    "data": "another",
+    "task": "mr",
+    "k": 4,
+    "seed": 6,
+    "permutation": 1,
+    "queries": 7,
+    "methods": (Finetuning(0.2),),
+    "dtype": "bfloat16",
+    "probe": "template_end",
+    "calibration": "contextual",
+    "fillers": ("N/A",),
+    "random_baseline": "state",
+    "agreement": "changed",
+    "code": "another",
+}
+SPEC = TrialSpec("model", "data", "sst2", 3, 5, 0, None, (Finetuning(RATE),), code="code")
+
+
+def test_every_field_of_a_specification_is_tried_here():
+    assert set(CHANGES) == set(TrialSpec.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_the_key_changes_with_every_field(field):
+    assert replace(SPEC, **{field: CHANGES[field]}).key() != SPEC.key()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [Finetuning(0.31), Finetuning(RATE, "label_only"), LayerCausal(RATE), LayerCausal(RATE, "sequential")],
+    ids=str,
+)
+def test_the_key_changes_with_every_parameter_of_a_method(method):
+    others = {replace(SPEC, methods=methods).key() for methods in [(method,), (method, Finetuning(RATE)), ()]}
+    assert len(others | {SPEC.key()}) == 4
+
+
+def test_the_kind_of_a_method_counts_even_where_its_parameters_are_equal():
+    one, other = (replace(SPEC, methods=(kind(RATE, name="same"),)) for kind in (Finetuning, LayerCausal))
+    assert one.key() != other.key()
+
+
+def test_equal_specifications_have_one_key():
+    assert replace(SPEC).key() == SPEC.key()
+
+
+def test_a_specification_is_recorded_as_plain_data():
+    assert json.loads(json.dumps(SPEC.record()))["methods"] == [
+        {"kind": "Finetuning", "learning_rate": RATE, "loss": "all_tokens", "name": "finetuning"}
+    ]
+
+
+def test_the_digest_of_the_code_is_that_of_the_code():
+    assert code_digest() == code_digest.__wrapped__()
+    assert len(code_digest()) == 64
+
+
+# The plan
+
+
+def test_a_plan_has_a_trial_for_every_task_and_draw(model_of):
+    choices = Choices(PROFILES["paper"], tasks=("cb", "sst2"), queries=5)
+    specs = plan_trials(choices, model_of(), choices.read_data())
+    assert [(s.task, s.seed, s.permutation) for s in specs] == [
+        *(("sst2", seed, permutation) for seed, permutation in ((2, 0), (3, 1), (4, 2))),
+        *(("cb", seed, permutation) for seed, permutation in ((3, 0), (4, 1), (5, 2))),
+    ]
+    assert {s.k for s in specs} == {32}
+    assert {s.methods for s in specs} == {(Finetuning(0.0005),), (Finetuning(0.08),)}
+    assert len({s.key() for s in specs}) == 6
+
+
+def test_chosen_seeds_are_run_in_their_drawn_order(model_of):
+    choices = Choices(PROFILES["embedded"], tasks=("mr",), seeds=(11, 12), k=2)
+    specs = plan_trials(choices, model_of(), choices.read_data())
+    assert [(s.seed, s.permutation, s.k) for s in specs] == [(11, 0, 2), (12, 0, 2)]
+    assert choices.changed == ("tasks", "k", "seeds")
+
+
+def test_a_profile_without_a_model_says_how_to_name_one():
+    with pytest.raises(UsageError, match="path:DIR or hub:NAME"):
+        _ = Choices(PROFILES["paper"]).model_reference
+
+
+def test_a_data_directory_that_is_none_is_refused(tmp_path):
+    with pytest.raises(IclClaimsError, match="The data directory: expected a folder"):
+        Choices(PROFILES["embedded"], data=tmp_path / "nowhere").read_data()
+
+
+# The store
+
+
+def never():
+    raise AssertionError("a stored trial must not be run again")
+
+
+def equal(one: TrialResult, other: TrialResult):
+    for group in ("log_probabilities", "content_free", "by_layer"):
+        mine, theirs = getattr(one, group), getattr(other, group)
+        assert mine.keys() == theirs.keys()
+        assert all(np.array_equal(values, theirs[name]) for name, values in mine.items())
+        assert all(values.dtype == theirs[name].dtype for name, values in mine.items())
+    assert np.array_equal(one.query_rows, other.query_rows)
+    assert np.array_equal(one.gold, other.gold)
+    for plain_data in ("losses", "failures", "seconds", "provenance"):
+        assert getattr(one, plain_data) == getattr(other, plain_data)
+    assert json.loads(json.dumps(one.spec)) == other.spec
+
+
+def test_a_stored_trial_is_given_back_as_it_was_and_not_run_again(tmp_path, result):
+    store = TrialStore(tmp_path / "trials")
+    assert store.get("key") is None
+    assert store.get_or_run("key", lambda: result) is result
+    equal(result, store.get_or_run("key", never))
+    equal(result, TrialStore(tmp_path / "trials").get("key"))
+
+
+def test_another_key_is_another_trial(tmp_path, result):
+    store, run = TrialStore(tmp_path), []
+    for key in ("a", "b", "a"):
+        store.get_or_run(key, lambda: run.append(1) or result)
+    assert len(run) == 2
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: cut(folder / ARRAYS),
+        lambda folder: flip(folder / ARRAYS),
+        lambda folder: (folder / ARRAYS).unlink(),
+        lambda folder: cut(folder / MANIFEST),
+        lambda folder: (folder / MANIFEST).write_text("{}"),
+        lambda folder: (folder / MANIFEST).write_text("null"),
+        lambda folder: (folder / MANIFEST).write_bytes(b"\xff\xfe"),
+    ],
+    ids=["arrays cut", "arrays flipped", "arrays gone", "manifest cut", "manifest empty", "manifest null", "not text"],
+)
+def test_a_damaged_trial_is_set_aside_with_a_warning_and_run_again(tmp_path, result, damage):
+    store = TrialStore(tmp_path)
+    store.get_or_run("key", lambda: result)
+    damage(tmp_path / "key")
+    with pytest.warns(UserWarning, match="set aside as key.damaged and is run again"):
+        assert store.get_or_run("key", lambda: result) is result
+    assert (tmp_path / "key.damaged").is_dir()
+    equal(result, store.get_or_run("key", never))
+
+
+def test_where_nothing_can_be_written_the_trial_is_run_with_a_warning(tmp_path, result):
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match="Trials are not kept"):
+        assert TrialStore(tmp_path / "file" / "trials").get_or_run("key", lambda: result) is result
+
+
+def test_a_trial_that_fails_is_not_kept_and_can_be_run_again(tmp_path, result):
+    store = TrialStore(tmp_path)
+    with pytest.raises(ModelError):
+        store.get_or_run("key", lambda: (_ for _ in ()).throw(ModelError("broken")))
+    assert store.get_or_run("key", lambda: result) is result
+
+
+def test_nothing_but_the_trial_and_its_lock_is_left_behind(tmp_path, result):
+    TrialStore(tmp_path).get_or_run("key", lambda: result)
+    assert {path.name for path in tmp_path.iterdir()} - {"key.lock"} == {"key"}
+
+
+def test_two_who_ask_at_once_have_one_trial_run(tmp_path, result):
+    runs, started, given_back = [], threading.Event(), []
+
+    def slow():
+        runs.append(1)
+        started.wait(0.3)
+        return result
+
+    def ask():
+        given_back.append(TrialStore(tmp_path).get_or_run("key", slow))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(runs) == 1
+    equal(result, given_back[1])

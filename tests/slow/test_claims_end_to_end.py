@@ -1,0 +1,141 @@
+"""The claims themselves, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from icl_claims.tasks.catalogue import TASKS
+
+ROOT = Path(__file__).parents[2]
+EXACT = {
+    "akyurek": {"sgd-step-ridge", "sherman-morrison"},
+    "deutch": {"random-floor", "am-dominated-by-zsl"},
+    "irie": {"t-step-dual-form"},
+    "rethinking": {
+        "dual-delta-w",
+        "dual-linear-attn",
+        "icl-meta-gradient",
+        "icl-softmax-breaks",
+        "taylor-first-order",
+        "lin-step-features",
+        "rpa-def",
+        "rec-insufficient",
+        "sgd-concurrent",
+        "layer-causality-icl",
+        "no-layer-causality-ft",
+        "lc-sequential",
+        "metric-aou-def",
+        "metric-am-def",
+    },
+    "revisited": {"rec2ftp-def", "lc-detached", "lc-losses-summed", "vonoswald-step"},
+    "shen": {"order-invariance"},
+    "von_oswald": {"construction", "layers-are-steps", "gd-plus-plus", "only-products-matter"},
+}
+TRIAL_CLAIMS = {
+    "ft-aou-above-random",
+    "ft-am-rises",
+    "icl-more-changes",
+    "icl-covers-ft",
+    "rpa-correct-higher",
+    "unique-majority",
+    "ft-icl-differ",
+    "icl-beats-ft-acc",
+}
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory) -> Path:
+    """A folder with a Llama of random weights and a tokenizer of whole words."""
+    folder = tmp_path_factory.mktemp("random-llama")
+    prompts = " ".join(task.template + " " + " ".join(task.verbalizers) for task in TASKS.values())
+    splitter = pre_tokenizers.Whitespace()
+    words = dict.fromkeys(["<unk>", "<s>", "</s>"] + [word for word, _ in splitter.pre_tokenize_str(prompts)])
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = splitter
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def run_claims(folder: Path, *options: str) -> tuple[int, list[dict], str]:
+    """Exit code, the claims of claims.json, and what was printed."""
+    environment = {k: v for k, v in os.environ.items() if k != "ICL_CLAIMS_DATA"}
+    environment |= {"ICL_CLAIMS_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", str(ROOT / "claims"), "-p", "no:cacheprovider", *options]
+    done = subprocess.run(
+        [*command, f"--claims-report={folder}"], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
+    )
+    return done.returncode, json.loads((folder / "claims.json").read_text())["claims"], done.stdout
+
+
+def test_every_exact_claim_is_decided_with_the_number_of_cases_tried(tmp_path):
+    code, claims, printed = run_claims(tmp_path, "-m", "exact and not trained")
+    assert code == 0, printed
+    deciding = [claim for claim in claims if not claim["condition"]]
+    assert {(c["paper"], c["id"]) for c in deciding} == {(paper, name) for paper, ids in EXACT.items() for name in ids}
+    assert all(claim["verdict"] == "supported" and claim["cases"] > 0 for claim in claims), printed
+
+
+def test_printed_claims_are_decided_alike_by_one_process_and_by_two(tmp_path):
+    def verdicts(*options: str) -> dict[str, tuple[str, str]]:
+        code, claims, printed = run_claims(tmp_path, "-m", "printed", *options)
+        assert code == 0, printed
+        return {claim["id"]: (claim["verdict"], claim["why"]) for claim in claims}
+
+    alone = verdicts("-n", "0")
+    assert alone
+    assert verdicts("-n", "2") == alone
+
+
+@pytest.mark.parametrize("real", [False, True], ids=["miniature", "real"])
+def test_trials_of_a_readers_own_model_reach_the_report(tmp_path, random_model, real):
+    options = ["-m", "trials and not gpu", f"--claims-model=path:{random_model}", "--claims-tasks=sst2,cb"]
+    options += ["--claims-k=4", "--claims-queries=12"]
+    if real:
+        if "ICL_CLAIMS_TEST_DATA" not in os.environ:
+            pytest.skip("ICL_CLAIMS_TEST_DATA names no folder of the real tasks")
+        options.append(f"--claims-data={os.environ['ICL_CLAIMS_TEST_DATA']}")
+    code, claims, printed = run_claims(tmp_path, *options)
+    assert code in (0, 1), printed
+    assert {claim["id"] for claim in claims} == TRIAL_CLAIMS
+    for claim in claims:
+        assert claim["verdict"] in ("supported", "refuted", "inconclusive"), printed
+        assert {trial["task"] for trial in claim["provenance"]["trials"]} == {"sst2", "cb"}
+        outcomes = {finding["task"]: finding["outcome"] for finding in claim["tasks"]}
+        assert outcomes["mr"] == outcomes["agnews"] == "absent"
+        assert outcomes["sst2"] != "absent"
+    page = (tmp_path / "claims.html").read_text(encoding="utf-8")
+    assert "SST2 (12 queries, 4 of 4 demonstrations, seed 2)" in page
+    assert ("the real tasks in" if real else "miniature tasks") in page
+    assert "done," in printed
+
+
+def test_a_second_run_reads_its_trials_from_the_store(tmp_path, random_model):
+    options = ["-m", "trials and not gpu", f"--claims-model=path:{random_model}", "--claims-tasks=sst2"]
+    options += ["--claims-k=4", "--claims-queries=12"]
+    _, first, _ = run_claims(tmp_path, *options)
+    _, second, _ = run_claims(tmp_path, *options)
+    assert [claim["provenance"]["trials"] for claim in second] == [claim["provenance"]["trials"] for claim in first]

@@ -10,11 +10,19 @@ from pathlib import Path
 
 
 def main(page: str = "reports/claims.html", picture: str = "docs/report.png", size: str = "1100,1500") -> None:
-    browser = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    browser = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
     if browser is None:
         sys.exit("No Chromium was found: install it (on Debian, `apt-get install chromium`).")
     with tempfile.TemporaryDirectory() as profile:
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-background-networking"]
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--disable-background-networking",
+        ]
         options += ["--no-first-run", "--disable-sync", "--disable-component-update", f"--user-data-dir={profile}"]
         address, _, fragment = page.partition("#")
         where = Path(address).resolve().as_uri() + (f"#{fragment}" if fragment else "")

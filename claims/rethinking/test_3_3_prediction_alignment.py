@@ -52,8 +52,8 @@ def test_icl_covers_almost_all_corrections_of_finetuning(evidence, decide):
 
 @ICL_MORE_CHANGES.decided_on("trials")
 def test_icl_changes_more_predictions(evidence, decide):
-    changed = "changed"
-    decide(evidence.compare(Quantity(changed, "in_context"), above=Quantity(changed, "finetuning"), overall=True))
+    in_context, finetuning = Quantity("changed", "in_context"), Quantity("changed", "finetuning")
+    decide(evidence.compare(in_context, above=finetuning, overall=True))
 
 
 @UNIQUE_MAJORITY.decided_on("printed", "trials")

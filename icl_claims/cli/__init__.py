@@ -1,4 +1,4 @@
-"""The command `icl-claims`: list the claims, run one trial, and look whether this machine has what it takes."""
+"""The command `icl-claims`: list the claims, plan a run, tune, run one trial, and look at the machine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,26 @@ from rich.console import Console
 from rich.table import Table
 
 from icl_claims import __version__
+from icl_claims.cli.arguments import (
+    AsJson,
+    DataFolder,
+    DemonstrationCount,
+    DeviceName,
+    DtypeName,
+    ModelReference,
+    ProfileName,
+    RatesFile,
+    TaskNames,
+    choices_of,
+)
 from icl_claims.errors import IclClaimsError
 
 app = typer.Typer(
     help=(
         "Every claim about in-context learning as gradient descent, decided by evidence.\n\n"
         "The claims themselves are run by pytest: `pytest claims/` on a laptop, `pytest claims/ -m gpu` on a GPU "
-        "machine. This command lists them, runs single trials and looks at the machine."
+        "machine. This command lists them, says what a run will cost, finds learning rates, runs single trials and "
+        "looks at the machine."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -64,10 +77,10 @@ def list_claims(
 @app.command()
 def trial(
     task: Annotated[str, typer.Option(help="sst2, sst5, mr, subj, agnews or cb.")],
-    profile: Annotated[str, typer.Option(help="The set-up to start from: embedded, tiny or paper.")] = "embedded",
-    model: Annotated[str | None, typer.Option(help="embedded, path:DIR, hub:NAME or fairseq:DIR.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the real tasks; default: $ICL_CLAIMS_DATA.")] = None,
-    k: Annotated[int | None, typer.Option(help="Demonstrations.", min=1)] = None,
+    profile: ProfileName = "embedded",
+    model: ModelReference = None,
+    data: DataFolder = None,
+    k: DemonstrationCount = None,
     seed: Annotated[int | None, typer.Option(help="Of the draw of demonstrations.", min=0)] = None,
     permutation: Annotated[int, typer.Option(help="Of the demonstrations; 0 leaves their order.", min=0, max=4)] = 0,
     queries: Annotated[int | None, typer.Option(help="Queries asked.", min=1)] = None,
@@ -76,8 +89,10 @@ def trial(
         str, typer.Option(help="label_token (authors' code) or template_end (paper's words).")
     ] = "label_token",
     calibration: Annotated[str | None, typer.Option(help="none or contextual.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    device: DeviceName = "auto",
+    dtype: DtypeName = "float32",
+    rates: RatesFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run one trial: every method learns from the same demonstrations and answers the same queries.
 
@@ -85,21 +100,94 @@ def trial(
     """
     from icl_claims.cli.trial import run_and_print
 
-    run_and_print(
-        task=task,
+    chosen = choices_of(
         profile=profile,
         model=model,
         data=data,
+        tasks=task,
         k=k,
+        queries=queries,
+        device=device,
+        dtype=dtype,
+        rates=rates,
+    )
+    run_and_print(
+        chosen,
         seed=seed,
         permutation=permutation,
-        queries=queries,
         learning_rate=learning_rate,
         probe=probe,
         calibration=calibration,
-        device=device,
         as_json=as_json,
     )
+
+
+@app.command()
+def plan(
+    profile: ProfileName = "embedded",
+    model: ModelReference = None,
+    data: DataFolder = None,
+    tasks: TaskNames = None,
+    k: DemonstrationCount = None,
+    seeds: Annotated[str | None, typer.Option(help="Of the draws of demonstrations, with commas.")] = None,
+    queries: Annotated[int | None, typer.Option(help="Queries asked of each task.", min=1)] = None,
+    device: DeviceName = "auto",
+    dtype: DtypeName = "float32",
+    rates: RatesFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run of claims will cost before it is run: trials, tokens, steps, memory, and about how long.
+
+    The model is loaded and a few hundred tokens are measured; nothing is kept. The options are those of
+    `pytest claims/`, there with `--claims-` before their names.
+
+    For example: icl-claims plan --profile paper --model fairseq:DIR --data DIR --device cuda
+    """
+    from icl_claims.cli.plan import plan_and_print
+
+    chosen = choices_of(
+        profile=profile,
+        model=model,
+        data=data,
+        tasks=tasks,
+        k=k,
+        seeds=seeds,
+        queries=queries,
+        device=device,
+        dtype=dtype,
+        rates=rates,
+    )
+    plan_and_print(chosen, as_json=as_json)
+
+
+@app.command()
+def tune(
+    model: ModelReference = None,
+    profile: ProfileName = "embedded",
+    data: DataFolder = None,
+    tasks: TaskNames = None,
+    k: DemonstrationCount = None,
+    seeds: Annotated[str, typer.Option(help="Of the draws of demonstrations, with commas.")] = "101,102,103",
+    held_out: Annotated[int, typer.Option(help="Training examples answered after each draw.", min=1)] = 40,
+    device: DeviceName = "auto",
+    dtype: DtypeName = "float32",
+    write: Annotated[Path | None, typer.Option(help="File to write instead of the one in the cache.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the learning rates of finetuning for a model without published ones.
+
+    Of .001, .003, .01, .03, .1 and .3 it takes, for every task, the rate whose finetuned model is most accurate on
+    training examples that are not among its demonstrations, the larger of equals. The queries of the claims are never
+    read. The rates are written to the cache, where every later run of this model finds them.
+
+    For example: icl-claims tune --model path:DIR --tasks sst2,cb
+    """
+    from icl_claims.cli.tune import tune_and_print
+    from icl_claims.pytest_plugin.options import seeds_of
+
+    chosen = choices_of(profile=profile, model=model, data=data, tasks=tasks, k=k, device=device, dtype=dtype)
+    draws = seeds_of("--seeds", seeds) or ()
+    tune_and_print(chosen, seeds=draws, held_out=held_out, write=write, as_json=as_json)
 
 
 @app.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -15,54 +14,45 @@ from rich.table import Table
 
 from icl_claims.errors import UsageError
 from icl_claims.experiments.plan import Choices, plan_trials
-from icl_claims.experiments.profiles import find_profile
 from icl_claims.experiments.result import LAYER_METRICS, PREDICTION_METRICS, TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Finetuning
 from icl_claims.metrics.calibration import Calibration
-from icl_claims.models.reference import load_model
-from icl_claims.tasks.catalogue import find_task
 from icl_claims.tasks.prompts import ProbePosition
-from icl_claims.tasks.sources import named_directory
 
 SHOWN_OF_IN_CONTEXT = ("accuracy", "changed")
 
 
 def run_and_print(
+    choices: Choices,
     *,
-    task: str,
-    profile: str,
-    model: str | None,
-    data: Path | None,
-    k: int | None,
     seed: int | None,
     permutation: int,
-    queries: int | None,
     learning_rate: float | None,
     probe: str,
     calibration: str | None,
-    device: str,
     as_json: bool,
 ) -> None:
     """Run the trial that the arguments describe, and print it.
 
+    Args:
+        choices: of one task.
+        seed: of the draw of demonstrations; None for the profile's first.
+        permutation: of the demonstrations.
+        learning_rate: of finetuning; None for the one of the choices.
+        probe: where attention is looked at.
+        calibration: of the predicted labels; None for the profile's.
+        as_json: whether JSON is printed.
+
     Raises:
         IclClaimsError: an argument makes no sense, or model or data cannot be read.
     """
-    start = find_profile(profile)
-    choices = Choices(
-        start,
-        model=model,
-        data=named_directory(data, start.source),
-        tasks=(find_task(task).name,),
-        k=k,
-        queries=queries,
-        device=device,
-    )
+    if len(choices.tasks or ()) != 1:
+        raise UsageError("--task", expected="one task", got=repr(choices.tasks))
     examples = choices.read_data()
     err = Console(stderr=True)
-    loaded = load_model(choices.model_reference, device=device, say=lambda text: err.print(text, highlight=False))
+    loaded = choices.load_model(lambda text: err.print(text, highlight=False))
     spec = plan_trials(choices, loaded, examples)[0]
     spec = replace(
         spec,
@@ -72,16 +62,18 @@ def run_and_print(
         calibration=spec.calibration if calibration is None else _one_of("--calibration", calibration, Calibration),
         methods=spec.methods if learning_rate is None else (Finetuning(learning_rate),),
     )
+    rates = "named" if learning_rate is not None else choices.learning_rates(loaded.digest).origin
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         bar = progress.add_task("starting", total=1.0)
         result = run_trial(
-            spec, loaded, examples[task], lambda what, done: progress.update(bar, description=what, completed=done)
+            spec, loaded, examples[spec.task], lambda what, done: progress.update(bar, description=what, completed=done)
         )
     if as_json:
-        sys.stdout.write(json.dumps(as_plain_data(result), indent=1) + "\n")
+        shown = {**as_plain_data(result), "learning_rates": rates}
+        sys.stdout.write(json.dumps(shown, indent=1) + "\n")
     else:
-        _print(spec, result)
+        _print(spec, result, rates)
 
 
 def as_plain_data(result: TrialResult) -> dict[str, Any]:
@@ -107,7 +99,7 @@ def as_plain_data(result: TrialResult) -> dict[str, Any]:
     }
 
 
-def _print(spec: TrialSpec, result: TrialResult) -> None:
+def _print(spec: TrialSpec, result: TrialResult, rates: str) -> None:
     shown = result.provenance
     table = Table(
         "method",
@@ -124,9 +116,13 @@ def _print(spec: TrialSpec, result: TrialResult) -> None:
     console.print(table)
     for method, reason in result.failures.items():
         console.print(f"{method}: {reason}", style="yellow")
+    for note in shown["notes"]:
+        console.print(note, style="yellow")
     seconds = ", ".join(f"{what} {spent:.1f} s" for what, spent in result.seconds.items())
     console.print(
-        f"Changes are counted against zero-shot, similarities against in-context learning. {seconds}.", style="dim"
+        f"Changes are counted against zero-shot, similarities against in-context learning. "
+        f"Learning rates: {rates}. {seconds}.",
+        style="dim",
     )
 
 

@@ -15,6 +15,7 @@ from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.statistics.intervals import Interval
 from icl_claims.tasks.catalogue import TASKS
 
+EXACT_PLACES = 9  # finer than any printed digit: figures one unit apart touch exactly, whatever floats make of them
 PERCENTAGES = ("accuracy", "rpa", "rpa_correct", "rpa_incorrect")
 
 
@@ -89,7 +90,7 @@ class PrintedEvidence:
         if mine is None or other is None:
             return Finding(task, "absent", note="not printed")
         difference, margin = mine.value - other.value, (mine.unit + other.unit) / 2
-        low, high = difference - margin, difference + margin
+        low, high = (round(bound, EXACT_PLACES) for bound in (difference - margin, difference + margin))
         outcome = judge(Interval(difference, low, high), upwards)
         note = "the printed digits do not tell" if outcome == "unclear" else ""
         return Finding(task, outcome, mine.value, other.value, difference, low, high, note=note)

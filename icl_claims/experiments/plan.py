@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icl_claims.errors import UsageError
+from icl_claims.experiments.learning_rates import LearningRates, learning_rates
 from icl_claims.experiments.profiles import Profile
 from icl_claims.experiments.spec import ComparedMethod, TrialSpec, code_digest
 from icl_claims.methods import Finetuning
+from icl_claims.models.embedded import Say
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.reference import load_model
 from icl_claims.tasks.catalogue import TASKS, Task, find_task
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.sources import DataSource, real_tasks
@@ -28,7 +31,9 @@ class Choices:
         k: demonstrations.
         seeds: of the draws of demonstrations, each in its drawn order.
         queries: queries a task.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `spread`.
+        dtype: of the model; float32 by default.
+        rates: file of learning rates that `icl-claims tune` wrote; by default the one in the cache.
     """
 
     profile: Profile
@@ -39,11 +44,13 @@ class Choices:
     seeds: tuple[int, ...] | None = None
     queries: int | None = None
     device: str | None = None
+    dtype: str | None = None
+    rates: Path | None = None
 
     @property
     def changed(self) -> tuple[str, ...]:
         """What the reader changed that can change a verdict."""
-        names = ("model", "data", "tasks", "k", "seeds", "queries")
+        names = ("model", "data", "tasks", "k", "seeds", "queries", "dtype", "rates")
         return tuple(name for name in names if getattr(self, name) is not None)
 
     @property
@@ -60,6 +67,26 @@ class Choices:
                 expected="--claims-model path:DIR or hub:NAME",
             )
         return chosen
+
+    def load_model(self, say: Say = lambda _text: None) -> LanguageModel:
+        """The model to run.
+
+        Raises:
+            UsageError: the profile has none and the reader named none.
+            ModelError: it cannot be loaded, or there is no such device or dtype.
+        """
+        device, dtype = self.device or "auto", self.dtype or "float32"
+        return load_model(self.model_reference, device=device, dtype=dtype, say=say)
+
+    def learning_rates(self, digest: str) -> LearningRates:
+        """The learning rates of the model of a digest.
+
+        Raises:
+            UsageError: the named file of rates is not there, or is about another model.
+            StoreError: the file cannot be read.
+        """
+        own = self.model in (None, self.profile.model) and self.profile.model is not None
+        return learning_rates(self.profile, digest, own_model=own, file=self.rates)
 
     @property
     def source(self) -> DataSource:
@@ -90,7 +117,7 @@ class Choices:
 
 def plan_trials(choices: Choices, model: LanguageModel, data: Mapping[str, TaskData]) -> list[TrialSpec]:
     """The trials of a run, task by task."""
-    profile = choices.profile
+    profile, rates = choices.profile, choices.learning_rates(model.digest)
     specs = []
     for task in choices.chosen_tasks():
         runs = profile.runs(task) if choices.seeds is None else tuple((seed, 0) for seed in choices.seeds)
@@ -102,7 +129,7 @@ def plan_trials(choices: Choices, model: LanguageModel, data: Mapping[str, TaskD
             seed=0,
             permutation=0,
             queries=choices.queries or profile.queries,
-            methods=default_methods(profile, task),
+            methods=default_methods(rates.by_task[task.name]),
             dtype=str(model.dtype).removeprefix("torch."),
             calibration=profile.calibration,
             code=code_digest(),
@@ -111,6 +138,6 @@ def plan_trials(choices: Choices, model: LanguageModel, data: Mapping[str, TaskD
     return specs
 
 
-def default_methods(profile: Profile, task: Task) -> tuple[ComparedMethod, ...]:
-    """What is compared with in-context learning: standard finetuning at the profile's learning rate."""
-    return (Finetuning(profile.learning_rates[task.name]),)
+def default_methods(learning_rate: float) -> tuple[ComparedMethod, ...]:
+    """What is compared with in-context learning: standard finetuning."""
+    return (Finetuning(learning_rate),)

@@ -19,7 +19,10 @@ from icl_claims.tasks.prompts import ProbePosition
 ComparedMethod = Finetuning | LayerCausal
 """A method that is compared with in-context learning; zero-shot and in-context learning are in every trial."""
 
-CODE_THAT_MAKES_NUMBERS = ("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "experiments/trial.py")
+CODE_THAT_MAKES_NUMBERS = (
+    *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
+    *("experiments/batches.py", "experiments/trial.py"),
+)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,10 @@ class TrialStore:
         finally:
             lock.release()
 
+    def holds(self, key: str) -> bool:
+        """Whether the trial of a key was run before."""
+        return (self.folder / key / MANIFEST).is_file()
+
     def get(self, key: str) -> TrialResult | None:
         """The trial of a key, or None; a damaged one is set aside with a warning."""
         folder = self.folder / key

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
+from icl_claims.experiments.batches import for_each_batch, out_of_memory
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Answer, InContext, Learned, ZeroShot
@@ -23,8 +24,6 @@ from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_ao
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
-
-TOKENS_PER_BATCH = 512
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and how much of the trial is done, from 0 to 1."""
@@ -80,23 +79,28 @@ def _learn(
                 learned[method.name] = method.learn(model, prompts.demonstrations)
             except DivergenceError as error:
                 recorder.fail(method.name, str(error))
+            except torch.OutOfMemoryError as error:
+                raise out_of_memory(f"what {method.name} learns") from error
     return learned
 
 
 def _answer(learned: Mapping[str, Learned], prompts: Prompts, recorder: _Recorder, progress: Progress) -> None:
-    without_content = _answers(learned, prompts.content_free, recorder) if len(prompts.content_free) else {}
-    for name in [name for name in learned if name not in recorder.failures]:
-        recorder.losses[name] = list(learned[name].losses)
-        labels = len(prompts.queries.label_ids)
-        found = without_content.get(name)
-        recorder.content_free[name] = np.empty((0, labels)) if found is None else _numbers(found.log_probabilities)
+    recorder.begin_answers({name: method for name, method in learned.items() if name not in recorder.failures})
     done = 0
-    for batch in batches_by_length(prompts.queries):
+
+    def answer_without_content(batch: list[int]) -> None:
+        recorder.add_without_content(batch, _answers(learned, prompts.content_free.some(batch), recorder))
+
+    def answer(batch: list[int]) -> None:
+        nonlocal done
         progress("answering", 0.4 + 0.6 * done / len(prompts.queries))
         answers = _answers(learned, prompts.queries.some(batch), recorder)
         with recorder.timed("metrics"):
             recorder.add(batch, answers)
         done += len(batch)
+
+    for_each_batch(prompts.content_free, answer_without_content, recorder.notes.append)
+    for_each_batch(prompts.queries, answer, recorder.notes.append)
     progress("answered", 1.0)
 
 
@@ -113,21 +117,6 @@ def _answers(learned: Mapping[str, Learned], queries: Queries, recorder: _Record
     return answers
 
 
-def batches_by_length(queries: Queries, tokens: int = TOKENS_PER_BATCH) -> Iterator[list[int]]:
-    """Indices of queries, shortest first, in batches of at most so many tokens (but at least one query)."""
-    batch: list[int] = []
-    held = 0
-    for index in sorted(range(len(queries)), key=lambda i: len(queries.rows[i])):
-        length = len(queries.rows[index])
-        if batch and held + length > tokens:
-            yield batch
-            batch, held = [], 0
-        batch.append(index)
-        held += length
-    if batch:
-        yield batch
-
-
 class _Recorder:
     """Turns the answers of a batch into numbers, and forgets the activations."""
 
@@ -142,6 +131,7 @@ class _Recorder:
         self.losses: dict[str, list[float]] = {}
         self.failures: dict[str, str] = {}
         self.seconds: dict[str, float] = defaultdict(float)
+        self.notes: list[str] = []
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -158,6 +148,16 @@ class _Recorder:
             numbers.pop(method, None)
         for entry in [entry for entry in self.by_layer if entry.endswith(f"/{method}")]:
             del self.by_layer[entry]
+
+    def begin_answers(self, learned: Mapping[str, Learned]) -> None:
+        shape = len(self.prompts.content_free), len(self.prompts.queries.label_ids)
+        for name, method in learned.items():
+            self.losses[name] = list(method.losses)
+            self.content_free[name] = np.full(shape, np.nan)
+
+    def add_without_content(self, batch: list[int], answers: Mapping[str, Answer]) -> None:
+        for name, answer in answers.items():
+            self.content_free[name][batch] = _numbers(answer.log_probabilities)
 
     def add(self, batch: list[int], answers: Mapping[str, Answer]) -> None:
         zero_shot, in_context = answers["zero_shot"], answers["in_context"]
@@ -194,6 +194,7 @@ class _Recorder:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "icl_claims": __version__,
+            "notes": self.notes,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         return TrialResult(

@@ -75,7 +75,7 @@ def sequence_loss(losses: Tensor, which: Loss) -> Tensor:
 
 
 def gradients_of(loss: Tensor, leaves: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """Gradients of a loss in a network of a dtype; in float16 by way of a larger loss, so that small ones do not vanish."""
+    """Gradients of a loss, in float16 by way of a larger loss, so that small ones do not vanish."""
     if dtype != torch.float16:
         return torch.autograd.grad(loss, leaves)
     return tuple(gradient / FLOAT16_LOSS_SCALE for gradient in torch.autograd.grad(loss * FLOAT16_LOSS_SCALE, leaves))

@@ -40,7 +40,7 @@ def read_fairseq_checkpoint(path: Path) -> FairseqCheckpoint:
     Raises:
         ModelError: no such file, a damaged one, or one that carries anything but tensors and plain configuration.
     """
-    _check_archive(path)
+    sizes = _check_archive(path)
     _check_names(path)
     try:
         with torch.serialization.safe_globals([Namespace]):
@@ -50,13 +50,19 @@ def read_fairseq_checkpoint(path: Path) -> FairseqCheckpoint:
     for place, value in _leaves(state):
         if not isinstance(value, (*PLAIN, Tensor)):
             raise _carries(path, f"{place or 'the whole checkpoint'}, a {type(value).__name__}")
+        if isinstance(value, Tensor) and value.layout == torch.strided and _bytes(value) not in sizes:
+            raise _damaged(path, f"{place}, which claims {_bytes(value)} bytes that no record has")
     if not isinstance(state, dict):
         raise _damaged(path, f"a {type(state).__name__} in place of a dictionary")
     return FairseqCheckpoint(_options(state, path), _tensors(state.get("model"), path))
 
 
-def _check_archive(path: Path) -> None:
-    """Every record of the archive is stored as it is, and lies in the file."""
+def _check_archive(path: Path) -> set[int]:
+    """Every record of the archive is stored as it is, and lies in the file.
+
+    Returns:
+        The sizes that records have, in bytes.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
@@ -72,6 +78,7 @@ def _check_archive(path: Path) -> None:
     pickles = [record for record in records if record.filename.endswith("data.pkl")]
     if len(pickles) != 1 or pickles[0].file_size > PICKLE_LIMIT:
         raise _damaged(path, f"{len(pickles)} pickles of {sum(record.file_size for record in pickles)} bytes")
+    return {record.file_size for record in records}
 
 
 def _check_names(path: Path) -> None:
@@ -83,6 +90,11 @@ def _check_names(path: Path) -> None:
         raise _damaged(path, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}") from error
     if unsafe:
         raise _carries(path, ", ".join(sorted(unsafe)))
+
+
+def _bytes(tensor: Tensor) -> int:
+    """What a tensor's memory takes, of which the tensor itself may be a part."""
+    return tensor.untyped_storage().nbytes()
 
 
 def _leaves(state: Any) -> Iterator[tuple[str, Any]]:

@@ -58,7 +58,7 @@ def load_fairseq(folder: Path, *, name: str, device: torch.device, dtype: torch.
 
 def _check_final_norm(version: Tensor | None, path: Path) -> None:
     """Fairseq leaves out the norm after the last block where a checkpoint says version 2 or less, or nothing."""
-    if version is None or version.numel() != 1 or float(version) < 3:
+    if version is None or version.numel() != 1 or not float(version) >= 3:
         got = "none" if version is None else str(version.tolist())
         raise _unsupported(path, "decoder.version", "3, which normalizes after the last block", got)
 

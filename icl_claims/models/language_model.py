@@ -59,6 +59,7 @@ class LanguageModel:
 
     def __init__(self, network: nn.Module, tokens: TokenEncoder, *, name: str, digest: str) -> None:
         self.network = network.eval().requires_grad_(False)
+        self.config.pad_token_id = None  # rows are packed: to look for padding would only wait for the device
         self.tokens = tokens
         self.name = name
         self.digest = digest

@@ -11,6 +11,7 @@ from icl_claims.models.embedded import Say, embedded_folder
 from icl_claims.models.fairseq_folder import load_fairseq
 from icl_claims.models.folder import load_folder
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.spread import SPREAD, spread
 
 FORMS = "embedded, path:DIR, hub:NAME or fairseq:DIR"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -24,13 +25,15 @@ def load_model(
     Args:
         reference: `embedded`; `path:DIR`, a folder written by save_pretrained; `hub:NAME`; or `fairseq:DIR`, a folder
             with model.pt, dict.txt and the BPE files of GPT-2 (encoder.json, vocab.bpe or vocab.json, merges.txt).
-        device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
+        device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`, or `spread` over all GPUs.
         dtype: float32, bfloat16 or float16.
         say: told in a sentence what takes long.
 
     Raises:
         ModelError: an unknown reference, device or dtype, or a model that cannot be loaded.
     """
+    if device == SPREAD:
+        return spread(load_model(reference, device="cpu", dtype=dtype, say=say))
     kind, _, rest = reference.partition(":")
     where, precision = find_device(device), find_dtype(dtype)
     if kind == "embedded" and not rest:
@@ -60,7 +63,7 @@ def find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ModelError("Unknown device", expected="auto, cpu, cuda or cuda:N", got=repr(name)) from error
+        raise ModelError("Unknown device", expected="auto, cpu, cuda or cuda:N (or spread)", got=repr(name)) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ModelError(
             "No such device",

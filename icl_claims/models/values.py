@@ -1,4 +1,4 @@
-"""Looking at the values of tensors: the one place that waits for a device, and that meta tensors, which have none, pass."""
+"""Looking at the values of tensors, which waits for their device; tensors on the meta device, without values, pass."""
 
 from __future__ import annotations
 

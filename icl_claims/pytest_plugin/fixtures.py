@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def model(pytestconfig: pytest.Config) -> LanguageModel:
     """The model of the run, loaded once."""
-    from icl_claims.models.reference import load_model
-
     choices = choices_of(pytestconfig)
     with _named_errors(), _visible(pytestconfig) as say:
-        return load_model(choices.model_reference, device=choices.device or "auto", say=say)
+        return choices.load_model(say)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,7 +47,17 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--claims-k", type=int, metavar="N", help="demonstrations drawn for each trial")
     group.addoption("--claims-seeds", metavar="A,B", help="seeds of the draws of demonstrations, a trial each")
     group.addoption("--claims-queries", type=int, metavar="N", help="queries asked of each task")
-    group.addoption("--claims-device", metavar="NAME", help="auto (default), cpu, cuda or cuda:N")
+    group.addoption(
+        "--claims-device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)"
+    )
+    group.addoption(
+        "--claims-dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="of the model; float32 by default, the others halve its memory",
+    )
+    group.addoption(
+        "--claims-rates", metavar="FILE", help="learning rates that `icl-claims tune --write FILE` found for this model"
+    )
     group.addoption(
         "--claims-report", metavar="DIR", help="folder of claims.html and claims.json; default: reports in the root"
     )
@@ -58,7 +69,7 @@ def check_options(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: with what was expected and what came.
     """
-    given = ("profile", "model", "data", "tasks", "k", "seeds", "queries")
+    given = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "rates")
     changed = [name for name in given if config.getoption(f"claims_{name}") not in (None, "embedded")]
     if not changed:
         return
@@ -88,6 +99,9 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
         value = config.getoption(f"claims_{name}")
         if value is not None and value < 1:
             raise UsageError(f"--claims-{name}", expected="a number of at least 1", got=str(value))
+    rates = config.getoption("claims_rates")
+    if rates is not None and not Path(rates).is_file():
+        raise UsageError("--claims-rates", expected="a file that `icl-claims tune --write FILE` wrote", got=str(rates))
     folder = named_directory(config.getoption("claims_data"), chosen.source)
     if folder is not None and not folder.is_dir():
         raise UsageError("--claims-data", expected="a folder with one folder a task", got=str(folder))
@@ -95,24 +109,36 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
         profile=chosen,
         model=config.getoption("claims_model"),
         data=folder,
-        tasks=_listed(config.getoption("claims_tasks")),
+        tasks=names_of("--claims-tasks", config.getoption("claims_tasks")),
         k=config.getoption("claims_k"),
-        seeds=_seeds(config.getoption("claims_seeds")),
+        seeds=seeds_of("--claims-seeds", config.getoption("claims_seeds")),
         queries=config.getoption("claims_queries"),
         device=config.getoption("claims_device"),
+        dtype=config.getoption("claims_dtype"),
+        rates=None if rates is None else Path(rates),
     )
 
 
-def _listed(text: str | None) -> tuple[str, ...] | None:
+def names_of(option: str, text: str | None) -> tuple[str, ...] | None:
+    """Names separated by commas.
+
+    Raises:
+        UsageError: there is none, with the option that was given.
+    """
     if text is None:
         return None
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise UsageError("--claims-tasks", expected="names separated by commas", got=repr(text))
+        raise UsageError(option, expected="names separated by commas", got=repr(text))
     return names
 
 
-def _seeds(text: str | None) -> tuple[int, ...] | None:
+def seeds_of(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Seeds separated by commas.
+
+    Raises:
+        UsageError: one is no whole number of at least 0, with the option that was given.
+    """
     if text is None:
         return None
     try:
@@ -120,5 +146,5 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
         if min(seeds) < 0:
             raise ValueError
     except ValueError as error:
-        raise UsageError("--claims-seeds", expected="whole numbers separated by commas", got=repr(text)) from error
+        raise UsageError(option, expected="whole numbers separated by commas", got=repr(text)) from error
     return seeds

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+DONE = "done"
 Report = Callable[[str, str, float], None]
 """Told the title of a trial, what it is doing, and how many trials are done, with a fraction for the one under way."""
 
@@ -43,8 +44,8 @@ def _bar(console: Console) -> Progress:
 def _lines(total: int) -> Report:
     start = time.perf_counter()
 
-    def report(title: str, _step: str, done: float) -> None:
-        if done and done == int(done):
+    def report(title: str, step: str, done: float) -> None:
+        if step == DONE:
             spent = time.perf_counter() - start
             left = spent / done * (total - done)
             print(f"{title}: done, {spent:.0f} s elapsed, about {left:.0f} s left", flush=True)  # noqa: T201  # progress

@@ -136,6 +136,6 @@ def _last_line(report: pytest.TestReport) -> str:
 
 
 def _options(config: pytest.Config) -> dict[str, Any]:
-    names = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "device")
+    names = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "device", "dtype", "rates")
     chosen = {name: config.getoption(f"claims_{name}") for name in names}
     return {name: value for name, value in chosen.items() if value is not None}

@@ -18,9 +18,8 @@ from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.store import TrialStore, default_store
 from icl_claims.experiments.trial import run_trial
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.reference import load_model
 from icl_claims.pytest_plugin.options import choices_of
-from icl_claims.pytest_plugin.progress import Report, progress_of_trials
+from icl_claims.pytest_plugin.progress import DONE, Report, progress_of_trials
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import TaskData
 
@@ -48,7 +47,8 @@ class TrialsOfRun:
         data = choices.read_data()
         with self._visible(self._config) as say:
             say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
-            model = load_model(choices.model_reference, device=choices.device or "auto", say=say)
+            model = choices.load_model(say)
+            details["learning_rates"] = choices.learning_rates(model.digest).origin
             results = run_all(choices, model, data, quiet=self._config.get_verbosity() < 0)
         return TrialsEvidence(results, {**details, "model": choices.model_reference, "data": choices.source.name})
 
@@ -76,7 +76,7 @@ def run_all(
             title = f"trial {number + 1} of {len(specs)}, {TASKS[spec.task].title}"
             run = partial(run_trial, spec, model, data[spec.task], partial(_report_trial, report, title, number))
             results[spec.task].append(store.get_or_run(spec.key(), run))
-            report(title, "done", number + 1.0)
+            report(title, DONE, number + 1)
     return dict(results)
 
 

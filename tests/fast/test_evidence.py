@@ -98,11 +98,19 @@ def test_each_printed_figure_may_be_off_by_half_a_unit():
     assert sst5.outcome == "fails"
 
 
-def test_figures_that_rounding_could_have_swapped_do_not_tell():
-    finding = RETHINKING.compare(ACCURACY["zero_shot"], above=ACCURACY["finetuning"])
-    sst5 = by_task(finding)["sst5"]  # 39.3 and 39.4: they may both be 39.35
-    assert sst5.outcome in ("unclear", "fails")
-    assert (sst5.low, sst5.high) == pytest.approx((-0.002, 0.0), abs=1e-9)
+@pytest.mark.parametrize(
+    ("left", "right", "task"),
+    [
+        (ACCURACY["zero_shot"], ACCURACY["finetuning"], "sst5"),  # 39.3 and 39.4: both may have been 39.35
+        (SIM_AOU, 0.21895, "mr"),  # printed as 0.2190
+    ],
+    ids=str,
+)
+def test_figures_that_rounding_could_have_made_equal_do_not_tell(left, right, task):
+    for side in ({"above": right}, {"below": right}):
+        found = by_task(RETHINKING.compare(left, **side))[task]
+        assert (found.outcome, found.note) == ("unclear", "the printed digits do not tell")
+        assert 0.0 in (found.low, found.high)
 
 
 def test_a_printed_figure_can_be_compared_with_a_number():

@@ -12,13 +12,13 @@ import torch
 from small_transformers import key_value_gradients, take_step
 
 from icl_claims.errors import IclClaimsError, ModelError, UsageError
-from icl_claims.experiments import trial as trial_module
+from icl_claims.experiments.batches import batches_by_length
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.store import ARRAYS, MANIFEST, TrialStore
-from icl_claims.experiments.trial import batches_by_length, run_trial
+from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.metrics.predictions import rec2ftp
 from icl_claims.metrics.similarity import uniform_updates
@@ -124,7 +124,7 @@ def test_with_rotary_positions_demonstrations_do_not_move_the_first_layers_score
 @pytest.mark.parametrize("tokens", [1, 11, 10_000])
 def test_the_size_of_a_batch_does_not_change_the_numbers(model_of, result, monkeypatch, tokens):
     model = model_of()
-    monkeypatch.setattr(trial_module.batches_by_length, "__defaults__", (tokens,))
+    monkeypatch.setattr(batches_by_length, "__defaults__", (tokens,))
     other = run_trial(spec_of(model), model, DATA)
     same(other.log_probabilities, result.log_probabilities, atol=1e-5)
     same(other.by_layer, result.by_layer, atol=1e-4)
@@ -194,7 +194,7 @@ def test_a_method_that_diverges_fails_alone(model_of, k, rate):
 
 def test_a_method_whose_answers_diverge_on_the_way_leaves_no_numbers_behind(model_of, monkeypatch):
     model = model_of()
-    monkeypatch.setattr(trial_module.batches_by_length, "__defaults__", (1,))
+    monkeypatch.setattr(batches_by_length, "__defaults__", (1,))
     answer, calls = model.answer, []
 
     def fail_late(rows, prefix, *, weights, **how):

@@ -1,0 +1,79 @@
+"""Print what a run will cost before it is run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from icl_claims.experiments.estimate import Estimate, Work, estimate
+from icl_claims.experiments.plan import Choices
+from icl_claims.experiments.store import TrialStore, default_store
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.catalogue import TASKS
+
+GIB = 1024**3
+
+
+def plan_and_print(choices: Choices, *, as_json: bool) -> None:
+    """Count the work of a run, measure a little of it, and print both.
+
+    Raises:
+        IclClaimsError: an argument makes no sense, or model or data cannot be read.
+    """
+    examples = choices.read_data()
+    err = Console(stderr=True)
+    model = choices.load_model(lambda text: err.print(text, highlight=False))
+    found = estimate(choices, model, examples, TrialStore(default_store()))
+    rates = choices.learning_rates(model.digest).origin
+    if as_json:
+        sys.stdout.write(json.dumps(as_plain_data(found, model, rates), indent=1) + "\n")
+    else:
+        _print(found, model, rates)
+
+
+def as_plain_data(found: Estimate, model: LanguageModel, rates: str) -> dict[str, Any]:
+    """An estimate as JSON; memory in bytes, time in seconds."""
+    return {
+        "model": model.name,
+        "device": str(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "learning_rates": rates,
+        "total": asdict(found.total),
+        **asdict(found),
+    }
+
+
+def _print(found: Estimate, model: LanguageModel, rates: str) -> None:
+    columns = ("trials", "prefix tokens", "query tokens", "answered by all methods", "steps", "trained tokens")
+    table = Table(
+        "task", *columns, title=f"{model.name} on {model.device} in {str(model.dtype).removeprefix('torch.')}"
+    )
+    for task, work in found.by_task.items():
+        table.add_row(TASKS[task].title, *_cells(work), end_section=task == list(found.by_task)[-1])
+    table.add_row("all", *_cells(found.total))
+    memory = Table("memory, about", "GiB")
+    for what, held in found.memory.items():
+        memory.add_row(what, f"{held / GIB:.2f}")
+    console = Console()
+    console.print(table, memory)
+    free = f"{found.free / GIB:.1f} GiB are free beside the weights, which lie there now"
+    kept = f", beside {found.kept} trials that are kept from before" if found.kept else ""
+    console.print(f"{free}. Learning rates: {rates}.", style="dim", highlight=False)
+    console.print(f"About {duration(found.seconds)}{kept}.", style="bold", highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _cells(work: Work) -> list[str]:
+    counts = (work.trials, work.prefix_tokens, work.query_tokens, work.answered_tokens, work.steps, work.trained_tokens)
+    return [f"{count:,}" for count in counts]

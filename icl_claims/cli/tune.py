@@ -1,0 +1,93 @@
+"""Find the learning rates of a model, print them, and write them where runs find them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from icl_claims.experiments.learning_rates import rates_file, write_rates
+from icl_claims.experiments.plan import Choices
+from icl_claims.experiments.tuning import Search, Tuned, held_out_prompts, tune
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.examples import TaskData
+
+
+def tune_and_print(
+    choices: Choices, *, seeds: tuple[int, ...], held_out: int, write: Path | None, as_json: bool
+) -> None:
+    """Find a learning rate for every chosen task.
+
+    Raises:
+        IclClaimsError: an argument makes no sense, or model or data cannot be read, or the rates cannot be written.
+    """
+    search = Search(choices.k or choices.profile.k, choices.profile.calibration, seeds, held_out)
+    examples = choices.read_data()
+    err = Console(stderr=True)
+    model = choices.load_model(lambda text: err.print(text, highlight=False))
+    for data in examples.values():
+        held_out_prompts(model, data, search, seeds[0])  # what cannot be asked is said before anything is run
+    file = write or rates_file(model.digest)
+    write_rates(file, model.digest, model.name, {})  # so is a place that cannot be written
+    found = _tune_all(model, examples, search, err)
+    entries = {task: entry(tuned, search, examples[task]) for task, tuned in found.items()}
+    write_rates(file, model.digest, model.name, entries)
+    if as_json:
+        written = {"model": model.digest, "name": model.name, "file": str(file), "tasks": entries}
+        sys.stdout.write(json.dumps(written, indent=1) + "\n")
+    else:
+        _print(found, search, model.name, file, named=write is not None)
+
+
+def entry(tuned: Tuned, search: Search, data: TaskData) -> dict[str, Any]:
+    """What is written about one task: the rate, and how it was found."""
+    return {
+        "learning_rate": tuned.learning_rate,
+        "accuracies": {f"{rate:g}": round(accuracy, 4) for rate, accuracy in tuned.accuracies.items()},
+        "k": search.k,
+        "seeds": list(search.seeds),
+        "held_out": search.held_out,
+        "calibration": search.calibration,
+        "data": data.source,
+        "data_digest": data.digest,
+    }
+
+
+def _tune_all(model: LanguageModel, examples: Mapping[str, TaskData], search: Search, err: Console) -> dict[str, Tuned]:
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), TimeRemainingColumn())
+    found = {}
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("starting", total=float(len(examples)))
+        for number, (task, data) in enumerate(examples.items()):
+
+            def report(what: str, done: float, title: str = data.task.title, before: int = number) -> None:
+                progress.update(bar, description=f"{title}: {what}", completed=before + done)
+
+            found[task] = tune(model, data, search, report)
+    return found
+
+
+def _print(found: Mapping[str, Tuned], search: Search, name: str, file: Path, *, named: bool) -> None:
+    table = Table(
+        "task",
+        *(f"{rate:g}" for rate in search.grid),
+        "learning rate",
+        title=(
+            f"{name}: accuracy on up to {search.held_out} held-out training examples by learning rate, "
+            f"{search.k} demonstrations, draws {', '.join(map(str, search.seeds))}, calibration {search.calibration}"
+        ),
+    )
+    for task, tuned in found.items():
+        accuracies = (f"{accuracy:.3f}" for accuracy in tuned.accuracies.values())
+        table.add_row(TASKS[task].title, *accuracies, f"{tuned.learning_rate:g}")
+    console = Console()
+    console.print(table)
+    use = f"use them with --claims-rates {file}" if named else "runs of this model use them"
+    console.print(f"Written to {file}; {use}.", style="dim", soft_wrap=True, highlight=False)

@@ -1,0 +1,218 @@
+"""What a run costs, before it is run: trials, tokens and steps, memory, and its time from a short measurement."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import psutil
+import torch
+
+from icl_claims.experiments.batches import TOKENS_PER_BATCH
+from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.spec import ComparedMethod, TrialSpec
+from icl_claims.experiments.store import TrialStore
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks.prompts import Demonstrations, Prompts, build_prompts
+
+MEASURED_TOKENS = 256
+ROW = 32  # tokens of a query in the measurement
+PROMPTED = 2  # zero-shot and in-context learning, which are in every trial
+
+
+@dataclass(frozen=True)
+class Work:
+    """What some trials do.
+
+    Args:
+        trials: how many.
+        prefix_tokens: read once by in-context learning.
+        query_tokens: of the queries, once.
+        answered_tokens: the same, once for every method.
+        attended_pairs: of a query token and a prefix token.
+        steps: of learning.
+        trained_tokens: of the demonstrations that are stepped on, once for every method.
+    """
+
+    trials: int = 0
+    prefix_tokens: int = 0
+    query_tokens: int = 0
+    answered_tokens: int = 0
+    attended_pairs: int = 0
+    steps: int = 0
+    trained_tokens: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of this model on this device.
+
+    Args:
+        prefix: a token that is read.
+        answer: a query token that is answered after the opening token.
+        attend: a query token, for every token of a long prefix, beyond that.
+        train: a token that is stepped on, the mean over the compared methods.
+    """
+
+    prefix: float
+    answer: float
+    attend: float
+    train: float
+
+    def seconds(self, work: Work) -> float:
+        """About how long some work takes."""
+        answering = self.answer * work.answered_tokens + self.attend * work.attended_pairs
+        return self.prefix * work.prefix_tokens + answering + self.train * work.trained_tokens
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A run before it is run.
+
+    Args:
+        by_task: the work of each task.
+        kept: how many trials were run before and are kept.
+        seconds: about how long the others take on this device, without loading the model.
+        memory: about how many bytes are held at once, by what holds them.
+        free: bytes that are free on the device, beside the weights that lie there now.
+        speed: what was measured.
+    """
+
+    by_task: Mapping[str, Work]
+    kept: int
+    seconds: float
+    memory: Mapping[str, int]
+    free: int
+    speed: Speed
+
+    @property
+    def total(self) -> Work:
+        """The work of all tasks."""
+        return sum(self.by_task.values(), Work())
+
+
+def estimate(
+    choices: Choices, model: LanguageModel, data: Mapping[str, TaskData], store: TrialStore | None = None
+) -> Estimate:
+    """Count what the chosen trials will do, and measure a few hundred tokens of it.
+
+    Raises:
+        UsageError: a choice makes no sense.
+        PromptError: a task cannot be put to this model.
+    """
+    specs = plan_trials(choices, model, data)
+    prompts = [prompts_of(spec, model, data[spec.task]) for spec in specs]
+    works = [work_of(spec, asked) for spec, asked in zip(specs, prompts, strict=True)]
+    speed = measure(model, specs[0].methods)
+    is_kept = [store is not None and store.holds(spec.key()) for spec in specs]
+    by_task: dict[str, Work] = {}
+    for spec, work in zip(specs, works, strict=True):
+        by_task[spec.task] = by_task.get(spec.task, Work()) + work
+    return Estimate(
+        by_task,
+        sum(is_kept),
+        sum(speed.seconds(work) for work, kept in zip(works, is_kept, strict=True) if not kept),
+        memory(model, prompts, len(specs[0].methods)),
+        _free(model.device),
+        speed,
+    )
+
+
+def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts:
+    """What the trial of a specification says to the model."""
+    return build_prompts(
+        data,
+        model.tokens,
+        k=spec.k,
+        seed=spec.seed,
+        permutation=spec.permutation,
+        queries=spec.queries,
+        context_length=model.context_length,
+        probe=spec.probe,
+        fillers=spec.fillers,
+    )
+
+
+def work_of(spec: TrialSpec, prompts: Prompts) -> Work:
+    """What one trial does."""
+    context, compared = len(prompts.demonstrations.context), len(spec.methods)
+    asked = sum(map(len, (*prompts.queries.rows, *prompts.content_free.rows)))
+    return Work(
+        trials=1,
+        prefix_tokens=context,
+        query_tokens=asked,
+        answered_tokens=asked * (PROMPTED + compared),
+        attended_pairs=asked * context,
+        steps=compared * len(prompts.demonstrations.sequences),
+        trained_tokens=compared * sum(map(len, prompts.demonstrations.sequences)),
+    )
+
+
+def measure(model: LanguageModel, methods: Sequence[ComparedMethod]) -> Speed:
+    """Read a few hundred tokens, answer as many, and take one step with every method."""
+    tokens = min(MEASURED_TOKENS, model.context_length // 2)
+    vocabulary = int(model.config.vocab_size)
+    ids = tuple((7 * i + 11) % vocabulary for i in range(tokens))
+    rows = [ids[start : start + ROW] for start in range(0, tokens, ROW)]
+    opening = model.read_prefix(ids[:1])
+
+    def answer(prefix: Any) -> None:
+        model.answer(rows, prefix, answer_at=-1, probe_at=-1)
+
+    answer(opening)  # the first call of anything also prepares it
+    prefix = model.read_prefix(ids)
+    reading = _timed(model, lambda: model.read_prefix(ids))
+    alone, after = (_timed(model, partial(answer, before)) for before in (opening, prefix))
+    step = Demonstrations(ids[:1], 1, (rows[0],))
+    training = [_timed(model, partial(method.learn, model, step)) for method in methods]
+    return Speed(
+        prefix=reading / tokens,
+        answer=alone / tokens,
+        attend=max(after - alone, 0.0) / tokens / tokens,
+        train=sum(training) / max(len(training), 1) / len(rows[0]),
+    )
+
+
+def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> dict[str, int]:
+    """About how many bytes the largest of some trials holds at once, by what holds them."""
+    size, config = model.dtype.itemsize, model.config
+    tuned = sum(value.numel() for value in model.tuned_values().values())
+    one = model.read_prefix([model.tokens.bos])
+    of_a_token = sum(values.numel() for values in (*one.keys, *one.values)) * size
+    context = max(len(asked.demonstrations.context) for asked in prompts)
+    longest = max(len(row) for asked in prompts for row in asked.queries.rows)
+    batch = max(TOKENS_PER_BATCH, longest)
+    rows = batch // min(len(row) for asked in prompts for row in asked.queries.rows)
+    sequence = max(len(shown) for asked in prompts for shown in asked.demonstrations.sequences)
+    heads, hidden, vocabulary = int(config.num_attention_heads), int(config.hidden_size), int(config.vocab_size)
+    scores = heads * batch * (context + longest) * (3 * 4 + size)  # float32, before, after and by the softmax
+    answers = (PROMPTED + compared) * model.layers * rows * (hidden + heads * longest) * size
+    kept_for_gradients = model.layers * sequence * (20 * hidden + 2 * heads * sequence) * size
+    return {
+        "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.network.parameters()),
+        "keys and values of the demonstrations": context * of_a_token,
+        "tuned keys and values": compared * tuned * size,
+        "a batch of queries": scores + answers + rows * vocabulary * (size + 2 * 4),
+        "a training step": 3 * tuned * max(4, size) + kept_for_gradients + sequence * vocabulary * (size + 3 * 4),
+    }
+
+
+def _timed(model: LanguageModel, work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
+    return time.perf_counter() - start
+
+
+def _free(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)

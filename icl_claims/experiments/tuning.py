@@ -1,0 +1,138 @@
+"""Find the learning rate of finetuning for a model and a task, on training examples only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from icl_claims.errors import DivergenceError, UsageError
+from icl_claims.experiments.batches import for_each_batch
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.methods import Finetuning
+from icl_claims.methods.base import Learned
+from icl_claims.metrics.calibration import Calibration, predicted_labels
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.draw import shuffle
+from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
+
+GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+SEEDS = (101, 102, 103)
+HELD_OUT = 40
+
+Progress = Callable[[str, float], None]
+"""Told what is being done, and how much of a task is done, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How learning rates are compared.
+
+    Args:
+        k: demonstrations of each draw.
+        seeds: of the draws.
+        held_out: training examples, none of them a demonstration, that are answered after each draw.
+        calibration: of the predicted labels.
+        grid: the rates, smallest first.
+    """
+
+    k: int
+    calibration: Calibration
+    seeds: tuple[int, ...] = SEEDS
+    held_out: int = HELD_OUT
+    grid: tuple[float, ...] = GRID
+
+    def __post_init__(self) -> None:
+        if not self.seeds or not self.grid or min(self.grid) <= 0 or self.held_out < 1:
+            raise UsageError("A search for learning rates", expected="seeds, rates above 0 and held-out examples")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    Args:
+        learning_rate: the most accurate of the grid, the larger of equals.
+        accuracies: of each rate, the mean over draws of the share of held-out examples that are answered rightly.
+    """
+
+    learning_rate: float
+    accuracies: Mapping[float, float]
+
+
+def tune(model: LanguageModel, data: TaskData, search: Search, progress: Progress = lambda _what, _done: None) -> Tuned:
+    """Find a learning rate.
+
+    A rate whose learning diverges has no right answer in that draw. The evaluation set of the task is not read.
+
+    Args:
+        model: the pretrained model.
+        data: the task's examples, of which the training set is used.
+        search: how rates are compared.
+        progress: told how far it is.
+
+    Raises:
+        UsageError: the training set is too small.
+        PromptError: the task cannot be put to this model.
+    """
+    shares: dict[float, list[float]] = {rate: [] for rate in search.grid}
+    for number, seed in enumerate(search.seeds):
+        prompts = held_out_prompts(model, data, search, seed)
+        for place, rate in enumerate(search.grid):
+            progress(f"rate {rate:g}, draw {number + 1}", (number + place / len(search.grid)) / len(search.seeds))
+            shares[rate].append(_accuracy(model, prompts, rate, search.calibration))
+    accuracies = {rate: float(np.mean(of_rate)) for rate, of_rate in shares.items()}
+    return Tuned(most_accurate(accuracies), accuracies)
+
+
+def most_accurate(accuracies: Mapping[float, float]) -> float:
+    """The rate of the highest accuracy, the larger of equals."""
+    return max(accuracies, key=lambda rate: (round(accuracies[rate], 9), rate))
+
+
+def held_out_prompts(model: LanguageModel, data: TaskData, search: Search, seed: int) -> Prompts:
+    """The prompts of one draw: k training examples are learned from, and some of the others are asked.
+
+    Raises:
+        UsageError: the training set has no example beside the demonstrations.
+    """
+    drawn = shuffle(data.train, seed)
+    shown, asked = drawn[: search.k], drawn[search.k : search.k + search.held_out]
+    if not asked:
+        raise UsageError(
+            f"No training example of {data.task.title} is left to compare learning rates on",
+            expected=f"more than {search.k} training examples",
+            got=str(len(data.train)),
+            todo="Use fewer demonstrations: --k.",
+        )
+    return build_prompts(
+        replace(data, train=shown, validation=asked),
+        model.tokens,
+        k=search.k,
+        seed=seed,
+        permutation=0,
+        queries=None,
+        context_length=model.context_length,
+        fillers=TrialSpec.fillers,
+    )
+
+
+def _accuracy(model: LanguageModel, prompts: Prompts, rate: float, calibration: Calibration) -> float:
+    try:
+        learned = Finetuning(rate).learn(model, prompts.demonstrations)
+        asked, without_content = (_answers(learned, queries) for queries in (prompts.queries, prompts.content_free))
+    except DivergenceError:
+        return 0.0
+    return float((predicted_labels(asked, without_content, calibration) == np.array(prompts.gold)).mean())
+
+
+def _answers(learned: Learned, queries: Queries) -> np.ndarray:
+    answers = np.full((len(queries), len(queries.label_ids)), np.nan)
+
+    def answer(batch: Sequence[int]) -> None:
+        answers[list(batch)] = learned.answer(queries.some(batch)).log_probabilities.cpu().double().numpy()
+
+    for_each_batch(queries, answer)
+    return answers

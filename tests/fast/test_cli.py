@@ -1,0 +1,280 @@
+"""The command icl-claims: its help teaches, its errors name what is wrong, and its JSON holds what its tables show."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+from typer.testing import CliRunner
+
+from icl_claims import __version__, cli
+from icl_claims.models.random_models import fill_at_random
+from icl_claims.tasks.synthetic import vocabulary
+
+COMMANDS = {"list", "trial", "plan", "tune", "doctor"}
+CLAIMS = Path(__file__).parents[2] / "claims"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model of random weights whose tokens are the words of the synthetic tasks."""
+    words = ["<s>", "<pad>", "</s>", "<unk>", *vocabulary()]
+    plain = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2}
+    ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+    config = LlamaConfig(num_hidden_layers=2, vocab_size=len(words), max_position_embeddings=512, **shape, **ids)
+    network = AutoModelForCausalLM.from_config(config)
+    fill_at_random(network, 0)
+    made = tmp_path_factory.mktemp("model")
+    network.save_pretrained(made)
+    PreTrainedTokenizerFast(tokenizer_object=plain, **special).save_pretrained(made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ICL_CLAIMS_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command as the shell would; gives its exit code, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["icl-claims", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        printed = capsys.readouterr()
+        return left.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def small(folder):
+    return ("--profile", "tiny", "--model", f"path:{folder}", "--k", 4, "--device", "cpu")
+
+
+# Help
+
+
+def help_of(*arguments):
+    shown = CliRunner().invoke(cli.app, [*arguments, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert shown.exit_code == 0
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.stdout)
+
+
+def test_the_help_names_every_command_and_says_how_claims_are_run():
+    page = help_of()
+    assert all(re.search(rf"\b{name}\b", page) for name in COMMANDS)
+    assert "pytest claims/" in page
+    assert {command.name or command.callback.__name__ for command in cli.app.registered_commands} == COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("command", "taught"),
+    [
+        ("trial", ["For example: icl-claims trial", "fairseq:DIR", "--dtype", "bfloat16", "spread"]),
+        ("plan", ["For example: icl-claims plan", "--queries", "--seeds", "memory", "nothing is kept"]),
+        ("tune", ["For example: icl-claims tune", "never read", "--held-out", "--write", "larger of equals"]),
+        ("list", ["sources of evidence", "--json"]),
+        ("doctor", ["what is missing"]),
+    ],
+)
+def test_the_help_of_a_command_teaches_it(command, taught):
+    page = " ".join(help_of(command).replace("│", " ").split())
+    for words in taught:
+        assert words in page
+
+
+def test_every_option_of_every_command_is_explained():
+    for command in cli.app.registered_commands:
+        page = help_of(command.name or command.callback.__name__)
+        for line in page.splitlines():
+            found = re.match(r"│\s+\*?\s*(--[\w-]+)\s+(.*)│", line)
+            if found:
+                assert len(re.sub(r"TEXT|INTEGER|FLOAT|PATH|DIRECTORY|RANGE|\[.*?\]", "", found[2]).split()) > 0, line
+
+
+def test_without_arguments_the_help_is_shown():
+    assert "Usage" in CliRunner().invoke(cli.app, []).output
+
+
+def test_the_version_is_shown(run):
+    code, out, _ = run("--version")
+    assert (code, out) == (0, f"icl_claims {__version__}\n")
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("list", "/nowhere"), "No claims were found in /nowhere"),
+        (("trial", "--task", "imdb"), "Unknown task: expected one of sst2"),
+        (("trial", "--task", "sst2,cb", "--model", "FOLDER", "--profile", "tiny"), "--task: expected one task"),
+        (("trial", "--task", "sst2", "--model", "gpt17"), "Unknown model reference"),
+        (("trial", "--task", "sst2", "--model", "path:/nowhere"), "No model lies in /nowhere"),
+        (("trial", "--task", "sst2", "--data", "/nowhere"), "The data directory"),
+        (("trial", "--task", "sst2", "--model", "FOLDER", "--dtype", "int3"), "Unknown dtype: expected float32"),
+        (("trial", "--task", "sst2", "--model", "FOLDER", "--device", "gpu"), "Unknown device"),
+        (
+            ("trial", "--task", "sst2", "--model", "FOLDER", "--profile", "tiny", "--probe", "x"),
+            "--probe: expected label_token or template_end, got 'x'",
+        ),
+        (("trial", "--task", "sst2", "--profile", "huge"), "Unknown profile: expected one of tiny, embedded, paper"),
+        (("plan", "--profile", "paper"), "has no model of its own: expected --claims-model"),
+        (("plan", "--seeds", "1,x"), "--seeds: expected whole numbers"),
+        (("plan", "--model", "FOLDER", "--profile", "tiny", "--rates", "no.json"), "got no such file"),
+        (("tune", "--tasks", "imdb"), "Unknown task"),
+        (("tune", "--tasks", ","), "--tasks: expected names separated by commas"),
+        (("tune", "--model", "FOLDER", "--profile", "tiny", "--k", 240), "No training example of"),
+        (("tune", "--model", "FOLDER", "--profile", "tiny", "--write", "/dev/null/x"), "cannot be written"),
+    ],
+)
+def test_an_error_is_one_named_message_and_exit_code_2(run, folder, arguments, message):
+    code, out, err = run(*(f"path:{folder}" if word == "FOLDER" else word for word in arguments))
+    assert code == 2
+    assert message in err
+    assert err.startswith("icl-claims: ")
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("arguments", [("trial",), ("nonsense",), ("plan", "--k", "0"), ("tune", "--held-out", "none")])
+def test_a_malformed_command_line_is_refused_with_exit_code_2(run, arguments):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert "Traceback" not in out + err
+
+
+def test_as_a_program_an_error_leaves_no_traceback_either():
+    program = [sys.executable, "-c", "from icl_claims.cli import main; main()", "list", "/nowhere"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("icl-claims: No claims were found in /nowhere")
+    assert "Traceback" not in done.stderr
+
+
+# Commands
+
+
+def test_the_list_names_every_claim_of_the_project_once():
+    program = [sys.executable, "-c", "from icl_claims.cli import main; main()", "list", str(CLAIMS), "--json"]
+    done = subprocess.run(program, capture_output=True, text=True, check=True, cwd=CLAIMS.parent)
+    claims = json.loads(done.stdout)
+    ids = [claim["id"] for claim in claims]
+    declared = {
+        found
+        for file in CLAIMS.rglob("test_*.py")
+        for found in re.findall(r"Claim\(\s*(?:id=)?\"([\w-]+)\"", file.read_text(encoding="utf-8"))
+    }
+    assert len(ids) == len(set(ids)) > 20
+    assert declared <= set(ids)
+    for claim in claims:
+        assert claim["sources"]
+        assert all(claim[field] for field in ("paper", "where", "statement", "rule"))
+
+
+def test_a_trial_prints_json_with_its_numbers(run, small):
+    code, out, _ = run("trial", *small, "--task", "sst2", "--queries", 6, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert set(told["metrics"]) == {"zero_shot", "in_context", "finetuning", "random_update"}
+    assert len(told["gold"]) == 6
+    assert told["spec"]["dtype"] == "float32"
+    assert "found for another model" in told["learning_rates"]
+    assert told["provenance"]["notes"] == []
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_trial_in_half_precision_says_so_and_is_another_trial(run, small, dtype):
+    _, out, _ = run("trial", *small, "--task", "cb", "--queries", 6, "--dtype", dtype, "--json")
+    told = json.loads(out)
+    assert told["spec"]["dtype"] == dtype
+    assert not told["failures"]
+
+
+def test_a_trial_on_all_gpus_of_a_machine_without_any_is_one_on_the_cpu(run, folder):
+    asked = ("trial", "--profile", "tiny", "--model", f"path:{folder}", "--k", 4, "--task", "sst2", "--queries", 6)
+    spread, alone = (json.loads(run(*asked, "--device", device, "--json")[1]) for device in ("spread", "cpu"))
+    assert spread["metrics"] == alone["metrics"]
+
+
+def test_a_trial_prints_a_table(run, small):
+    code, out, _ = run("trial", *small, "--task", "sst2", "--queries", 6, "--learning-rate", 0.01)
+    assert code == 0
+    assert "zero_shot" in out
+    assert "Learning rates: named" in out
+
+
+def test_a_plan_counts_the_trials_and_keeps_nothing(run, small, cache):
+    code, out, _ = run("plan", *small, "--tasks", "sst2,cb", "--queries", 6, "--seeds", "1,2", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["total"]["trials"] == 4
+    assert told["total"]["steps"] == 16
+    assert set(told["by_task"]) == {"sst2", "cb"}
+    assert told["seconds"] > 0
+    assert told["memory"]["weights"] > 0
+    assert not (cache / "trials").exists()
+
+
+def test_a_plan_prints_a_table_with_time_and_memory(run, small):
+    code, out, _ = run("plan", *small, "--tasks", "sst2", "--queries", 6)
+    assert code == 0
+    assert "SST2" in out
+    assert re.search(r"About \d+ s", out)
+    assert "GiB" in out
+
+
+def test_rates_that_were_tuned_are_those_of_the_next_trial(run, small, cache):
+    code, out, _ = run("tune", *small, "--tasks", "sst2", "--seeds", "1,2", "--held-out", 8, "--json")
+    assert code == 0
+    told = json.loads(out)
+    rate = told["tasks"]["sst2"]["learning_rate"]
+    assert list(told["tasks"]["sst2"]["accuracies"]) == ["0.001", "0.003", "0.01", "0.03", "0.1", "0.3"]
+    assert told["tasks"]["sst2"]["seeds"] == [1, 2]
+    assert Path(told["file"]).is_relative_to(cache)
+    _, out, _ = run("trial", *small, "--task", "sst2", "--queries", 6, "--json")
+    told = json.loads(out)
+    assert told["spec"]["methods"][0]["learning_rate"] == rate
+    assert "found for this model" in told["learning_rates"]
+
+
+def test_rates_that_were_written_to_a_file_are_used_when_it_is_named(run, small, tmp_path, cache):
+    file = tmp_path / "rates.json"
+    code, out, _ = run("tune", *small, "--tasks", "sst2", "--seeds", "1", "--held-out", 8, "--write", file)
+    assert code == 0
+    assert "--claims-rates" in out
+    assert not (cache / "learning_rates").exists()
+    written = json.loads(file.read_text(encoding="utf-8"))
+    written["tasks"]["sst2"]["learning_rate"] = 0.0123
+    file.write_text(json.dumps(written), encoding="utf-8")
+    _, out, _ = run("trial", *small, "--task", "sst2", "--queries", 6, "--rates", file, "--json")
+    assert json.loads(out)["spec"]["methods"][0]["learning_rate"] == 0.0123
+
+
+def test_the_doctor_looks_at_everything_a_run_needs(run):
+    code, out, _ = run("doctor")
+    assert code == 0
+    for what in ("Python", "libraries", "memory", "disk", "miniature tasks", "real tasks", "embedded model"):
+        assert what in out
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (40, "40 s"), (720, "12 min"), (12600, "3.5 h")])
+def test_durations_are_said_in_words(seconds, words):
+    from icl_claims.cli.plan import duration
+
+    assert duration(seconds) == words

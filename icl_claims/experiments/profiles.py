@@ -44,8 +44,8 @@ class Profile:
 
 
 PUBLISHED_RATES = {task.name: task.learning_rate for task in TASKS.values()}
-# Of .001, .003, .01, .03 and .1, the rate whose finetuned model is most accurate (calibrated) on 40 training examples that
-# are not among its 16 demonstrations (miniature tasks, seed 101); the larger of equals. No query was looked at.
+# Of .001, .003, .01, .03 and .1, the rate whose finetuned model is most accurate (calibrated) on 40 training examples
+# that are not among its 16 demonstrations (miniature tasks, seed 101); the larger of equals. No query was looked at.
 EMBEDDED_RATES = {"sst2": 0.03, "sst5": 0.001, "mr": 0.001, "subj": 0.1, "agnews": 0.01, "cb": 0.1}
 TINY_RATES = {"sst2": 0.03, "sst5": 0.03, "mr": 0.03, "subj": 0.03, "agnews": 0.03, "cb": 0.03}
 

@@ -58,7 +58,7 @@ def why_not(choices: Choices) -> str:
     if choices.profile.needs_cuda and choices.device is None and not torch.cuda.is_available():
         return "no CUDA device (run on a GPU machine, or force it with --claims-device cpu)"
     if choices.profile.needs_cuda and choices.model is None:
-        return "no model named (add --claims-model path:DIR)"
+        return "no model named (add --claims-model fairseq:DIR)"
     if choices.profile.needs_cuda and choices.data is None:
         return "no data named (add --claims-data DIR)"
     return ""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from icl_claims.experiments.plan import Choices
 
 ProfileName = Annotated[str, typer.Option(help="The set-up to start from: embedded, tiny or paper.")]
-ModelReference = Annotated[str | None, typer.Option(help="embedded, path:DIR, hub:NAME or fairseq:DIR.")]
+ModelReference = Annotated[str | None, typer.Option(help="embedded, tiny, path:DIR, hub:NAME or fairseq:DIR.")]
 DataFolder = Annotated[Path | None, typer.Option(help="Folder of the real tasks; default: $ICL_CLAIMS_DATA.")]
 TaskNames = Annotated[str | None, typer.Option(help="Only these tasks, with commas: sst2, sst5, mr, subj, agnews, cb.")]
 DemonstrationCount = Annotated[int | None, typer.Option("--k", help="Demonstrations.", min=1)]

@@ -64,7 +64,7 @@ class Choices:
         if chosen is None:
             raise UsageError(
                 f"The profile {self.profile.name} has no model of its own",
-                expected="--claims-model path:DIR or hub:NAME",
+                expected="--claims-model fairseq:DIR, path:DIR or hub:NAME",
             )
         return chosen
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from icl_claims.errors import UsageError
-from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.metrics.calibration import Calibration
 from icl_claims.tasks.catalogue import TASKS, Task
 from icl_claims.tasks.sources import MINIATURE, SYNTHETIC, DataSource
@@ -47,13 +46,16 @@ PUBLISHED_RATES = {task.name: task.learning_rate for task in TASKS.values()}
 # Of .001, .003, .01, .03 and .1, the rate whose finetuned model is most accurate (calibrated) on 40 training examples
 # that are not among its 16 demonstrations (miniature tasks, seed 101); the larger of equals. No query was looked at.
 EMBEDDED_RATES = {"sst2": 0.03, "sst5": 0.001, "mr": 0.001, "subj": 0.1, "agnews": 0.01, "cb": 0.1}
-TINY_RATES = {"sst2": 0.03, "sst5": 0.03, "mr": 0.03, "subj": 0.03, "agnews": 0.03, "cb": 0.03}
+# Of .3, .5, 1, 1.5, 2, 3, 5 and 10, the rate whose finetuned model is most accurate on 40 training examples that are
+# not among its 16 demonstrations, the mean over six draws (synthetic tasks, seeds 101 to 106); the larger of equals. No
+# query was looked at. Up to .3 finetuning changes hardly an answer of so small a model; at 10 it is back near chance.
+TINY_RATES = {"sst2": 1.5, "sst5": 2.0, "mr": 2.0, "subj": 3.0, "agnews": 3.0, "cb": 3.0}
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("tiny", f"path:{fixtures_folder() / 'tiny'}", 16, 128, 3, "none", TINY_RATES, SYNTHETIC),
-        Profile("embedded", "embedded", 16, 48, 1, "contextual", EMBEDDED_RATES),
+        Profile("tiny", "tiny", 16, 128, 3, "none", TINY_RATES, SYNTHETIC),
+        Profile("embedded", "embedded", 16, 40, 1, "contextual", EMBEDDED_RATES),
         Profile("paper", None, 32, None, 3, "none", PUBLISHED_RATES, needs_cuda=True),
     )
 }

@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 
 from icl_claims.errors import ModelError
+from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.embedded import Say, embedded_folder
 from icl_claims.models.fairseq_folder import load_fairseq
 from icl_claims.models.folder import load_folder
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.spread import SPREAD, spread
 
-FORMS = "embedded, path:DIR, hub:NAME or fairseq:DIR"
+FORMS = "embedded, tiny, path:DIR, hub:NAME or fairseq:DIR"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -23,8 +24,9 @@ def load_model(
     """The model that a reference names.
 
     Args:
-        reference: `embedded`; `path:DIR`, a folder written by save_pretrained; `hub:NAME`; or `fairseq:DIR`, a folder
-            with model.pt, dict.txt and the BPE files of GPT-2 (encoder.json, vocab.bpe or vocab.json, merges.txt).
+        reference: `embedded`; `tiny`, the small in-context learner that ships with the project; `path:DIR`, a folder
+            written by save_pretrained; `hub:NAME`; or `fairseq:DIR`, a folder with model.pt, dict.txt and the BPE files
+            of GPT-2 (encoder.json, vocab.bpe or vocab.json, merges.txt).
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`, or `spread` over all GPUs.
         dtype: float32, bfloat16 or float16.
         say: told in a sentence what takes long.
@@ -38,6 +40,8 @@ def load_model(
     where, precision = find_device(device), find_dtype(dtype)
     if kind == "embedded" and not rest:
         return load_folder(embedded_folder(say=say), name=reference, device=where, dtype=precision)
+    if kind == "tiny" and not rest:
+        return load_folder(fixtures_folder() / "tiny", name=reference, device=where, dtype=precision)
     if kind == "path" and rest:
         return load_folder(Path(rest).expanduser(), name=reference, device=where, dtype=precision)
     if kind == "hub" and rest:

@@ -25,22 +25,22 @@ def expected_refutation(item: pytest.Item, claim: str, source: str) -> str | Non
     """
     for folder in item.path.parents:
         if (folder / FILE).is_file():
-            reason, profile = _known(folder / FILE).get((claim, source), (None, None))
-            if source != "trials" or reason is None:
-                return reason
-            chosen = item.callspec.params["evidence"][1] if hasattr(item, "callspec") else ""
-            choices = choices_of(item.config, chosen)
-            return reason if choices.profile.name == profile and not choices.changed else None
+            known = _known(folder / FILE)
+            if source != "trials":
+                return known.get((claim, source, ""))
+            choices = choices_of(item.config, item.callspec.params["evidence"][1] if hasattr(item, "callspec") else "")
+            return None if choices.changed else known.get((claim, source, choices.profile.name))
         if folder == item.config.rootpath:
             break
     return None
 
 
 @cache
-def _known(path: Path) -> dict[tuple[str, str], tuple[str, str | None]]:
+def _known(path: Path) -> dict[tuple[str, str, str], str]:
+    """Reasons by claim, source and, for trials, profile."""
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("refuted", [])
-        return {(entry["claim"], entry["source"]): (entry["reason"], entry.get("profile")) for entry in entries}
+        return {(entry["claim"], entry["source"], entry.get("profile", "")): entry["reason"] for entry in entries}
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ClaimError(
             f"{path} is malformed", expected="tables [[refuted]] with claim, source and reason", got=str(error)

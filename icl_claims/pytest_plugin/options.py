@@ -36,7 +36,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--claims-model",
         metavar="REF",
-        help="embedded (SmolLM2-135M from PyPI), path:DIR (a transformers folder) or hub:NAME",
+        help="embedded (SmolLM2-135M from PyPI), tiny, path:DIR (a transformers folder), hub:NAME or fairseq:DIR",
     )
     group.addoption(
         "--claims-data",

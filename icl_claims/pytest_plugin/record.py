@@ -112,6 +112,7 @@ class RunRecord:
         """Print one line a claim, then the counts and where the report is."""
         if not self.claims:
             return
+        terminalreporter.ensure_newline()
         if terminalreporter.verbosity >= 0:
             terminalreporter.section("claims")
             for claim in self.decided():

@@ -142,7 +142,7 @@ def test_a_hub_that_cannot_be_reached_is_an_error_that_says_what_else_to_do(monk
 
 @pytest.mark.parametrize("reference", ["", "path:", "hub:", "embedded:small", "ftp:model", "gpt2", "path"])
 def test_an_unknown_reference_is_refused_with_the_forms_there_are(reference):
-    refuse(reference, f"expected embedded, path:DIR, hub:NAME or fairseq:DIR, got '{reference}'")
+    refuse(reference, f"expected embedded, tiny, path:DIR, hub:NAME or fairseq:DIR, got '{reference}'")
 
 
 def test_a_missing_folder_is_refused(tmp_path):

@@ -321,7 +321,7 @@ def test_chosen_seeds_are_run_in_their_drawn_order(model_of):
 
 
 def test_a_profile_without_a_model_says_how_to_name_one():
-    with pytest.raises(UsageError, match="path:DIR or hub:NAME"):
+    with pytest.raises(UsageError, match="fairseq:DIR, path:DIR or hub:NAME"):
         _ = Choices(PROFILES["paper"]).model_reference
 
 

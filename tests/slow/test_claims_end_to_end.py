@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,23 @@ def test_a_second_run_reads_its_trials_from_the_store(tmp_path, random_model):
     _, first, _ = run_claims(tmp_path, *options)
     _, second, _ = run_claims(tmp_path, *options)
     assert [claim["provenance"]["trials"] for claim in second] == [claim["provenance"]["trials"] for claim in first]
+
+
+def test_the_papers_profile_runs_on_a_fairseq_checkpoint_over_the_real_tasks(tmp_path):
+    wanted = ("ICL_CLAIMS_PARITY", "ICL_CLAIMS_BPE", "ICL_CLAIMS_TEST_DATA")
+    if missing := [name for name in wanted if name not in os.environ]:
+        pytest.skip(f"{', '.join(missing)} not set: a fairseq model, GPT-2's BPE files, the real tasks")
+    model, bpe, data = (Path(os.environ[name]) for name in wanted)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in (model / "model.pt", model / "dict.txt", bpe / "encoder.json", bpe / "vocab.bpe"):
+        shutil.copy(file, folder)
+    options = ["-m", "gpu", "--claims-device=cpu", f"--claims-model=fairseq:{folder}", f"--claims-data={data}"]
+    code, claims, printed = run_claims(tmp_path, *options, "--claims-queries=8")
+    assert code in (0, 1), printed
+    assert {claim["id"] for claim in claims} == TRIAL_CLAIMS
+    for claim in claims:
+        assert (claim["profile"], claim["verdict"]) != ("paper", "error"), printed
+        draws = [(trial["task"], trial["seed"], trial["permutation"]) for trial in claim["provenance"]["trials"]]
+        assert draws == [(task.name, *run) for task in TASKS.values() for run in task.runs]
+        assert all(trial["k"] == 32 and trial["calibration"] == "none" for trial in claim["provenance"]["trials"])

@@ -15,9 +15,10 @@ from icl_claims.experiments.batches import TOKENS_PER_BATCH
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.spec import ComparedMethod, TrialSpec
 from icl_claims.experiments.store import TrialStore
+from icl_claims.experiments.trial import prompts_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.examples import TaskData
-from icl_claims.tasks.prompts import Demonstrations, Prompts, build_prompts
+from icl_claims.tasks.prompts import Demonstrations, Prompts
 
 MEASURED_TOKENS = 256
 ROW = 32  # tokens of a query in the measurement
@@ -122,21 +123,6 @@ def estimate(
         memory(model, prompts, len(specs[0].methods)),
         _free(model.device),
         speed,
-    )
-
-
-def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts:
-    """What the trial of a specification says to the model."""
-    return build_prompts(
-        data,
-        model.tokens,
-        k=spec.k,
-        seed=spec.seed,
-        permutation=spec.permutation,
-        queries=spec.queries,
-        context_length=model.context_length,
-        probe=spec.probe,
-        fillers=spec.fillers,
     )
 
 

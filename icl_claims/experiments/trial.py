@@ -50,7 +50,20 @@ def run_trial(
     """
     if (model.digest, data.digest) != (spec.model, spec.data):
         raise UsageError("The model or the data are not those of the trial's specification")
-    prompts = build_prompts(
+    prompts = prompts_of(spec, model, data)
+    recorder = _Recorder(spec, model, prompts)
+    learned = _learn(spec, model, prompts, recorder, progress)
+    _answer(learned, prompts, recorder, progress)
+    return recorder.result(data)
+
+
+def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts:
+    """What the trial of a specification says to the model.
+
+    Raises:
+        PromptError: the task cannot be put to this model.
+    """
+    return build_prompts(
         data,
         model.tokens,
         k=spec.k,
@@ -61,10 +74,6 @@ def run_trial(
         probe=spec.probe,
         fillers=spec.fillers,
     )
-    recorder = _Recorder(spec, model, prompts)
-    learned = _learn(spec, model, prompts, recorder, progress)
-    _answer(learned, prompts, recorder, progress)
-    return recorder.result(data)
 
 
 def _learn(

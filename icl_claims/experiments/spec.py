@@ -71,9 +71,9 @@ class TrialSpec:
             raise UsageError("Contextual calibration", expected="at least one filler", got="none")
 
     def record(self) -> dict[str, Any]:
-        """The specification as plain data."""
+        """The specification as plain data, the same before and after it was written as JSON."""
         methods = [{"kind": type(method).__name__, **asdict(method)} for method in self.methods]
-        return {**asdict(self), "methods": methods}
+        return {**asdict(self), "methods": methods, "fillers": list(self.fillers)}
 
     def key(self) -> str:
         """SHA-256 of the specification: two trials with one key have the same numbers."""

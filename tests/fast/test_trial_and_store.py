@@ -347,7 +347,7 @@ def equal(one: TrialResult, other: TrialResult):
     assert np.array_equal(one.gold, other.gold)
     for plain_data in ("losses", "failures", "seconds", "provenance"):
         assert getattr(one, plain_data) == getattr(other, plain_data)
-    assert json.loads(json.dumps(one.spec)) == other.spec
+    assert one.spec == other.spec == json.loads(json.dumps(one.spec))
 
 
 def test_a_stored_trial_is_given_back_as_it_was_and_not_run_again(tmp_path, result):

@@ -1,8 +1,8 @@
 """The script that trained the small model: a shortened run is reproducible from its seed, and learns.
 
-The whole run takes about 20 minutes on one busy core, and is not made here. A second one from the same seed was
-followed through its first 1,199 steps and said the same as the first, digit by digit; the weights in `fixtures/tiny`
-are the first's. `tests/fast/test_tiny_profile.py` holds them to their accuracies.
+The whole run takes about 20 minutes on one busy core, and is not made here. A second one from the same seed gave the
+weights in `fixtures/tiny` to the last bit, on the same machine; `tests/fast/test_tiny_profile.py` holds them to their
+accuracies.
 """
 
 import importlib.util

@@ -66,7 +66,7 @@ def list_claims(
 
     claims = collect_claims(folder)
     if as_json:
-        print(json.dumps(claims, indent=1, ensure_ascii=False))  # noqa: T201  # the command's output
+        typer.echo(json.dumps(claims, indent=1, ensure_ascii=False))
         return
     table = Table("id", "paper", "where", "sources", "statement", title=f"{len(claims)} claims")
     for claim in claims:

@@ -12,7 +12,8 @@ from icl_claims.metrics import predictions
 from icl_claims.metrics.calibration import predicted_labels
 
 LAYER_METRICS = ("sim_aou", "sim_am", "sim_am_update")
-PREDICTION_METRICS = ("accuracy", "changed", "rec2ftp", "rpa", "rpa_correct", "rpa_incorrect")
+CHANGES_COUNTED: dict[str, predictions.Changes] = {"rpa": "all", "rpa_correct": "correct", "rpa_incorrect": "incorrect"}
+PREDICTION_METRICS = ("accuracy", "changed", "rec2ftp", *CHANGES_COUNTED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +70,11 @@ class TrialResult:
             return predictions.changed(answered, zero_shot)
         if metric == "rec2ftp":
             return predictions.rec2ftp(in_context, answered, zero_shot, self.gold)
-        only = {"rpa": "all", "rpa_correct": "correct", "rpa_incorrect": "incorrect"}[metric]
         return predictions.rpa(
             in_context,
             answered,
             zero_shot,
             self.gold,
-            only=only,  # type: ignore[arg-type]  # the values of the dict above
+            only=CHANGES_COUNTED[metric],
             agreement=self.spec["agreement"],
         )

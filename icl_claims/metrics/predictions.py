@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float, Int
 
 Labels = Int[np.ndarray, " queries"]
 PerQuery = Float[np.ndarray, " queries"]
+Changes = Literal["all", "correct", "incorrect"]
+"""Which changes count: all, those to the correct label, or those to an incorrect one."""
 Agreement = Literal["same_label", "changed"]
 """When two changes agree: when both gave the same new label (the authors' code), or when both changed (their words)."""
 
@@ -48,7 +50,7 @@ def rpa(
     zero_shot: Labels,
     gold: Labels,
     *,
-    only: Literal["all", "correct", "incorrect"] = "all",
+    only: Changes = "all",
     agreement: Agreement = "same_label",
 ) -> PerQuery:
     """Relative prediction alignment: of the queries that either method changes, those that both change.

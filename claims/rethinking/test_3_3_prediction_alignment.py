@@ -53,7 +53,7 @@ def test_icl_covers_almost_all_corrections_of_finetuning(evidence, decide):
 @ICL_MORE_CHANGES.decided_on("trials")
 def test_icl_changes_more_predictions(evidence, decide):
     in_context, finetuning = Quantity("changed", "in_context"), Quantity("changed", "finetuning")
-    decide(evidence.compare(in_context, above=finetuning, overall=True))
+    decide(evidence.compare(in_context, above=finetuning))
 
 
 @UNIQUE_MAJORITY.decided_on("printed", "trials")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import pandas as pd
 
-from icl_claims.claims import Finding, Quantity
-from icl_claims.evidence.comparison import Side, direction, judge, unknown_quantity
+from icl_claims.claims import Comparison, Finding, Quantity
+from icl_claims.evidence.comparison import ALL_TASKS, Side, direction, in_words, judge, unknown_quantity
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.statistics.intervals import Interval
-from icl_claims.tasks.catalogue import TASKS
 
 EXACT_PLACES = 9  # finer than any printed digit: figures one unit apart touch exactly, whatever floats make of them
+PAPERS_WITH_TABLES = ("rethinking", "revisited")
 PERCENTAGES = ("accuracy", "rpa", "rpa_correct", "rpa_incorrect")
 
 
@@ -67,22 +68,27 @@ class PrintedEvidence:
         return PrintedFigure(float(first["value"]), float(first["unit"]))
 
     def compare(
-        self, left: Quantity, *, above: Side | None = None, below: Side | None = None, overall: bool = False
-    ) -> tuple[Finding, ...]:
+        self,
+        left: Quantity,
+        *,
+        above: Side | None = None,
+        below: Side | None = None,
+        tasks: Sequence[str] = ALL_TASKS,
+    ) -> Comparison:
         """Compare printed figures; each may be off by half a unit in its last place, rounded or cut.
 
         Raises:
             ClaimError: the paper prints no such quantity.
         """
         side, upwards = direction(above, below)
-        findings = tuple(self._finding(task, left, side, upwards) for task in TASKS)
+        findings = tuple(self._finding(task, left, side, upwards) for task in tasks)
         if all(finding.outcome == "absent" for finding in findings):
             known = printed_tables().query("paper == @self.paper")[["metric", "method"]].drop_duplicates()
             printed = [str(Quantity(metric, method)) for metric, method in known.to_numpy()]
             sides = [quantity for quantity in (left, side) if isinstance(quantity, Quantity)]
             missing = next((quantity for quantity in sides if str(quantity) not in printed), left)
             raise unknown_quantity(missing, self.source, printed)
-        return findings
+        return Comparison(in_words(left, side, upwards), findings, upwards, left, side)
 
     def _finding(self, task: str, left: Quantity, side: Side, upwards: bool) -> Finding:
         mine = self.figure(left, task)
@@ -98,3 +104,18 @@ class PrintedEvidence:
     def provenance(self) -> dict[str, Any]:
         """The paper whose tables were read."""
         return {"paper": self.paper, "file": "fixtures/published/printed_tables.csv"}
+
+
+def with_printed_numbers(comparison: Comparison, paper: str) -> Comparison:
+    """The comparison, with the paper's own difference beside every task for which it prints both sides."""
+    left, right = comparison.left, comparison.right
+    if left is None or right is None or paper not in PAPERS_WITH_TABLES:
+        return comparison
+    tables = PrintedEvidence(paper)
+
+    def with_own(finding: Finding) -> Finding:
+        mine = tables.figure(left, finding.task)
+        other = tables.figure(right, finding.task) if isinstance(right, Quantity) else PrintedFigure(right, 0.0)
+        return finding if mine is None or other is None else replace(finding, printed=mine.value - other.value)
+
+    return replace(comparison, findings=tuple(map(with_own, comparison.findings)))

@@ -13,9 +13,10 @@ import torch
 
 from icl_claims.experiments.batches import TOKENS_PER_BATCH
 from icl_claims.experiments.plan import Choices, plan_trials
-from icl_claims.experiments.spec import ComparedMethod, TrialSpec
+from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore
 from icl_claims.experiments.trial import prompts_of
+from icl_claims.methods import Method
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Demonstrations, Prompts
@@ -141,7 +142,7 @@ def work_of(spec: TrialSpec, prompts: Prompts) -> Work:
     )
 
 
-def measure(model: LanguageModel, methods: Sequence[ComparedMethod]) -> Speed:
+def measure(model: LanguageModel, methods: Sequence[Method]) -> Speed:
     """Read a few hundred tokens, answer as many, and take one step with every method."""
     tokens = min(MEASURED_TOKENS, model.context_length // 2)
     vocabulary = int(model.config.vocab_size)

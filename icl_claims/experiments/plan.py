@@ -9,8 +9,8 @@ from pathlib import Path
 from icl_claims.errors import UsageError
 from icl_claims.experiments.learning_rates import LearningRates, learning_rates
 from icl_claims.experiments.profiles import Profile
-from icl_claims.experiments.spec import ComparedMethod, TrialSpec, code_digest
-from icl_claims.methods import Finetuning
+from icl_claims.experiments.spec import TrialSpec, code_digest
+from icl_claims.experiments.studies import find_study
 from icl_claims.models.embedded import Say
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.reference import load_model
@@ -115,9 +115,15 @@ class Choices:
         return {task.name: self.source.read(task) for task in self.chosen_tasks()}
 
 
-def plan_trials(choices: Choices, model: LanguageModel, data: Mapping[str, TaskData]) -> list[TrialSpec]:
-    """The trials of a run, task by task."""
-    profile, rates = choices.profile, choices.learning_rates(model.digest)
+def plan_trials(
+    choices: Choices, model: LanguageModel, data: Mapping[str, TaskData], study: str = "main"
+) -> list[TrialSpec]:
+    """The trials of a study, task by task.
+
+    Raises:
+        UsageError: no such study, or a choice makes no sense.
+    """
+    profile, rates, asked = choices.profile, choices.learning_rates(model.digest), find_study(study)
     specs = []
     for task in choices.chosen_tasks():
         runs = profile.runs(task) if choices.seeds is None else tuple((seed, 0) for seed in choices.seeds)
@@ -129,15 +135,11 @@ def plan_trials(choices: Choices, model: LanguageModel, data: Mapping[str, TaskD
             seed=0,
             permutation=0,
             queries=choices.queries or profile.queries,
-            methods=default_methods(rates.by_task[task.name]),
+            methods=asked.methods(rates.by_task[task.name]),
+            weights=asked.weights,
             dtype=str(model.dtype).removeprefix("torch."),
             calibration=profile.calibration,
             code=code_digest(),
         )
         specs += [replace(base, seed=seed, permutation=permutation) for seed, permutation in runs]
     return specs
-
-
-def default_methods(learning_rate: float) -> tuple[ComparedMethod, ...]:
-    """What is compared with in-context learning: standard finetuning."""
-    return (Finetuning(learning_rate),)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from icl_claims.errors import UsageError
+from icl_claims.experiments.studies import STUDIES
 from icl_claims.metrics.calibration import Calibration
 from icl_claims.tasks.catalogue import TASKS, Task
 from icl_claims.tasks.sources import MINIATURE, SYNTHETIC, DataSource
@@ -24,6 +25,7 @@ class Profile:
         calibration: of the predicted labels.
         learning_rates: of finetuning, by task.
         source: of the examples, where the reader names no data directory.
+        studies: which studies are run where a claim asks for them.
         needs_cuda: whether it is not run without a CUDA device unless the reader names a device.
     """
 
@@ -35,6 +37,7 @@ class Profile:
     calibration: Calibration
     learning_rates: Mapping[str, float]
     source: DataSource = MINIATURE
+    studies: tuple[str, ...] = tuple(STUDIES)
     needs_cuda: bool = False
 
     def runs(self, task: Task) -> tuple[tuple[int, int], ...]:

@@ -22,7 +22,7 @@ from icl_claims.errors import StoreError
 from icl_claims.experiments.result import TrialResult
 
 ARRAYS, MANIFEST = "numbers.safetensors", "trial.json"
-_NESTED = ("log_probabilities", "content_free", "by_layer")
+_NESTED = ("log_probabilities", "content_free", "by_layer", "gradient_norms", "drift")
 
 
 def default_store() -> Path:

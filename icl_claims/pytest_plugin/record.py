@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from icl_claims.claims import Claim, Verdict
+    from icl_claims.claims import Claim, Comparison, Verdict
 
 WORDS = ("supported", "refuted", "inconclusive", "not run", "error")
 COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
 UNDECIDED: dict[str, Any] = {
     "verdict": "not run",
     "why": "The run stopped before it.",
+    "would_change": "",
     "known_refutation": "",
     "cases": 0,
+    "quantity": None,
     "tasks": [],
+    "effect": None,
+    "p": None,
+    "beside": [],
     "provenance": {},
 }
 
@@ -46,16 +51,55 @@ def declare(item: pytest.Item) -> dict[str, Any] | None:
 
 def verdict_record(verdict: Verdict, provenance: dict[str, Any], known: str | None) -> dict[str, Any]:
     """A verdict as plain data."""
-    from dataclasses import asdict
-
+    comparison = verdict.comparison
     return {
         "verdict": verdict.word,
         "why": verdict.why,
+        "would_change": verdict.would_change,
         "known_refutation": known or "",
         "cases": verdict.cases,
-        "tasks": [asdict(finding) for finding in verdict.findings],
+        "quantity": None if comparison is None else _sides(comparison),
+        "tasks": [] if comparison is None else [asdict(finding) for finding in comparison.tasks],
+        "effect": None if comparison is None or comparison.together is None else asdict(comparison.together),
+        "p": None if comparison is None else _p_values(comparison),
+        "beside": [
+            {"name": other.question, "tasks": [asdict(finding) for finding in other.tasks]} for other in verdict.beside
+        ],
         "provenance": provenance,
     }
+
+
+def _sides(comparison: Comparison) -> dict[str, Any]:
+    left, right = (None if side is None else str(side) for side in (comparison.left, comparison.right))
+    return {"question": comparison.question, "left": left, "right": right, "upwards": comparison.upwards}
+
+
+def _p_values(comparison: Comparison) -> dict[str, float] | None:
+    """One-sided p values over tasks; the one after Holm's correction is put in when the run is complete."""
+    from icl_claims.statistics.tests import sign_flip_test, sign_test
+
+    differences = comparison.differences()
+    if comparison.upwards is None or len(differences) < 2:
+        return None
+    sign, _ = sign_test(comparison.in_favour(), len(differences))
+    flipped, smallest = sign_flip_test(differences)
+    return {"sign": sign, "sign_flip": flipped, "smallest": smallest}
+
+
+def with_holm(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records, their p values corrected by Holm within a family: the claims of one paper on one source."""
+    from icl_claims.statistics.tests import holm
+
+    families: dict[tuple[str, ...], dict[str, float]] = {}
+    for record in records:
+        if record["p"] is not None:
+            family = families.setdefault((record["paper"], record["source"], record["profile"]), {})
+            family[record["test"]] = record["p"]["sign_flip"]
+    corrected = {test: p for family in families.values() for test, p in holm(family).items()}
+    return [
+        record if record["p"] is None else {**record, "p": {**record["p"], "holm": corrected[record["test"]]}}
+        for record in records
+    ]
 
 
 def claim_of(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any] | None:
@@ -91,7 +135,7 @@ class RunRecord:
 
     def decided(self) -> list[dict[str, Any]]:
         """The claims that were reached, in the order of their tests."""
-        return [UNDECIDED | claim for _, claim in sorted(self.claims.items())]
+        return with_holm([UNDECIDED | claim for _, claim in sorted(self.claims.items())])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in what a test, on this process or on a worker, reports."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ Visible = Callable[[pytest.Config], AbstractContextManager[Callable[[str], None]
 
 
 class TrialsOfRun:
-    """Gives the trials of a profile, each profile's run once."""
+    """Gives the trials of a profile: those of the main study first, those of others when a claim asks for them."""
 
     def __init__(self, config: pytest.Config, visible: Visible) -> None:
         self._config, self._visible = config, visible
@@ -40,7 +41,7 @@ class TrialsOfRun:
         return self._known[profile]
 
     def _run(self, choices: Choices) -> TrialsEvidence | AbsentEvidence:
-        details = {"profile": choices.profile.name, "changed": list(choices.changed)}
+        details: dict[str, Any] = {"profile": choices.profile.name, "changed": list(choices.changed)}
         reason = why_not(choices)
         if reason:
             return AbsentEvidence("trials", reason, details)
@@ -48,9 +49,17 @@ class TrialsOfRun:
         with self._visible(self._config) as say:
             say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
             model = choices.load_model(say)
-            details["learning_rates"] = choices.learning_rates(model.digest).origin
-            results = run_all(choices, model, data, quiet=self._config.get_verbosity() < 0)
-        return TrialsEvidence(results, {**details, "model": choices.model_reference, "data": choices.source.name})
+        details["learning_rates"] = choices.learning_rates(model.digest).origin
+
+        @cache
+        def study(name: str) -> dict[str, list[TrialResult]]:
+            if name not in choices.profile.studies:
+                return {}
+            with self._visible(self._config):
+                return run_all(choices, model, data, study=name, quiet=self._config.get_verbosity() < 0)
+
+        details |= {"model": choices.model_reference, "data": choices.source.name}
+        return TrialsEvidence(study("main"), details, study)
 
 
 def why_not(choices: Choices) -> str:
@@ -65,15 +74,21 @@ def why_not(choices: Choices) -> str:
 
 
 def run_all(
-    choices: Choices, model: LanguageModel, data: dict[str, TaskData], *, quiet: bool, folder: Path | None = None
+    choices: Choices,
+    model: LanguageModel,
+    data: dict[str, TaskData],
+    *,
+    study: str = "main",
+    quiet: bool,
+    folder: Path | None = None,
 ) -> dict[str, list[TrialResult]]:
-    """Run, or read from the store, every trial of the plan, with a progress bar."""
+    """Run, or read from the store, every trial of a study, with a progress bar."""
     store = TrialStore(folder or default_store())
     results: dict[str, list[TrialResult]] = defaultdict(list)
-    specs = plan_trials(choices, model, data)
+    specs = plan_trials(choices, model, data, study)
     with progress_of_trials(len(specs), quiet=quiet) as report:
         for number, spec in enumerate(specs):
-            title = f"trial {number + 1} of {len(specs)}, {TASKS[spec.task].title}"
+            title = f"{study} study, trial {number + 1} of {len(specs)}, {TASKS[spec.task].title}"
             run = partial(run_trial, spec, model, data[spec.task], partial(_report_trial, report, title, number))
             results[spec.task].append(store.get_or_run(spec.key(), run))
             report(title, DONE, number + 1)

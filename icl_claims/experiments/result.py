@@ -16,7 +16,7 @@ IN_CONTEXT = "in_context"
 SIMILARITIES = ("sim_aou", "sim_aou_unnormalised", "sim_am", "sim_am_update")
 LAYER_METRICS = (*SIMILARITIES, "lens_loss")
 CHANGES_COUNTED: dict[str, predictions.Changes] = {"rpa": "all", "rpa_correct": "correct", "rpa_incorrect": "incorrect"}
-PREDICTION_METRICS = ("accuracy", "changed", "rec2ftp", *CHANGES_COUNTED, "most_frequent_label")
+PREDICTION_METRICS = ("accuracy", "changed", "rec2ftp", *CHANGES_COUNTED, "most_frequent_label", "order_spread")
 STEP_METRICS = ("gradient_norm", "log_gradient_ratio")
 WEIGHT_METRICS = ("drift",)
 METRICS = (*PREDICTION_METRICS, *LAYER_METRICS, *STEP_METRICS, *WEIGHT_METRICS)
@@ -113,7 +113,9 @@ class TrialResult:
         if metric == "changed":
             return predictions.changed(answered, zero_shot)
         if metric == "most_frequent_label":
-            return predictions.accuracy(answered, np.full_like(answered, np.bincount(answered).argmax()))
+            return predictions.most_frequent_label(answered)
+        if metric == "order_spread":
+            return self._order_spread(method)
         if metric == "rec2ftp":
             return predictions.rec2ftp(in_context, answered, zero_shot, self.gold)
         return predictions.rpa(
@@ -124,6 +126,13 @@ class TrialResult:
             only=CHANGES_COUNTED[metric],
             agreement=self.spec["agreement"],
         )
+
+
+    def _order_spread(self, method: str) -> Float[np.ndarray, " queries"] | None:
+        orders = [name for name in self.methods if name.startswith(f"{method}_order_")]
+        if not orders:
+            return None
+        return predictions.spread(np.stack([self.predicted(name) for name in (method, *orders)]))
 
 
 def entry_of(metric: str, method: str, reference: str = IN_CONTEXT) -> str:

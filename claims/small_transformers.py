@@ -103,9 +103,7 @@ def small_transformers(*, layers: int = 3, double: bool = False) -> st.SearchStr
 @st.composite
 def small_demonstrations(draw: st.DrawFn, *, most: int = 3) -> Demonstrations:
     """One to three demonstrations of random tokens."""
-    sequences = [draw(_words(3, 6)) for _ in range(draw(st.integers(1, most)))]
-    context = (BOS, *(token for sequence in sequences for token in (*sequence, EOS)))
-    return Demonstrations(context, len(sequences), tuple((BOS, *sequence) for sequence in sequences))
+    return Demonstrations.from_rows(BOS, EOS, [draw(_words(3, 6)) for _ in range(draw(st.integers(1, most)))])
 
 
 @st.composite

@@ -157,7 +157,7 @@ def measure(model: LanguageModel, methods: Sequence[Method]) -> Speed:
     prefix = model.read_prefix(ids)
     reading = _timed(model, lambda: model.read_prefix(ids))
     alone, after = (_timed(model, partial(answer, before)) for before in (opening, prefix))
-    step = Demonstrations(ids[:1], 1, (rows[0],))
+    step = Demonstrations.from_rows(ids[0], model.tokens.separator, (rows[0][1:],))
     training = [_timed(model, partial(method.learn, model, step)) for method in methods]
     return Speed(
         prefix=reading / tokens,

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from icl_claims.errors import PromptError
+import numpy as np
+
+from icl_claims.errors import PromptError, UsageError
 from icl_claims.tasks.catalogue import Task
 from icl_claims.tasks.draw import draw_demonstrations, draw_queries, orders
-from icl_claims.tasks.examples import Example, TaskData
+from icl_claims.tasks.examples import TaskData
 
 ProbePosition = Literal["label_token", "template_end"]
 """Where attention is looked at: label 0's verbalizer appended (the authors' code), or the template's last token."""
+
+Truncation = Literal["in_context", "both"]
+"""Who loses the demonstrations that do not fit the context: in-context learning (the authors' code), or both."""
+
+Order = Literal["authors", "same"]
+"""Whether, under a permutation, finetuning has an order of its own (the authors' code) or that of the context."""
 
 
 class Encoder(Protocol):
@@ -38,14 +46,92 @@ class Demonstrations:
     """What a method learns from, as token ids.
 
     Args:
-        context: bos, then each demonstration and a separator: what in-context learning reads.
-        shown: how many demonstrations fit into the context.
-        sequences: bos, template and label of every demonstration: what finetuning steps on, one at a time.
+        bos: opens the context, and every sequence that is stepped on.
+        separator: ends a demonstration in the context.
+        templates: tokens of every demonstration without bos and label, in the order in which they were drawn.
+        labels: class index of each of them.
+        label_ids: the token of each class's verbalizer.
+        context_order: indices of those that in-context learning is shown, in its order.
+        learning_order: indices of those that finetuning steps on, in its order.
+
+    Raises:
+        UsageError: not one label for every template, or a label of no class.
     """
 
-    context: tuple[int, ...]
-    shown: int
-    sequences: tuple[tuple[int, ...], ...]
+    bos: int
+    separator: int
+    templates: tuple[tuple[int, ...], ...]
+    labels: tuple[int, ...]
+    label_ids: tuple[int, ...]
+    context_order: tuple[int, ...]
+    learning_order: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        classes = len(self.label_ids)
+        if len(self.labels) != len(self.templates) or not all(0 <= label < classes for label in self.labels):
+            raise UsageError(
+                "The labels of the demonstrations do not fit",
+                expected=f"{len(self.templates)} of 0 to {classes - 1}",
+                got=str(self.labels),
+            )
+
+    @classmethod
+    def from_rows(cls, bos: int, separator: int, rows: Sequence[Sequence[int]]) -> Demonstrations:
+        """Demonstrations that are token ids already, all shown and stepped on in this order.
+
+        Args:
+            bos: opens the context and every sequence.
+            separator: ends a demonstration in the context.
+            rows: template and label of each; the label is the last token.
+        """
+        label_ids = tuple(sorted({row[-1] for row in rows}))
+        labels, everyone = tuple(label_ids.index(row[-1]) for row in rows), tuple(range(len(rows)))
+        return cls(bos, separator, tuple(tuple(row[:-1]) for row in rows), labels, label_ids, everyone, everyone)
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """bos, then each shown demonstration and a separator: what in-context learning reads."""
+        shown = (token for index in self.context_order for token in (*self._written(index), self.separator))
+        return (self.bos, *shown)
+
+    @property
+    def shown(self) -> int:
+        """How many demonstrations lie in the context."""
+        return len(self.context_order)
+
+    @property
+    def sequences(self) -> tuple[tuple[int, ...], ...]:
+        """bos, template and label of every demonstration that finetuning steps on, one at a time."""
+        return tuple((self.bos, *self._written(index)) for index in self.learning_order)
+
+    def relabelled(self, labels: Sequence[int]) -> Demonstrations:
+        """The same texts with other labels.
+
+        Args:
+            labels: class index of every demonstration, in the order in which they were drawn.
+
+        Raises:
+            UsageError: not one label for every text, or a label of no class.
+        """
+        return replace(self, labels=tuple(labels))
+
+    def reordered(self, order_seed: int) -> Demonstrations:
+        """The same demonstrations in another order, drawn from a seed.
+
+        The same ones are shown, and the same ones are stepped on; those that are both have one order among themselves.
+        It is never the order they had in the context, unless there is only one.
+        """
+        stream = np.random.default_rng(order_seed)
+        while True:
+            place = stream.permutation(len(self.templates)).tolist()
+            context_order, learning_order = (
+                tuple(sorted(order, key=place.__getitem__)) for order in (self.context_order, self.learning_order)
+            )
+            if context_order != self.context_order or len(set(context_order)) < 2:
+                return replace(self, context_order=context_order, learning_order=learning_order)
+
+    def _written(self, index: int) -> tuple[int, ...]:
+        return (*self.templates[index], self.label_ids[self.labels[index]])
 
 
 @dataclass(frozen=True)
@@ -57,19 +143,33 @@ class Queries:
         label_ids: the token of each label's verbalizer.
         answer_at: column whose next token is the answer, from the end of a row.
         probe_at: column where attention is looked at, from the end of a row.
+        paraphrased: the same queries in the words of their task's second template, without bos; none where there is no
+            such template.
     """
 
     rows: tuple[tuple[int, ...], ...]
     label_ids: tuple[int, ...]
     answer_at: int
     probe_at: int
+    paraphrased: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def some(self, chosen: Sequence[int]) -> Queries:
         """The chosen queries, in the given order."""
-        return Queries(tuple(self.rows[i] for i in chosen), self.label_ids, self.answer_at, self.probe_at)
+        paraphrased = tuple(self.paraphrased[i] for i in chosen) if self.paraphrased else ()
+        return replace(self, rows=tuple(self.rows[i] for i in chosen), paraphrased=paraphrased)
+
+    def in_other_words(self) -> Queries:
+        """The same queries as their task's second template asks them.
+
+        Raises:
+            PromptError: there is none.
+        """
+        if len(self.paraphrased) != len(self.rows):
+            raise PromptError("The queries are not written in other words", expected="a paraphrase of each")
+        return replace(self, rows=self.paraphrased)
 
 
 @dataclass(frozen=True)
@@ -79,7 +179,7 @@ class Prompts:
     Args:
         bos: the token that opens a prompt.
         demonstrations: what is learned from.
-        demonstration_rows: their rows in the training file, in the order that finetuning sees.
+        demonstration_rows: rows in the training file of those that finetuning steps on, in its order.
         queries: what is asked.
         query_rows: their rows in the evaluation file.
         gold: their labels.
@@ -128,11 +228,26 @@ def build_prompts(
     context_length: int,
     probe: ProbePosition = "label_token",
     fillers: tuple[str, ...] = (),
+    truncation: Truncation = "in_context",
+    order: Order = "authors",
 ) -> Prompts:
     """Draw demonstrations and queries, and write them as token ids.
 
     A demonstration is added to the context only while the longest query of the whole evaluation set still fits behind
-    it; the first that does not fit ends the context. Finetuning always sees all k.
+    it; the first that does not fit ends the context. Finetuning sees all k, unless `truncation` says otherwise.
+
+    Args:
+        data: the task's examples.
+        encoder: of the model.
+        k: how many demonstrations are drawn.
+        seed: of the draw.
+        permutation: of the demonstrations; 0 leaves their order.
+        queries: how many are asked at most; None for 2000.
+        context_length: of the model, in tokens.
+        probe: where attention is looked at.
+        fillers: what stands in the content-free queries.
+        truncation: who loses the demonstrations that do not fit.
+        order: whether finetuning has an order of its own under a permutation.
 
     Raises:
         PromptError: not even one demonstration fits, or a verbalizer is not one token.
@@ -145,38 +260,54 @@ def build_prompts(
     drawn = draw_demonstrations(data.train, k, seed)
     for_context, for_finetuning = orders(k, seed, permutation)
 
-    def written(example: Example) -> tuple[int, ...]:
-        return encoder.encode(task.prompt(example.fields))
-
     appended = (labels[0],) if probe == "label_token" else ()
-    rows = tuple(written(example) + appended for example in asked)
-    longest_query = 2 + max(len(written(example)) for example in draw_queries(data.validation, None))
-    sequences = tuple((encoder.bos, *written(example), labels[example.label]) for example in drawn)
-    context: list[int] = [encoder.bos]
-    shown = 0
-    for index in for_context:
-        demonstration = (*sequences[index][1:], encoder.separator)
-        if len(context) + len(demonstration) + longest_query >= context_length:
-            break
-        context += demonstration
-        shown += 1
+    longest_query = 2 + max(len(encoder.encode(task.prompt(e.fields))) for e in draw_queries(data.validation, None))
+    templates = tuple(encoder.encode(task.prompt(example.fields)) for example in drawn)
+    shown = _those_that_fit([len(templates[i]) for i in for_context], longest_query, context_length)
     if shown == 0:
         raise PromptError(
             f"Not one demonstration of {task.title} fits the context",
             expected=f"a prompt under {context_length} tokens",
-            got=f"{1 + len(sequences[for_context[0]]) + longest_query} for one demonstration and the longest query",
+            got=f"{3 + len(templates[for_context[0]]) + longest_query} for one demonstration and the longest query",
             todo="Use a model with a longer context, or leave this task out with --claims-tasks.",
         )
+    context_order = for_context[:shown]
+    learning_order = for_finetuning if order == "authors" else for_context
+    if truncation == "both":
+        learning_order = tuple(i for i in learning_order if i in context_order)
 
-    def ask(texts: tuple[tuple[int, ...], ...]) -> Queries:
-        return Queries(texts, labels, answer_at=-1 - len(appended), probe_at=-1)
+    def ask(all_fields: Sequence[Mapping[str, str]]) -> Queries:
+        rows, paraphrased = (
+            tuple(encoder.encode(write(fields)) + appended for fields in all_fields)
+            for write in (task.prompt, task.paraphrased)
+        )
+        return Queries(rows, labels, answer_at=-1 - len(appended), probe_at=-1, paraphrased=paraphrased)
 
     return Prompts(
         bos=encoder.bos,
-        demonstrations=Demonstrations(tuple(context), shown, tuple(sequences[i] for i in for_finetuning)),
-        demonstration_rows=tuple(drawn[i].row for i in for_finetuning),
-        queries=ask(rows),
+        demonstrations=Demonstrations(
+            bos=encoder.bos,
+            separator=encoder.separator,
+            templates=templates,
+            labels=tuple(example.label for example in drawn),
+            label_ids=labels,
+            context_order=context_order,
+            learning_order=learning_order,
+        ),
+        demonstration_rows=tuple(drawn[i].row for i in learning_order),
+        queries=ask([example.fields for example in asked]),
         query_rows=tuple(example.row for example in asked),
         gold=tuple(example.label for example in asked),
-        content_free=ask(tuple(encoder.encode(task.content_free(filler)) + appended for filler in fillers)),
+        content_free=ask([dict.fromkeys(task.fields, filler) for filler in fillers]),
     )
+
+
+def _those_that_fit(templates: Sequence[int], longest_query: int, context_length: int) -> int:
+    """How many demonstrations, of templates of so many tokens, fit before the first that does not."""
+    context = 1
+    for shown, template in enumerate(templates):
+        demonstration = template + 2  # its label and the separator
+        if context + demonstration + longest_query >= context_length:
+            return shown
+        context += demonstration
+    return len(templates)

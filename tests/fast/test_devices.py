@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,8 +32,7 @@ from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
-SEQUENCES = ((BOS, 4, 5, 6), (BOS, 7, 8, 9, 10), (BOS, 11, 12, 13))
-SHOWN = Demonstrations((BOS, *(token for s in SEQUENCES for token in (*s[1:], EOS))), 3, SEQUENCES)
+SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))
 QUERIES = Queries(((20, 21, 22), (23, 24, 25, 26)), (30, 31), -2, -1)
 METHODS = {
     "zero_shot": ZeroShot(),
@@ -101,7 +101,7 @@ def test_half_precision_gives_finite_answers_close_to_those_of_float32(family, m
 def test_steps_too_small_for_half_precision_add_up_in_a_float32_copy(method, dtype):
     learn = METHODS[method].__class__
     rate = 2e-4  # a single step moves few weights in bfloat16 by as much as their last digit
-    many = Demonstrations(SHOWN.context, 3, SEQUENCES[:1] * 40)
+    many = replace(SHOWN, learning_order=(0,) * 40)
     half, full = (random_model("llama", 2, 0, kind) for kind in (dtype, torch.float32))
     moved, wanted = (
         torch.cat([(value.float() - model.tuned_values()[name].float()).flatten() for name, value in weights.items()])

@@ -8,6 +8,7 @@ import shutil
 import struct
 import time
 from argparse import Namespace
+from dataclasses import replace
 
 import huggingface_hub
 import pytest
@@ -27,7 +28,7 @@ from icl_claims.tasks.prompts import Demonstrations, Queries
 
 FOLDER = fixtures_folder() / "fairseq"
 ANSWERS = json.loads((FOLDER / "oracle.json").read_text(encoding="utf-8"))["answers"]
-SHOWN = Demonstrations((0, 5, 6, 2), 1, ((0, 5, 6), (0, 7, 8, 9)))
+SHOWN = replace(Demonstrations.from_rows(0, 2, ((5, 6), (7, 8, 9))), context_order=(0,))
 
 
 @pytest.fixture

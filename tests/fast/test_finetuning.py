@@ -36,8 +36,7 @@ def stock(family):
 
 
 def demonstrations(*sequences):
-    context = (BOS, *(token for sequence in sequences for token in (*sequence[1:], EOS)))
-    return Demonstrations(context, len(sequences), sequences)
+    return Demonstrations.from_rows(BOS, EOS, [sequence[1:] for sequence in sequences])
 
 
 def descend(family, sequences, learning_rate, loss):
@@ -106,8 +105,8 @@ def test_the_order_of_demonstrations_matters():
 
 
 def test_a_single_step_does_not_depend_on_the_other_demonstrations_in_context():
-    shown = demonstrations(SEQUENCES[0])
-    elsewhere = replace(shown, context=(BOS, 40, 41, 42, EOS), shown=1)
+    shown = replace(demonstrations(*SEQUENCES), context_order=(0,), learning_order=(0,))
+    elsewhere = replace(shown, context_order=(1, 2))
     one, other = (Finetuning(0.5).learn(small("llama"), given).weights for given in (shown, elsewhere))
     assert all(torch.equal(one[name], other[name]) for name in one)
 

@@ -75,7 +75,7 @@ def test_its_tokenizer_writes_words_without_special_tokens(saved):
 
 
 def test_a_loaded_model_learns_and_answers(saved):
-    shown = Demonstrations((BOS, 3, 5, EOS), 1, ((BOS, 3, 5),))
+    shown = Demonstrations.from_rows(BOS, EOS, [(3, 5)])
     answer = InContext().learn(load(saved), shown).answer(Queries(((4, 5), (3, 7, 5)), (5, 6), -2, -1))
     assert answer.log_probabilities.shape == (2, 2)
     assert (answer.log_probabilities < 0).all()

@@ -23,7 +23,7 @@ METHODS = (
     LayerCausal(0.1, "sequential"),
 )
 CONTEXT = [BOS, 4, 5, 6, EOS, 7, 8, 9, 10, EOS]
-DEMONSTRATIONS = Demonstrations(tuple(CONTEXT), 2, ((BOS, 4, 5, 6), (BOS, 7, 8, 9, 10)))
+DEMONSTRATIONS = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10)))
 
 
 def untuned_part(tuned, value):

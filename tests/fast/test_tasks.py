@@ -140,7 +140,7 @@ def test_an_unknown_permutation_is_refused(permutation):
 # Prompts
 
 BOS, SEPARATOR = 0, 2
-TINY = Task("tiny", "Tiny", ("text",), "say {text} now", ("no", "yes"), 0.1, ((0, 0),))
+TINY = Task("tiny", "Tiny", ("text",), "say {text} now", "now {text} or", ("no", "yes"), 0.1, ((0, 0),))
 
 
 def tiny_data(train, validation):

@@ -15,8 +15,9 @@ from icl_claims.experiments.batches import TOKENS_PER_BATCH
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore
+from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import prompts_of
-from icl_claims.methods import Method
+from icl_claims.methods import InContext, Method, ZeroShot, learner_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Demonstrations, Prompts
@@ -109,10 +110,10 @@ def estimate(
         UsageError: a choice makes no sense.
         PromptError: a task cannot be put to this model.
     """
-    specs = plan_trials(choices, model, data)
+    specs = [spec for study in choices.profile.studies for spec in plan_trials(choices, model, data, study)]
     prompts = [prompts_of(spec, model, data[spec.task]) for spec in specs]
     works = [work_of(spec, asked) for spec, asked in zip(specs, prompts, strict=True)]
-    speed = measure(model, specs[0].methods)
+    speed = measure(model, find_study("main").methods(next(iter(choices.learning_rates(model.digest).by_task.values()))))
     is_kept = [store is not None and store.holds(spec.key()) for spec in specs]
     by_task: dict[str, Work] = {}
     for spec, work in zip(specs, works, strict=True):
@@ -121,7 +122,7 @@ def estimate(
         by_task,
         sum(is_kept),
         sum(speed.seconds(work) for work, kept in zip(works, is_kept, strict=True) if not kept),
-        memory(model, prompts, len(specs[0].methods)),
+        memory(model, prompts, max(len(spec.methods) for spec in specs)),
         _free(model.device),
         speed,
     )
@@ -129,16 +130,19 @@ def estimate(
 
 def work_of(spec: TrialSpec, prompts: Prompts) -> Work:
     """What one trial does."""
-    context, compared = len(prompts.demonstrations.context), len(spec.methods)
+    context = len(prompts.demonstrations.context)
     asked = sum(map(len, (*prompts.queries.rows, *prompts.content_free.rows)))
+    innermost = [learner_of(method) for method in spec.methods]
+    readers = 1 + sum(isinstance(method, InContext) for method in innermost)
+    learners = sum(not isinstance(method, InContext | ZeroShot) for method in innermost)
     return Work(
         trials=1,
-        prefix_tokens=context,
+        prefix_tokens=context * readers,
         query_tokens=asked,
-        answered_tokens=asked * (PROMPTED + compared),
-        attended_pairs=asked * context,
-        steps=compared * len(prompts.demonstrations.sequences),
-        trained_tokens=compared * sum(map(len, prompts.demonstrations.sequences)),
+        answered_tokens=asked * (PROMPTED + len(spec.methods)),
+        attended_pairs=asked * context * readers,
+        steps=learners * len(prompts.demonstrations.sequences),
+        trained_tokens=learners * sum(map(len, prompts.demonstrations.sequences)),
     )
 
 

@@ -21,18 +21,10 @@ from icl_claims.evidence.comparison import (
     unknown_quantity,
 )
 from icl_claims.experiments.result import METRICS, PREDICTION_METRICS, TrialResult
+from icl_claims.statistics.columns import Column
+from icl_claims.statistics.differences import difference_interval
 from icl_claims.statistics.hierarchical import hierarchical_difference
-from icl_claims.statistics.intervals import (
-    UNDEFINED,
-    Column,
-    Interval,
-    bootstrap_difference,
-    bootstrap_mean,
-    is_binary,
-    newcombe,
-    seeds_interval,
-    wilson,
-)
+from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import queries_needed, smallest_detectable
 from icl_claims.statistics.tests import beats_chance
 
@@ -201,7 +193,7 @@ def _finding(asked: _Asked, judged: Judge, confidence: float) -> Finding:
     if asked.absence:
         return Finding(asked.task, "absent", note=asked.absence)
     mine, other = asked.columns
-    interval = difference_interval(mine, other, confidence)
+    interval = _interval(mine, other if isinstance(asked.side, Quantity) else float(asked.side), confidence)
     counted = int(sum((~np.isnan(column)).sum() for column in mine))
     right = _average(other)
     outcome, note = judged(interval, right), ""
@@ -248,34 +240,13 @@ def _together(asked: Sequence[_Asked], judged: Judge, confidence: float) -> Find
     )
 
 
-def difference_interval(mine: Sequence[Column], other: Sequence[Column], confidence: float = 0.95) -> Interval:
-    """The interval of a difference of means, by what the columns are.
-
-    One value a trial: Student's interval over trials; a single trial has no spread, and no interval around its value.
-    On the same queries: a paired bootstrap. Proportions on different queries: Newcombe's interval, which also holds
-    for a handful of queries. A proportion against a number: Wilson's.
-    """
-    if max(len(column) for column in mine) == 1:
-        values = [float(a[0] - b[0]) for a, b in zip(mine, other, strict=True)]
-        return seeds_interval(values, confidence) if len(values) > 1 else Interval(values[0], values[0], values[0])
-    left, right = np.concatenate(list(mine)), np.concatenate(list(other))
-    if len(left) == len(right):
-        counted = ~np.isnan(left) & ~np.isnan(right)
-        if counted.any() and (right[counted] == right[counted][0]).all() and (np.isnan(left) >= np.isnan(right)).all():
-            return _against_a_number(mine, left, float(right[counted][0]), confidence)
-        if bool((np.isnan(left) == np.isnan(right)).all()):
-            return bootstrap_difference(mine, other, seed=BOOTSTRAP_SEED, confidence=confidence)
-    if is_binary(left) and is_binary(right):
-        return newcombe(left, right, confidence)
-    if len(left) != len(right):
-        return UNDEFINED
-    return bootstrap_difference(mine, other, seed=BOOTSTRAP_SEED, confidence=confidence)
-
-
-def _against_a_number(mine: Sequence[Column], left: Column, number: float, confidence: float) -> Interval:
-    binary = is_binary(left)
-    level = wilson(left, confidence) if binary else bootstrap_mean(mine, seed=BOOTSTRAP_SEED, confidence=confidence)
-    return Interval(level.estimate - number, level.low - number, level.high - number)
+def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence: float) -> Interval:
+    """One value a trial: Student's interval over trials; a single trial has no spread, and no interval."""
+    if max(len(column) for column in mine) > 1:
+        return difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
+    others = [side] * len(mine) if isinstance(side, float) else [float(column[0]) for column in side]
+    values = [float(column[0]) - other for column, other in zip(mine, others, strict=True)]
+    return seeds_interval(values, confidence) if len(values) > 1 else Interval(values[0], values[0], values[0])
 
 
 def _quantities(*sides: Side) -> list[Quantity]:

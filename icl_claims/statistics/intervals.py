@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from scipy import stats
 
-CONFIDENCE = 0.95
-RESAMPLES = 4000
+from icl_claims.statistics.bootstrap import RESAMPLES, bootstrap_t, studentised_resamples
+from icl_claims.statistics.columns import Column, influence, over_seeds
 
-Column = Float[np.ndarray, " _"]
-"""One value a query; columns of one call need not be of one length."""
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -36,94 +34,69 @@ class Interval:
 UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
-def is_binary(column: Column) -> bool:
-    """Whether every value that counts is 0 or 1."""
-    counted = column[~np.isnan(column)]
-    return bool(np.isin(counted, (0.0, 1.0)).all())
-
-
-def wilson(column: Column, confidence: float = CONFIDENCE) -> Interval:
-    """Wilson's score interval of a proportion.
-
-    Source: Wilson 1927, as scipy computes it.
-    """
-    counted = column[~np.isnan(column)]
-    if not len(counted):
-        return UNDEFINED
-    found = stats.binomtest(int(counted.sum()), len(counted)).proportion_ci(confidence, method="wilson")
-    return Interval(float(counted.mean()), float(found.low), float(found.high))
-
-
-def newcombe(left: Column, right: Column, confidence: float = CONFIDENCE) -> Interval:
-    """Interval of left - right for two proportions that are counted on different queries.
-
-    Source: Newcombe 1998, hybrid score interval (method 10).
-    """
-    a, b = wilson(left, confidence), wilson(right, confidence)
-    if np.isnan(a.estimate) or np.isnan(b.estimate):
-        return UNDEFINED
-    difference = a.estimate - b.estimate
-    down = np.hypot(a.estimate - a.low, b.high - b.estimate)
-    up = np.hypot(a.high - a.estimate, b.estimate - b.low)
-    return Interval(difference, float(difference - down), float(difference + up))
-
-
-def bootstrap_mean(columns: Sequence[Column], *, seed: int, confidence: float = CONFIDENCE) -> Interval:
-    """Percentile bootstrap of the mean of per-seed means, resampling queries within each seed.
+def bootstrap_mean(
+    columns: Sequence[Column], *, seed: int, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
+) -> Interval:
+    """Bootstrap interval of the mean of per-seed means; see `bootstrap_difference`.
 
     Args:
         columns: one column of values a seed.
         seed: of the resampling.
         confidence: of the interval.
+        resamples: how many.
     """
-    return bootstrap_difference(
-        columns, [np.zeros_like(column) for column in columns], seed=seed, confidence=confidence
-    )
+    nothing = [np.zeros_like(column) for column in columns]
+    return bootstrap_difference(columns, nothing, seed=seed, confidence=confidence, resamples=resamples)
 
 
 def bootstrap_difference(
-    left: Sequence[Column], right: Sequence[Column], *, seed: int, confidence: float = CONFIDENCE
+    left: Sequence[Column],
+    right: Sequence[Column],
+    *,
+    seed: int,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
 ) -> Interval:
-    """Percentile bootstrap of mean(left) - mean(right) on the same queries, resampled within each seed.
+    """Bootstrap-t interval of mean(left) - mean(right) on the same queries, averaged over seeds.
+
+    Queries are resampled. Seeds whose columns are of one length ask the same queries, and keep them together.
 
     Args:
         left: one column of values a seed.
         right: the same queries' other values.
         seed: of the resampling.
         confidence: of the interval.
+        resamples: how many.
 
     Returns:
-        The difference of means, averaged over seeds; undefined where a mean counts no query, or where more than a
-        twentieth of the resamples do.
+        The mean over seeds of the difference of means; undefined where a column counts fewer than two queries.
+
+    Source: Efron and Tibshirani 1993, section 12.5.
     """
-    generator = np.random.default_rng(seed)
-    per_seed = [_resampled_difference(a, b, generator) for a, b in zip(left, right, strict=True)]
-    if not per_seed:
+    influences = [influence(a, b) for a, b in zip(left, right, strict=True)]
+    counted = min((one.counted for one in influences), default=0)
+    if counted < 2:
         return UNDEFINED
-    estimate = float(np.mean([_mean(a) - _mean(b) for a, b in zip(left, right, strict=True)]))
-    drawn = np.mean(per_seed, axis=0)
-    if np.isnan(estimate) or np.isnan(drawn).mean() > 0.05:
+    estimate = float(np.mean([one.difference for one in influences]))
+    error, drawn = studentised_resamples(over_seeds(influences), resamples, np.random.default_rng(seed))
+    return Interval(estimate, *bootstrap_t(estimate, error, drawn, freedom=counted - 1, confidence=confidence))
+
+
+def seeds_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Student's t interval of a mean over runs, one number a run.
+
+    Args:
+        differences: of each run.
+        confidence: of the interval.
+
+    Returns:
+        The mean; its bounds are NaN where there is only one run.
+    """
+    runs = len(differences)
+    if not runs:
         return UNDEFINED
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(drawn, [tail, 1 - tail])
-    return Interval(estimate, float(low), float(high))
-
-
-def _mean(column: Column) -> float:
-    counted = column[~np.isnan(column)]
-    return float(counted.mean()) if len(counted) else np.nan
-
-
-def _resampled_difference(
-    left: Float[np.ndarray, " queries"], right: Float[np.ndarray, " queries"], generator: np.random.Generator
-) -> Float[np.ndarray, " resamples"]:
-    queries = len(left)
-    times = generator.multinomial(queries, np.full(queries, 1 / queries), size=RESAMPLES)
-
-    def means(column: Column) -> Float[np.ndarray, " resamples"]:
-        counts = ~np.isnan(column)
-        weight = times @ counts.astype(float)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((times @ np.where(counts, column, 0.0)) / weight)
-
-    return np.asarray(means(left) - means(right))
+    estimate = float(np.mean(differences))
+    if runs == 1:
+        return Interval(estimate, np.nan, np.nan)
+    half = float(stats.t.ppf((1 + confidence) / 2, runs - 1) * np.std(differences, ddof=1) / np.sqrt(runs))
+    return Interval(estimate, estimate - half, estimate + half)

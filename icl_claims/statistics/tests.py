@@ -1,9 +1,8 @@
-"""Exact tests that a verdict quotes."""
+"""Exact tests that a verdict quotes, and the correction for asking several questions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -21,16 +20,45 @@ def sign_test(holds: int, tasks: int) -> tuple[float, float]:
 
 
 def sign_flip_test(differences: Sequence[float]) -> tuple[float, float]:
-    """One-sided exact test that differences are above 0, over all ways of flipping their signs.
+    """One-sided exact test that the differences of tasks are above 0, over all ways of flipping their signs.
+
+    Args:
+        differences: one a task. A task whose difference is 0 or NaN cannot tell, and is left out.
 
     Returns:
-        The share of flips whose sum is at least the one seen, and the smallest p that so many differences can give.
+        The share of flips whose sum is at least the one seen, and the smallest p that so many tasks can give.
+
+    Source: Fisher 1935, The Design of Experiments, section 21.
     """
-    seen = np.asarray(differences, dtype=float)
-    flips = np.array(list(product((1.0, -1.0), repeat=len(seen)))) @ seen
-    return float(np.mean(flips >= seen.sum() - 1e-12)), 0.5 ** len(seen)
+    telling = np.array([value for value in differences if value and not np.isnan(value)], dtype=float)
+    if not len(telling):
+        return 1.0, 1.0
+    if len(telling) == 1:
+        return (0.5 if telling[0] > 0 else 1.0), 0.5
+    found = stats.permutation_test(
+        (telling,), np.sum, permutation_type="samples", alternative="greater", n_resamples=2 ** len(telling)
+    )
+    return float(found.pvalue), 0.5 ** len(telling)
 
 
 def beats_chance(correct: int, answered: int, chance: float) -> float:
     """One-sided exact binomial p value that accuracy exceeds chance."""
     return float(stats.binomtest(correct, answered, chance, alternative="greater").pvalue)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """The p values of a family of tests, so adjusted that one below alpha is wrong with probability alpha at most.
+
+    Args:
+        p_values: by the name of the test.
+
+    Returns:
+        By the same names, in the same order; the smallest is multiplied by the number of tests, the next by one
+        fewer, and none is below a smaller one's.
+
+    Source: Holm 1979.
+    """
+    ranked = sorted(p_values, key=p_values.__getitem__)
+    raised = np.array([p_values[name] for name in ranked]) * np.arange(len(ranked), 0, -1)
+    adjusted = dict(zip(ranked, np.minimum(np.maximum.accumulate(raised), 1.0).tolist(), strict=True))
+    return {name: adjusted[name] for name in p_values}

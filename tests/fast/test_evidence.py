@@ -13,9 +13,9 @@ from icl_claims.errors import ClaimError
 from icl_claims.evidence.comparison import AbsentEvidence, direction, judge
 from icl_claims.evidence.exact import DisagreementError, ExactEvidence
 from icl_claims.evidence.printed import PrintedEvidence, printed_tables
-from icl_claims.evidence.trials import TrialsEvidence, difference_interval
+from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.result import TrialResult
-from icl_claims.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean, newcombe, wilson
+from icl_claims.statistics.intervals import Interval, bootstrap_difference
 from icl_claims.tasks.catalogue import TASKS
 
 RETHINKING = PrintedEvidence("rethinking")
@@ -203,28 +203,6 @@ def test_a_difference_of_similarities_is_a_paired_bootstrap_over_queries():
 def test_a_task_that_was_not_run_is_absent():
     findings = TrialsEvidence({"sst2": [trial()]}).compare(SIM_AOU, above=RANDOM)
     assert {f.task: f.outcome for f in findings} == {task: "holds" if task == "sst2" else "absent" for task in TASKS}
-
-
-def test_proportions_on_different_queries_use_newcombe():
-    one, other = np.array([1.0, 1.0, 0.0, np.nan, np.nan] * 4), np.array([np.nan, np.nan, 0.0, 1.0, 0.0] * 4)
-    assert difference_interval([one], [other]) == newcombe(one, other)
-
-
-def test_a_proportion_against_a_number_uses_wilson():
-    column = np.array([1.0, 1.0, 0.0, np.nan])
-    got, wanted = difference_interval([column], [np.full(4, 0.5)]), wilson(column)
-    assert (got.estimate, got.low, got.high) == (wanted.estimate - 0.5, wanted.low - 0.5, wanted.high - 0.5)
-
-
-def test_a_mean_against_a_number_uses_the_bootstrap():
-    column = np.linspace(0, 1, 20)
-    got, wanted = difference_interval([column], [np.full(20, 0.25)]), bootstrap_mean([column], seed=0)
-    assert (got.estimate, got.low, got.high) == (wanted.estimate - 0.25, wanted.low - 0.25, wanted.high - 0.25)
-
-
-def test_paired_proportions_use_the_paired_bootstrap():
-    one, other = np.array([1.0, 0.0, 1.0, 1.0] * 5), np.array([1.0, 0.0, 0.0, 1.0] * 5)
-    assert difference_interval([one], [other]) == bootstrap_difference([one], [other], seed=0)
 
 
 def test_trials_of_several_seeds_count_alike():

@@ -1,0 +1,38 @@
+"""Whether a difference is too small to matter: what "comparable" means when it is tested."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from icl_claims.errors import ClaimError
+from icl_claims.statistics.intervals import Interval
+
+Equivalence = Literal["equivalent", "different", "unclear"]
+
+CONFIDENCE_FOR_EQUIVALENCE = 0.90
+"""Of the interval to be given: two one-sided tests at 5 % each are one interval at 90 %."""
+
+
+def equivalence(interval: Interval, margin: float) -> Equivalence:
+    """The outcome of two one-sided tests, one against each end of (-margin, margin).
+
+    Args:
+        interval: of the difference, at `CONFIDENCE_FOR_EQUIVALENCE`.
+        margin: the smallest difference that would matter, in the units of the difference.
+
+    Returns:
+        `equivalent` where the whole interval is closer to 0 than the margin, `different` where the whole of it is
+        farther away on one side, else `unclear`; so where it is undefined.
+
+    Raises:
+        ClaimError: the margin is not above 0.
+
+    Source: Schuirmann 1987.
+    """
+    if not margin > 0:
+        raise ClaimError("The margin of an equivalence", expected="a number above 0", got=f"{margin=}")
+    if interval.excludes_below(-margin) and interval.excludes_above(margin):
+        return "equivalent"
+    if interval.excludes_below(margin) or interval.excludes_above(-margin):
+        return "different"
+    return "unclear"

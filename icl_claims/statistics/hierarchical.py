@@ -1,0 +1,77 @@
+"""The interval of a difference over tasks, from which one can tell about tasks that were not tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from icl_claims.statistics.bootstrap import RESAMPLES, bootstrap_t, in_standard_errors, resampled_sums
+from icl_claims.statistics.columns import Column, Influence, influence
+from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
+
+
+def hierarchical_difference(
+    left: Sequence[Sequence[Column]],
+    right: Sequence[Sequence[Column]],
+    *,
+    seed: int,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Bootstrap-t interval of mean(left) - mean(right), averaged over seeds and then over tasks.
+
+    Tasks are resampled, then the seeds of each, then their queries; a resample's distance from the estimate is
+    measured in standard errors of its own tasks, so the noise of seeds and queries is not counted twice.
+
+    Args:
+        left: for each task, one column of values a seed.
+        right: the same queries' other values.
+        seed: of the resampling.
+        confidence: of the interval.
+        resamples: how many.
+
+    Returns:
+        The mean of the tasks' differences; undefined for fewer than two tasks, or where a column counts no query.
+
+    Source: Davison and Hinkley 1997, section 3.8 (resampling of nested levels); Efron and Tibshirani 1993,
+    section 12.5 (bootstrap-t).
+    """
+    tasks = [
+        [influence(a, b) for a, b in zip(of_left, of_right, strict=True)]
+        for of_left, of_right in zip(left, right, strict=True)
+    ]
+    if len(tasks) < 2 or any(not seeds or min(one.counted for one in seeds) < 1 for seeds in tasks):
+        return UNDEFINED
+    of_tasks = np.array([np.mean([one.difference for one in seeds]) for seeds in tasks])
+    generator = np.random.default_rng(seed)
+    drawn = _resampled_tasks(tasks, resamples, generator)
+    estimate, root = float(of_tasks.mean()), np.sqrt(len(tasks))
+    distances = in_standard_errors(drawn.mean(axis=1) - estimate, drawn.std(axis=1, ddof=1) / root)
+    error, freedom = float(of_tasks.std(ddof=1) / root), len(tasks) - 1
+    return Interval(estimate, *bootstrap_t(estimate, error, distances, freedom=freedom, confidence=confidence))
+
+
+def _resampled_tasks(
+    tasks: Sequence[Sequence[Influence]], resamples: int, generator: np.random.Generator
+) -> Float[np.ndarray, "resamples tasks"]:
+    """The differences of as many tasks as there are, drawn with replacement, each over seeds and queries drawn anew."""
+    of_every_task = np.stack([_resampled_task(seeds, len(tasks), resamples, generator) for seeds in tasks], axis=2)
+    chosen = generator.integers(0, len(tasks), (resamples, len(tasks), 1))
+    return np.take_along_axis(of_every_task, chosen, axis=2)[:, :, 0]
+
+
+def _resampled_task(
+    seeds: Sequence[Influence], times: int, resamples: int, generator: np.random.Generator
+) -> Float[np.ndarray, "resamples times"]:
+    of_seeds = np.empty((resamples, len(seeds)))
+    lengths = np.array([len(one.of_queries) for one in seeds])
+    for length in np.unique(lengths):
+        # Seeds with columns of one length ask the same queries: they are resampled together.
+        together = np.flatnonzero(lengths == length).tolist()
+        columns = np.stack([seeds[i].of_queries for i in together], axis=1)
+        of_seeds[:, together] = resampled_sums(columns, resamples, generator) / length
+    of_seeds += [one.difference for one in seeds]
+    which = generator.integers(0, resamples, (resamples, times, 1))
+    return np.asarray(of_seeds[which, generator.integers(0, len(seeds), (resamples, times, len(seeds)))].mean(axis=2))

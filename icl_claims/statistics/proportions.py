@@ -1,0 +1,131 @@
+"""Score intervals of proportions: they hold for a handful of queries, and for proportions near 0 and 1.
+
+A proportion is the mean of a column of 0 and 1. Several columns are those of several seeds, and are counted together;
+where they are of one length, seeds ask the same queries, and what they share is not taken for independent evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import optimize, stats
+
+from icl_claims.statistics.columns import Column
+from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
+
+NEXT_TO = 1e-9  # far less than the width of any score interval
+
+Columns = Column | Sequence[Column]
+"""One column, or one a seed."""
+
+
+def is_binary(columns: Columns) -> bool:
+    """Whether every value that counts is 0 or 1."""
+    values = np.concatenate(_by_seed(columns))
+    return bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
+
+
+def wilson(columns: Columns, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's score interval of a proportion.
+
+    Args:
+        columns: of 0, 1 and NaN.
+        confidence: of the interval.
+
+    Source: Wilson 1927; with the effective number of queries of Korn and Graubard 1998 for several seeds.
+    """
+    by_seed = _by_seed(columns)
+    counted = int(sum((~np.isnan(column)).sum() for column in by_seed))
+    if not counted:
+        return UNDEFINED
+    share = float(sum(np.nansum(column) for column in by_seed)) / counted
+    queries, z = counted / design_effect(by_seed), _deviations(confidence)
+    centre = (share + z**2 / (2 * queries)) / (1 + z**2 / queries)
+    half = z / (1 + z**2 / queries) * np.sqrt(share * (1 - share) / queries + z**2 / (4 * queries**2))
+    return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+
+
+def newcombe(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> Interval:
+    """Interval of left - right for two proportions that are counted on different queries.
+
+    Source: Newcombe 1998, hybrid score interval (method 10).
+    """
+    a, b = wilson(left, confidence), wilson(right, confidence)
+    if np.isnan(a.estimate) or np.isnan(b.estimate):
+        return UNDEFINED
+    difference = a.estimate - b.estimate
+    down = np.hypot(a.estimate - a.low, b.high - b.estimate)
+    up = np.hypot(a.high - a.estimate, b.estimate - b.low)
+    return Interval(difference, float(difference - down), float(difference + up))
+
+
+def tango(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> Interval:
+    """Score interval of left - right for two proportions on the same queries.
+
+    Args:
+        left: of 0, 1 and NaN.
+        right: the same queries' other values; a query counts where both do.
+        confidence: of the interval.
+
+    Source: Tango 1998, Equivalence test and confidence interval for the difference in proportions for the
+    paired-sample design.
+    """
+    by_seed = [a - b for a, b in zip(_by_seed(left), _by_seed(right), strict=True)]
+    apart = np.concatenate(by_seed)
+    effect = design_effect(by_seed)
+    pairs, only_left, only_right = (
+        float(number) / effect for number in ((~np.isnan(apart)).sum(), (apart > 0).sum(), (apart < 0).sum())
+    )
+    if not pairs:
+        return UNDEFINED
+    difference = (only_left - only_right) / pairs
+    z = _deviations(confidence)
+
+    def beyond(truth: float) -> float:
+        """Above 0 where the difference seen is more than z standard errors from a true one."""
+        linear = (2 * pairs - only_left + only_right) * truth - only_left - only_right
+        constant = -only_right * truth * (1 - truth)
+        only_right_if_true = (np.sqrt(max(linear**2 - 8 * pairs * constant, 0.0)) - linear) / (4 * pairs)
+        variance = (2 * only_right_if_true + truth * (1 - truth)) / pairs
+        return float((difference - truth) ** 2 - z**2 * variance)
+
+    # Without discordant pairs, or with no other, the difference itself is a root; the bounds are the next ones.
+    low = optimize.brentq(beyond, -1.0, difference - NEXT_TO) if difference > -1 else -1.0
+    high = optimize.brentq(beyond, difference + NEXT_TO, 1.0) if difference < 1 else 1.0
+    return Interval(difference, float(low), float(high))
+
+
+def design_effect(by_seed: Sequence[Column]) -> float:
+    """How many answers to a query, one of each seed, tell as much as one from independent queries.
+
+    Args:
+        by_seed: one column a seed. Of different lengths they are about different queries.
+
+    Returns:
+        Between 1, if a query's answers have nothing in common, and the number of seeds, if they are all alike, or if
+        there is no variation to tell it from.
+
+    Source: Korn and Graubard 1998, the ratio of a proportion's variance over clusters to its binomial variance.
+    """
+    seeds = len(by_seed)
+    if seeds == 1 or len({len(column) for column in by_seed}) > 1:
+        return 1.0
+    values = np.stack(by_seed)
+    counts = ~np.isnan(values)
+    if not counts.any():
+        return 1.0
+    residuals = np.where(counts, values - values[counts].mean(), 0.0)
+    queries, alone = int(counts.any(axis=0).sum()), float((residuals**2).sum())
+    if queries == 1 or alone == 0:
+        return float(seeds)
+    together = float((residuals.sum(axis=0) ** 2).sum()) * queries / (queries - 1)
+    return float(np.clip(together / alone, 1, seeds))
+
+
+def _by_seed(columns: Columns) -> list[Column]:
+    return [columns] if isinstance(columns, np.ndarray) else list(columns)
+
+
+def _deviations(confidence: float) -> float:
+    return float(stats.norm.ppf((1 + confidence) / 2))

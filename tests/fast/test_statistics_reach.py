@@ -1,0 +1,164 @@
+"""What data can tell: equivalence, the number of another run, and the difference that would have been found."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from icl_claims.errors import ClaimError
+from icl_claims.statistics.equivalence import equivalence
+from icl_claims.statistics.intervals import UNDEFINED, Interval, seeds_interval
+from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
+from icl_claims.statistics.prediction import prediction_interval
+
+finite = st.floats(-1, 1)
+intervals = st.tuples(finite, finite, finite).map(sorted).map(lambda three: Interval(three[1], three[0], three[2]))
+
+
+# Equivalence
+
+
+@given(intervals, st.floats(0.01, 1))
+def test_an_outcome_of_equivalence_is_that_of_two_one_sided_tests(interval, margin):
+    """Each test rejects "at or beyond this end of the margin" when the interval lies on the inner side of the end."""
+    inside, outside = (
+        interval.low > -margin and interval.high < margin,
+        interval.low > margin or interval.high < -margin,
+    )
+    wanted = "equivalent" if inside else "different" if outside else "unclear"
+    assert equivalence(interval, margin) == wanted
+    assert equivalence(Interval(-interval.estimate, -interval.high, -interval.low), margin) == wanted
+
+
+@given(intervals, st.floats(0.01, 1), st.floats(0.01, 1))
+def test_a_wider_margin_never_makes_equivalent_things_different(interval, one, other):
+    order = ["different", "unclear", "equivalent"]
+    narrow, wide = (order.index(equivalence(interval, margin)) for margin in sorted((one, other)))
+    assert narrow <= wide
+
+
+def test_an_undefined_interval_leaves_equivalence_unclear():
+    assert equivalence(UNDEFINED, 0.1) == "unclear"
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1, math.nan])
+def test_a_margin_that_is_not_above_zero_is_refused(margin):
+    with pytest.raises(ClaimError, match="expected a number above 0, got margin="):
+        equivalence(UNDEFINED, margin)
+
+
+# Another run
+
+
+def runs(seeds=3, queries=128, of_seed=0.1, of_query=0.2, seed=0):
+    generator = np.random.default_rng(seed)
+    values = generator.normal(size=(seeds, queries)) + of_seed * generator.normal(size=(seeds, 1))
+    return list(values + of_query * generator.normal(size=queries))
+
+
+def half_width(interval):
+    return (interval.high - interval.low) / 2
+
+
+def test_on_the_same_queries_only_the_seeds_means_matter():
+    columns = runs()
+    means = [column.mean() for column in columns]
+    got, half = prediction_interval(columns, 128, same_queries=True), stats.t.ppf(0.975, 2) * np.std(means, ddof=1)
+    assert got.estimate == pytest.approx(np.mean(means))
+    assert half_width(got) == pytest.approx(half * math.sqrt(1 + 1 / 3))
+
+
+def components(columns):
+    """Variances of seeds, queries and their interplay, by the mean squares of a two-way table."""
+    table = np.array(columns)
+    seeds, queries = table.shape
+    rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+    own = (rest**2).sum() / (seeds - 1) / (queries - 1)
+    return table.mean(1).var(ddof=1) - own / queries, table.mean(0).var(ddof=1) - own / seeds, own
+
+
+@pytest.mark.parametrize(("new_queries", "new_seeds"), [(128, 1), (2000, 1), (40, 3)])
+def test_the_width_is_that_of_the_components_of_variance(new_queries, new_seeds):
+    columns = runs(seeds=20, queries=400, of_seed=0.5, of_query=2.0)
+    of_seed, of_query, own = components(columns)
+    variance = of_seed * (1 / 20 + 1 / new_seeds) + of_query * (1 / 400 + 1 / new_queries)
+    variance += own / (20 * 400) + own / (new_seeds * new_queries)
+    got = prediction_interval(columns, new_queries, new_seeds=new_seeds)
+    assert half_width(got) == pytest.approx(stats.norm.ppf(0.975) * math.sqrt(variance), rel=0.08)
+
+
+@given(st.integers(0, 50), st.integers(1, 1999))
+def test_a_larger_run_is_never_harder_to_predict(seed, queries):
+    columns = runs(seed=seed)
+    small, large = (prediction_interval(columns, n, same_queries=False) for n in (queries, queries + 1))
+    assert half_width(large) <= half_width(small) * (1 + 1e-2)
+    assert large.estimate == small.estimate
+
+
+def test_one_seed_cannot_tell_where_another_run_ends_up():
+    got = prediction_interval(runs(seeds=1), 128)
+    assert np.isnan([got.low, got.high]).all()
+    assert np.isfinite(got.estimate)
+
+
+def test_runs_that_count_no_query_predict_nothing():
+    assert prediction_interval([np.full(5, np.nan)] * 2, 5) is UNDEFINED
+    assert prediction_interval([], 5) is UNDEFINED
+
+
+def test_runs_that_never_vary_predict_themselves():
+    got = prediction_interval([np.full(5, 0.25)] * 3, 5)
+    assert (got.estimate, got.low, got.high) == pytest.approx((0.25, 0.25, 0.25))
+
+
+# What would have been found
+
+
+@pytest.mark.parametrize("power", [0.5, 0.8, 0.9])
+def test_the_smallest_detectable_difference_is_found_as_often_as_it_says(power):
+    error = 0.03
+    least = smallest_detectable(Interval(0.0, -1.959964 * error, 1.959964 * error), power=power)
+    assert stats.norm.sf(1.959964 - least / error) == pytest.approx(power, abs=1e-4)
+
+
+@given(intervals, st.integers(1, 2000))
+def test_with_the_queries_needed_the_interval_excludes_zero_and_with_one_fewer_it_does_not(interval, queries):
+    assume(abs(interval.estimate) > 1e-3)
+    needed = queries_needed(interval, queries)
+
+    def scaled(n):
+        shrunk = math.sqrt(queries / n) if n else math.inf
+        bounds = (interval.estimate + (bound - interval.estimate) * shrunk for bound in (interval.low, interval.high))
+        return Interval(interval.estimate, *bounds)
+
+    def excludes(found):
+        return found.excludes_below(0.0) or found.excludes_above(0.0)
+
+    assert excludes(scaled(needed + 1e-6))
+    assert needed == 1 or not excludes(scaled(needed - 1 - 1e-6))
+
+
+@given(st.lists(st.integers(-100, 100), min_size=2, max_size=6))
+def test_with_the_seeds_needed_the_interval_over_seeds_excludes_zero(hundredths):
+    differences = np.array(hundredths) / 100
+    mean, spread, seeds = differences.mean(), differences.std(ddof=1), len(differences)
+    assume(abs(mean) > 0.01)
+    needed = seeds_needed(seeds_interval(list(differences)), seeds)
+    errors = {n: stats.t.ppf(0.975, n - 1) * spread / math.sqrt(n) for n in (needed, needed - 1) if n > 1}
+    assert errors[needed] < abs(mean) + 1e-9
+    assert needed == 2 or errors[needed - 1] >= abs(mean) - 1e-9
+
+
+@pytest.mark.parametrize("interval", [UNDEFINED, Interval(0.3, math.nan, math.nan), Interval(0.0, -0.1, 0.1)])
+def test_no_number_of_queries_or_seeds_would_do_for_no_difference(interval):
+    assert queries_needed(interval, 40) is None
+    assert seeds_needed(interval, 3) is None
+
+
+def test_nothing_can_be_said_about_what_an_undefined_interval_would_have_found():
+    assert smallest_detectable(UNDEFINED) is None

@@ -46,8 +46,7 @@ def sim_aou_random(
     zero_shot: Float[Tensor, "layers queries hidden"],
     drawn: Float[Tensor, "layers queries hidden"],
     *,
-    baseline: ROUNDING = 1e-5  # relative; float32 rounds at 1e-7, and scores are sums of a few dozen products
-RandomBaseline = "update",
+    baseline: RandomBaseline = "update",
 ) -> Float[Tensor, "queries layers"]:
     """SimAOU of a random update.
 

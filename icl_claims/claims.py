@@ -328,12 +328,13 @@ class Claim:
 def jointly(*comparisons: Comparison) -> Comparison:
     """Several questions that a claim asks at once: a task holds where all hold, and fails where one fails.
 
-    The numbers shown are those of the first; what the others say stands in the notes.
+    The numbers shown are those of the first; what the others say stands in the notes. They favour neither side, since
+    the first question alone does not decide.
     """
     first = comparisons[0]
     findings = tuple(_together([c.findings[i] for c in comparisons]) for i in range(len(first.findings)))
     question = " and ".join(comparison.question for comparison in comparisons)
-    return replace(first, question=question, findings=findings)
+    return replace(first, question=question, findings=findings, upwards=None)
 
 
 def _together(same_task: list[Finding]) -> Finding:

@@ -46,3 +46,7 @@ class ClaimError(IclClaimsError):
 
 class StoreError(IclClaimsError):
     """A store of trials that cannot be read or written."""
+
+
+class StoreWarning(UserWarning):
+    """A trial that is not kept, or was kept and is damaged; the run goes on without it."""

@@ -28,7 +28,7 @@ from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
-from icl_claims.methods.clipping import ClipNorm
+from icl_claims.methods.clipping import ClippedNorm
 from icl_claims.methods.finetuning import Loss
 from icl_claims.metrics.calibration import Calibration
 from icl_claims.metrics.predictions import Agreement
@@ -36,7 +36,7 @@ from icl_claims.metrics.similarity import RandomBaseline
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import Kept
 from icl_claims.tasks.examples import TaskData
-from icl_claims.tasks.prompts import LearningOrder, ProbePosition, Truncation
+from icl_claims.tasks.prompts import Order, ProbePosition, Truncation
 
 EVERYTHING = "all"
 SHOWN_OF_IN_CONTEXT = ("accuracy", "changed", "most_frequent_label")
@@ -120,10 +120,10 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
 def _check(arguments: TrialArguments) -> None:
     allowed: dict[str, Any] = {
         "loss": Loss,
-        "clip_norm": ClipNorm,
+        "clip_norm": ClippedNorm,
         "probe": ProbePosition,
         "truncation": Truncation,
-        "order": LearningOrder,
+        "order": Order,
         "random_baseline": RandomBaseline,
         "agreement": Agreement,
     }

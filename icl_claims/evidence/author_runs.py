@@ -19,6 +19,7 @@ from icl_claims.evidence.comparison import (
     in_words,
     judge,
     judge_equal,
+    of_the_model,
     unknown_quantity,
 )
 from icl_claims.evidence.printed import Judge
@@ -156,7 +157,7 @@ class AuthorRunsEvidence:
     def _refuse_what_was_not_logged(self, quantity: Quantity) -> None:
         known = author_runs()[["metric", "method", "study"]].drop_duplicates().to_numpy()
         logged = {Quantity(str(metric), str(method), study=str(study)) for metric, method, study in known}
-        if replace(quantity, reference="in_context", layers=WHOLE_DEPTH) not in logged:
+        if replace(of_the_model(quantity), reference="in_context", layers=WHOLE_DEPTH) not in logged:
             raise unknown_quantity(quantity, self.source, sorted(str(one) for one in logged))
 
 
@@ -222,7 +223,7 @@ def _logged(quantity: Quantity, task: str) -> dict[Draw, list[_Logged]]:
 def _numbers(quantity: Quantity, task: str) -> Iterator[tuple[Draw, _Logged]]:
     table = author_runs()
     found = table[(table["task"] == task) & (table["metric"] == quantity.metric)]
-    found = found[(found["method"] == quantity.method) & (found["study"] == quantity.study)]
+    found = found[(found["method"] == quantity.method) & (found["study"] == of_the_model(quantity).study)]
     if quantity.layers != WHOLE_DEPTH:
         first, last = (round(share * LAYERS) for share in quantity.layers)
         found = found[found["layer"].between(first, max(last, first + 1) - 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from icl_claims.claims import Comparison, Outcome, Quantity, absent
@@ -131,6 +131,11 @@ def judge_equal(interval: Interval, margin: float) -> Outcome:
     if interval.low > margin or interval.high < -margin:
         return "fails"
     return "unclear"
+
+
+def of_the_model(quantity: Quantity) -> Quantity:
+    """The quantity as tables and logs know it: of a model, trained or not, and of none of our studies."""
+    return quantity if quantity.study.startswith("untrained") else replace(quantity, study="main")
 
 
 def unknown_quantity(side: Quantity, source: str, known: Sequence[str]) -> ClaimError:

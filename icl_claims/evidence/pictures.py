@@ -65,9 +65,7 @@ def _changes(results: Sequence[TrialResult]) -> dict[str, dict[str, int]]:
 
 
 def _gradient_norms(result: TrialResult) -> dict[str, list[list[float]]]:
-    return {
-        method: _rounded(result.gradient_norms[method]) for method in GRADIENTS if method in result.gradient_norms
-    }
+    return {method: _rounded(result.gradient_norms[method]) for method in GRADIENTS if method in result.gradient_norms}
 
 
 def _by_layer(results: Sequence[TrialResult]) -> dict[str, dict[str, list[float]]]:

@@ -21,6 +21,7 @@ from icl_claims.evidence.comparison import (
     in_words,
     judge,
     judge_equal,
+    of_the_model,
     unknown_quantity,
 )
 from icl_claims.fixtures_folder import fixtures_folder
@@ -106,7 +107,7 @@ class PrintedEvidence:
 
     def figures(self, quantity: Quantity, task: str) -> tuple[PrintedFigure, ...]:
         """The figure of a task in every table that prints it, in the order of the tables."""
-        if quantity != Quantity(quantity.metric, quantity.method):
+        if of_the_model(quantity) != Quantity(quantity.metric, quantity.method):
             return ()
         table = printed_tables()
         found = table[

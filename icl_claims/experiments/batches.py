@@ -85,7 +85,8 @@ def _neighbours(indices: Sequence[int]) -> Iterator[list[int]]:
     """Two by two, and the last three together where the number is odd."""
     pairs = [list(indices[start : start + 2]) for start in range(0, len(indices), 2)]
     if len(pairs) > 1 and len(pairs[-1]) == 1:
-        pairs[-2] += pairs.pop()
+        last = pairs.pop()
+        pairs[-1] += last
     yield from pairs
 
 

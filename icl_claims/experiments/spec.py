@@ -15,7 +15,7 @@ from icl_claims.metrics.calibration import Calibration
 from icl_claims.metrics.predictions import Agreement
 from icl_claims.metrics.similarity import RandomBaseline
 from icl_claims.models.untrained import Kept
-from icl_claims.tasks.prompts import LearningOrder, ProbePosition, Truncation
+from icl_claims.tasks.prompts import Order, ProbePosition, Truncation
 
 AttentionMapSimilarity = Literal["direct", "update"]
 """SimAM of the scores (both papers' tables), or of their change (the authors' later code)."""
@@ -67,7 +67,7 @@ class TrialSpec:
     dtype: str = "float32"
     probe: ProbePosition = "label_token"
     truncation: Truncation = "in_context"
-    order: LearningOrder = "authors"
+    order: Order = "authors"
     calibration: Calibration = "none"
     fillers: tuple[str, ...] = ("N/A", "[MASK]", "")
     sim_am: tuple[AttentionMapSimilarity, ...] = ("direct", "update")

@@ -178,7 +178,7 @@ class _Trial:
             content_free=_put_together(self.content_free, len(prompts.content_free), set(answered)),
             by_layer=self._assembled("by_layer", rows),
             gradient_norms={n: m.gradient_norms for n, m in answered.items() if m.gradient_norms is not None},
-            drift={name: numbers(method.drift()) for name, method in answered.items() if method.weights},
+            drift={name: method.drift() for name, method in answered.items() if method.weights},
             losses={name: list(method.losses) for name, method in answered.items() if method.losses},
             failures=self.failures,
             seconds=dict(self.seconds),

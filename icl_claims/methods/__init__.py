@@ -1,8 +1,9 @@
 """How a model learns from demonstrations: one verb, `learn(model, demonstrations) -> Learned`."""
 
 from icl_claims.methods.base import Answer, Learned, Method
+from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.prompting import InContext, ZeroShot
 
-__all__ = ["Answer", "Finetuning", "InContext", "LayerCausal", "Learned", "Method", "ZeroShot"]
+__all__ = ["Answer", "Clipping", "Finetuning", "InContext", "LayerCausal", "Learned", "Method", "ZeroShot"]

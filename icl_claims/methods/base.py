@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
+from icl_claims.models.projections import layer_norms
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
 
@@ -22,12 +24,18 @@ class Answer:
     Args:
         log_probabilities: of each label's verbalizer, over the whole vocabulary, in nats.
         attention_outputs: of every layer at the probe position.
-        scores: pre-softmax attention scores of the probe position over the query's own tokens.
+        scores: pre-softmax attention scores of the probe position over the query's own tokens, 0 beyond its width; None
+            where the method was asked in other words, whose tokens are others.
+        lens: log-probabilities of each label's verbalizer as final norm and head read them from the output of every
+            block at the answer position (logit lens); None unless asked for.
+        widths: how many columns of the scores are tokens of each query.
     """
 
     log_probabilities: Float[Tensor, "queries labels"]
     attention_outputs: Float[Tensor, "layers queries hidden"]
-    scores: Float[Tensor, "layers heads queries width"]
+    scores: Float[Tensor, "layers heads queries width"] | None
+    lens: Float[Tensor, "layers queries labels"] | None = None
+    widths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +47,22 @@ class Learned:
         prefix: what stands before every query.
         weights: values of the parameters that learning changed.
         losses: of every learning step, in nats per token.
+        gradient_norms: L2 norm of the gradient of each layer's K and V projections at every step, of that step's
+            demonstration alone and before any clipping; None for methods without gradients.
     """
 
     model: LanguageModel
     prefix: Prefix
     weights: Weights = field(default_factory=dict)
     losses: tuple[float, ...] = ()
+    gradient_norms: Float[np.ndarray, "steps layers"] | None = None
 
-    def answer(self, queries: Queries) -> Answer:
+    def answer(self, queries: Queries, *, lens: bool = False) -> Answer:
         """Answer a batch of queries, none of which sees another.
+
+        Args:
+            queries: the batch.
+            lens: whether every block's own prediction of the labels is wanted.
 
         Raises:
             DivergenceError: logits are not finite after a change of weights.
@@ -55,21 +70,58 @@ class Learned:
         """
         try:
             seen = self.model.answer(
-                queries.rows, self.prefix, answer_at=queries.answer_at, probe_at=queries.probe_at, weights=self.weights
+                queries.rows,
+                self.prefix,
+                answer_at=queries.answer_at,
+                probe_at=queries.probe_at,
+                weights=self.weights,
+                blocks=lens,
             )
         except ModelError as error:
             if not self.weights:
                 raise
-            raise DivergenceError(
-                "Learning diverged",
-                expected="weights that give finite logits",
-                got="NaN or infinity",
-                todo="Use a smaller learning rate.",
-            ) from error
-        labels = torch.tensor(queries.label_ids, device=seen.logits.device)
-        return Answer(seen.logits.log_softmax(-1)[:, labels], seen.attention_outputs, seen.scores)
+            raise diverged() from error
+        device = seen.logits.device
+        labels = torch.tensor(queries.label_ids, device=device)
+        read = None
+        if lens:
+            with torch.inference_mode():
+                read = self.model.blocks.label_log_probabilities(seen.block_outputs, queries.label_ids).to(device)
+        return Answer(
+            log_probabilities=seen.logits.log_softmax(-1)[:, labels],
+            attention_outputs=seen.attention_outputs,
+            scores=seen.scores,
+            lens=read,
+            widths=tuple(map(len, queries.rows)),
+        )
+
+    def drift(self) -> Float[np.ndarray, " layers"]:
+        """How far learning moved the K and V projections of each layer: ||dW|| / ||W||, 0 where it did not."""
+        before, parameters = self.model.tuned_values(), self.model.tuned_parameters
+        changes = weight_changes(self.model, {**before, **self.weights})
+        sizes = layer_norms(parameters, before.values())
+        moved = layer_norms(parameters, changes.values())
+        return np.array([moved[layer] / sizes[layer] if sizes[layer] else 0.0 for layer in range(self.model.layers)])
 
 
+def weight_changes(model: LanguageModel, weights: Weights) -> dict[str, Tensor]:
+    """By how much the K and V projections differ from their pretrained values, in single precision or finer."""
+    before = model.tuned_values()
+    exact = {name: torch.promote_types(value.dtype, torch.float32) for name, value in before.items()}
+    return {name: weights[name].to(dtype) - before[name].to(dtype) for name, dtype in exact.items()}
+
+
+def diverged() -> DivergenceError:
+    """The error of a change of weights after which a model answers with no numbers."""
+    return DivergenceError(
+        "Learning diverged",
+        expected="weights that give finite logits",
+        got="NaN or infinity",
+        todo="Use a smaller learning rate.",
+    )
+
+
+@runtime_checkable
 class Method(Protocol):
     """A way of learning from demonstrations."""
 
@@ -78,6 +130,13 @@ class Method(Protocol):
         """The method's name in tables: `zero_shot`, `in_context`, `finetuning`, ..."""
         ...
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations) -> Learned:
-        """Learn, leaving the model itself as it was."""
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+        """Learn, leaving the model itself as it was.
+
+        Args:
+            model: that learns.
+            demonstrations: that are learned from.
+            finetuned: what standard finetuning with this method's learning rate and loss learned from the same
+                demonstrations, for methods that measure themselves against it; without it, they learn it on the way.
+        """
         ...

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
-from icl_claims.methods.base import Learned
-from icl_claims.methods.finetuning import (
-    Loss,
-    check_finite,
-    finite,
-    gradients_of,
-    masters,
-    sequence_loss,
-    sgd_step,
-    trainable,
-)
-from icl_claims.models.language_model import LanguageModel, next_token_losses
+from icl_claims.errors import UsageError
+from icl_claims.methods.base import Learned, weight_changes
+from icl_claims.methods.block_loss import block_loss, block_losses, detached
+from icl_claims.methods.clipping import Clipping
+from icl_claims.methods.descent import Loss, finite, gradients_of, masters, name_of, sgd_step, trainable, tuned
+from icl_claims.methods.finetuning import Finetuning
+from icl_claims.models.blocks import hidden_of
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.projections import TunedParameter, layer_norms
 from icl_claims.models.values import number
 from icl_claims.tasks.prompts import Demonstrations
 
 Update = Literal["concurrent", "sequential"]
 """All layers step at once on the sum of their losses (the authors' code), or one after the other (their words)."""
+
+Step = tuple[float, dict[str, Tensor], dict[int, float]]
+"""The sum of the losses, the new weights, and the norm of each layer's gradients before clipping."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,12 @@ class LayerCausal:
         learning_rate: of every step.
         update: `concurrent`, or `sequential`: a block is updated, then run again with its new weights to feed the next.
         loss: which tokens of a demonstration are learned.
-        name: the method's name in tables.
+        clip: of every step's gradients; None for no clipping.
+        norm_matched: whether in the end the change of each layer is given the length of its change by standard
+            finetuning with the same learning rate and loss.
+
+    Raises:
+        UsageError: a sequential update is to be clipped by a norm over all layers, whose gradients never are at once.
 
     Source: "Rethinking ...", section 3.4, figure 2 (sequential); "Understanding ...", section 3.1, figure 1 (summed).
     """
@@ -49,114 +52,104 @@ class LayerCausal:
     learning_rate: float
     update: Update = "concurrent"
     loss: Loss = "all_tokens"
-    name: str = "layer_causal"
+    clip: Clipping | None = None
+    norm_matched: bool = False
+    name: str = field(init=False)
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations) -> Learned:
+    def __post_init__(self) -> None:
+        sequential = self.update == "sequential"
+        if sequential and self.clip is not None and not self.clip.by_layer:
+            raise UsageError(
+                "A sequential update has the gradients of one layer at a time",
+                expected="clipping by layer",
+                got=f"by {self.clip.norm}",
+            )
+        name = name_of(
+            "layer_causal",
+            "sequential" if sequential else None,
+            "label_only" if self.loss == "label_only" else None,
+            self.clip.name if self.clip else None,
+            "norm_matched" if self.norm_matched else None,
+        )
+        object.__setattr__(self, "name", name)
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
         """Take one step, of all layers, on each demonstration.
 
         Raises:
             DivergenceError: a loss or a weight is not finite.
         """
+        if finetuned is None and (self.norm_matched or (self.clip is not None and self.clip.to_finetuning)):
+            finetuned = Finetuning(self.learning_rate, self.loss).learn(model, demonstrations)
         step_once = self._concurrent_step if self.update == "concurrent" else self._sequential_step
-        weights, losses = masters(model.tuned_values()), []
+        weights, losses, norms = masters(model.tuned_values()), [], []
         for step, sequence in enumerate(demonstrations.sequences):
-            loss, weights = step_once(model, weights, sequence)
-            losses.append(finite(loss, self.name, step, self.learning_rate))
-        weights = model.as_parameters(weights)
-        check_finite(weights.values(), self.name, len(losses), self.learning_rate)
-        opening = model.read_prefix(demonstrations.context[:1], weights)
-        return Learned(model, opening, weights, tuple(losses))
+            loss, weights, of_step = step_once(model, weights, sequence, finetuned)
+            losses.append(finite(loss, self, step))
+            norms.append(of_step)
+        if self.norm_matched and finetuned is not None:
+            weights = with_changes_as_long(model, weights, finetuned)
+        return tuned(self, model, demonstrations, weights, losses, norms)
 
     def _concurrent_step(
-        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int]
-    ) -> tuple[float, dict[str, Tensor]]:
+        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], finetuned: Learned | None
+    ) -> Step:
         leaves = trainable(weights)
         total = torch.stack(block_losses(model, leaves, sequence, self.loss)).sum()
         gradients = gradients_of(total, list(leaves.values()), model.dtype)
-        return number(total), sgd_step(model.tuned_parameters, weights, gradients, self.learning_rate)
+        norms, updated = self._descend(model.tuned_parameters, weights, gradients, finetuned)
+        return number(total), updated, norms
 
     def _sequential_step(
-        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int]
-    ) -> tuple[float, dict[str, Tensor]]:
-        updated, total = dict(weights), 0.0
+        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], finetuned: Learned | None
+    ) -> Step:
+        leaves, updated, total = trainable(weights), dict(weights), 0.0
+        norms: dict[int, float] = {}
         by_layer = [[p for p in model.tuned_parameters if p.layer == layer] for layer in range(model.layers)]
 
-        def update_block(layer: int, block: nn.Module, args: Any, kwargs: Any, _output: Any) -> Any:
+        def update_block(layer: int, args: Any, kwargs: Any, output: Any) -> Any:
             nonlocal total
-            name = model.blocks.names[layer] + "."
-            leaves = trainable({p.name: updated[p.name] for p in by_layer[layer]})
-            with torch.enable_grad():
-                output = _run_block(block, name, model.as_parameters(leaves), args, kwargs)
-                loss = self._block_loss(model, _hidden(output), sequence)
-                gradients = gradients_of(loss, list(leaves.values()), model.dtype)
+            loss = block_loss(model.blocks, hidden_of(output), sequence, self.loss)
+            gradients = gradients_of(loss, [leaves[p.name] for p in by_layer[layer]], model.dtype)
             total += number(loss)
-            updated.update(sgd_step(by_layer[layer], updated, gradients, self.learning_rate))
-            own = model.as_parameters({p.name: updated[p.name] for p in by_layer[layer]})
-            return _run_block(block, name, own, args, kwargs)
+            of_layer, own = self._descend(by_layer[layer], updated, gradients, finetuned)
+            norms.update(of_layer)
+            updated.update(own)
+            with torch.no_grad():
+                return model.blocks.run(layer, model.as_parameters(own), args, kwargs)
 
-        with torch.no_grad(), _around_blocks(model, after=update_block):
-            model.sequence_logits(sequence, weights)
-        return total, updated
+        with model.blocks.around(before=detached, after=update_block):
+            model.sequence_logits(sequence, leaves, keep=(0,))
+        return total, updated, norms
 
-    def _block_loss(self, model: LanguageModel, hidden: Tensor, sequence: Sequence[int]) -> Tensor:
-        return sequence_loss(next_token_losses(model.blocks.read(hidden)[0], sequence), self.loss)
+    def _descend(
+        self,
+        parameters: Sequence[TunedParameter],
+        weights: Mapping[str, Tensor],
+        gradients: Sequence[Tensor],
+        finetuned: Learned | None,
+    ) -> tuple[dict[int, float], dict[str, Tensor]]:
+        norms = layer_norms(parameters, gradients)
+        if self.clip is not None:
+            gradients = self.clip.clip(parameters, gradients, finetuned)
+        return norms, sgd_step(parameters, weights, gradients, self.learning_rate)
 
 
-def block_losses(
-    model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], loss: Loss = "all_tokens"
-) -> list[Tensor]:
-    """The loss of every block's own prediction, lowest first, each with a graph that ends at the block's input.
+def with_changes_as_long(model: LanguageModel, weights: Mapping[str, Tensor], finetuned: Learned) -> dict[str, Tensor]:
+    """Weights whose change has, in every layer, the direction it had and the length of another's.
+
+    Args:
+        model: that learned.
+        weights: of the K and V projections.
+        finetuned: whose changes have the wanted lengths.
 
     Returns:
-        One scalar a block, in nats per token, differentiable in the block's own entries of `weights` only.
+        The new weights; those of a layer that did not change stay.
     """
-    losses: list[Tensor] = []
-
-    def detach(args: Any, kwargs: Any) -> tuple[Any, Any]:
-        return tuple(a.detach() if isinstance(a, Tensor) else a for a in args), {
-            name: value.detach() if name == "hidden_states" else value for name, value in kwargs.items()
-        }
-
-    def read(_layer: int, _block: nn.Module, _args: Any, _kwargs: Any, output: Any) -> None:
-        logits = model.blocks.read(_hidden(output))[0]
-        losses.append(sequence_loss(next_token_losses(logits, sequence), loss))
-
-    with _around_blocks(model, before=detach, after=read):
-        model.sequence_logits(sequence, weights)
-    return losses
-
-
-def _hidden(output: Any) -> Tensor:
-    hidden: Tensor = output[0] if isinstance(output, tuple) else output
-    return hidden
-
-
-def _run_block(block: nn.Module, prefix: str, weights: Mapping[str, Tensor], args: Any, kwargs: Any) -> Any:
-    """A block with some of its parameters replaced, without its hooks."""
-    hooks, block._forward_hooks = block._forward_hooks, type(block._forward_hooks)()
-    try:
-        own = {name.removeprefix(prefix): value for name, value in weights.items()}
-        return functional_call(block, own, args, kwargs)
-    finally:
-        block._forward_hooks = hooks
-
-
-@contextmanager
-def _around_blocks(model: LanguageModel, *, after: Any, before: Any = None) -> Iterator[None]:
-    handles = []
-    for layer, block in enumerate(model.blocks.modules):
-        if before is not None:
-            handles.append(
-                block.register_forward_pre_hook(lambda _m, args, kwargs: before(args, kwargs), with_kwargs=True)
-            )
-        handles.append(
-            block.register_forward_hook(
-                lambda module, args, kwargs, output, layer=layer: after(layer, module, args, kwargs, output),
-                with_kwargs=True,
-            )
-        )
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    changes, others = weight_changes(model, weights), weight_changes(model, finetuned.weights)
+    own, wanted = (layer_norms(model.tuned_parameters, of.values()) for of in (changes, others))
+    before = masters(model.tuned_values())
+    return {
+        p.name: before[p.name] + changes[p.name] * (wanted[p.layer] / own[p.layer] if own[p.layer] else 1.0)
+        for p in model.tuned_parameters
+    }

@@ -15,9 +15,9 @@ class ZeroShot:
 
     name: str = "zero_shot"
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
         """Read the opening token only."""
-        return Learned(model, model.read_prefix(demonstrations.context[:1]))
+        return Learned(model, model.read_prefix([demonstrations.bos]))
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,6 @@ class InContext:
 
     name: str = "in_context"
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
         """Read the demonstrations that fit into the context."""
         return Learned(model, model.read_prefix(demonstrations.context))

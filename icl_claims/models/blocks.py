@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from icl_claims.errors import ModelError
+
+BeforeBlock = Callable[[Any, Any], Any]
+"""Takes a block's positional and keyword arguments; gives both as the block shall see them."""
+
+AfterBlock = Callable[[int, Any, Any, Any], Any]
+"""Takes a block's layer, its positional and keyword arguments and its output; gives another output, or None."""
 
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "layer_norm")
 
@@ -33,6 +44,72 @@ class Blocks:
         """Logits that a block's output would give if it were the last: the pretrained projection head on it."""
         logits: Tensor = self.head(self.final_norm(hidden))
         return logits
+
+    def label_log_probabilities(
+        self, outputs: Sequence[Float[Tensor, "rows hidden"]], label_ids: Sequence[int]
+    ) -> Float[Tensor, "layers rows labels"]:
+        """The logit lens: what the outputs of every block say of the labels when final norm and head read them.
+
+        One block is read at a time, so that logits over the vocabulary are never held for all of them.
+
+        Args:
+            outputs: of every block, lowest first, at the position of the answer.
+            label_ids: the token of each label's verbalizer.
+
+        Returns:
+            Log-probability of each label's token over the whole vocabulary, in nats, float32.
+
+        Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
+        """
+        device = next(self.head.parameters()).device
+        wanted = torch.tensor(list(label_ids), device=device)
+        return torch.stack([self.read(hidden).float().log_softmax(-1)[:, wanted] for hidden in outputs])
+
+    @contextmanager
+    def around(self, *, after: AfterBlock, before: BeforeBlock | None = None) -> Iterator[None]:
+        """While open, something is done before and after every block."""
+        handles = []
+        for layer, block in enumerate(self.modules):
+            if before is not None:
+                handles.append(
+                    block.register_forward_pre_hook(lambda _m, args, kwargs: before(args, kwargs), with_kwargs=True)
+                )
+            handles.append(
+                block.register_forward_hook(
+                    lambda _m, args, kwargs, output, layer=layer: after(layer, args, kwargs, output), with_kwargs=True
+                )
+            )
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def run(self, layer: int, weights: dict[str, Tensor], args: Any, kwargs: Any) -> Any:
+        """A block by itself, without what stands around it, with some of its parameters replaced.
+
+        Args:
+            layer: of the block.
+            weights: values for parameters of the block, by their names in the network.
+            args: what the block was called with.
+            kwargs: what the block was called with.
+
+        Returns:
+            What the block puts out.
+        """
+        block, inside = self.modules[layer], f"{self.names[layer]}."
+        hooks, block._forward_hooks = block._forward_hooks, type(block._forward_hooks)()
+        try:
+            own = {name.removeprefix(inside): value for name, value in weights.items()}
+            return functional_call(block, own, args, kwargs)
+        finally:
+            block._forward_hooks = hooks
+
+
+def hidden_of(output: Any) -> Tensor:
+    """The hidden states in what a block puts out, which some families wrap in a tuple."""
+    hidden: Tensor = output[0] if isinstance(output, tuple) else output
+    return hidden
 
 
 def find_blocks(network: nn.Module, attention_modules: Sequence[nn.Module], head: nn.Module) -> Blocks:

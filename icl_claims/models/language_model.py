@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from torch.func import functional_call
 
 from icl_claims.errors import ModelError, PromptError
 from icl_claims.models.attention import AttentionPass, Prefix, current_pass
-from icl_claims.models.blocks import Blocks, find_blocks
+from icl_claims.models.blocks import Blocks, find_blocks, hidden_of
 from icl_claims.models.layout import Layout
 from icl_claims.models.projections import TunedParameter, key_value_parameters
 from icl_claims.models.tokens import TokenEncoder
@@ -31,15 +32,17 @@ class Activations:
     """What a batch of rows gave.
 
     Args:
-        logits: at each row's answer position, float32.
+        logits: at each row's answer position, in single precision or finer.
         attention_outputs: output of each attention module (after its output projection, before the residual) at each
             row's probe position.
         scores: scaled pre-softmax scores of the probe position over the row's own tokens, 0 beyond its length.
+        block_outputs: of every block, lowest first, at each row's answer position; none unless asked for.
     """
 
     logits: Float[Tensor, "rows vocabulary"]
     attention_outputs: Float[Tensor, "layers rows hidden"]
     scores: Float[Tensor, "layers heads rows width"]
+    block_outputs: tuple[Float[Tensor, "rows hidden"], ...] = ()
 
 
 class LanguageModel:
@@ -127,9 +130,17 @@ class LanguageModel:
         Raises:
             PromptError: the context is longer than the model's.
         """
-        now = AttentionPass(Layout((len(ids),), self.device), keep_prefix=True)
         with torch.inference_mode():
-            self._run(now, [ids], 0, torch.zeros(1, dtype=torch.long, device=self.head_device), weights)
+            return self.prefix_of(ids, weights)
+
+    def prefix_of(self, ids: Sequence[int], weights: Weights | None = None) -> Prefix:
+        """Keys and values of a context, differentiable in `weights`.
+
+        Raises:
+            PromptError: the context is longer than the model's.
+        """
+        now = AttentionPass(Layout((len(ids),), self.device), keep_prefix=True)
+        self._run(now, [ids], 0, torch.zeros(1, dtype=torch.long, device=self.head_device), weights)
         return Prefix(tuple(now.keys), tuple(now.values), len(ids))
 
     def answer(
@@ -140,6 +151,7 @@ class LanguageModel:
         answer_at: int,
         probe_at: int,
         weights: Weights | None = None,
+        blocks: bool = False,
     ) -> Activations:
         """Run queries, each after the same prefix.
 
@@ -149,29 +161,67 @@ class LanguageModel:
             answer_at: column of every row whose next-token logits are the answer; negative from the end.
             probe_at: column of every row where attention is looked at; negative from the end.
             weights: values that replace parameters during the call.
+            blocks: whether the outputs of the blocks are wanted.
 
         Raises:
             ModelError: logits are not finite.
             PromptError: prefix and query together do not fit the model's context.
         """
-        layout = Layout(tuple(map(len, rows)), self.device)
-        now = AttentionPass(layout, prefix, probe=layout.packed_index([probe_at] * layout.rows))
         with torch.inference_mode():
-            keep = layout.packed_index([answer_at] * layout.rows).to(self.head_device)
-            logits = self._run(now, rows, prefix.tokens, keep, weights)
-        if not all_finite(logits):
+            seen = self.activations(
+                rows, prefix, answer_at=answer_at, probe_at=probe_at, weights=weights, blocks=blocks
+            )
+        if not all_finite(seen.logits):
             raise ModelError(
                 f"{self.name} answers with logits that are not finite",
                 got="NaN or infinity",
                 todo="Try --dtype float32, or check the checkpoint: its weights may be damaged.",
             )
-        outputs, scores = ([seen.to(logits.device) for seen in layers] for layers in (now.outputs, now.scores))
-        return Activations(logits.float(), torch.stack(outputs), torch.stack(scores))
+        return seen
 
-    def sequence_logits(self, ids: Sequence[int], weights: Weights | None = None) -> Float[Tensor, "tokens vocabulary"]:
-        """Logits at every position of one sequence, differentiable in `weights`."""
+    def activations(
+        self,
+        rows: Sequence[Sequence[int]],
+        prefix: Prefix,
+        *,
+        answer_at: int,
+        probe_at: int,
+        weights: Weights | None = None,
+        blocks: bool = False,
+    ) -> Activations:
+        """What queries give, as `answer` does, but differentiable in `weights` and `prefix`, and finite or not.
+
+        Raises:
+            PromptError: prefix and query together do not fit the model's context.
+        """
+        layout = Layout(tuple(map(len, rows)), self.device)
+        now = AttentionPass(layout, prefix, probe=layout.packed_index([probe_at] * layout.rows))
+        keep = layout.packed_index([answer_at] * layout.rows).to(self.head_device)
+        block_outputs: list[Tensor] = []
+
+        def record(_layer: int, _args: Any, _kwargs: Any, output: Any) -> None:
+            hidden = hidden_of(output)
+            block_outputs.append(hidden[0, keep.to(hidden.device)])
+
+        with self.blocks.around(after=record) if blocks else nullcontext():
+            logits = self._run(now, rows, prefix.tokens, keep, weights)
+        outputs, scores = ([seen.to(logits.device) for seen in layers] for layers in (now.outputs, now.scores))
+        at_least_single = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return Activations(at_least_single, torch.stack(outputs), torch.stack(scores), tuple(block_outputs))
+
+    def sequence_logits(
+        self, ids: Sequence[int], weights: Weights | None = None, *, keep: Sequence[int] | None = None
+    ) -> Float[Tensor, "tokens vocabulary"]:
+        """Logits of one sequence, differentiable in `weights`.
+
+        Args:
+            ids: its tokens.
+            weights: values that replace parameters during the call.
+            keep: positions whose logits are wanted; all by default.
+        """
         now = AttentionPass(Layout((len(ids),), self.device))
-        return self._run(now, [ids], 0, torch.arange(len(ids), device=self.head_device), weights)
+        wanted = range(len(ids)) if keep is None else keep
+        return self._run(now, [ids], 0, torch.tensor(list(wanted), device=self.head_device), weights)
 
     def _run(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from icl_claims.errors import ModelError
+from icl_claims.models.values import number
 
 SEPARATE = ("k_proj", "v_proj")
 
@@ -32,6 +34,21 @@ class TunedParameter:
     def only_tuned(self, gradient: Tensor) -> Tensor:
         """The gradient with every entry that is not tuned set to 0."""
         return gradient if self.part is None else gradient * self.part.to(gradient)
+
+
+def layer_norms(parameters: Iterable[TunedParameter], values: Iterable[Tensor]) -> dict[int, float]:
+    """L2 norm, over the entries that hold keys or values, of each layer that has any of the parameters.
+
+    Args:
+        parameters: of some layers.
+        values: one for each parameter and of its shape: the parameters themselves, their changes or gradients.
+    """
+    squares: dict[int, float] = {}
+    for parameter, value in zip(parameters, values, strict=True):
+        at_least_single = torch.promote_types(value.dtype, torch.float32)
+        norm = number(torch.linalg.vector_norm(parameter.only_tuned(value), dtype=at_least_single))
+        squares[parameter.layer] = squares.get(parameter.layer, 0.0) + norm**2
+    return {layer: math.sqrt(square) for layer, square in squares.items()}
 
 
 def key_value_parameters(network: nn.Module, attention_modules: Sequence[nn.Module]) -> tuple[TunedParameter, ...]:

@@ -17,8 +17,8 @@ from icl_claims.errors import ModelError
 from icl_claims.experiments.batches import TOKENS_PER_BATCH, batches_by_length, for_each_batch
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
-from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
-from icl_claims.methods.finetuning import gradients_of, masters, sgd_step, trainable
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, ZeroShot
+from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainable
 from icl_claims.models import values
 from icl_claims.models.attention import NAME
 from icl_claims.models.language_model import LanguageModel
@@ -41,6 +41,9 @@ METHODS = {
     "label_only": Finetuning(0.1, "label_only"),
     "concurrent": LayerCausal(0.1),
     "sequential": LayerCausal(0.1, "sequential"),
+    "clipped": LayerCausal(0.1, clip=Clipping("global_l2", 0.5)),
+    "clipped_by_layer": LayerCausal(0.1, "sequential", clip=Clipping("finetuning")),
+    "norm_matched": LayerCausal(0.1, norm_matched=True),
 }
 every_family = pytest.mark.parametrize("family", sorted(CONFIGURATIONS))
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -48,6 +51,10 @@ every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 def model_of(network: nn.Module) -> LanguageModel:
     return LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
+
+
+def tensors_of(answer) -> tuple[torch.Tensor, ...]:
+    return tuple(value for value in vars(answer).values() if isinstance(value, torch.Tensor))
 
 
 # Without values
@@ -58,9 +65,9 @@ def model_of(network: nn.Module) -> LanguageModel:
 def test_learning_and_answering_leave_no_tensor_on_another_device(family, method):
     model = model_of(random_network(family, 2, 0, attention=NAME).to("meta"))
     learned = method.learn(model, SHOWN)
-    answer = learned.answer(QUERIES)
-    held = (answer.log_probabilities, answer.attention_outputs, answer.scores, *learned.prefix.keys)
-    assert all(tensor.is_meta for tensor in (*held, *learned.weights.values()))
+    answer = learned.answer(QUERIES, lens=True)
+    held = (*tensors_of(answer), *learned.prefix.keys, *learned.weights.values())
+    assert all(tensor.is_meta for tensor in held)
     assert answer.log_probabilities.shape == (2, 2)
 
 
@@ -88,9 +95,10 @@ def test_looking_at_values_is_for_tensors_that_have_some():
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.3), (torch.float16, 0.05)])
 def test_half_precision_gives_finite_answers_close_to_those_of_float32(family, method, dtype, tolerance):
     half, full = (
-        method.learn(random_model(family, 2, 0, kind), SHOWN).answer(QUERIES) for kind in (dtype, torch.float32)
+        method.learn(random_model(family, 2, 0, kind), SHOWN).answer(QUERIES, lens=True)
+        for kind in (dtype, torch.float32)
     )
-    for got, wanted in zip(vars(half).values(), vars(full).values(), strict=True):
+    for got, wanted in zip(tensors_of(half), tensors_of(full), strict=True):
         assert got.isfinite().all()
         assert (got.float() - wanted).norm() < tolerance * wanted.norm()
     torch.testing.assert_close(half.log_probabilities, full.log_probabilities, atol=tolerance, rtol=0)
@@ -198,11 +206,11 @@ def test_a_model_on_two_devices_learns_and_answers(family, method, pretended_dev
     with pretended_devices as mode:
         without_values(model, mode)
         learned = method.learn(model, SHOWN)
-        answer = learned.answer(QUERIES)
+        answer = learned.answer(QUERIES, lens=True)
     assert [keys.device.type for keys in learned.prefix.keys] == ["cpu", "meta"]
     layer_of = {tuned.name: tuned.layer for tuned in model.tuned_parameters}
     assert all(value.device.type == ("cpu", "meta")[layer_of[name]] for name, value in learned.weights.items())
-    assert {tensor.device.type for tensor in vars(answer).values()} == {"cpu"}
+    assert {tensor.device.type for tensor in tensors_of(answer)} == {"cpu"}
     assert answer.scores.shape[:2] == (2, 4)
 
 

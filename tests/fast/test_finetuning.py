@@ -15,7 +15,7 @@ from small_transformers import key_value_part, small_demonstrations
 from torch.nn.functional import cross_entropy
 
 from icl_claims.errors import DivergenceError, ModelError
-from icl_claims.methods import Finetuning, LayerCausal, ZeroShot
+from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
@@ -141,6 +141,46 @@ def test_weights_that_are_huge_but_finite_count_as_divergence_and_not_as_a_damag
         with suppress(DivergenceError):
             answer = method(10.0**exponent).learn(small(family), demonstrations(SEQUENCES[0])).answer(QUERIES)
             assert answer.log_probabilities.isfinite().all()
+
+
+# What it leaves behind
+
+
+@every_family
+def test_gradient_norms_are_of_keys_and_values_of_each_step_alone(family):
+    model, shown = small(family), demonstrations(*SEQUENCES)
+    norms = Finetuning(0.3).learn(model, shown).gradient_norms
+    assert norms.shape == (3, 3)
+    for step in range(3):
+        before = descend(family, SEQUENCES[:step], 0.3, "all_tokens")[0] if step else model.tuned_values()
+        after = descend(family, SEQUENCES[: step + 1], 0.3, "all_tokens")[0]
+        for layer in range(3):
+            change = torch.cat([(after[n] - before[n]).flatten() for n in names_of(model, layer)])
+            assert norms[step, layer] == pytest.approx(float(change.norm()) / 0.3, rel=1e-3)
+
+
+@every_family
+def test_drift_is_the_change_of_keys_and_values_relative_to_their_size(family):
+    model = small(family)
+    learned = Finetuning(0.3).learn(model, demonstrations(*SEQUENCES))
+    parts = {name: key_value_part(name, value) for name, value in model.tuned_values().items()}
+    for layer, moved in enumerate(learned.drift()):
+        before, after = (
+            torch.cat([(values[n] * parts[n]).flatten() for n in names_of(model, layer)])
+            for values in (model.tuned_values(), learned.weights)
+        )
+        assert moved == pytest.approx(float((after - before).norm() / before.norm()), rel=1e-4)
+
+
+@pytest.mark.parametrize("method", [ZeroShot(), InContext()])
+def test_without_gradients_there_are_no_norms_and_no_drift(method):
+    learned = method.learn(small("llama"), demonstrations(*SEQUENCES))
+    assert learned.gradient_norms is None
+    assert not learned.drift().any()
+
+
+def names_of(model, layer):
+    return [tuned.name for tuned in model.tuned_parameters if tuned.layer == layer]
 
 
 def test_a_pretrained_model_that_answers_with_no_number_is_a_model_error():

@@ -8,8 +8,9 @@ import torch
 from controls import Control, verdict_under
 from torch.nn.functional import cosine_similarity
 
-from icl_claims.methods import base, finetuning, layer_causal
+from icl_claims.methods import base, block_loss, finetuning, layer_causal
 from icl_claims.metrics import predictions, similarity
+from icl_claims.models.blocks import hidden_of
 from icl_claims.theory import dual_form, linearization, meta_optimization
 
 DUAL = "icl_claims.theory.dual_form"
@@ -50,11 +51,10 @@ def layer_causal_in_place_of_finetuning(method, model, demonstrations):
 def undetached_block_losses(model, weights, sequence, loss="all_tokens"):
     losses = []
 
-    def read(_layer, _block, _args, _kwargs, output):
-        logits = model.blocks.read(layer_causal._hidden(output))[0]
-        losses.append(finetuning.sequence_loss(layer_causal.next_token_losses(logits, sequence), loss))
+    def read(_layer, _args, _kwargs, output):
+        losses.append(block_loss.block_loss(model.blocks, hidden_of(output), sequence, loss))
 
-    with layer_causal._around_blocks(model, after=read):
+    with model.blocks.around(after=read):
         model.sequence_logits(sequence, weights)
     return losses
 

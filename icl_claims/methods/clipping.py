@@ -1,0 +1,95 @@
+"""Gradient clipping: a step's gradients are scaled down until a norm of theirs is within a bound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from icl_claims.errors import UsageError
+from icl_claims.methods.base import Learned
+from icl_claims.models.projections import TunedParameter, layer_norms
+from icl_claims.models.values import number
+
+ClippedNorm = Literal["global_l2", "layer_l2", "l_inf", "finetuning"]
+"""L2 over all K and V gradients (the authors' code), L2 of each layer's, the largest absolute entry of all (the words
+of "Rethinking ...", Table 3), or L2 of each layer's, bound by that layer's gradients in standard finetuning."""
+
+EPSILON = 1e-6  # as in fairseq, whose factor is min(1, bound / (norm + 1e-6))
+NAMES = {"global_l2": "clip", "layer_l2": "clip_layers", "l_inf": "clip_linf", "finetuning": "clip_to_finetuning"}
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """How the gradients of a step are clipped, all of them or layer by layer.
+
+    Args:
+        norm: what is bound.
+        at: the bound; None for `finetuning`, where a layer's bound is the mean norm of its gradients over the steps of
+            standard finetuning.
+
+    Raises:
+        UsageError: a bound that is not above 0, or one too many or too few.
+    """
+
+    norm: ClippedNorm
+    at: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.to_finetuning == (self.at is not None) or (self.at is not None and not self.at > 0):
+            raise UsageError(
+                f"Clipping by {self.norm}",
+                expected="no bound but finetuning's" if self.to_finetuning else "a bound above 0",
+                got=f"at={self.at}",
+            )
+
+    @property
+    def to_finetuning(self) -> bool:
+        """Whether the bounds come from standard finetuning."""
+        return self.norm == "finetuning"
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether each layer is clipped on its own."""
+        return self.norm in ("layer_l2", "finetuning")
+
+    @property
+    def name(self) -> str:
+        """As methods are named after it: `clip_12`, `clip_layers_1`, `clip_linf_0.1`, `clip_to_finetuning`."""
+        return NAMES[self.norm] + ("" if self.at is None else f"_{self.at:g}")
+
+    def clip(
+        self,
+        parameters: Sequence[TunedParameter],
+        gradients: Sequence[Tensor],
+        finetuned: Learned | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The gradients times min(1, bound / (norm + 1e-6)).
+
+        Args:
+            parameters: that have the gradients.
+            gradients: of one step.
+            finetuned: what standard finetuning learned, where the bounds are those of its gradients.
+        """
+        norms = layer_norms(parameters, gradients)
+        if self.norm == "global_l2":
+            norms = dict.fromkeys(norms, math.hypot(*norms.values()))
+        elif self.norm == "l_inf":
+            norms = dict.fromkeys(norms, _largest_entry(parameters, gradients))
+        factors = {layer: min(1.0, self._bound(layer, finetuned) / (norm + EPSILON)) for layer, norm in norms.items()}
+        return tuple(g * factors[p.layer] for p, g in zip(parameters, gradients, strict=True))
+
+    def _bound(self, layer: int, finetuned: Learned | None) -> float:
+        if self.at is not None:
+            return self.at
+        if finetuned is None or finetuned.gradient_norms is None:
+            raise UsageError(f"Clipping by {self.norm}", expected="what standard finetuning learned", got="none")
+        return float(finetuned.gradient_norms[:, layer].mean())
+
+
+def _largest_entry(parameters: Sequence[TunedParameter], gradients: Sequence[Tensor]) -> float:
+    largest = (p.only_tuned(g).abs().max() for p, g in zip(parameters, gradients, strict=True))
+    return max(number(entry) for entry in largest)

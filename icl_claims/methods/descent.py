@@ -1,0 +1,135 @@
+"""Gradient descent on the K and V projections of a model: what every method that takes such steps does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from icl_claims.errors import DivergenceError
+from icl_claims.methods.base import Learned
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.projections import TunedParameter
+from icl_claims.models.values import all_finite
+from icl_claims.tasks.prompts import Demonstrations
+
+Loss = Literal["all_tokens", "label_only"]
+"""Which tokens of a demonstration are learned: all after the first (the authors' code), or the label alone."""
+
+FLOAT16_LOSS_SCALE = 128.0
+"""About what the authors' mixed precision began with: 4, on a loss that is a sum over some 30 tokens."""
+
+
+@runtime_checkable
+class Descending(Protocol):
+    """A method that steps down a gradient."""
+
+    @property
+    def name(self) -> str:
+        """The method's name in tables."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Of every step."""
+        ...
+
+
+def name_of(*parts: str | None) -> str:
+    """A method's name in tables, from what is particular about it; None stands for what is not."""
+    return "_".join(part for part in parts if part)
+
+
+def masters(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What is stepped on: float32 copies of values in half precision, and others as they are."""
+    return {name: value.to(torch.promote_types(value.dtype, torch.float32)) for name, value in weights.items()}
+
+
+def trainable(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same values as leaves of a new graph."""
+    return {name: value.detach().requires_grad_() for name, value in weights.items()}
+
+
+def sequence_loss(losses: Tensor, which: Loss) -> Tensor:
+    """Mean cross-entropy over all tokens after the first, or of the last token (the label) alone."""
+    return losses.mean() if which == "all_tokens" else losses[-1]
+
+
+def loss_scale(dtype: torch.dtype) -> float:
+    """What a loss is multiplied with so that small gradients do not vanish in float16; 1 in other dtypes."""
+    return FLOAT16_LOSS_SCALE if dtype == torch.float16 else 1.0
+
+
+def gradients_of(loss: Tensor, leaves: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Gradients of a loss, in float16 by way of a larger loss."""
+    scale = loss_scale(dtype)
+    if scale == 1.0:
+        return torch.autograd.grad(loss, leaves)
+    return tuple(gradient / scale for gradient in torch.autograd.grad(loss * scale, leaves))
+
+
+def sgd_step(
+    parameters: Iterable[TunedParameter],
+    weights: Mapping[str, Tensor],
+    gradients: Iterable[Tensor],
+    learning_rate: float,
+) -> dict[str, Tensor]:
+    """W - learning_rate * gradient, on the entries that hold keys or values."""
+    with torch.no_grad():
+        return {
+            parameter.name: weights[parameter.name] - learning_rate * parameter.only_tuned(gradient)
+            for parameter, gradient in zip(parameters, gradients, strict=True)
+        }
+
+
+def tuned(
+    method: Descending,
+    model: LanguageModel,
+    demonstrations: Demonstrations,
+    weights: Mapping[str, Tensor],
+    losses: Sequence[float],
+    norms: Sequence[Mapping[int, float]],
+) -> Learned:
+    """What was learned by stepping to these weights.
+
+    Args:
+        method: that took the steps.
+        model: that learned.
+        demonstrations: it learned from; its opening token is read with the new weights.
+        weights: where the steps led.
+        losses: of every step.
+        norms: of the gradients of each layer, at every step.
+
+    Raises:
+        DivergenceError: the last step left the numbers.
+    """
+    rounded = model.as_parameters(weights)
+    if not all(all_finite(value) for value in rounded.values()):
+        raise _diverged(method, len(losses) - 1, "NaN or infinity")
+    by_layer = np.array([[of_step[layer] for layer in range(model.layers)] for of_step in norms])
+    opening = model.read_prefix([demonstrations.bos], rounded)
+    return Learned(model, opening, rounded, tuple(losses), by_layer.reshape(len(norms), model.layers))
+
+
+def finite(loss: float, method: Descending, step: int) -> float:
+    """The loss of a step, counted from 0, if it is a number.
+
+    Raises:
+        DivergenceError: it is not.
+    """
+    if not math.isfinite(loss):
+        raise _diverged(method, step, str(loss))
+    return loss
+
+
+def _diverged(method: Descending, step: int, got: str) -> DivergenceError:
+    return DivergenceError(
+        f"{method.name} diverged at step {step + 1}",
+        expected="a finite loss",
+        got=got,
+        todo=f"Use a learning rate below {method.learning_rate:g}.",
+    )

@@ -1,0 +1,121 @@
+"""Layer-causal finetuning: what its two updates share, how its changes are measured out, and what it never holds."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_transformers import small_demonstrations
+
+from icl_claims.methods import Finetuning, LayerCausal
+from icl_claims.methods.base import weight_changes
+from icl_claims.methods.block_loss import block_losses
+from icl_claims.methods.descent import sequence_loss
+from icl_claims.models.language_model import next_token_losses
+from icl_claims.models.projections import layer_norms
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, VOCABULARY, random_model
+from icl_claims.tasks.prompts import Demonstrations
+
+RATE = 0.3
+SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))
+every_family = pytest.mark.parametrize("family", CONFIGURATIONS)
+CLOSE = {"atol": 1e-5, "rtol": 1e-4}
+
+
+@every_family
+@settings(max_examples=5)
+@given(shown=small_demonstrations(), loss=st.sampled_from(["all_tokens", "label_only"]))
+def test_for_one_block_both_updates_and_standard_finetuning_are_the_same(family, shown, loss):
+    model = random_model(family, 1, 0)
+    learned = [
+        method.learn(model, shown)
+        for method in (Finetuning(RATE, loss), LayerCausal(RATE, loss=loss), LayerCausal(RATE, "sequential", loss))
+    ]
+    for other in learned[1:]:
+        for name, value in learned[0].weights.items():
+            torch.testing.assert_close(other.weights[name], value, **CLOSE)
+        torch.testing.assert_close(torch.tensor(other.losses), torch.tensor(learned[0].losses), **CLOSE)
+        torch.testing.assert_close(
+            torch.from_numpy(other.gradient_norms), torch.from_numpy(learned[0].gradient_norms), **CLOSE
+        )
+
+
+@every_family
+def test_the_lowest_layers_first_step_is_the_same_in_both_updates_and_the_last_layers_is_finetunings(family):
+    model, one = random_model(family, 3, 0), replace(SHOWN, learning_order=(0,))
+    concurrent, sequential, finetuned = (
+        method.learn(model, one) for method in (LayerCausal(RATE), LayerCausal(RATE, "sequential"), Finetuning(RATE))
+    )
+    assert sequential.gradient_norms[0, 0] == pytest.approx(concurrent.gradient_norms[0, 0], rel=1e-5)
+    assert sequential.gradient_norms[0, 2] != pytest.approx(concurrent.gradient_norms[0, 2], rel=1e-5)
+    assert finetuned.gradient_norms[0, 2] == pytest.approx(concurrent.gradient_norms[0, 2], rel=1e-4)
+    assert finetuned.gradient_norms[0, 0] != pytest.approx(concurrent.gradient_norms[0, 0], rel=1e-2)
+
+
+@pytest.mark.parametrize("update", ["concurrent", "sequential"])
+@every_family
+def test_norm_matched_changes_have_the_length_of_finetunings_and_their_own_direction(family, update):
+    model = random_model(family, 3, 0)
+    finetuned, plain = (method.learn(model, SHOWN) for method in (Finetuning(RATE), LayerCausal(RATE, update)))
+    matched = LayerCausal(RATE, update, norm_matched=True).learn(model, SHOWN, finetuned=finetuned)
+    changes = {of: weight_changes(model, of.weights) for of in (finetuned, plain, matched)}
+    lengths = {of: layer_norms(model.tuned_parameters, change.values()) for of, change in changes.items()}
+    assert lengths[matched] == pytest.approx(lengths[finetuned], rel=1e-4)
+    assert lengths[plain] != pytest.approx(lengths[finetuned], rel=1e-2)
+    for tuned in model.tuned_parameters:
+        direction, wanted = (changes[of][tuned.name] / lengths[of][tuned.layer] for of in (matched, plain))
+        torch.testing.assert_close(direction, wanted, **CLOSE)
+
+
+def test_norm_matched_learning_finds_finetunings_lengths_by_itself():
+    model, method = random_model("llama", 3, 0), LayerCausal(RATE, norm_matched=True)
+    given_it = method.learn(model, SHOWN, finetuned=Finetuning(RATE).learn(model, SHOWN))
+    alone = method.learn(model, SHOWN)
+    assert all(torch.equal(alone.weights[name], value) for name, value in given_it.weights.items())
+
+
+def test_where_nothing_is_learned_there_is_no_length_to_match():
+    model = random_model("llama", 2, 0)
+    learned = LayerCausal(0.0, norm_matched=True).learn(model, SHOWN)
+    assert not learned.drift().any()
+
+
+# The loss of a block
+
+
+@every_family
+def test_a_blocks_loss_and_gradient_are_those_of_plain_backpropagation(family):
+    model, sequence = random_model(family, 3, 0), SHOWN.sequences[1]
+    leaves = {name: value.clone().requires_grad_() for name, value in model.tuned_values().items()}
+    last = block_losses(model, leaves, sequence)[-1]
+    plain = sequence_loss(next_token_losses(model.sequence_logits(sequence, leaves), sequence), "all_tokens")
+    torch.testing.assert_close(last, plain)
+    own = [leaves[tuned.name] for tuned in model.tuned_parameters if tuned.layer == 2]
+    for got, wanted in zip(*(torch.autograd.grad(3 * loss, own) for loss in (last, plain)), strict=True):
+        torch.testing.assert_close(got, wanted, **CLOSE)
+
+
+def test_no_logits_outlive_the_reading_of_their_block():
+    model, sequence = random_model("llama", 4, 0), SHOWN.sequences[1]
+    leaves = {name: value.clone().requires_grad_() for name, value in model.tuned_values().items()}
+    kept, most = [], 0
+
+    def watch(tensor):
+        nonlocal most
+        if tensor.shape[-1:] == (VOCABULARY,):
+            kept.append(weakref.ref(tensor))
+            most = max(most, sum(alive() is not None for alive in kept))
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(watch, lambda tensor: tensor):
+        losses = block_losses(model, leaves, sequence)
+    gc.collect()
+    assert len(losses) == 4
+    assert len(kept) >= 4
+    assert not [alive for alive in kept if alive() is not None and alive().shape[0] == len(sequence)]
+    assert most <= 4

@@ -34,7 +34,7 @@ def remembered_digest(path: Path) -> str:
     try:
         note = json.loads(_note(path).read_text(encoding="utf-8"))
         digest: str = note.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return file_digest(path)
     return digest if note == _seen(path) else file_digest(path)
 

@@ -75,6 +75,22 @@ def list_claims(
 
 
 @app.command()
+def studies() -> None:
+    """List the studies: which trials claims can ask for, and in which profiles they run by default.
+
+    `pytest claims/ --claims-studies clips,orders` runs named ones, `--claims-studies all` every one.
+    """
+    from icl_claims.experiments.profiles import PROFILES
+    from icl_claims.experiments.studies import STUDIES
+
+    table = Table("study", "what", "profiles", "methods beside zero-shot and in-context learning")
+    for study in STUDIES.values():
+        profiles = ", ".join(name for name, profile in PROFILES.items() if study.name in profile.studies)
+        table.add_row(study.name, study.what, profiles, ", ".join(method.name for method in study.methods(1.0)))
+    console.print(table)
+
+
+@app.command()
 def trial(
     task: Annotated[str, typer.Option(help="sst2, sst5, mr, subj, agnews, cb, several with commas, or all.")],
     profile: ProfileName = "embedded",

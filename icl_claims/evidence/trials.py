@@ -147,7 +147,7 @@ class _Asked:
         for quantity in _quantities(self.left, self.side):
             results = self.evidence.results_of(quantity.study, self.task)
             if not results:
-                return "this task was not run" if quantity.study == "main" else f"study {quantity.study} was not run"
+                return _not_run(quantity.study)
             for result in results:
                 if quantity.method in result.failures:
                     return result.failures[quantity.method]
@@ -183,6 +183,10 @@ class _Asked:
     def _columns(self, quantity: Quantity) -> list[Column]:
         results = self.evidence.results_of(quantity.study, self.task)
         return [column for result in results if (column := _column(result, quantity)) is not None]
+
+
+def _not_run(study: str) -> str:
+    return "this task was not run" if study == "main" else f"not run without --claims-studies {study}"
 
 
 def _column(result: TrialResult, quantity: Quantity) -> Column | None:

@@ -110,7 +110,7 @@ def estimate(
         UsageError: a choice makes no sense.
         PromptError: a task cannot be put to this model.
     """
-    specs = [spec for study in choices.profile.studies for spec in plan_trials(choices, model, data, study)]
+    specs = [spec for study in choices.chosen_studies() for spec in plan_trials(choices, model, data, study)]
     prompts = [prompts_of(spec, model, data[spec.task]) for spec in specs]
     works = [work_of(spec, asked) for spec, asked in zip(specs, prompts, strict=True)]
     speed = measure(model, find_study("main").methods(next(iter(choices.learning_rates(model.digest).by_task.values()))))

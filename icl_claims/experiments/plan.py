@@ -34,6 +34,7 @@ class Choices:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `spread`.
         dtype: of the model; float32 by default.
         rates: file of learning rates that `icl-claims tune` wrote; by default the one in the cache.
+        studies: that are run where a claim asks for them.
     """
 
     profile: Profile
@@ -46,6 +47,7 @@ class Choices:
     device: str | None = None
     dtype: str | None = None
     rates: Path | None = None
+    studies: tuple[str, ...] | None = None
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -105,6 +107,14 @@ class Choices:
         """
         wanted = {find_task(name).name for name in self.tasks or TASKS}
         return tuple(task for task in TASKS.values() if task.name in wanted)
+
+    def chosen_studies(self) -> tuple[str, ...]:
+        """The studies that are run where a claim asks for them.
+
+        Raises:
+            UsageError: an unknown name.
+        """
+        return self.profile.studies if self.studies is None else tuple(find_study(name).name for name in self.studies)
 
     def read_data(self) -> dict[str, TaskData]:
         """The examples of every chosen task.

@@ -54,11 +54,13 @@ EMBEDDED_RATES = {"sst2": 0.03, "sst5": 0.001, "mr": 0.001, "subj": 0.1, "agnews
 # query was looked at. Up to .3 finetuning changes hardly an answer of so small a model; at 10 it is back near chance.
 TINY_RATES = {"sst2": 1.5, "sst5": 2.0, "mr": 2.0, "subj": 3.0, "agnews": 3.0, "cb": 3.0}
 
+WITHIN_MINUTES = ("main", "labels", "untrained")
+
 PROFILES = {
     profile.name: profile
     for profile in (
         Profile("tiny", "tiny", 16, 128, 3, "none", TINY_RATES, SYNTHETIC),
-        Profile("embedded", "embedded", 16, 40, 1, "contextual", EMBEDDED_RATES),
+        Profile("embedded", "embedded", 16, 40, 1, "contextual", EMBEDDED_RATES, studies=WITHIN_MINUTES),
         Profile("paper", None, 32, None, 3, "none", PUBLISHED_RATES, needs_cuda=True),
     )
 }

@@ -48,9 +48,12 @@ def _main(rate: float) -> tuple[Method, ...]:
         Finetuning(rate),
         LayerCausal(rate),
         LayerCausal(rate, norm_matched=True),
-        LayerCausal(rate, update="sequential"),
         Linearized(rate),
     )
+
+
+def _updates(rate: float) -> tuple[Method, ...]:
+    return (Finetuning(rate), LayerCausal(rate), LayerCausal(rate, update="sequential"))
 
 
 def _clips(rate: float) -> tuple[Method, ...]:
@@ -74,13 +77,14 @@ def _orders(rate: float) -> tuple[Method, ...]:
 
 
 def _finetuning(rate: float) -> tuple[Method, ...]:
-    return (Finetuning(rate), LayerCausal(rate))
+    return (Finetuning(rate),)
 
 
 STUDIES = {
     study.name: study
     for study in (
         Study("main", "standard, layer-causal and linearised finetuning", _main),
+        Study("updates", "layer-causal finetuning of all layers at once, and of one after another", _updates),
         Study("clips", "layer-causal finetuning, its gradients clipped in every way", _clips),
         Study("labels", "demonstrations with false labels", _labels),
         Study("orders", "the same demonstrations in other orders, and another template", _orders),

@@ -46,6 +46,12 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--claims-tasks", metavar="A,B", help="only these tasks: sst2, sst5, mr, subj, agnews, cb")
     group.addoption("--claims-k", type=int, metavar="N", help="demonstrations drawn for each trial")
     group.addoption("--claims-seeds", metavar="A,B", help="seeds of the draws of demonstrations, a trial each")
+    group.addoption(
+        "--claims-studies",
+        metavar="A,B",
+        help="which further trials are run where a claim asks for them (icl-claims studies lists them), or all; default: "
+        "those of the profile",
+    )
     group.addoption("--claims-queries", type=int, metavar="N", help="queries asked of each task")
     group.addoption(
         "--claims-device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)"
@@ -69,13 +75,14 @@ def check_options(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: with what was expected and what came.
     """
-    given = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "rates")
+    given = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "rates", "studies")
     changed = [name for name in given if config.getoption(f"claims_{name}") not in (None, "embedded")]
     if not changed:
         return
     try:
         choices = choices_of(config)
         choices.chosen_tasks()
+        choices.chosen_studies()
     except IclClaimsError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -113,6 +120,7 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
         k=config.getoption("claims_k"),
         seeds=seeds_of("--claims-seeds", config.getoption("claims_seeds")),
         queries=config.getoption("claims_queries"),
+        studies=studies_of(config.getoption("claims_studies")),
         device=config.getoption("claims_device"),
         dtype=config.getoption("claims_dtype"),
         rates=None if rates is None else Path(rates),
@@ -131,6 +139,17 @@ def names_of(option: str, text: str | None) -> tuple[str, ...] | None:
     if not names:
         raise UsageError(option, expected="names separated by commas", got=repr(text))
     return names
+
+
+def studies_of(text: str | None) -> tuple[str, ...] | None:
+    """Studies separated by commas, or all of them.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from icl_claims.experiments.studies import STUDIES
+
+    return tuple(STUDIES) if text == "all" else names_of("--claims-studies", text)
 
 
 def seeds_of(option: str, text: str | None) -> tuple[int, ...] | None:

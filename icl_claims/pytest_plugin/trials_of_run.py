@@ -53,7 +53,7 @@ class TrialsOfRun:
 
         @cache
         def study(name: str) -> dict[str, list[TrialResult]]:
-            if name not in choices.profile.studies:
+            if name not in choices.chosen_studies():
                 return {}
             with self._visible(self._config):
                 return run_all(choices, model, data, study=name, quiet=self._config.get_verbosity() < 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from icl_claims.statistics.columns import Column
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
@@ -91,8 +91,8 @@ def tango(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> Inte
         return float((difference - truth) ** 2 - z**2 * variance)
 
     # Without discordant pairs, or with no other, the difference itself is a root; the bounds are the next ones.
-    low = optimize.brentq(beyond, -1.0, difference - NEXT_TO) if difference > -1 else -1.0
-    high = optimize.brentq(beyond, difference + NEXT_TO, 1.0) if difference < 1 else 1.0
+    low = scipy.optimize.brentq(beyond, -1.0, difference - NEXT_TO) if difference > -1 else -1.0
+    high = scipy.optimize.brentq(beyond, difference + NEXT_TO, 1.0) if difference < 1 else 1.0
     return Interval(difference, float(low), float(high))
 
 
@@ -128,4 +128,4 @@ def _by_seed(columns: Columns) -> list[Column]:
 
 
 def _deviations(confidence: float) -> float:
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(scipy.stats.norm.ppf((1 + confidence) / 2))

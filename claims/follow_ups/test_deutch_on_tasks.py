@@ -82,9 +82,8 @@ def test_scaling_to_unit_length_raises_the_score(evidence, decide):
 @UNTRAINED_SCORES_TOO.decided_on("author_runs", "trials")
 def test_an_untrained_model_scores_too(evidence, decide):
     less_is_kept = [Question(untrained(AOU_FT, f"untrained_{kept}"), above=AOU_FT) for kept in ("norms", "all")]
-    layer_causal = Question(untrained(AOU_LC), above=AOU_LC)
     nulls = Question(untrained(AOU_FT), above=untrained(AOU_RANDOM)), *against_nulls(untrained(AOU_FT), but=AOU_RANDOM)
-    beside = answered(evidence, *less_is_kept, layer_causal, *nulls)
+    beside = answered(evidence, *less_is_kept, *nulls)
     decide(evidence.compare(untrained(AOU_FT), above=AOU_FT), beside=beside)
 
 

@@ -15,6 +15,8 @@ from quantities import (
 from icl_claims.claims import Claim, Quantity, TaskRule
 from icl_claims.evidence.questions import Question, against_nulls, answered
 
+AOU_SEQUENTIAL = Quantity("sim_aou", "layer_causal_sequential", study="updates")
+
 LC_AOU_5OF6 = Claim(
     id="lc-aou-5of6",
     paper="rethinking",
@@ -42,7 +44,7 @@ LC_LOWER_PERFORMANCE = Claim(
 
 @LC_AOU_5OF6.decided_on("printed", "author_runs", "trials")
 def test_layer_causal_finetuning_moves_attention_outputs_more_as_icl_does(evidence, decide):
-    one_layer_after_another = Question(Quantity("sim_aou", "layer_causal_sequential"), above=AOU_FT)
+    one_layer_after_another = Question(AOU_SEQUENTIAL, above=AOU_FT)
     beside = answered(evidence, one_layer_after_another, *against_nulls(AOU_LC))
     decide(evidence.compare(AOU_LC, above=AOU_FT), beside=beside)
 

@@ -13,7 +13,7 @@ from icl_claims.tasks.catalogue import TASKS
 if TYPE_CHECKING:
     from icl_claims.evidence.comparison import Side, TaskEvidence
 
-LEARNED_UNTRAINED = ("finetuning", "layer_causal")
+LEARNED_UNTRAINED = ("finetuning",)
 """The methods that the untrained studies run."""
 
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from icl_claims.errors import UsageError
+from icl_claims.experiments.plain import mean_over_rows, rounded
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.records import RecordWriter
 from icl_claims.experiments.result import (
@@ -29,7 +30,7 @@ from icl_claims.experiments.studies import STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
 from icl_claims.methods.clipping import ClippedNorm
-from icl_claims.methods.finetuning import Loss
+from icl_claims.methods.descent import Loss
 from icl_claims.metrics.calibration import Calibration
 from icl_claims.metrics.predictions import Agreement
 from icl_claims.metrics.similarity import RandomBaseline
@@ -149,19 +150,11 @@ def _specs_of(
     rate = choices.learning_rates(model.digest).by_task[task]
     if rate_is_named and arguments.learning_rate is not None:
         rate = arguments.learning_rate
-    spec = replace(
-        planned,
-        seed=planned.seed if arguments.seed is None else arguments.seed,
-        permutation=arguments.permutation,
-        methods=_methods(arguments, rate),
-        weights=arguments.weights,
-        probe=arguments.probe,
-        truncation=arguments.truncation,
-        order=arguments.order,
-        random_baseline=arguments.random_baseline,
-        agreement=arguments.agreement,
-        calibration=planned.calibration if arguments.calibration is None else arguments.calibration,
-    )
+    named = ("permutation", "weights", "probe", "truncation", "order", "random_baseline", "agreement")
+    chosen: dict[str, Any] = {name: getattr(arguments, name) for name in named}
+    optional = {"seed": arguments.seed, "calibration": arguments.calibration}
+    chosen |= {name: value for name, value in optional.items() if value is not None}
+    spec = replace(planned, methods=_methods(arguments, rate), **chosen)
     if arguments.methods != EVERYTHING:
         return [spec]
     untrained = [study for study in STUDIES.values() if study.weights != "trained"]
@@ -176,14 +169,17 @@ def _methods(arguments: TrialArguments, rate: float) -> tuple[Method, ...]:
     chosen = (_with(known[name], "loss", arguments.loss) for name in names)
     if arguments.clip is None:
         return tuple(chosen)
-    clip = Clipping(arguments.clip_norm, arguments.clip)
+    norm: Any = arguments.clip_norm
+    clip = Clipping(norm, arguments.clip)
     return tuple(replace(m, clip=clip) if isinstance(m, Finetuning | LayerCausal) else m for m in chosen)
 
 
 def _with(method: Any, name: str, value: Any) -> Any:
     """A method with one parameter set, also where the method lies within another."""
     named = {field.name: getattr(method, field.name) for field in fields(method)}
-    inner = {field: _with(held, name, value) for field, held in named.items() if field == "method" and is_dataclass(held)}
+    inner = {
+        field: _with(held, name, value) for field, held in named.items() if field == "method" and is_dataclass(held)
+    }
     return replace(method, **inner, **({name: value} if name in named else {}))
 
 
@@ -215,9 +211,9 @@ def as_plain_data(result: TrialResult) -> dict[str, Any]:
             method: {metric: value for metric in METRICS if (value := _mean(result, metric, method)) is not None}
             for method in result.measured
         },
-        "by_layer": {name: np.nanmean(values, axis=0).round(6).tolist() for name, values in result.by_layer.items()},
-        "gradient_norms": {name: values.round(6).tolist() for name, values in result.gradient_norms.items()},
-        "drift": {name: values.round(8).tolist() for name, values in result.drift.items()},
+        "by_layer": {name: rounded(mean_over_rows(values), 6) for name, values in result.by_layer.items()},
+        "gradient_norms": {name: rounded(values, 6) for name, values in result.gradient_norms.items()},
+        "drift": {name: rounded(values, 8) for name, values in result.drift.items()},
         "predicted": {method: result.predicted(method).tolist() for method in result.methods},
         "gold": result.gold.tolist(),
         "query_rows": result.query_rows.tolist(),

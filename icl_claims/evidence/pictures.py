@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from icl_claims.evidence.trials import Results, TrialsEvidence
+from icl_claims.experiments.plain import mean_over_rows, rounded
 from icl_claims.experiments.result import METRICS, SIMILARITIES, TrialResult
 from icl_claims.metrics import predictions
 
@@ -65,7 +65,11 @@ def _changes(results: Sequence[TrialResult]) -> dict[str, dict[str, int]]:
 
 
 def _gradient_norms(result: TrialResult) -> dict[str, list[list[float]]]:
-    return {method: _rounded(result.gradient_norms[method]) for method in GRADIENTS if method in result.gradient_norms}
+    return {
+        method: rounded(result.gradient_norms[method], PLACES)
+        for method in GRADIENTS
+        if method in result.gradient_norms
+    }
 
 
 def _by_layer(results: Sequence[TrialResult]) -> dict[str, dict[str, list[float]]]:
@@ -75,7 +79,7 @@ def _by_layer(results: Sequence[TrialResult]) -> dict[str, dict[str, list[float]
         for method in (name for name in methods if "_order_" not in name):
             found = [values for result in results if (values := result.values_by_layer(metric, method)) is not None]
             if found:
-                shown.setdefault(metric, {})[method] = _rounded(_mean(np.concatenate(found)))
+                shown.setdefault(metric, {})[method] = rounded(mean_over_rows(np.concatenate(found)), PLACES)
     return shown
 
 
@@ -104,15 +108,3 @@ def _values(results: Sequence[TrialResult]) -> Mapping[str, dict[str, float]]:
             if np.isfinite(counted).any():
                 shown.setdefault(metric, {})[method] = round(float(np.nanmean(counted)), PLACES)
     return shown
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a layer that counts for no query has no mean
-        return np.asarray(np.nanmean(values, axis=0))
-
-
-def _rounded(values: np.ndarray) -> Any:
-    """Nested lists of rounded numbers, None for what is not a number: JSON knows no NaN."""
-    plain = np.where(np.isfinite(values), np.round(values.astype(float), PLACES), None)
-    return plain.tolist()

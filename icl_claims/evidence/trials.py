@@ -20,6 +20,7 @@ from icl_claims.evidence.comparison import (
     judge_equal,
     unknown_quantity,
 )
+from icl_claims.experiments.plain import mean_over_rows
 from icl_claims.experiments.result import METRICS, PREDICTION_METRICS, TrialResult
 from icl_claims.statistics.columns import Column
 from icl_claims.statistics.differences import difference_interval
@@ -276,7 +277,7 @@ def _tidy(result: TrialResult, task: str, method: str, metric: str) -> pd.DataFr
         rows.append(pd.DataFrame({"layer": pd.NA, "query": result.query_rows, "value": values}))
     by_layer = None if metric in PREDICTION_METRICS else result.values_by_layer(metric, method)
     if by_layer is not None:
-        layers = np.nanmean(by_layer, axis=0)
+        layers = mean_over_rows(by_layer)
         rows.append(pd.DataFrame({"layer": range(len(layers)), "query": pd.NA, "value": layers}))
     return pd.concat(rows, ignore_index=True).assign(
         model=result.provenance["model"], task=task, seed=result.spec["seed"], method=method, metric=metric

@@ -45,7 +45,9 @@ def partners_in(batch: Sequence[int]) -> list[int] | None:
     """For each query of a batch, the place of another one in it, the same however queries are put in batches."""
     if len(batch) < 2:
         return None
-    return [start + (place + 1) % len(few) for start, few in _with_start(_neighbours(batch)) for place in range(len(few))]
+    return [
+        start + (place + 1) % len(few) for start, few in _with_start(_neighbours(batch)) for place in range(len(few))
+    ]
 
 
 def for_each_batch(

@@ -113,7 +113,9 @@ def estimate(
     specs = [spec for study in choices.chosen_studies() for spec in plan_trials(choices, model, data, study)]
     prompts = [prompts_of(spec, model, data[spec.task]) for spec in specs]
     works = [work_of(spec, asked) for spec, asked in zip(specs, prompts, strict=True)]
-    speed = measure(model, find_study("main").methods(next(iter(choices.learning_rates(model.digest).by_task.values()))))
+    speed = measure(
+        model, find_study("main").methods(next(iter(choices.learning_rates(model.digest).by_task.values())))
+    )
     is_kept = [store is not None and store.holds(spec.key()) for spec in specs]
     by_task: dict[str, Work] = {}
     for spec, work in zip(specs, works, strict=True):

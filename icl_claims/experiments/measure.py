@@ -1,4 +1,4 @@
-"""What the answers to a batch of queries give: numbers by query and layer, after which the activations are forgotten."""
+"""What the answers to a batch of queries give: numbers by query and layer; activations are forgotten after it."""
 
 from __future__ import annotations
 

@@ -92,5 +92,7 @@ class RecordWriter:
 
 def _cannot_write(folder: Path, error: OSError) -> StoreError:
     return StoreError(
-        f"Activations cannot be written to {folder}", got=str(error), todo="Name a folder with room: --export-records DIR."
+        f"Activations cannot be written to {folder}",
+        got=str(error),
+        todo="Name a folder with room: --export-records DIR.",
     )

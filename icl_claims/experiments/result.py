@@ -127,7 +127,6 @@ class TrialResult:
             agreement=self.spec["agreement"],
         )
 
-
     def _order_spread(self, method: str) -> Float[np.ndarray, " queries"] | None:
         orders = [name for name in self.methods if name.startswith(f"{method}_order_")]
         if not orders:

@@ -1,0 +1,126 @@
+"""Controls that change what a method is given: false labels, another order, other words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from icl_claims.methods.base import Answer, Learned, Method
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.prompts import Demonstrations, Queries
+
+Switch = Literal["permuted", "cyclic", "random"]
+"""Every class gets another one's label; the next one's; or every demonstration gets a label at random."""
+
+
+@dataclass(frozen=True)
+class SwitchedLabels:
+    """A method that learns from demonstrations with false labels.
+
+    Args:
+        method: that learns.
+        switch: how labels are changed.
+        seed: of the permutation, or of the random labels.
+
+    Source: promised in "Understanding ...", section 1; no result, table or code of it exists.
+    """
+
+    method: Method
+    switch: Switch
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """`in_context_cyclic_labels`, `finetuning_random_labels`, ..."""
+        return f"{self.method.name}_{self.switch}_labels"
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+        """Learn from the same texts with other labels."""
+        labels = switched(demonstrations.labels, len(demonstrations.label_ids), self.switch, self.seed)
+        return self.method.learn(model, demonstrations.relabelled(labels))
+
+
+@dataclass(frozen=True)
+class Reordered:
+    """A method that sees the same demonstrations in another order.
+
+    Args:
+        method: that learns.
+        order: which order, the seed of its draw.
+    """
+
+    method: Method
+    order: int
+
+    @property
+    def name(self) -> str:
+        """`in_context_order_3`, `finetuning_order_3`, ..."""
+        return f"{self.method.name}_order_{self.order}"
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+        """Learn from the demonstrations in another order."""
+        return self.method.learn(model, demonstrations.reordered(self.order))
+
+
+@dataclass(frozen=True)
+class Paraphrased:
+    """A method that is asked through the task's second template.
+
+    Args:
+        method: that learns, from the demonstrations as they are.
+    """
+
+    method: Method
+
+    @property
+    def name(self) -> str:
+        """`zero_shot_paraphrased`, ..."""
+        return f"{self.method.name}_paraphrased"
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+        """Learn as the method does."""
+        learned = self.method.learn(model, demonstrations, finetuned)
+        return _AskedInOtherWords(
+            learned.model, learned.prefix, learned.weights, learned.losses, learned.gradient_norms
+        )
+
+
+class _AskedInOtherWords(Learned):
+    """Answers paraphrased queries; their tokens are others, so their attention scores compare with none."""
+
+    def answer(self, queries: Queries, *, lens: bool = False) -> Answer:
+        answer = super().answer(replace(queries, rows=queries.paraphrased), lens=lens)
+        return replace(answer, scores=None)
+
+
+def switched(labels: tuple[int, ...], classes: int, switch: Switch, seed: int) -> tuple[int, ...]:
+    """The labels of demonstrations after a switch.
+
+    Args:
+        labels: class indices.
+        classes: how many classes there are.
+        switch: how.
+        seed: of what is drawn.
+    """
+    drawn = np.random.default_rng(seed)
+    if switch == "random":
+        return tuple(drawn.integers(0, classes, len(labels)).tolist())
+    return tuple(derangement(classes, switch, drawn)[label] for label in labels)
+
+
+def derangement(classes: int, switch: Switch, drawn: np.random.Generator) -> tuple[int, ...]:
+    """The class that takes each one's place: the next one, or a random permutation that leaves none in its place."""
+    following = tuple((label + 1) % classes for label in range(classes))
+    if switch == "cyclic" or classes < 3:
+        return following
+    while True:
+        permuted = tuple(drawn.permutation(classes).tolist())
+        if all(label != place for place, label in enumerate(permuted)):
+            return permuted
+
+
+def learner_of(method: Any) -> Any:
+    """The method within all changes of what it is given."""
+    return learner_of(method.method) if isinstance(method, SwitchedLabels | Reordered | Paraphrased) else method

@@ -75,8 +75,8 @@ def printed_tables() -> pd.DataFrame:
 def difference_of(mine: PrintedFigure, other: PrintedFigure) -> Interval:
     """What the difference of two figures can be.
 
-    A table was made in one way throughout: its figures are all cut, or all rounded. Both are allowed for, and for
-    figures of two tables each on its own. An end that cannot be reached is moved inwards by less than any digit.
+    Figures of one table are taken to have been printed in one way, both cut or both rounded; those of two tables each
+    in its own. An end that cannot be reached is moved inwards by less than any digit.
 
     Args:
         mine: the figure that the claim is about.

@@ -163,7 +163,7 @@ class AuthorRunsEvidence:
 
 def _finding(task: str, draws: _Draws | None, judged: Judge, upwards: bool | None, confidence: float) -> Finding:
     if draws is None:
-        return Finding(task, "absent", note="no draw was logged with all that is compared")
+        return Finding(task, "absent", note="not logged")
     interval, (left, right), runs = draws.interval(confidence), draws.means, len(draws.left)
     outcome = judged(interval, right)
     several = runs > 1 and interval.high > interval.low

@@ -269,7 +269,7 @@ def test_another_study_is_asked_only_for_quantities_that_name_it():
     evidence.compare(SIM_AOU, above=RANDOM)
     assert asked == []
     got = by_task(evidence.compare(SIM_AOU, above=untrained))["sst2"]
-    assert (got.outcome, got.note) == ("absent", "study untrained was not run")
+    assert (got.outcome, got.note) == ("absent", "not run without --claims-studies untrained")
     assert set(asked) == {"untrained"}
 
 

@@ -50,37 +50,50 @@ def partners_in(batch: Sequence[int]) -> list[int] | None:
     ]
 
 
-def for_each_batch(
-    queries: Queries,
-    work: Callable[[list[int]], None],
-    say: Say = lambda _text: None,
-    *,
-    tokens: int = TOKENS_PER_BATCH,
-    among: Sequence[int] | None = None,
-) -> None:
-    """Do some work on every batch of queries; where it runs out of memory, it and all later ones are halved.
+class Batches:
+    """Queries that wait to be worked on, in batches that are halved where memory runs out.
 
     Args:
         queries: to be put in batches.
-        work: done on the indices of a batch; may be done again on parts of them.
-        say: told in a sentence when batches are halved.
         tokens: of a batch, at most.
-        among: indices of those that are wanted; all by default.
+        among: indices of those that are wanted, none without its neighbour; all by default.
+    """
+
+    def __init__(self, queries: Queries, tokens: int = TOKENS_PER_BATCH, *, among: Sequence[int] | None = None) -> None:
+        self.queries, self.tokens = queries, tokens
+        self._waiting = list(batches_by_length(queries, tokens, among=among))
+
+    def each(self, work: Callable[[list[int]], None], say: Say = lambda _text: None) -> None:
+        """Do some work on every batch; where it runs out of memory, it and all later ones are halved.
+
+        Args:
+            work: done on the indices of a batch; may be done again on parts of them.
+            say: told in a sentence when batches are halved.
+
+        Raises:
+            ModelError: not even the smallest batch fits the memory.
+        """
+        while self._waiting:
+            if not _runs_out_of_memory(work, self._waiting[0]):
+                self._waiting.pop(0)
+                continue
+            batch = self._waiting[0]
+            held = sum(len(self.queries.rows[index]) for index in batch)
+            if len(batch) <= LEAST:
+                raise out_of_memory(f"{len(batch)} queries of {held} tokens in all")
+            self.tokens = held // 2
+            say(f"batch halved to {self.tokens} tokens: out of memory")
+            left = [index for batch in self._waiting for index in batch]
+            self._waiting = list(batches_by_length(self.queries, self.tokens, among=left))
+
+
+def for_each_batch(queries: Queries, work: Callable[[list[int]], None], say: Say = lambda _text: None) -> None:
+    """Do some work on every batch of queries; where it runs out of memory, it and all later ones are halved.
 
     Raises:
         ModelError: not even the smallest batch fits the memory.
     """
-    waiting = list(batches_by_length(queries, tokens, among=among))
-    while waiting:
-        if not _runs_out_of_memory(work, waiting[0]):
-            waiting.pop(0)
-            continue
-        batch = waiting[0]
-        held = sum(len(queries.rows[index]) for index in batch)
-        if len(batch) <= LEAST:
-            raise out_of_memory(f"{len(batch)} queries of {held} tokens in all")
-        say(f"batch halved to {held // 2} tokens: out of memory")
-        waiting = list(batches_by_length(queries, held // 2, among=[index for batch in waiting for index in batch]))
+    Batches(queries).each(work, say)
 
 
 def _neighbours(indices: Sequence[int]) -> Iterator[list[int]]:

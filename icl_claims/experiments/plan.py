@@ -13,10 +13,23 @@ from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import find_study
 from icl_claims.models.embedded import Say
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.reference import load_model
+from icl_claims.models.reference import load_model, model_digest
 from icl_claims.tasks.catalogue import TASKS, Task, find_task
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.sources import DataSource, real_tasks
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """A model that need not be loaded.
+
+    Args:
+        digest: of its files.
+        dtype: in which it is run, such as `float32`.
+    """
+
+    digest: str
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,7 @@ class Choices:
         dtype: of the model; float32 by default.
         rates: file of learning rates that `icl-claims tune` wrote; by default the one in the cache.
         studies: that are run where a claim asks for them.
+        tokens_per_batch: of queries that are answered at once; by default as many as fit the free memory.
     """
 
     profile: Profile
@@ -48,6 +62,7 @@ class Choices:
     dtype: str | None = None
     rates: Path | None = None
     studies: tuple[str, ...] | None = None
+    tokens_per_batch: int | None = None
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -79,6 +94,15 @@ class Choices:
         """
         device, dtype = self.device or "auto", self.dtype or "float32"
         return load_model(self.model_reference, device=device, dtype=dtype, say=say)
+
+    def identify_model(self, say: Say = lambda _text: None) -> ModelIdentity:
+        """What the model to run will be once it is loaded, in no time where its files were read before.
+
+        Raises:
+            UsageError: the profile has none and the reader named none.
+            ModelError: it is not there.
+        """
+        return ModelIdentity(model_digest(self.model_reference, say=say), self.dtype or "float32")
 
     def learning_rates(self, digest: str) -> LearningRates:
         """The learning rates of the model of a digest.
@@ -126,9 +150,15 @@ class Choices:
 
 
 def plan_trials(
-    choices: Choices, model: LanguageModel, data: Mapping[str, TaskData], study: str = "main"
+    choices: Choices, model: LanguageModel | ModelIdentity, data: Mapping[str, TaskData], study: str = "main"
 ) -> list[TrialSpec]:
     """The trials of a study, task by task.
+
+    Args:
+        choices: of the reader.
+        model: that is run, loaded or not.
+        data: by task.
+        study: name of the study.
 
     Raises:
         UsageError: no such study, or a choice makes no sense.

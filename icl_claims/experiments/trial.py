@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +15,13 @@ import torch
 
 from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.experiments.batches import for_each_batch, out_of_memory, partners_in
+from icl_claims.experiments.batches import out_of_memory, partners_in
 from icl_claims.experiments.measure import Numbers, measure, numbers
+from icl_claims.experiments.partial import PartialTrial
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.state import Asked, TrialState
+from icl_claims.experiments.token_budget import tokens_that_fit
 from icl_claims.methods import Answer, InContext, Learned, Method, ZeroShot
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import untrained
@@ -39,6 +41,9 @@ def run_trial(
     data: TaskData,
     progress: Progress = lambda _what, _done: None,
     watch: Watch | None = None,
+    *,
+    kept: PartialTrial | None = None,
+    tokens_per_batch: int | None = None,
 ) -> TrialResult:
     """Run a trial.
 
@@ -47,7 +52,10 @@ def run_trial(
         model: of the digest that the specification names.
         data: of the digest that the specification names.
         progress: told how far it is.
-        watch: shown all answers.
+        watch: shown all answers, but those to queries that an interrupted run finished.
+        kept: where finished parts are kept, and taken up from where an interrupted run kept some.
+        tokens_per_batch: of queries that are answered at once, at most; an interrupted trial goes on with its own.
+            By default as many as fit the free memory. Numbers depend on it by no more than rounding.
 
     Returns:
         Numbers by query and layer. A method that diverged is named in `failures` and has no numbers.
@@ -61,7 +69,10 @@ def run_trial(
         raise UsageError("The model or the data are not those of the trial's specification")
     if spec.weights != "trained":
         model = untrained(model, spec.weights, spec.seed)
-    running = _Trial(spec, model, prompts_of(spec, model, data), progress, watch)
+    prompts = prompts_of(spec, model, data)
+    state = TrialState(tokens_per_batch or tokens_that_fit(model, prompts, len(spec.methods)), kept)
+    state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model))
+    running = _Trial(spec, model, prompts, state, progress, watch)
     running.learn()
     running.answer()
     return running.result(data)
@@ -95,14 +106,10 @@ class _Trial:
     spec: TrialSpec
     model: LanguageModel
     prompts: Prompts
+    state: TrialState
     progress: Progress
     watch: Watch | None
     learned: dict[str, Learned] = field(default_factory=dict)
-    blocks: list[tuple[list[int], Numbers]] = field(default_factory=list)
-    content_free: list[tuple[list[int], dict[str, Any]]] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    notes: list[str] = field(default_factory=list)
 
     @property
     def methods(self) -> tuple[Method, ...]:
@@ -110,43 +117,56 @@ class _Trial:
 
     def learn(self) -> None:
         for number, method in enumerate(self.methods):
+            if method.name in self.state.failures:
+                continue
             self.progress(f"learning: {method.name}", SHARE_OF_LEARNING * number / len(self.methods))
+            try:
+                self._learn(method)
+            except DivergenceError as error:
+                self._fail(method.name, str(error))
+            except torch.OutOfMemoryError as error:
+                raise out_of_memory(f"what {method.name} learns") from error
+
+    def _learn(self, method: Method) -> None:
+        shown = self.prompts.demonstrations
+        learned = self.state.recall_learned(method.name, self.model, shown)
+        if learned is None:
             with self._timed(f"learn {method.name}"):
-                try:
-                    standard = self.learned.get("finetuning")
-                    self.learned[method.name] = method.learn(self.model, self.prompts.demonstrations, standard)
-                except DivergenceError as error:
-                    self._fail(method.name, str(error))
-                except torch.OutOfMemoryError as error:
-                    raise out_of_memory(f"what {method.name} learns") from error
+                learned = method.learn(self.model, shown, self.learned.get("finetuning"))
+            self.state.keep_learned(method.name, learned)
+        self.learned[method.name] = learned
 
     def answer(self) -> None:
-        done = 0
-        gold = np.array(self.prompts.gold)
-
-        def answer_without_content(batch: list[int]) -> None:
-            answers = self._answers(self.prompts.content_free.some(batch), lens=False)
-            self.content_free.append((batch, {name: numbers(a.log_probabilities) for name, a in answers.items()}))
-
-        def answer_queries(batch: list[int]) -> None:
-            nonlocal done
-            share = SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done / len(self.prompts.queries)
-            self.progress("answering", share)
-            answers = self._answers(self.prompts.queries.some(batch), lens=True)
-            with self._timed("metrics"):
-                self.blocks.append((batch, measure(self.spec, answers, gold[batch], batch, partners_in(batch))))
-            if self.watch is not None:
-                self.watch(batch, answers)
-            done += len(batch)
-
-        for_each_batch(self.prompts.content_free, answer_without_content, self.notes.append)
-        for_each_batch(self.prompts.queries, answer_queries, self.notes.append)
+        self._answer_all("content_free", self.prompts.content_free, self._said_without_content)
+        self._answer_all("queries", self.prompts.queries, self._measured)
         self.progress("answered", 1.0)
+
+    def _answer_all(self, asked: Asked, queries: Queries, work: Callable[[list[int]], Numbers]) -> None:
+        waiting = self.state.batches(asked, queries)
+
+        def answer(batch: list[int]) -> None:
+            self.state.keep_block(asked, batch, work(batch), waiting.tokens)
+
+        waiting.each(answer, self.state.notes.append)
+
+    def _said_without_content(self, batch: list[int]) -> Numbers:
+        answers = self._answers(self.prompts.content_free.some(batch), lens=False)
+        return {"log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()}}
+
+    def _measured(self, batch: list[int]) -> Numbers:
+        done = sum(len(block) for block, _ in self.state.blocks["queries"]) / len(self.prompts.queries)
+        self.progress("answering", SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done)
+        answers = self._answers(self.prompts.queries.some(batch), lens=True)
+        with self._timed("metrics"):
+            found = measure(self.spec, answers, np.array(self.prompts.gold)[batch], batch, partners_in(batch))
+        if self.watch is not None:
+            self.watch(batch, answers)
+        return found
 
     def _answers(self, queries: Queries, *, lens: bool) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
         for name, method in self.learned.items():
-            if name in self.failures:
+            if name in self.state.failures:
                 continue
             with self._timed(f"answer {name}"):
                 try:
@@ -156,7 +176,7 @@ class _Trial:
         return answers
 
     def _fail(self, method: str, why: str) -> None:
-        self.failures[method] = why
+        self.state.failures[method] = why
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
@@ -164,35 +184,36 @@ class _Trial:
         try:
             yield
         finally:
-            self.seconds[what] += time.perf_counter() - start
+            self.state.seconds[what] += time.perf_counter() - start
 
     def result(self, data: TaskData) -> TrialResult:
-        prompts, learned = self.prompts, self.learned
-        answered = {name: method for name, method in learned.items() if name not in self.failures}
-        rows = len(prompts.queries)
+        prompts, state = self.prompts, self.state
+        answered = {name: method for name, method in self.learned.items() if name not in state.failures}
+        said = self._assembled("queries", "log_probabilities", len(prompts.queries))
+        without_content = self._assembled("content_free", "log_probabilities", len(prompts.content_free))
         return TrialResult(
             spec=self.spec.record(),
             query_rows=np.array(prompts.query_rows),
             gold=np.array(prompts.gold),
-            log_probabilities=self._assembled("log_probabilities", rows),
-            content_free=_put_together(self.content_free, len(prompts.content_free), set(answered)),
-            by_layer=self._assembled("by_layer", rows),
+            log_probabilities=said,
+            content_free={name: without_content.get(name, values[:0]) for name, values in said.items()},
+            by_layer=self._assembled("queries", "by_layer", len(prompts.queries)),
             gradient_norms={n: m.gradient_norms for n, m in answered.items() if m.gradient_norms is not None},
             drift={name: method.drift() for name, method in answered.items() if method.weights},
             losses={name: list(method.losses) for name, method in answered.items() if method.losses},
-            failures=self.failures,
-            seconds=dict(self.seconds),
+            failures=state.failures,
+            seconds=dict(state.seconds),
             provenance=self._provenance(data),
         )
 
-    def _assembled(self, kind: str, rows: int) -> dict[str, Any]:
-        blocks = [(batch, block[kind]) for batch, block in self.blocks]
+    def _assembled(self, asked: Asked, group: str, rows: int) -> dict[str, Any]:
+        blocks = [(batch, block[group]) for batch, block in self.state.blocks[asked]]
         kept = {entry for _, block in blocks for entry in block if not self._rests_on_failure(entry)}
         return _put_together(blocks, rows, kept)
 
     def _rests_on_failure(self, entry: str) -> bool:
         names = entry.rpartition("/")[2].split("|")
-        return any(name == failed or name.endswith(f"_of_{failed}") for name in names for failed in self.failures)
+        return any(name == failed or name.endswith(f"_of_{failed}") for name in names for failed in self.state.failures)
 
     def _provenance(self, data: TaskData) -> dict[str, Any]:
         shown = self.prompts.demonstrations
@@ -204,15 +225,19 @@ class _Trial:
             "demonstrations_learned": len(shown.sequences),
             "demonstration_rows": list(self.prompts.demonstration_rows),
             "context_tokens": len(shown.context),
-            "device": str(self.model.device),
-            "threads": torch.get_num_threads(),
+            **_where(self.model),
+            "tokens_per_batch": self.state.tokens,
             "machine": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
-            "torch": torch.__version__,
             "icl_claims": __version__,
-            "notes": self.notes,
+            "notes": self.state.notes,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+
+
+def _where(model: LanguageModel) -> dict[str, Any]:
+    """What rounding depends on."""
+    return {"device": str(model.device), "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
 def _put_together(blocks: list[tuple[list[int], dict[str, Any]]], rows: int, entries: set[str]) -> dict[str, Any]:

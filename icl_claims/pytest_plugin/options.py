@@ -49,8 +49,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--claims-studies",
         metavar="A,B",
-        help="which further trials are run where a claim asks for them (icl-claims studies lists them), or all; default: "
-        "those of the profile",
+        help="which further trials are run where a claim asks for them (icl-claims studies lists them), or all; "
+        "default: those of the profile",
     )
     group.addoption("--claims-queries", type=int, metavar="N", help="queries asked of each task")
     group.addoption(
@@ -60,6 +60,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--claims-dtype",
         choices=("float32", "bfloat16", "float16"),
         help="of the model; float32 by default, the others halve its memory",
+    )
+    group.addoption(
+        "--claims-tokens-per-batch",
+        type=int,
+        metavar="N",
+        help="tokens of queries that are answered at once; default: as many as fit the free memory",
     )
     group.addoption(
         "--claims-rates", metavar="FILE", help="learning rates that `icl-claims tune --write FILE` found for this model"
@@ -75,7 +81,7 @@ def check_options(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: with what was expected and what came.
     """
-    given = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "rates", "studies")
+    given = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "rates", "studies", "tokens_per_batch")
     changed = [name for name in given if config.getoption(f"claims_{name}") not in (None, "embedded")]
     if not changed:
         return
@@ -102,10 +108,11 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
     from icl_claims.tasks.sources import named_directory
 
     chosen = find_profile(profile or config.getoption("claims_profile"))
-    for name in ("k", "queries"):
+    for name in ("k", "queries", "tokens_per_batch"):
         value = config.getoption(f"claims_{name}")
         if value is not None and value < 1:
-            raise UsageError(f"--claims-{name}", expected="a number of at least 1", got=str(value))
+            option = f"--claims-{name.replace('_', '-')}"
+            raise UsageError(option, expected="a number of at least 1", got=str(value))
     rates = config.getoption("claims_rates")
     if rates is not None and not Path(rates).is_file():
         raise UsageError("--claims-rates", expected="a file that `icl-claims tune --write FILE` wrote", got=str(rates))
@@ -120,6 +127,7 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
         k=config.getoption("claims_k"),
         seeds=seeds_of("--claims-seeds", config.getoption("claims_seeds")),
         queries=config.getoption("claims_queries"),
+        tokens_per_batch=config.getoption("claims_tokens_per_batch"),
         studies=studies_of(config.getoption("claims_studies")),
         device=config.getoption("claims_device"),
         dtype=config.getoption("claims_dtype"),

@@ -75,6 +75,9 @@ class Finding:
         needed: about how many queries, or runs, would decide an unclear outcome, if the difference is as it seems.
         detectable: the smallest difference that so many queries would find in four of five repetitions.
         printed: the difference between the paper's own numbers, where it prints both.
+        null_low: where the difference would lie if the method's update meant nothing; with `null_high`, the range over
+            all controls.
+        null_high: the other end of it.
     """
 
     task: str
@@ -89,6 +92,8 @@ class Finding:
     needed: int | None = None
     detectable: float | None = None
     printed: float | None = None
+    null_low: float | None = None
+    null_high: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The command `icl-claims`: list the claims, plan a run, tune, run one trial, and look at the machine."""
+"""The command `icl-claims`: list the claims, plan a run, tune, run one trial, export, compare, look at the machine."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ app = typer.Typer(
     help=(
         "Every claim about in-context learning as gradient descent, decided by evidence.\n\n"
         "The claims themselves are run by pytest: `pytest claims/` on a laptop, `pytest claims/ -m gpu` on a GPU "
-        "machine. This command lists them, says what a run will cost, finds learning rates, runs single trials and "
-        "looks at the machine."
+        "machine. This command lists them, says what a run will cost, finds learning rates, runs single trials, "
+        "exports and compares runs, and looks at the machine."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 console = Console()
+SAVED_RUNS = Path("reports/runs")
+RUN_HELP = "A claims.json, or a saved run: its file, number or name, or last."
 
 
 def main() -> None:
@@ -244,6 +246,41 @@ def tune(
     chosen = choices_of(profile=profile, model=model, data=data, tasks=tasks, k=k, device=device, dtype=dtype)
     draws = seeds_of("--seeds", seeds) or ()
     tune_and_print(chosen, seeds=draws, held_out=held_out, write=write, as_json=as_json)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help=RUN_HELP)] = "reports/claims.json",
+    to: Annotated[str, typer.Option(help="ctrf, earl (JSON-LD), json (of the present version) or html.")] = "ctrf",
+    output: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Also save every figure here, as SVG and PDF.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the saved runs.")] = SAVED_RUNS,
+) -> None:
+    """Give a run in another form: CTRF 1.0, EARL 1.0 as JSON-LD, the page, or its figures as files.
+
+    For example: icl-claims export --to earl --output claims.jsonld
+    """
+    from icl_claims.cli.export import export_run
+
+    export_run(run, to=to, output=output, figures=figures, runs=runs)
+
+
+@app.command()
+def compare(
+    old: Annotated[str, typer.Argument(help=RUN_HELP)],
+    new: Annotated[str, typer.Argument(help=RUN_HELP)] = "reports/claims.json",
+    to: Annotated[str, typer.Option(help="text, json or html.")] = "text",
+    output: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the saved runs.")] = SAVED_RUNS,
+) -> None:
+    """Say what changed between two runs: verdicts, effects beyond their intervals, claims added or gone.
+
+    The exit code is 1 when a verdict changed. For example: icl-claims compare 3 last
+    """
+    from icl_claims.cli.compare import compare_and_print
+
+    if compare_and_print(old, new, to=to, output=output, runs=runs):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from transformers import AttentionInterface
 
 from icl_claims.errors import ModelError
 from icl_claims.models.layout import Layout
+from icl_claims.models.partial_attention import Part, attend_part
 
 NAME = "icl_claims"
 _KEYS_OF_NO_CONSEQUENCE = {
@@ -53,17 +55,20 @@ class AttentionPass:
         layout: the rows of the batch.
         prefix: the context that every row attends to, or None.
         probe: packed index of the probe position of each row, or None when nothing is to be recorded.
+        probe_prefix: whether the scores of the probe position over the prefix are recorded too.
         keep_prefix: whether keys and values are kept, to become a `Prefix`.
     """
 
     layout: Layout
     prefix: Prefix | None = None
     probe: Int[Tensor, " rows"] | None = None
+    probe_prefix: bool = False
     keep_prefix: bool = False
     callers: list[nn.Module] = field(default_factory=list)
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     scores: list[Float[Tensor, "heads rows width"]] = field(default_factory=list)
+    prefix_scores: list[Float[Tensor, "heads rows prefix"]] = field(default_factory=list)
     outputs: list[Float[Tensor, "rows hidden"]] = field(default_factory=list)
 
     @contextmanager
@@ -119,93 +124,79 @@ def attend(
     q, k, v = query[0], key[0], value[0]
     layout = now.layout.on(q.device)
     scale = q.shape[-1] ** -0.5 if scaling is None else scaling
+    layer = len(now.callers)
     now.callers.append(module)
     if now.keep_prefix:
-        now.keys.append(k)
-        now.values.append(v)
+        now.keys.append(k.contiguous())
+        now.values.append(v.contiguous())
     if now.probe is not None:
-        now.scores.append(_probe_scores(q * scale, k, layout, now.probe.to(q.device)))
-    if now.prefix is None and layout.rows == 1:
-        attended = _attend_within(q, k, v, scale, sliding_window)
+        at_probe = _grouped(q[:, now.probe.to(q.device)] * scale, k.shape[0])
+        now.scores.append(_scores_within(at_probe, k, layout))
+        if now.probe_prefix and now.prefix is not None:
+            now.prefix_scores.append(_scores_before(at_probe, now.prefix.keys[layer]))
+    if now.prefix is None and layout.rows == 1 and not _carries_tangent(q, k, v):
+        return _attend_alone(q, k, v, scale, layout, sliding_window).transpose(0, 1)[None], None
+    within = _attend_within(q, k, v, scale, layout, sliding_window)
+    if now.prefix is None:
+        attended = within.attended
     else:
-        layer = len(now.callers) - 1
-        attended = _attend_packed(q * scale, k, v, layout, now.prefix, layer, sliding_window)
-    return attended.transpose(0, 1)[None], None
+        keys, values = now.prefix.keys[layer], now.prefix.values[layer]
+        attended = within.together_with(_attend_before(q, keys, values, scale, layout, sliding_window))
+    return attended.permute(2, 0, 1, 3).flatten(1, 2)[None], None
 
 
 def _grouped(q: Tensor, kv_heads: int) -> Tensor:
     """[heads, ...] as [kv_heads, group, ...]: query head h reads key head h // group."""
-    return q.view(kv_heads, q.shape[0] // kv_heads, *q.shape[1:])
+    return q.view(kv_heads, -1, *q.shape[1:])
 
 
-def _probe_scores(q: Tensor, k: Tensor, layout: Layout, probe: Tensor) -> Float[Tensor, "heads rows width"]:
+def _scores_within(at_probe: Tensor, k: Tensor, layout: Layout) -> Float[Tensor, "heads rows width"]:
     """Pre-softmax scores of each row's probe position over the row's own tokens, 0 where there is no token."""
-    at_probe = _grouped(q[:, probe], k.shape[0])
-    scores = torch.einsum("kgrd,krwd->kgrw", at_probe, layout.pad(k))
+    scores = torch.einsum("kgrd,rkwd->kgrw", at_probe, layout.pad(k))
     return scores.flatten(0, 1) * layout.real
 
 
-def _attend_within(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
-    """Causal attention of a single row without a prefix."""
-    tokens = q.shape[1]
-    mask = None
-    if window is not None and window < tokens:
-        distance = _distance(tokens, tokens, q.device)
-        mask = (distance >= 0) & (distance < window)
+def _scores_before(at_probe: Tensor, keys: Tensor) -> Float[Tensor, "heads rows prefix"]:
+    """Pre-softmax scores of each row's probe position over the prefix."""
+    return torch.einsum("kgrd,kpd->kgrp", at_probe, keys).flatten(0, 1)
+
+
+def _carries_tangent(*tensors: Tensor) -> bool:
+    """Whether one is a dual number of forward-mode differentiation."""
+    unpacked: Any = forward_ad.unpack_dual
+    return any(unpacked(x).tangent is not None for x in tensors)
+
+
+def _attend_alone(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, layout: Layout, window: int | None
+) -> Float[Tensor, "heads tokens head_dim"]:
+    """Causal attention of a single row without a prefix; it has no forward-mode derivative."""
+    seen = layout.sees_itself(window) if window is not None and window < layout.width else None
     return nn.functional.scaled_dot_product_attention(
         q[None],
         k[None],
         v[None],
-        attn_mask=mask,
-        is_causal=mask is None,
+        attn_mask=seen,
+        is_causal=seen is None,
         scale=scale,
         enable_gqa=q.shape[0] != k.shape[0],
     )[0]
 
 
-def _attend_packed(
-    q: Tensor, k: Tensor, v: Tensor, layout: Layout, prefix: Prefix | None, layer: int, window: int | None
-) -> Float[Tensor, "heads tokens head_dim"]:
-    """One softmax over two blocks of scores: against the shared prefix, and against the row itself."""
-    (heads, tokens, size), kv_heads = q.shape, k.shape[0]
-    own_scores = torch.einsum("kgrqd,krwd->kgrqw", _grouped(layout.pad(q), kv_heads), layout.pad(k)).flatten(0, 1)
-    own_scores = own_scores.float().masked_fill(~_sees_itself(layout.width, window, q.device), float("-inf"))
-    own = layout.pack(own_scores)  # heads tokens width
-    highest = own.amax(-1, keepdim=True)
-    if prefix is None:
-        own = (own - highest).exp()
-        total = own.sum(-1, keepdim=True)
-        return _own_values(own, v, layout, total)
-    shared_keys, shared_values = prefix.keys[layer], prefix.values[layer]
-    shared = torch.bmm(q.reshape(kv_heads, -1, size), shared_keys.transpose(1, 2)).view(heads, tokens, -1).float()
-    if window is not None:
-        shared = shared.masked_fill(~_sees_prefix(layout, prefix.tokens, window), float("-inf"))
-    highest = torch.maximum(highest, shared.amax(-1, keepdim=True))
-    own, shared = (own - highest).exp(), (shared - highest).exp()
-    total = own.sum(-1, keepdim=True) + shared.sum(-1, keepdim=True)
-    from_prefix = torch.bmm(shared.to(v.dtype).view(kv_heads, -1, prefix.tokens), shared_values)
-    return _own_values(own, v, layout, total) + (from_prefix.view(heads, tokens, size).float() / total).to(v.dtype)
+def _attend_within(q: Tensor, k: Tensor, v: Tensor, scale: float, layout: Layout, window: int | None) -> Part:
+    """Of each row to itself; [kv_heads, group, tokens, ...]."""
+    kv_heads, group = k.shape[0], q.shape[0] // k.shape[0]
+    own_keys, own_values = (layout.pad(x)[:, :, None].expand(-1, -1, group, -1, -1).flatten(1, 2) for x in (k, v))
+    part = attend_part(layout.pad(q), own_keys, own_values, scale, layout.sees_itself(window))
+    attended, log_mass = (_grouped(layout.pack(x), kv_heads) for x in (part.attended, part.log_mass))
+    return Part(attended, log_mass)
 
 
-def _own_values(own: Tensor, v: Tensor, layout: Layout, total: Tensor) -> Tensor:
-    """The rows' own values, weighted by `own` / `total`: [heads, tokens, head_dim]."""
-    weights = _grouped(layout.pad((own / total).to(v.dtype)), v.shape[0])
-    return layout.pack(torch.einsum("kgrqw,krwd->kgrqd", weights, layout.pad(v)).flatten(0, 1))
-
-
-def _distance(rows: int, columns: int, device: torch.device) -> Int[Tensor, "rows columns"]:
-    return torch.arange(rows, device=device)[:, None] - torch.arange(columns, device=device)
-
-
-def _sees_itself(width: int, window: int | None, device: torch.device) -> Bool[Tensor, "width width"]:
-    distance = _distance(width, width, device)
-    seen = distance >= 0
-    return seen if window is None else seen & (distance < window)
-
-
-def _sees_prefix(layout: Layout, prefix_tokens: int, window: int) -> Bool[Tensor, "tokens prefix"]:
-    position = layout.column[:, None] + prefix_tokens
-    return position - torch.arange(prefix_tokens, device=layout.device) < window
+def _attend_before(q: Tensor, keys: Tensor, values: Tensor, scale: float, layout: Layout, window: int | None) -> Part:
+    """Of every row to the shared prefix; [kv_heads, group, tokens, ...]."""
+    grouped, tokens = _grouped(q, keys.shape[0]), keys.shape[1]
+    shared_keys, shared_values = (x[:, None].expand(-1, grouped.shape[1], -1, -1) for x in (keys, values))
+    return attend_part(grouped, shared_keys, shared_values, scale, layout.sees_prefix(tokens, window))
 
 
 AttentionInterface.register(NAME, attend)

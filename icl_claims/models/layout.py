@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
@@ -23,6 +23,8 @@ class Layout:
     lengths: tuple[int, ...]
     device: torch.device
     _elsewhere: dict[torch.device, Layout] = field(default_factory=dict, init=False, repr=False)
+    _itself: dict[int | None, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _prefix: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def on(self, device: torch.device) -> Layout:
         """The same rows, with index tensors on another device."""
@@ -73,20 +75,47 @@ class Layout:
         lengths = torch.tensor(self.lengths, device=self.device)
         return torch.arange(self.width, device=self.device) < lengths[:, None]
 
+    @cached_property
+    def _source(self) -> Int[Tensor, " places"] | None:
+        """The packed token in each place of the padded arrangement; None where they are the same."""
+        if self.tokens == self.rows * self.width:
+            return None
+        return (
+            (self.starts[:, None] + torch.arange(self.width, device=self.device)).clamp(max=self.tokens - 1).flatten()
+        )
+
     def packed_index(self, columns: Sequence[int]) -> Int[Tensor, " rows"]:
         """Packed index of one column of each row; a negative column counts from the row's end."""
         inside = [column % length for column, length in zip(columns, self.lengths, strict=True)]
         return self.starts + torch.tensor(inside, device=self.device)
 
-    def pad(self, packed: Tensor) -> Tensor:
-        """Packed [heads, tokens, size] as padded [heads, rows, width, size], zeros where there is no token."""
-        heads, _, size = packed.shape
-        if self.rows == 1:
-            return packed[:, None]
-        padded = packed.new_zeros(heads, self.rows * self.width, size)
-        return padded.index_copy(1, self.slot, packed).view(heads, self.rows, self.width, size)
+    def pad(self, packed: Tensor) -> Float[Tensor, "rows heads width size"]:
+        """Packed [heads, tokens, size] with a row of its own for each; beyond a row's end, some token or other."""
+        by_token = packed.transpose(0, 1)
+        if self._source is not None:
+            by_token = by_token.index_select(0, self._source)
+        return by_token.view(self.rows, self.width, *by_token.shape[1:]).transpose(1, 2)
 
-    def pack(self, padded: Tensor) -> Tensor:
-        """Padded [heads, rows, width, size] as packed [heads, tokens, size]."""
-        heads, rows, width, size = padded.shape
-        return padded.reshape(heads, rows * width, size).index_select(1, self.slot)
+    def pack(self, padded: Shaped[Tensor, "rows heads width *size"]) -> Shaped[Tensor, "heads tokens *size"]:
+        """The rows end to end again, without what lies beyond their ends."""
+        by_token = padded.transpose(1, 2).flatten(0, 1)
+        if self._source is not None:
+            by_token = by_token.index_select(0, self.slot)
+        return by_token.transpose(0, 1)
+
+    def sees_itself(self, window: int | None) -> Bool[Tensor, "width width"]:
+        """Which tokens of its row each token of a row attends to: those up to itself, within a sliding window."""
+        if window not in self._itself:
+            place = torch.arange(self.width, device=self.device)
+            distance = place[:, None] - place
+            self._itself[window] = (distance >= 0) & (distance < (window or self.width))
+        return self._itself[window]
+
+    def sees_prefix(self, tokens: int, window: int | None) -> Bool[Tensor, "tokens prefix"] | None:
+        """Which tokens of a prefix of so many each packed token attends to within a sliding window; None for all."""
+        if window is None or window >= tokens + self.width:
+            return None
+        if (tokens, window) not in self._prefix:
+            place = torch.arange(tokens, device=self.device)
+            self._prefix[tokens, window] = self.column[:, None] + tokens - place < window
+        return self._prefix[tokens, window]

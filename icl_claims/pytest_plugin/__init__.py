@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from icl_claims.pytest_plugin.collected import INPUT, ControllersList, WorkersList
 from icl_claims.pytest_plugin.fixtures import decide, evidence, model, trials
 from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
 from icl_claims.pytest_plugin.record import RunRecord, claim_of, declare
@@ -33,8 +34,12 @@ def pytest_configure(config: pytest.Config) -> None:
     share_threads(config)
     check_options(config)
     if not hasattr(config, "workerinput"):
-        config.stash[RECORD] = RunRecord(config)
+        collected = ControllersList()
+        config.stash[RECORD] = RunRecord(config, collected.claims)
+        config.pluginmanager.register(collected, "icl_claims_collected")
         config.pluginmanager.register(config.stash[RECORD], "icl_claims_record")
+    elif INPUT in config.workerinput:
+        config.pluginmanager.register(WorkersList(Path(config.workerinput[INPUT])), "icl_claims_collected")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -11,7 +11,7 @@ import pytest
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.expectations import expected_refutation
 from icl_claims.pytest_plugin.options import choices_of
-from icl_claims.pytest_plugin.record import verdict_record
+from icl_claims.pytest_plugin.plain_verdict import verdict_record
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict

@@ -73,6 +73,13 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--claims-report", metavar="DIR", help="folder of claims.html and claims.json; default: reports in the root"
     )
+    group.addoption("--claims-name", metavar="NAME", help="of the saved run, runs/NNNN_NAME.json; default: the profile")
+    group.addoption("--claims-figures", metavar="DIR", help="also save every figure of the report as SVG and PDF here")
+    group.addoption(
+        "--claims-compare",
+        metavar="RUN",
+        help="say what changed since a saved run (its number, name or file, or last), and fail where a verdict did",
+    )
 
 
 def check_options(config: pytest.Config) -> None:
@@ -81,6 +88,7 @@ def check_options(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: with what was expected and what came.
     """
+    _check_comparison(config)
     given = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "rates", "studies", "tokens_per_batch")
     changed = [name for name in given if config.getoption(f"claims_{name}") not in (None, "embedded")]
     if not changed:
@@ -91,6 +99,20 @@ def check_options(config: pytest.Config) -> None:
         choices.chosen_studies()
     except IclClaimsError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _check_comparison(config: pytest.Config) -> None:
+    named = config.getoption("claims_compare")
+    if named is None:
+        return
+    from icl_claims.report.document import read_document
+    from icl_claims.report.runs import find_run
+
+    folder = Path(config.getoption("claims_report") or config.rootpath / "reports")
+    try:
+        read_document(find_run(named, folder / "runs"))
+    except IclClaimsError as error:
+        raise pytest.UsageError(f"--claims-compare: {error}") from error
 
 
 def choices_of(config: pytest.Config, profile: str = "") -> Choices:

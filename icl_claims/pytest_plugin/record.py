@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from icl_claims.pytest_plugin.junit import junit_properties
+from icl_claims.pytest_plugin.plain_verdict import UNDECIDED, with_holm
+
 if TYPE_CHECKING:
-    from icl_claims.claims import Claim, Comparison, Verdict
-
-WORDS = ("supported", "refuted", "inconclusive", "not run", "error")
-COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
-UNDECIDED: dict[str, Any] = {
-    "verdict": "not run",
-    "why": "The run stopped before it.",
-    "would_change": "",
-    "known_refutation": "",
-    "cases": 0,
-    "quantity": None,
-    "tasks": [],
-    "effect": None,
-    "p": None,
-    "beside": [],
-    "provenance": {},
-}
-
+    from icl_claims.claims import Claim
+    from icl_claims.pytest_plugin.leaving import WhatIsLeft
 
 def declare(item: pytest.Item) -> dict[str, Any] | None:
     """What a claim's test is about, as plain data; None for any other test."""
@@ -49,80 +36,40 @@ def declare(item: pytest.Item) -> dict[str, Any] | None:
     }
 
 
-def verdict_record(verdict: Verdict, provenance: dict[str, Any], known: str | None) -> dict[str, Any]:
-    """A verdict as plain data."""
-    comparison = verdict.comparison
-    return {
-        "verdict": verdict.word,
-        "why": verdict.why,
-        "would_change": verdict.would_change,
-        "known_refutation": known or "",
-        "cases": verdict.cases,
-        "quantity": None if comparison is None else _sides(comparison),
-        "tasks": [] if comparison is None else [asdict(finding) for finding in comparison.tasks],
-        "effect": None if comparison is None or comparison.together is None else asdict(comparison.together),
-        "p": None if comparison is None else _p_values(comparison),
-        "beside": [
-            {"name": other.question, "tasks": [asdict(finding) for finding in other.tasks]} for other in verdict.beside
-        ],
-        "provenance": provenance,
-    }
-
-
-def _sides(comparison: Comparison) -> dict[str, Any]:
-    left, right = (None if side is None else str(side) for side in (comparison.left, comparison.right))
-    return {"question": comparison.question, "left": left, "right": right, "upwards": comparison.upwards}
-
-
-def _p_values(comparison: Comparison) -> dict[str, float] | None:
-    """One-sided p values over tasks; the one after Holm's correction is put in when the run is complete."""
-    from icl_claims.statistics.tests import sign_flip_test, sign_test
-
-    differences = comparison.differences()
-    if comparison.upwards is None or len(differences) < 2:
-        return None
-    sign, _ = sign_test(comparison.in_favour(), len(differences))
-    flipped, smallest = sign_flip_test(differences)
-    return {"sign": sign, "sign_flip": flipped, "smallest": smallest}
-
-
-def with_holm(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records, their p values corrected by Holm within a family: the claims of one paper on one source."""
-    from icl_claims.statistics.tests import holm
-
-    families: dict[tuple[str, ...], dict[str, float]] = {}
-    for record in records:
-        if record["p"] is not None:
-            family = families.setdefault((record["paper"], record["source"], record["profile"]), {})
-            family[record["test"]] = record["p"]["sign_flip"]
-    corrected = {test: p for family in families.values() for test, p in holm(family).items()}
-    return [
-        record if record["p"] is None else {**record, "p": {**record["p"], "holm": corrected[record["test"]]}}
-        for record in records
-    ]
-
-
 def claim_of(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any] | None:
     """The claim that a report is about, with its verdict where there is one."""
     found: dict[str, Any] = {}
     for name, value in getattr(report, "user_properties", ()):
-        if name in ("claim", "verdict"):
+        if name in ("claim", "verdict") and isinstance(value, dict):
             found |= value
     return found or None
 
 
 @dataclass(eq=False)
 class RunRecord:
-    """The claims of a run, by test, in the order in which they were decided."""
+    """The claims of a run, by test, in the order in which they were decided.
+
+    Args:
+        config: of the run.
+        collected: what the run set out to decide.
+        started: when.
+        claims: what was decided so far.
+        pictures: by profile, the numbers behind the papers' figures, as the reports brought them.
+        coverage: what the papers contain, and which claims cover it.
+    """
 
     config: pytest.Config
+    collected: Callable[[], dict[str, dict[str, Any]]]
     started: float = field(default_factory=time.time)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
-    written: tuple[Path, ...] = ()
+    pictures: dict[str, Any] = field(default_factory=dict)
+    coverage: list[dict[str, Any]] = field(default_factory=list)
+    begun: bool = False
+    left: WhatIsLeft | None = None
 
     def add(self, report: pytest.TestReport) -> None:
         """Take in a report; a test that broke before its verdict is an error, never a verdict."""
-        claim = claim_of(report)
+        claim = claim_of(report) or (self.collected().get(report.nodeid) if report.failed else None)
         if claim is None:
             return
         entry = self.claims.setdefault(report.nodeid, {"seconds": 0.0, **claim})
@@ -134,53 +81,48 @@ class RunRecord:
             entry["seconds"] += report.duration
 
     def decided(self) -> list[dict[str, Any]]:
-        """The claims that were reached, in the order of their tests."""
-        return with_holm([UNDECIDED | claim for _, claim in sorted(self.claims.items())])
+        """Every claim of the run, in the order of the tests; those that were not reached are not run."""
+        unreached = {name: {"seconds": 0.0, **claim} for name, claim in self.collected().items()}
+        return with_holm([UNDECIDED | claim for _, claim in sorted((unreached | self.claims).items())])
 
+    def pytest_runtest_logstart(self) -> None:
+        """Know that a test began: from now on there is something to report."""
+        self.begun = True
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in what a test, on this process or on a worker, reports."""
+        """Take in what a test, on this process or on a worker, reports, before JUnit XML does."""
         self.add(report)
+        for name, value in report.user_properties:
+            if name == "pictures" and isinstance(value, dict):
+                self.pictures |= value
+        if report.when == "teardown":
+            report.user_properties = junit_properties(report)
 
-    def pytest_sessionfinish(self) -> None:
-        """Write claims.json and claims.html from whatever arrived."""
-        if not self.claims:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the report from whatever arrived; a changed verdict fails the run where a comparison was asked for."""
+        if not self.begun or not (claims := self.decided()):
             return
-        from icl_claims.report.run import run_facts
-        from icl_claims.report.write import write_report
+        from icl_claims.pytest_plugin.leaving import leave
 
-        folder = Path(self.config.getoption("claims_report") or self.config.rootpath / "reports")
-        facts = run_facts(_options(self.config), seconds=time.time() - self.started, root=self.config.rootpath)
-        self.written = write_report(folder, facts, self.decided())
+        interrupted = any(name not in self.claims for name in self.collected())
+        self.left = leave(
+            self.config,
+            claims,
+            seconds=time.time() - self.started,
+            interrupted=interrupted,
+            pictures=self.pictures,
+            coverage=self.coverage,
+        )
+        if self.left.failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print one line a claim, then the counts and where the report is."""
-        if not self.claims:
-            return
-        terminalreporter.ensure_newline()
-        if terminalreporter.verbosity >= 0:
-            terminalreporter.section("claims")
-            for claim in self.decided():
-                _print_claim(terminalreporter, claim)
-        counts = {word: sum(claim["verdict"] == word for claim in self.decided()) for word in WORDS}
-        terminalreporter.write_line(", ".join(f"{count} {word}" for word, count in counts.items() if count))
-        for path in self.written:
-            terminalreporter.write_line(f"report: {path}")
-
-
-def _print_claim(terminal: Any, claim: dict[str, Any]) -> None:
-    source = claim["source"] + (" (paper)" if claim["profile"] == "paper" else "")
-    known = " (as known)" if claim.get("known_refutation") else ""
-    named = claim["id"] + (f", needs {claim['condition']}" if claim["condition"] else "")
-    terminal.write(f"{claim['verdict']:<13}", **{COLOURS[claim["verdict"]]: True})
-    terminal.write_line(f" {named:<30} {source:<15} {claim['paper']}, {claim['where']}{known}")
+        """Print a line a claim, the changed ones first, then the counts and where the report is."""
+        if self.left is not None:
+            self.left.print(terminalreporter)
 
 
 def _last_line(report: pytest.TestReport) -> str:
     lines = [line for line in str(report.longreprtext).splitlines() if line.strip()]
     return lines[-1].strip() if lines else "The test broke."
-
-
-def _options(config: pytest.Config) -> dict[str, Any]:
-    names = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "device", "dtype", "rates")
-    chosen = {name: config.getoption(f"claims_{name}") for name in names}
-    return {name: value for name, value in chosen.items() if value is not None}

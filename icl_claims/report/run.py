@@ -15,15 +15,21 @@ from icl_claims import __version__
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pytest", "hypothesis")
 
 
-def run_facts(options: dict[str, Any], *, seconds: float, root: Path) -> dict[str, Any]:
+def run_facts(
+    options: dict[str, Any], *, seconds: float, root: Path, name: str = "", interrupted: bool = False
+) -> dict[str, Any]:
     """Everything that a reader needs to run the same again.
 
     Args:
         options: what was chosen on the command line.
         seconds: duration of the run.
         root: the project's folder, whose commit is named.
+        name: how the reader calls the run.
+        interrupted: whether some of its claims were not reached.
     """
     return {
+        "name": name,
+        "interrupted": interrupted,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "options": options,

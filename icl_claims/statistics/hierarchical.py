@@ -9,7 +9,9 @@ from jaxtyping import Float
 
 from icl_claims.statistics.bootstrap import RESAMPLES, bootstrap_t, in_standard_errors, resampled_sums
 from icl_claims.statistics.columns import Column, Influence, influence
-from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
+from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval, seeds_interval
+
+FEWEST_TO_DRAW_FROM = 5
 
 
 def hierarchical_difference(
@@ -33,7 +35,8 @@ def hierarchical_difference(
         resamples: how many.
 
     Returns:
-        The mean of the tasks' differences; undefined for fewer than two tasks, or where a column counts no query.
+        The mean of the tasks' differences; undefined for fewer than two tasks, or where a column counts no query. Up
+        to four tasks are too few to be drawn from: theirs is Student's interval.
 
     Source: Davison and Hinkley 1997, section 3.8 (resampling of nested levels); Efron and Tibshirani 1993,
     section 12.5 (bootstrap-t).
@@ -45,6 +48,8 @@ def hierarchical_difference(
     if len(tasks) < 2 or any(not seeds or min(one.counted for one in seeds) < 1 for seeds in tasks):
         return UNDEFINED
     of_tasks = np.array([np.mean([one.difference for one in seeds]) for seeds in tasks])
+    if len(tasks) < FEWEST_TO_DRAW_FROM:
+        return seeds_interval(of_tasks.tolist(), confidence)
     generator = np.random.default_rng(seed)
     drawn = _resampled_tasks(tasks, resamples, generator)
     estimate, root = float(of_tasks.mean()), np.sqrt(len(tasks))

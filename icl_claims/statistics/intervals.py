@@ -83,7 +83,7 @@ def bootstrap_difference(
 
 
 def seeds_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Student's t interval of a mean over runs, one number a run.
+    """Student's t interval of a mean over runs, or over tasks, one number each.
 
     Args:
         differences: of each run.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from icl_claims.statistics.columns import Column, influence, over_seeds
+from icl_claims.statistics.columns import Column, Influence, influence, over_seeds
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
 
 
@@ -36,8 +36,11 @@ def prediction_interval(
         The mean over seeds, and the interval of the other run's number. Its bounds are NaN where fewer than two seeds
         were run, and all is undefined where a column counts fewer than two queries.
 
-    Source: components of variance of a crossed design (Searle, Casella and McCulloch 1992, section 4.2), with the
-    degrees of freedom of Satterthwaite 1946.
+    Source: components of variance of a crossed design (Searle, Casella and McCulloch 1992, section 4.2) with the
+    degrees of freedom of Satterthwaite 1946. Student's squared quantile is taken as linear in their inverse between
+    that of the queries and that of the seeds: for a handful of seeds it then covers what it says, where the quantile
+    at the estimated degrees of freedom falls short. Where seeds hardly differ, and the other run asked many more
+    queries, it covers two or three points more than it says.
     """
     influences = [influence(column, np.zeros_like(column)) for column in columns]
     counted = min((one.counted for one in influences), default=0)
@@ -48,22 +51,33 @@ def prediction_interval(
     if seeds == 1:
         return Interval(estimate, np.nan, np.nan)
 
-    queries = float(np.mean([len(column) for column in columns]))
-    within = float(np.mean([_error(one.of_queries) for one in influences]))
-    joint = sum(_error(column) for column in over_seeds(influences))
-    shared = float(np.clip((seeds * joint - within) / (seeds - 1), 0.0, within))
-    own = within - shared
-    between = float(means.var(ddof=1))  # of seeds, with the noise of as many queries as were asked
+    between = float(means.var(ddof=1))  # of the means of seeds, with the noise of as many queries as were asked
+    shared, own = (0.0, 0.0) if same_queries else _noise_of_queries(influences)
+    fewer = float(np.mean([len(column) for column in columns])) / new_queries
+    squares = [float(stats.t.ppf((1 + confidence) / 2, freedom)) ** 2 for freedom in (seeds - 1, counted - 1)]
 
-    smaller = queries / new_queries
-    of_queries = 0.0 if same_queries else shared * (1 + smaller) + own * (smaller - 1) / new_seeds
-    of_seeds = between * (1 / seeds + 1 / new_seeds)
-    least = between / seeds + (0.0 if same_queries else shared * (1 + smaller) + own * smaller / new_seeds)
-    variance = max(of_seeds + of_queries, least)
-    spread = of_seeds**2 / (seeds - 1) + of_queries**2 / (counted - 1)
-    freedom = variance**2 / spread if spread else float(seeds - 1)
-    half = float(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance))
+    of_seeds, of_queries = between * (1 / seeds + 1 / new_seeds), shared * (1 + fewer)
+    more_noise, less_noise = (own * max(change, 0.0) / new_seeds for change in (fewer - 1, 1 - fewer))
+    reach = _squared_reach(of_seeds, of_queries + more_noise, squares) - squares[1] * less_noise
+    least = _squared_reach(between / seeds, of_queries + own * fewer / new_seeds, squares)
+    half = float(np.sqrt(max(reach, least)))
     return Interval(estimate, estimate - half, estimate + half)
+
+
+def _squared_reach(of_seeds: float, of_queries: float, squares: Sequence[float]) -> float:
+    """The variance times the squared quantile, which goes from the second to the first with the share of the seeds."""
+    variance = of_seeds + of_queries
+    share = (of_seeds / variance) ** 2 if variance else 1.0
+    return variance * (share * squares[0] + (1 - share) * squares[1])
+
+
+def _noise_of_queries(influences: Sequence[Influence]) -> tuple[float, float]:
+    """The variance of a seed's mean that comes from its queries: shared by all seeds that ask them, and its own."""
+    seeds = len(influences)
+    together = sum(_error(column) for column in over_seeds(influences))
+    within = float(np.mean([_error(one.of_queries) for one in influences]))
+    shared = float(np.clip((seeds * together - within) / (seeds - 1), 0.0, within))
+    return shared, within - shared
 
 
 def _error(column: Column) -> float:

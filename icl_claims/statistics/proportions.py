@@ -6,10 +6,11 @@ where they are of one length, seeds ask the same queries, and what they share is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-import scipy
+from scipy import optimize, stats
 
 from icl_claims.statistics.columns import Column
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
@@ -79,21 +80,20 @@ def tango(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> Inte
     )
     if not pairs:
         return UNDEFINED
-    difference = (only_left - only_right) / pairs
-    z = _deviations(confidence)
-
-    def beyond(truth: float) -> float:
-        """Above 0 where the difference seen is more than z standard errors from a true one."""
-        linear = (2 * pairs - only_left + only_right) * truth - only_left - only_right
-        constant = -only_right * truth * (1 - truth)
-        only_right_if_true = (np.sqrt(max(linear**2 - 8 * pairs * constant, 0.0)) - linear) / (4 * pairs)
-        variance = (2 * only_right_if_true + truth * (1 - truth)) / pairs
-        return float((difference - truth) ** 2 - z**2 * variance)
-
+    difference, counts = (only_left - only_right) / pairs, (pairs, only_left, only_right, _deviations(confidence))
     # Without discordant pairs, or with no other, the difference itself is a root; the bounds are the next ones.
-    low = scipy.optimize.brentq(beyond, -1.0, difference - NEXT_TO) if difference > -1 else -1.0
-    high = scipy.optimize.brentq(beyond, difference + NEXT_TO, 1.0) if difference < 1 else 1.0
+    low = optimize.brentq(_tango_score, -1.0, difference - NEXT_TO, counts) if difference > -1 else -1.0
+    high = optimize.brentq(_tango_score, difference + NEXT_TO, 1.0, counts) if difference < 1 else 1.0
     return Interval(difference, float(low), float(high))
+
+
+def _tango_score(truth: float, pairs: float, only_left: float, only_right: float, z: float) -> float:
+    """Above 0 where the difference seen is more than z standard errors from a true one, the likeliest such."""
+    linear = (2 * pairs - only_left + only_right) * truth - only_left - only_right
+    constant = -only_right * truth * (1 - truth)
+    right_if_true = (math.sqrt(max(linear**2 - 8 * pairs * constant, 0.0)) - linear) / (4 * pairs)
+    variance = (2 * right_if_true + truth * (1 - truth)) / pairs
+    return ((only_left - only_right) / pairs - truth) ** 2 - z**2 * variance
 
 
 def design_effect(by_seed: Sequence[Column]) -> float:
@@ -128,4 +128,4 @@ def _by_seed(columns: Columns) -> list[Column]:
 
 
 def _deviations(confidence: float) -> float:
-    return float(scipy.stats.norm.ppf((1 + confidence) / 2))
+    return float(stats.norm.ppf((1 + confidence) / 2))

@@ -8,11 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.autograd import forward_ad
 from transformers import AutoModelForCausalLM, Gemma2Config
 
 from icl_claims.errors import ModelError, PromptError
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import NAME, AttentionPass
 from icl_claims.models.language_model import FAMILIES, LanguageModel
+from icl_claims.models.layout import Layout
 from icl_claims.models.random_models import (
     BOS,
     CONFIGURATIONS,
@@ -118,6 +120,40 @@ def test_sequence_logits_and_their_gradient_equal_those_of_eager_attention(famil
     got = torch.autograd.grad((ours * direction).sum(), list(leaves.values()))
     for mine, theirs in zip(got, wanted, strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # of torch itself, once
+@every_family
+def test_forward_and_backward_derivatives_of_an_answer_after_a_prefix_agree(family):
+    model, rows = small(family, torch.float64), [[9, 10, 11], [12, 13]]
+    weights = model.tuned_values()
+    change = {name: torch.ones_like(value) for name, value in weights.items()}
+
+    def logits(given):
+        prefix = model.prefix_of([BOS, *range(FIRST_WORD, FIRST_WORD + 9)], given)
+        return model.activations(rows, prefix, answer_at=-1, probe_at=-1, weights=given).logits
+
+    leaves = {name: value.clone().requires_grad_() for name, value in weights.items()}
+    direction = torch.randn(2, VOCABULARY, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gradients = torch.autograd.grad((logits(leaves) * direction).sum(), list(leaves.values()))
+    with forward_ad.dual_level():
+        seen = logits({name: forward_ad.make_dual(value, change[name]) for name, value in weights.items()})
+        tangent = forward_ad.unpack_dual(seen).tangent
+    torch.testing.assert_close((tangent * direction).sum(), sum(g.sum() for g in gradients), **CLOSE)
+
+
+@every_family
+def test_the_probe_sees_the_prefix_when_asked_to(plain, family):
+    model, prefix, rows = small(family), [BOS, 5, 6, 7, 8], [[9, 10, 11], [12, 13, 14, 15, 16]]
+    layout = Layout(tuple(map(len, rows)), model.device)
+    probe = layout.packed_index([-1, -1])
+    now = AttentionPass(layout, model.read_prefix(prefix), probe, probe_prefix=True)
+    ids = torch.tensor([[*rows[0], *rows[1]]])
+    with torch.inference_mode(), now.active():
+        model.network(ids, position_ids=(layout.column + len(prefix))[None], use_cache=False)
+    for row, own in enumerate(rows):
+        wanted = plain.see(plain.network(family), prefix + own).scores[:, :, -1, : len(prefix)]
+        torch.testing.assert_close(torch.stack(now.prefix_scores)[:, :, row], wanted, **CLOSE)
 
 
 @every_family

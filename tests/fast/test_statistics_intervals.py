@@ -97,7 +97,7 @@ def test_constant_columns_give_an_interval_without_width(value, n, seeds):
     columns = [np.full(n, value)] * seeds
     for interval in (
         bootstrap_mean(columns, seed=0, resamples=100),
-        hierarchical_difference([columns] * 3, [[np.zeros(n)] * seeds] * 3, seed=0, resamples=100),
+        hierarchical_difference([columns] * 6, [[np.zeros(n)] * seeds] * 6, seed=0, resamples=100),
         seeds_interval([value] * (seeds + 1)),
     ):
         assert numbers(interval) == pytest.approx((value, value, value), abs=1e-12)
@@ -206,6 +206,12 @@ def test_the_interval_over_tasks_moves_with_the_columns():
     moved = [[column + 2 for column in seeds] for seeds in left]
     one, other = (hierarchical_difference(side, right, seed=0, resamples=400) for side in (left, moved))
     assert numbers(other) == pytest.approx([number + 2 for number in numbers(one)])
+
+
+def test_few_tasks_are_not_drawn_from():
+    left, right, _ = tasks_that_differ(0.3, tasks=4)
+    wanted = seeds_interval([float(np.mean(seeds)) for seeds in left])
+    assert numbers(hierarchical_difference(left, right, seed=0)) == pytest.approx(numbers(wanted))
 
 
 def test_one_task_tells_nothing_about_others():

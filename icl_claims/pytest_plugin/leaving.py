@@ -1,0 +1,112 @@
+"""What a run leaves when it ends: the report, the saved run, the pictures, and a comparison with a run before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from icl_claims.errors import IclClaimsError
+from icl_claims.pytest_plugin.summary import counts_in_words, print_summary
+from icl_claims.report.compare import Comparison, compare_runs
+from icl_claims.report.comparison_forms import comparison_text
+from icl_claims.report.document import Document, make_document, read_document
+from icl_claims.report.run import run_facts
+from icl_claims.report.runs import find_run, save_run
+from icl_claims.report.write import write_report
+
+OPTIONS = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "device", "dtype", "rates")
+
+
+@dataclass(frozen=True)
+class WhatIsLeft:
+    """The report of a run, and what is said about it.
+
+    Args:
+        claims: the records, in the papers' order.
+        written: the files.
+        comparison: with the run that was named, or else with the newest saved one; None where there is none.
+        named: whether the run to compare with was named.
+        problem: why something could not be written.
+    """
+
+    claims: Sequence[dict[str, Any]]
+    written: tuple[Path, ...] = ()
+    comparison: Comparison | None = None
+    named: bool = False
+    problem: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run fails for it: a verdict changed against the named run, or the report was not written."""
+        changed = self.named and self.comparison is not None and self.comparison.verdict_changed
+        return changed or bool(self.problem)
+
+    def print(self, terminal: Any) -> None:
+        """Print the claims, the counts, the comparison that was asked for, and where the report is."""
+        terminal.ensure_newline()
+        if terminal.verbosity >= 0:
+            print_summary(terminal, self.claims, self.comparison)
+        if self.named and self.comparison is not None:
+            terminal.section("comparison")
+            terminal.write(comparison_text(self.comparison))
+        if terminal.verbosity >= -1:
+            terminal.write_line(counts_in_words(self.claims))
+            for path in self.written:
+                terminal.write_line(f"report: {path}")
+        if self.problem:
+            terminal.write_line(self.problem, red=True)
+
+
+def leave(
+    config: pytest.Config,
+    claims: Sequence[dict[str, Any]],
+    *,
+    seconds: float,
+    interrupted: bool,
+    pictures: dict[str, Any],
+    coverage: Sequence[dict[str, Any]],
+) -> WhatIsLeft:
+    """Write everything that a run leaves.
+
+    Args:
+        config: of the run.
+        claims: its records.
+        seconds: how long it took.
+        interrupted: whether some of its claims were not reached.
+        pictures: by profile, the numbers behind the papers' figures.
+        coverage: what the papers contain.
+    """
+    folder, named = report_folder(config), config.getoption("claims_compare")
+    chosen = {name: config.getoption(f"claims_{name}") for name in OPTIONS}
+    options = {name: value for name, value in chosen.items() if value is not None}
+    name = config.getoption("claims_name") or chosen["profile"]
+    facts = run_facts(options, seconds=seconds, root=config.rootpath, name=name, interrupted=interrupted)
+    document = make_document(facts, claims, pictures=pictures, coverage=coverage)
+    figures = config.getoption("claims_figures")
+    try:
+        before = _run_before(named, folder / "runs")
+        comparison = compare_runs(before, document) if before is not None else None
+        written = write_report(folder, document, figures=Path(figures) if figures else None)
+        saved = save_run(document, folder / "runs")
+    except IclClaimsError as error:
+        return WhatIsLeft(document["claims"], problem=str(error))
+    return WhatIsLeft(document["claims"], (*written, saved), comparison, named is not None)
+
+
+def report_folder(config: pytest.Config) -> Path:
+    """Where the report of a run goes."""
+    return Path(config.getoption("claims_report") or config.rootpath / "reports")
+
+
+def _run_before(named: str | None, folder: Path) -> Document | None:
+    """The run that was named; else the newest saved one that can be read."""
+    if named is not None:
+        return read_document(find_run(named, folder))
+    try:
+        return read_document(find_run("last", folder))
+    except IclClaimsError:
+        return None

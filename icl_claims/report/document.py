@@ -1,0 +1,129 @@
+"""The document of a run, claims.json: made, checked against its schema, read back from any version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from icl_claims.errors import ReportError
+from icl_claims.report.order import in_papers_order
+
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)
+WORDS = ("supported", "refuted", "inconclusive", "not run", "error")
+
+Document = dict[str, Any]
+"""A document as plain data; `claims.schema.json` says what is in it."""
+
+_FINDING: dict[str, Any] = {"needed": None, "detectable": None, "printed": None, "null_low": None, "null_high": None}
+_RECORD: dict[str, Any] = {
+    "profile": "",
+    "condition": "",
+    "known_refutation": "",
+    "quantity": None,
+    "effect": None,
+    "p": None,
+    "beside": [],
+    "would_change": "",
+}
+
+
+def make_document(
+    run: Mapping[str, Any],
+    claims: Iterable[Mapping[str, Any]],
+    *,
+    pictures: Mapping[str, Any] | None = None,
+    coverage: Iterable[Mapping[str, Any]] = (),
+) -> Document:
+    """A document of the present version, its claims in the papers' order.
+
+    Args:
+        run: the facts of the run.
+        claims: one record for each claim, source and condition; what a record leaves out gets its default.
+        pictures: by profile, the numbers behind the papers' figures and tables.
+        coverage: what the papers contain, and which claims cover it.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": {"name": "", "interrupted": False, **run},
+        "claims": in_papers_order(_complete(claim) for claim in claims),
+        "pictures": dict(pictures or {}),
+        "coverage": [dict(entry) for entry in coverage],
+    }
+
+
+def check_document(document: Document, name: str) -> Document:
+    """The document itself, if it is as the schema says.
+
+    Raises:
+        ReportError: it is not, with the first place where.
+    """
+    problem = best_match(_validator().iter_errors(document))
+    if problem is not None:
+        raise ReportError(
+            f"{name} is not a document of claims at {problem.json_path}",
+            expected=f"what claims.schema.json, version {SCHEMA_VERSION}, says",
+            got=problem.message[:300],
+        )
+    return document
+
+
+def read_document(path: Path) -> Document:
+    """Read a claims.json or a saved run, of this or an older version, as one of the present version.
+
+    Raises:
+        ReportError: there is none, it is no JSON, of an unknown version, or malformed.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path} cannot be read: {error}", expected="a claims.json or a saved run") from error
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    if version not in READABLE:
+        raise ReportError(
+            f"{path} has an unknown version",
+            expected=" or ".join(map(str, READABLE)),
+            got=repr(version),
+            todo="Read it with the version of icl_claims that wrote it.",
+        )
+    try:
+        document = make_document(
+            found["run"], found["claims"], pictures=found.get("pictures"), coverage=found.get("coverage", ())
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ReportError(f"{path} is no document of claims", got=repr(error)) from error
+    return check_document(document, str(path))
+
+
+def document_text(document: Document) -> str:
+    """The document as JSON.
+
+    Raises:
+        ReportError: a number in it is not finite.
+    """
+    try:
+        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise ReportError("The claims hold a number that is not finite", expected="null in its place") from error
+
+
+def _complete(claim: Mapping[str, Any]) -> dict[str, Any]:
+    beside = [{**entry, "tasks": _findings(entry["tasks"])} for entry in claim.get("beside", ())]
+    return {**_RECORD, **claim, "tasks": _findings(claim["tasks"]), "beside": beside}
+
+
+def _findings(tasks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**_FINDING, **finding} for finding in tasks]
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    schema = json.loads(resources.files("icl_claims.report").joinpath("claims.schema.json").read_text("utf-8"))
+    return Draft202012Validator(schema)

@@ -1,0 +1,113 @@
+"""A run in the Evaluation and Report Language, EARL 1.0, as JSON-LD (https://www.w3.org/TR/EARL10-Schema/)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from icl_claims.claims import PAPERS
+from icl_claims.report.document import Document
+from icl_claims.report.names import source_name
+
+CONTEXT = {
+    "earl": "http://www.w3.org/ns/earl#",
+    "dct": "http://purl.org/dc/terms/",
+    "doap": "http://usefulinc.com/ns/doap#",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+    "assertedBy": {"@id": "earl:assertedBy", "@type": "@id"},
+    "subject": {"@id": "earl:subject", "@type": "@id"},
+    "test": {"@id": "earl:test", "@type": "@id"},
+    "mode": {"@id": "earl:mode", "@type": "@id"},
+    "outcome": {"@id": "earl:outcome", "@type": "@id"},
+    "isPartOf": {"@id": "dct:isPartOf", "@type": "@id"},
+    "result": "earl:result",
+    "info": "earl:info",
+    "title": "dct:title",
+    "description": "dct:description",
+    "identifier": "dct:identifier",
+    "date": {"@id": "dct:date", "@type": "xsd:dateTime"},
+}
+OUTCOME = {
+    "supported": "earl:passed",
+    "refuted": "earl:failed",
+    "inconclusive": "earl:cantTell",
+    "not run": "earl:untested",
+    "error": "earl:cantTell",
+}
+ASSERTOR = "urn:icl-claims:assertor"
+
+Record = dict[str, Any]
+
+
+def as_earl(document: Document) -> dict[str, Any]:
+    """The document as one JSON-LD graph: an assertion for each record; claims are test criteria, sources subjects."""
+    run = document["run"]
+    claims = document["claims"]
+    papers = [
+        _node(_paper(name), "dct:BibliographicResource", title=PAPERS.get(name, name))
+        for name in dict.fromkeys(claim["paper"] for claim in claims)
+    ]
+    subjects = {_subject(claim): _subject_node(claim) for claim in claims}
+    criteria = {_criterion(claim): _criterion_node(claim) for claim in claims}
+    assertor = _node(ASSERTOR, "earl:Software", title="icl_claims", description=f"version {run['icl_claims']}")
+    assertions = [_assertion(claim, run["finished"]) for claim in claims]
+    graph = [assertor, *papers, *subjects.values(), *criteria.values(), *assertions]
+    return {"@context": CONTEXT, "@graph": graph}
+
+
+def _assertion(claim: Record, finished: str) -> dict[str, Any]:
+    known = f" Known: {claim['known_refutation']}" if claim["known_refutation"] else ""
+    result = {
+        "@type": "earl:TestResult",
+        "outcome": OUTCOME[claim["verdict"]],
+        "title": claim["verdict"],
+        "info": claim["why"] + known,
+        "date": finished,
+    }
+    return {
+        "@type": "earl:Assertion",
+        "assertedBy": ASSERTOR,
+        "subject": _subject(claim),
+        "test": _criterion(claim),
+        "mode": "earl:automatic",
+        "result": result,
+    }
+
+
+def _criterion_node(claim: Record) -> dict[str, Any]:
+    condition = claim["condition"]
+    return _node(
+        _criterion(claim),
+        "earl:TestCriterion",
+        identifier=claim["id"],
+        title=f"{claim['statement']} Needed: {condition}." if condition else claim["statement"],
+        description=f"{claim['where']}; rule: {claim['rule']}",
+        isPartOf=_paper(claim["paper"]),
+    )
+
+
+def _subject_node(claim: Record) -> dict[str, Any]:
+    named = {name: claim["provenance"].get(name) for name in ("model", "data")}
+    facts = ", ".join(f"{name} {value}" for name, value in named.items() if isinstance(value, str) and value)
+    title = f"{claim['paper']}: {source_name(claim['source'], claim['profile'])}"
+    return _node(_subject(claim), "earl:TestSubject", title=title, **({"description": facts} if facts else {}))
+
+
+def _paper(name: str) -> str:
+    return _urn("paper", name)
+
+
+def _criterion(claim: Record) -> str:
+    return _urn("claim", claim["paper"], claim["id"], *filter(None, [claim["condition"]]))
+
+
+def _subject(claim: Record) -> str:
+    return _urn("evidence", claim["paper"], claim["source"], *filter(None, [claim["profile"]]))
+
+
+def _urn(*parts: str) -> str:
+    return ":".join(["urn:icl-claims", *(quote(part, safe="") for part in parts)])
+
+
+def _node(name: str, kind: str, **facts: str) -> dict[str, Any]:
+    return {"@id": name, "@type": kind, **facts}

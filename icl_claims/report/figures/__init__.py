@@ -1,0 +1,31 @@
+"""The papers' own pictures, redrawn from our runs: the same input gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from icl_claims.report.figures.by_layer import draw_by_layer
+from icl_claims.report.figures.changes import draw_changes
+from icl_claims.report.figures.clip_sweep import draw_clip_sweep
+from icl_claims.report.figures.drawing import Picture, save_picture, style
+from icl_claims.report.figures.gradient_norms import draw_gradient_norms
+
+__all__ = ["Picture", "draw_pictures", "save_picture"]
+
+
+def draw_pictures(numbers: Mapping[str, Any], profile: str) -> Iterator[Picture]:
+    """Every picture that the numbers of a profile allow.
+
+    Args:
+        numbers: `changes`, `gradient_norms`, `by_layer` and `clip_sweep`, each by task; any may be missing.
+        profile: whose trials gave the numbers; part of the pictures' names.
+    """
+    with style():
+        if numbers.get("changes"):
+            yield draw_changes(numbers["changes"], profile)
+        if any((numbers.get("gradient_norms") or {}).values()):
+            yield draw_gradient_norms(numbers["gradient_norms"], profile)
+        yield from draw_by_layer(numbers.get("by_layer") or {}, profile)
+        if numbers.get("clip_sweep"):
+            yield draw_clip_sweep(numbers["clip_sweep"], profile)

@@ -1,0 +1,188 @@
+"""How every picture looks, and how it is saved: as SVG for a page, or as SVG and PDF files."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+from cycler import cycler
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 7.4  # inches: a page's text is as wide
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+HREF = f"{{{XLINK}}}href"
+# Told apart under every common kind of colour blindness; a page puts its own shade, light or dark, in their place.
+COLOURS = {
+    "ink": "#1b1c1a",
+    "quiet": "#5b5d58",
+    "line": "#d7d8d2",
+    "band": "#c3c5be",
+    "on-series": "#fefefd",
+    "series-1": "#0072b2",
+    "series-2": "#00855f",
+    "series-3": "#b36b00",
+    "series-4": "#b3568a",
+    "series-5": "#d55e00",
+    "series-6": "#6a63b5",
+}
+SERIES = tuple(colour for name, colour in COLOURS.items() if name.startswith("series"))
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_LONG_FRACTION = re.compile(r"-?[0-9]+\.[0-9]{4,}")
+_STYLE: Any = {
+    "axes.edgecolor": COLOURS["quiet"],
+    "axes.labelcolor": COLOURS["quiet"],
+    "axes.linewidth": 0.6,
+    "axes.prop_cycle": cycler(color=SERIES),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": COLOURS["ink"],
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "legend.frameon": False,
+    "legend.labelcolor": COLOURS["ink"],
+    "lines.linewidth": 1.4,
+    "pdf.fonttype": 42,
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "icl_claims",
+    "text.color": COLOURS["ink"],
+    "text.parse_math": False,
+    "xtick.color": COLOURS["quiet"],
+    "ytick.color": COLOURS["quiet"],
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+}
+
+ElementTree.register_namespace("", SVG)
+ElementTree.register_namespace("xlink", XLINK)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A drawn figure.
+
+    Args:
+        name: of its files, and of what is in it; letters, digits and hyphens.
+        title: what it shows, as a heading.
+        caption: how to read it.
+        alt: what a reader who does not see it is told.
+        figure: matplotlib's.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    figure: Figure
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure as SVG, as matplotlib writes it."""
+        text = io.StringIO()
+        with style():
+            self.figure.savefig(text, format="svg", metadata={"Creator": "icl_claims", "Date": None})
+        return text.getvalue()
+
+    def inline(self) -> Markup:
+        """The SVG for a page: without prologue, its ids its own, its colours those of the page."""
+        root = ElementTree.fromstring(self.svg)
+        for parent in list(root.iter()):
+            for child in list(parent):
+                if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
+                    parent.remove(child)
+        used = {target for element in root.iter() for target in _targets(element)}
+        for element in root.iter():
+            if element.get("id") not in used:
+                element.attrib.pop("id", None)
+            element.tail = None
+            for attribute, value in list(element.attrib.items()):
+                element.set(attribute, self._of_the_page(attribute, value))
+        for attribute in ("width", "height", "version"):
+            root.attrib.pop(attribute, None)
+        root.attrib |= {"role": "img", "aria-label": self.alt, "class": "picture"}
+        return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+    def _of_the_page(self, attribute: str, value: str) -> str:
+        if attribute == "id":
+            return f"{self.name}-{value}"
+        if attribute == HREF:
+            return f"#{self.name}-{value[1:]}" if value.startswith("#") else value
+        if attribute == "style":
+            for name, colour in COLOURS.items():
+                value = value.replace(colour, f"var(--{name})")
+            return value
+        value = " ".join(re.sub(r"url\(#([^)]+)\)", rf"url(#{self.name}-\1)", value).split())
+        places = 3 if attribute == "transform" else 1
+        return _LONG_FRACTION.sub(lambda found: f"{float(found[0]):.{places}f}".rstrip("0").rstrip("."), value)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of every figure that is made or saved while this lasts."""
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # Text stays text; whoever reads it has fonts for it, whatever the one used for measuring lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
+        yield
+
+
+def save_picture(picture: Picture, folder: Path) -> tuple[Path, Path]:
+    """Save a picture as SVG and as PDF into a folder that exists."""
+    svg, pdf = (folder / f"{picture.name}.{kind}" for kind in ("svg", "pdf"))
+    svg.write_text(picture.svg, encoding="utf-8")
+    with style():
+        picture.figure.savefig(pdf, format="pdf", metadata={"Creator": "icl_claims", "CreationDate": None})
+    return svg, pdf
+
+
+def short(text: str, length: int = 28) -> str:
+    """A text cut so that a figure stays readable, without characters that XML forbids."""
+    plain = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return plain if len(plain) <= length else plain[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def look_of(place: int) -> dict[str, Any]:
+    """Colour and dashes of the line in this place."""
+    return {"color": SERIES[place % len(SERIES)], "linestyle": _DASHES[place % len(_DASHES)]}
+
+
+def panels(count: int, columns: int, height: float, *, share: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, row by row.
+
+    Args:
+        count: how many panels.
+        columns: in a row, at most.
+        height: of a row, in inches.
+        share: whether all have the same scales.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, rows * height))
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share).flat)
+    for spare in axes[count:]:
+        spare.set_axis_off()
+    return figure, axes[:count]
+
+
+def _targets(element: ElementTree.Element) -> list[str]:
+    """The ids that an element refers to."""
+    link = element.get(HREF, "")
+    drawn = (found[1] for value in element.attrib.values() for found in re.finditer(r"url\(#([^)]+)\)", value))
+    return [link[1:], *drawn] if link.startswith("#") else list(drawn)

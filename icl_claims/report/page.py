@@ -1,0 +1,109 @@
+"""The page of a run, claims.html: one text without any outside resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from icl_claims.claims import PAPERS
+from icl_claims.report.document import WORDS, Document
+from icl_claims.report.entries import entries_of, sections_of
+from icl_claims.report.figures import Picture
+from icl_claims.report.forest_plot import forest_plot
+from icl_claims.report.names import SOURCE_NAMES, paper_name, quantity_name, source_name, task_name
+from icl_claims.report.numbers import duration, interval, number
+from icl_claims.report.provenance import command_of, in_words, key_of_trials, other_facts, trial_sets
+from icl_claims.report.sentence import verdict_sentence
+from icl_claims.report.tables import papers_tables
+
+# The sources in the order of the ledger's columns.
+COLUMNS = ("printed", "author_runs", "trials", "exact")
+
+Record = dict[str, Any]
+
+
+def render_page(document: Document, pictures: Mapping[str, Sequence[Picture]]) -> str:
+    """The page.
+
+    Args:
+        document: of a run, complete.
+        pictures: by profile, what was drawn from its numbers.
+    """
+    claims, run = document["claims"], document["run"]
+    entries, trials = entries_of(claims), trial_sets(claims)
+    return (
+        page_environment()
+        .get_template("claims.html.jinja")
+        .render(
+            run=run,
+            command_of=lambda claim: command_of(claim, run["options"]),
+            trials_of=lambda claim: trials.get(key_of_trials(claim)),
+            entries=entries,
+            sections=sections_of(entries),
+            section_names=sorted({entry.section for entry in entries}),
+            anchors={entry.anchor for entry in entries},
+            counts=_counts(claims),
+            words=WORDS,
+            sources={source: SOURCE_NAMES[source] for source in COLUMNS},
+            papers={paper: PAPERS.get(paper, paper) for paper in dict.fromkeys(claim["paper"] for claim in claims)},
+            trial_sets=trials,
+            pictures={profile: drawn for profile, drawn in pictures.items() if drawn},
+            tables=papers_tables(document["pictures"]),
+            coverage=document["coverage"],
+        )
+    )
+
+
+@cache
+def page_environment() -> Environment:
+    """What every page is made with: all text is escaped, and nothing may be missing."""
+    environment = Environment(
+        loader=PackageLoader("icl_claims", "report/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
+        "day": _day,
+        "duration": duration,
+        "facts": other_facts,
+        "forest_plot": lambda claim: forest_plot(claim["tasks"], claim["effect"]),
+        "interval": interval,
+        "name_of": lambda claim: f"{claim['id']}, {source_name(claim['source'], claim['profile'])}",
+        "number": number,
+        "paper": paper_name,
+        "sentence": verdict_sentence,
+        "side": lambda claim, side: quantity_name(claim["quantity"][side]) if claim["quantity"] else _SIDES[side],
+        "source": source_name,
+        "task": task_name,
+        "words": in_words,
+    }
+    return environment
+
+
+_SIDES = {"left": "value", "right": "against"}
+
+
+def _counts(claims: Iterable[Record]) -> dict[str, dict[str, int]]:
+    """By source and profile: how many claims got each word; what claims need is counted apart."""
+    counts: dict[str, dict[str, int]] = {}
+    ranked = sorted(claims, key=lambda claim: (bool(claim["condition"]), COLUMNS.index(claim["source"])))
+    for claim in ranked:
+        name = "conditions" if claim["condition"] else source_name(claim["source"], claim["profile"])
+        row = counts.setdefault(name, dict.fromkeys(WORDS, 0))
+        row[claim["verdict"]] += 1
+    return counts
+
+
+def _day(finished: str) -> str:
+    """A time as a reader writes it; the text itself where it is no time."""
+    try:
+        return f"{datetime.fromisoformat(finished):%d %B %Y, %H:%M %Z}".lstrip("0")
+    except ValueError:
+        return finished

@@ -1,0 +1,98 @@
+"""Tables 1 to 4 of Rethinking: what the paper printed and what our trials gave, in one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from icl_claims.evidence.printed import PERCENTAGES, printed_tables
+from icl_claims.report.names import method_name, metric_name, task_name
+
+PAPER = "rethinking"
+TITLES = {
+    1: "Accuracy and relative prediction alignment",
+    2: "SimAOU and SimAM of finetuning and layer-causal finetuning (also table 1 of Revisited)",
+    3: "Layer-causal finetuning with gradients clipped at 12 (also table 2 of Revisited)",
+    4: "SimAOU and SimAM of finetuning and linearized finetuning (also table 3 of Revisited)",
+}
+AVERAGE = "average"
+OUR_NAMES = {"layer_causal_clipped": "layer_causal_clip_12"}
+
+Values = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a cell, and whose it is."""
+
+    whose: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A quantity, with a cell of numbers for each column."""
+
+    name: str
+    cells: tuple[tuple[Number, ...], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper with ours beside it."""
+
+    number: int
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def papers_tables(pictures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """The four tables.
+
+    Args:
+        pictures: by profile, `values`: by task, metric and method, our number; fractions where the paper has percent.
+    """
+    ours = {profile: numbers.get("values") or {} for profile, numbers in pictures.items()}
+    printed = printed_tables()
+    printed = printed[printed["paper"] == PAPER]
+    return [_table(number, printed[printed["table"] == number], ours) for number in TITLES]
+
+
+def _table(number: int, printed: pd.DataFrame, ours: Mapping[str, Values]) -> Table:
+    tasks = list(dict.fromkeys(printed["task"]))
+    rows = []
+    for metric, method in dict.fromkeys(zip(printed["metric"], printed["method"], strict=True)):
+        figures = printed[(printed["metric"] == metric) & (printed["method"] == method)]
+        by_task = dict(zip(figures["task"], figures["printed"], strict=True))
+        cells = tuple(tuple(_numbers(by_task, tasks, task, metric, method, ours)) for task in tasks)
+        rows.append(Row(f"{metric_name(metric)}, {method_name(method)}", cells))
+    columns = tuple(AVERAGE if task == AVERAGE else task_name(task) for task in tasks)
+    return Table(number, TITLES[number], columns, tuple(rows))
+
+
+def _numbers(
+    by_task: Mapping[str, str], tasks: list[str], task: str, metric: str, method: str, ours: Mapping[str, Values]
+) -> Iterator[Number]:
+    if task in by_task:
+        yield Number("printed", by_task[task].removeprefix("0") if metric not in PERCENTAGES else by_task[task])
+    for profile, values in ours.items():
+        mine = [_value(values, one, metric, method) for one in tasks if task in (one, AVERAGE) and one != AVERAGE]
+        found = [value for value in mine if value is not None]
+        if found and len(found) == len(mine):
+            yield Number(profile, _text(fmean(found), metric))
+
+
+def _value(values: Values, task: str, metric: str, method: str) -> float | None:
+    return values.get(task, {}).get(metric, {}).get(OUR_NAMES.get(method, method))
+
+
+def _text(value: float, metric: str) -> str:
+    if metric in PERCENTAGES:
+        return f"{100 * value:.1f}"
+    text = f"{abs(value):.4f}".removeprefix("0")
+    return "\N{MINUS SIGN}" + text if value < 0 else text

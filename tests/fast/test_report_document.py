@@ -1,0 +1,141 @@
+"""A document of claims is checked against its schema, read in every version, and stands in the papers' order."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_claims import RUN, sample_document, sample_finding, sample_record
+
+from icl_claims.errors import ReportError
+from icl_claims.report.document import check_document, document_text, make_document, read_document
+from icl_claims.report.numbers import DASH, MINUS, number, p_value
+from icl_claims.report.order import section_of
+from icl_claims.report.runs import find_run, save_run
+from icl_claims.report.sentence import verdict_sentence
+
+NEW_FIELDS = ("quantity", "effect", "p", "beside", "would_change")
+OLD_FIELDS = ("task", "outcome", "left", "right", "difference", "low", "high", "queries", "note")
+
+
+def as_version_1(document):
+    """What an older version would have written of the same run."""
+    claims = [
+        {name: value for name, value in claim.items() if name not in NEW_FIELDS}
+        | {"tasks": [{name: finding[name] for name in OLD_FIELDS} for finding in claim["tasks"]]}
+        for claim in document["claims"]
+    ]
+    run = {name: value for name, value in document["run"].items() if name not in ("name", "interrupted")}
+    return {"schema_version": 1, "run": run, "claims": claims}
+
+
+def test_a_full_document_is_as_the_schema_says_and_survives_being_written(tmp_path):
+    document = sample_document(4)
+    (tmp_path / "claims.json").write_text(document_text(check_document(document, "sample")), encoding="utf-8")
+    assert read_document(tmp_path / "claims.json") == document
+
+
+def test_an_older_document_is_read_with_defaults_for_what_it_lacks(tmp_path):
+    path = tmp_path / "claims.json"
+    path.write_text(json.dumps(as_version_1(sample_document(2))), encoding="utf-8")
+    document = read_document(path)
+    assert document["schema_version"] == 2
+    assert [claim["id"] for claim in document["claims"]] == [claim["id"] for claim in sample_document(2)["claims"]]
+    assert {claim["effect"] for claim in document["claims"]} == {None}
+    assert all(finding["null_low"] is None for claim in document["claims"] for finding in claim["tasks"])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda claim: claim.update(verdict="perhaps"),
+        lambda claim: claim.update(tasks=[sample_finding(outcome="maybe")]),
+        lambda claim: claim.update(effect={"estimate": 1.0}),
+        lambda claim: claim.update(source="hearsay"),
+        lambda claim: claim.pop("why"),
+    ],
+)
+def test_a_malformed_document_is_refused_with_the_place(spoil):
+    document = copy.deepcopy(sample_document(1))
+    spoil(document["claims"][0])
+    with pytest.raises(ReportError, match=r"at \$\.claims\[0\]"):
+        check_document(document, "sample")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', '{"schema_version": 2, "run": {}}'])
+def test_what_is_no_document_is_refused(tmp_path, text):
+    (tmp_path / "claims.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ReportError):
+        read_document(tmp_path / "claims.json")
+
+
+def test_a_number_that_is_not_finite_is_refused():
+    with pytest.raises(ReportError, match="not finite"):
+        document_text(make_document(RUN, [sample_record(tasks=[sample_finding(left=float("nan"))])]))
+
+
+def test_claims_stand_in_the_papers_order_with_sections_by_number():
+    places = [("rethinking", "section 3.10"), ("dai", "section 1"), ("rethinking", "section 3.4, table 2")]
+    places += [("rethinking", "figure 1"), ("rethinking", "abstract"), ("unknown", "section 1")]
+    claims = [sample_record(f"claim-{i}", paper=paper, where=where) for i, (paper, where) in enumerate(places)]
+    assert [claim["id"] for claim in make_document(RUN, claims)["claims"]] == [f"claim-{i}" for i in (4, 2, 0, 3, 1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("where", "section"),
+    [("section 3.4 and figure 2", "Section 3.4"), ("figure 1", "Figure 1"), ("on the SimAOU metric", "elsewhere")],
+)
+def test_a_place_belongs_to_the_section_it_opens_with(where, section):
+    assert section_of(where) == section
+
+
+@given(st.floats(-1e6, 1e6, allow_nan=False))
+def test_a_printed_number_says_what_it_was_to_its_last_digit(value):
+    read = float(number(value).replace(MINUS, "-").replace(",", ""))
+    assert abs(read - value) <= max(0.005 * abs(value), 5e-5, 0.5 if abs(value) >= 1000 else 0)
+
+
+def test_numbers_look_as_in_the_papers():
+    assert [number(x) for x in (0.1091, -0.336, 0.0008, 12.34, None)] == [".109", f"{MINUS}.336", ".0008", "12.3", DASH]
+    assert (p_value(0.11), p_value(1e-6)) == ("= .11", "< .0001")
+
+
+def test_the_sentence_of_a_verdict_is_made_from_its_numbers():
+    tasks = [sample_finding(task=task) for task in ("sst2", "mr", "subj", "agnews", "cb")]
+    tasks.append(sample_finding(task="sst5", outcome="fails", difference=-0.1))
+    claim = sample_record(
+        tasks=tasks,
+        quantity={"left": "sim_aou of layer_causal", "right": "sim_aou of finetuning"},
+        effect={"estimate": 0.09, "low": 0.04, "high": 0.14},
+        p={"sign": 7 / 64, "sign_flip": None, "smallest": 1 / 64, "holm": None},
+    )
+    assert verdict_sentence(make_document(RUN, [claim])["claims"][0]) == (
+        "SimAOU of layer-causal finetuning is higher than that of finetuning on 5 of 6 tasks, lower on SST5; "
+        "pooled difference .0900 [.0400, .140]; sign test p = .11; the smallest p that six tasks allow is .016."
+    )
+
+
+def test_the_sentence_of_a_claim_that_says_lower_says_lower():
+    claim = sample_record(
+        tasks=[sample_finding(difference=-0.2)], quantity={"left": "rpa of finetuning", "right": "0.5"}
+    )
+    sentence = verdict_sentence(make_document(RUN, [claim])["claims"][0])
+    assert sentence == "RPA of finetuning is lower than 0.5 on 1 of 1 tasks."
+
+
+def test_saved_runs_are_numbered_and_found_by_number_name_file_and_last(tmp_path):
+    documents = [make_document({**RUN, "name": name}, [sample_record()]) for name in ("first", "a/b c", "first")]
+    saved = [save_run(document, tmp_path) for document in documents]
+    assert [path.name for path in saved] == ["0001_first.json", "0002_a-b-c.json", "0003_first.json"]
+    found = [find_run(name, tmp_path) for name in ("1", "0002", "first", "0001_first", "last", str(saved[1]))]
+    assert found == [saved[0], saved[1], saved[2], saved[0], saved[2], saved[1]]
+    assert read_document(saved[1]) == documents[1]
+
+
+def test_a_run_that_is_not_there_is_an_error_that_names_those_that_are(tmp_path):
+    save_run(make_document({**RUN, "name": "mine"}, [sample_record()]), tmp_path)
+    with pytest.raises(ReportError, match="0001_mine"):
+        find_run("yours", tmp_path)

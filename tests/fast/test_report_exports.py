@@ -1,0 +1,120 @@
+"""A run in other people's formats says the same as the run itself."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from datetime import datetime
+
+import pytest
+from sample_claims import RUN, sample_document, sample_record
+
+from icl_claims.cli.export import export_run
+from icl_claims.errors import UsageError
+from icl_claims.report.ctrf import STATUSES, as_ctrf
+from icl_claims.report.document import document_text, make_document
+from icl_claims.report.earl import as_earl
+
+WORDS = ("supported", "refuted", "inconclusive", "not run", "error")
+
+
+@pytest.fixture
+def one_of_each():
+    claims = [sample_record(word.replace(" ", "-"), verdict=word, seconds=1.25) for word in WORDS]
+    claims.append(sample_record("known", verdict="refuted", known_refutation="explained"))
+    return make_document(RUN, claims)
+
+
+def test_ctrf_has_what_its_specification_requires(one_of_each):
+    report = as_ctrf(one_of_each)
+    assert (report["reportFormat"], report["specVersion"]) == ("CTRF", "1.0.0")
+    uuid.UUID(report["reportId"])
+    datetime.fromisoformat(report["timestamp"])
+    results = report["results"]
+    assert {"tool", "summary", "tests"} <= set(results)
+    assert results["tool"]["name"]
+    for test in results["tests"]:
+        assert {"name", "status", "duration"} <= set(test)
+        assert test["status"] in STATUSES
+        assert isinstance(test["duration"], int)
+        uuid.UUID(test["id"])
+
+
+def test_ctrf_counts_are_those_of_its_tests(one_of_each):
+    results = as_ctrf(one_of_each)["results"]
+    counted = Counter(test["status"] for test in results["tests"])
+    assert all(results["summary"][status] == counted[status] for status in STATUSES)
+    assert results["summary"]["tests"] == sum(counted.values()) == 6
+    assert results["summary"]["stop"] - results["summary"]["start"] == 372_400
+
+
+def test_a_known_refutation_is_no_failure_in_ctrf(one_of_each):
+    status = {test["labels"]["id"]: test["status"] for test in as_ctrf(one_of_each)["results"]["tests"]}
+    assert status == {
+        "supported": "passed",
+        "refuted": "failed",
+        "inconclusive": "other",
+        "not-run": "skipped",
+        "error": "failed",
+        "known": "other",
+    }
+
+
+def test_ctrf_names_a_claim_alike_in_every_run():
+    names = [[test["id"] for test in as_ctrf(sample_document(3))["results"]["tests"]] for _ in range(2)]
+    assert names[0] == names[1]
+    assert len(set(names[0])) == len(names[0])
+
+
+def test_earl_asserts_every_record_once_with_the_outcome_of_its_verdict(one_of_each):
+    graph = as_earl(one_of_each)["@graph"]
+    by_id = {node["@id"]: node for node in graph if "@id" in node}
+    found = {}
+    for node in graph:
+        if node["@type"] == "earl:Assertion":
+            assert by_id[node["assertedBy"]]["@type"] == "earl:Software"
+            assert by_id[node["subject"]]["@type"] == "earl:TestSubject"
+            assert by_id[by_id[node["test"]]["isPartOf"]]["title"].startswith("Rethinking")
+            found[by_id[node["test"]]["identifier"]] = node["result"]["outcome"]
+    assert found == {
+        "supported": "earl:passed",
+        "refuted": "earl:failed",
+        "inconclusive": "earl:cantTell",
+        "not-run": "earl:untested",
+        "error": "earl:cantTell",
+        "known": "earl:failed",
+    }
+
+
+def test_earl_names_every_term_in_its_own_context(one_of_each):
+    document = as_earl(one_of_each)
+    known = set(document["@context"]) | {"@id", "@type"}
+    nodes = [*document["@graph"], *(node["result"] for node in document["@graph"] if "result" in node)]
+    assert {name for node in nodes for name in node} <= known
+    prefixes = {value.partition(":")[0] for node in nodes for value in [node["@type"], node.get("outcome", "earl:")]}
+    assert prefixes <= known
+
+
+@pytest.mark.parametrize(("to", "opens"), [("ctrf", "{"), ("earl", "{"), ("json", "{"), ("html", "<!doctype html>")])
+def test_a_run_is_exported_in_every_form(tmp_path, to, opens):
+    document = make_document(RUN, [sample_record()])
+    (tmp_path / "run.json").write_text(document_text(document), encoding="utf-8")
+    export_run(str(tmp_path / "run.json"), to=to, output=tmp_path / "out", figures=None, runs=tmp_path)
+    written = (tmp_path / "out").read_text(encoding="utf-8")
+    assert written.lstrip().startswith(opens)
+    assert "lc-aou-5of6" in written
+
+
+def test_the_figures_of_a_run_are_saved_as_svg_and_pdf(tmp_path, capsys):
+    changes = {"subj": {"shared": {"correct": 2, "incorrect": 1}}}
+    document = make_document(RUN, [sample_record()], pictures={"tiny": {"changes": changes}})
+    (tmp_path / "run.json").write_text(json.dumps(document), encoding="utf-8")
+    export_run(str(tmp_path / "run.json"), to="ctrf", output=None, figures=tmp_path / "figures", runs=tmp_path)
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["changes-tiny.pdf", "changes-tiny.svg"]
+    assert capsys.readouterr().out == ""
+
+
+def test_an_unknown_form_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="ctrf, earl, json, html"):
+        export_run("last", to="pdf", output=None, figures=None, runs=tmp_path)

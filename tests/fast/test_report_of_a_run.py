@@ -1,0 +1,168 @@
+"""What a run of claims leaves: a report that says what was not reached, a saved run, a comparison, JUnit properties."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import pytest
+
+import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
+
+CLAIMS = """
+    import pytest
+    from icl_claims.claims import Claim, Finding, Verdict
+
+    def claim(name, where):
+        return Claim(name, "rethinking", where, "Something holds.")
+
+    FIRST, SECOND, THIRD = claim("first", "section 1"), claim("second", "section 3.2"), claim("third", "section 3.2")
+
+    @FIRST.decided_on("printed")
+    def test_first(evidence, decide):
+        decide(Verdict({word!r}, "Because."))
+
+    @SECOND.decided_on("printed")
+    def test_second(evidence, decide):
+        {second}
+
+    @THIRD.decided_on("printed")
+    def test_third(evidence, decide):
+        decide(Verdict("inconclusive", "Too few."))
+"""
+DECIDED = 'decide(Verdict("refuted", "Because not."))'
+
+
+@pytest.fixture
+def run_claims(pytester):
+    """Run three claims; gives the result and the words of claims.json by claim."""
+
+    def run(*options, word="supported", second=DECIDED, way="inprocess"):
+        pytester.makepyfile(CLAIMS.format(word=word, second=second))
+        result = getattr(pytester, f"runpytest_{way}")("-p", "no:cacheprovider", *options)
+        written = pytester.path / "reports" / "claims.json"
+        document = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {"claims": []}
+        return result, {claim["id"]: claim["verdict"] for claim in document["claims"]}
+
+    return run
+
+
+def test_a_run_that_is_interrupted_reports_what_was_decided_and_the_rest_as_not_run(run_claims, pytester):
+    result, words = run_claims(second="raise KeyboardInterrupt", way="subprocess")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert words == {"first": "supported", "second": "not run", "third": "not run"}
+    assert "<strong>interrupted</strong>" in (pytester.path / "reports" / "claims.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_run_that_stops_at_the_first_failure_reports_the_rest_as_not_run(run_claims, workers):
+    _, words = run_claims("-x", "-n", workers)
+    assert words == {"first": "supported", "second": "refuted", "third": "not run"}
+
+
+def test_a_worker_that_dies_is_an_error_of_its_claim(run_claims):
+    _, words = run_claims("-n", "1", "--max-worker-restart=0", second="import os; os._exit(1)")
+    assert words == {"first": "supported", "second": "error", "third": "not run"}
+
+
+def test_claims_that_are_only_collected_leave_no_report(run_claims, pytester):
+    run_claims("--collect-only")
+    assert not (pytester.path / "reports").exists()
+
+
+def test_every_run_is_saved_under_a_number_and_a_name(run_claims, pytester):
+    run_claims()
+    run_claims("--claims-name", "once more")
+    runs = pytester.path / "reports" / "runs"
+    assert sorted(path.name for path in runs.iterdir()) == ["0001_embedded.json", "0002_once-more.json"]
+    facts = json.loads((runs / "0002_once-more.json").read_text(encoding="utf-8"))["run"]
+    assert facts["machine"]
+    assert "commit" in facts
+
+
+def test_a_changed_verdict_fails_the_run_only_where_a_comparison_was_asked_for(run_claims):
+    run_claims("-k", "first")
+    assert run_claims("-k", "first", word="inconclusive")[0].ret == pytest.ExitCode.OK
+    result, _ = run_claims("-k", "first", "--claims-compare", "1", word="inconclusive")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*first (printed): supported -> inconclusive*"])
+    assert run_claims("-k", "first", "--claims-compare", "0001_embedded")[0].ret == pytest.ExitCode.OK
+
+
+def test_a_run_to_compare_with_that_is_not_there_is_refused_before_anything_runs(run_claims):
+    result, words = run_claims("--claims-compare", "17")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--claims-compare: No run '17'*"])
+    assert not words
+
+
+def test_the_terminal_shows_claims_by_section_and_the_changed_ones_first(run_claims):
+    run_claims()
+    result, _ = run_claims(word="inconclusive")
+    result.stdout.fnmatch_lines(
+        [
+            "*= claims =*",
+            "changed since the run of *",
+            "  first (printed): supported -> inconclusive",
+            "Rethinking, section 1",
+            "  first * printed inconclusive",
+            "Rethinking, section 3.2",
+            "  second * printed refuted",
+            "  third * printed inconclusive",
+            "1 refuted, 2 inconclusive",
+            "report: *claims.html",
+        ]
+    )
+    assert "\x1b[" not in result.stdout.str()
+
+
+def test_words_are_coloured_where_colour_is_asked_for(run_claims):
+    result, _ = run_claims("--color=yes")
+    assert "\x1b[32msupported" in result.stdout.str()
+    assert "\x1b[31mrefuted" in result.stdout.str()
+
+
+def test_a_quiet_run_says_the_counts_and_nothing_of_single_claims(run_claims):
+    result, _ = run_claims("-q", "-k", "first")
+    result.stdout.fnmatch_lines(["1 supported", "report: *"])
+    result.stdout.no_fnmatch_line("*section 1*")
+    quieter, _ = run_claims("-qq", "-k", "first")
+    quieter.stdout.no_fnmatch_line("report:*")
+
+
+def test_junit_xml_carries_id_and_verdict_and_keeps_other_properties(run_claims, pytester, monkeypatch):
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def own(record_property):
+            record_property("own", "kept")
+        """
+    )
+    run_claims("--junitxml=junit.xml", "-o", "junit_family=xunit1")
+    tests = ElementTree.parse(pytester.path / "junit.xml").getroot().iter("testcase")
+    found = [{one.get("name"): one.get("value") for one in test.iter("property")} for test in tests]
+    assert [(one["id"], one["verdict"], one["own"]) for one in found] == [
+        ("first", "supported", "kept"),
+        ("second", "refuted", "kept"),
+        ("third", "inconclusive", "kept"),
+    ]
+    assert not any(name in one for one in found for name in ("claim", "pictures"))
+
+
+def test_junit_xml_carries_the_effect(pytester):
+    from icl_claims.pytest_plugin.junit import junit_properties
+
+    decided = {"verdict": "supported", "effect": {"estimate": 0.25, "low": 0.1, "high": 0.4}}
+    properties = [("claim", {"id": "some"}), ("verdict", decided), ("pictures", {})]
+    wanted = {"id": "some", "verdict": "supported", "effect": 0.25, "effect_low": 0.1, "effect_high": 0.4}
+    assert dict(junit_properties(SimpleNamespace(failed=False, user_properties=properties))) == wanted
+
+
+def test_a_report_that_cannot_be_written_is_said_and_fails_the_run(run_claims, pytester):
+    pytester.path.joinpath("reports").write_text("in the way", encoding="utf-8")
+    result, _ = run_claims("-k", "first")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*cannot be written*"])

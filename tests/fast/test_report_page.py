@@ -1,0 +1,187 @@
+"""The page shows every claim once, shows what it is told as text, and is the same for the same run."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_claims import RUN, sample_document, sample_finding, sample_record
+
+from icl_claims.report.document import make_document
+from icl_claims.report.forest_plot import forest_plot
+from icl_claims.report.numbers import MINUS
+from icl_claims.report.page import render_page
+from icl_claims.report.tables import papers_tables
+from icl_claims.report.write import write_report
+
+HEADER = re.compile(r"<!-- run header.*?<!-- end of run header -->", re.DOTALL)
+HOSTILE = [
+    '<script>alert("x")</script>',
+    "\"><img src=x onerror='x'>",
+    "\u202eright to left \u0634\u0631\u0642",
+    "{{ 7 * 7 }} $\\frac{1}{0}$ &amp;",
+    "long" * 500,
+    "\ud800 \x00 \x1b[31m",
+]
+
+
+class Seen(HTMLParser):
+    """The elements, ids and texts of a page."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.ids, self.links, self.text = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links += [value for name, value in attrs if name in ("href", "src", "xlink:href")]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def page_of(*claims, **parts):
+    return render_page(make_document(RUN, claims, **parts), {})
+
+
+def test_a_claim_with_several_sources_is_one_entry_with_a_badge_each():
+    page = page_of(sample_record(), sample_record(source="printed", profile="", verdict="refuted"))
+    assert page.count('<details id="lc-aou-5of6">') == 1
+    badges = re.findall(r'<span class="badge ([a-z-]+)"><span class="name">(.*?): </span>', page)
+    assert badges == [("refuted", "printed"), ("supported", "trials, embedded")]
+
+
+def test_two_claims_of_the_same_name_have_addresses_of_their_own():
+    seen = Seen(page_of(sample_record(), sample_record(paper="revisited")))
+    assert {"lc-aou-5of6", "revisited-lc-aou-5of6"} <= set(seen.ids)
+    assert len(set(seen.ids)) == len(seen.ids)
+
+
+def test_a_condition_stands_in_the_entry_of_its_claim():
+    exact = {"source": "exact", "profile": "", "tasks": []}
+    page = page_of(sample_record(**exact), sample_record(**exact, condition="no bias"))
+    assert page.count("<details ") == 1
+    assert "No bias" in page
+    assert "shown to be needed" in page
+
+
+def test_negative_controls_of_an_exact_claim_are_listed():
+    page = page_of(sample_record("dual-delta-w", source="exact", profile="", tasks=[]))
+    assert re.search(r"breaks? it in \d+ ways", page)
+
+
+def test_links_inside_the_page_lead_somewhere_and_nothing_leads_outside():
+    document = sample_document(6)
+    seen = Seen(render_page(document, {}))
+    assert {link for link in seen.links if link.startswith("#") and link[1:] not in seen.ids} == set()
+    assert {link for link in seen.links if not link.startswith("#")} == set()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=["script", "quotes", "rtl", "templates", "long", "broken"])
+def test_what_data_say_is_shown_as_text(tmp_path, hostile):
+    finding = sample_finding(task=hostile, note=hostile)
+    changes = {hostile: {"shared": {"correct": 2, "incorrect": 1}}}
+    norms = {hostile: {hostile: [[1.0, 2.0], [2.0, 1.0]]}}
+    by_layer = {hostile: {"sim_aou": {hostile: [0.1, 0.2], "finetuning": [0.2, 0.1]}}}
+    sweep = {hostile: [{"clip": None, "sim_aou": 0.1, "sim_am": None}]}
+    claim = sample_record(
+        statement=hostile,
+        why=hostile,
+        where=hostile,
+        tasks=[finding],
+        would_change=hostile,
+        beside=[{"name": hostile, "why": hostile, "tasks": [finding]}],
+        provenance={"model": hostile, "trials": [{"task": hostile, "seed": 1, "model": hostile}]},
+    )
+    pictures = {"embedded": {"changes": changes, "gradient_norms": norms, "by_layer": by_layer, "clip_sweep": sweep}}
+    document = make_document({**RUN, "name": hostile, "commit": hostile}, [claim], pictures=pictures)
+    page, _ = write_report(tmp_path, document, figures=tmp_path)
+    seen = Seen(page.read_text(encoding="utf-8"))
+    assert seen.tags.count("script") == 1
+    assert "img" not in seen.tags
+    shown = hostile.encode("utf-8", "backslashreplace").decode()
+    assert any(shown in text for text in seen.text)
+
+
+@given(st.text(max_size=60))
+def test_any_statement_is_shown_as_it_is(text):
+    shown = "".join(Seen(page_of(sample_record(statement=f"({text})"))).text)
+    assert f"({text})".replace("\r\n", "\n").replace("\r", "\n") in shown.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    document = sample_document(5)
+    shown = document["pictures"]["embedded"]
+    for kind in shown:
+        shown[kind] = {"subj": shown[kind]["subj"]}
+    for name in "ab":
+        write_report(tmp_path / name, document, figures=tmp_path / name)
+    for one, other in zip(sorted((tmp_path / "a").iterdir()), sorted((tmp_path / "b").iterdir()), strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+    assert len(list((tmp_path / "a").glob("*.pdf"))) == 6
+
+
+def test_only_the_marked_header_tells_two_runs_on_the_same_inputs_apart():
+    def page(**facts):
+        document = sample_document(3)
+        for claim in document["claims"]:
+            claim["seconds"] = facts.get("seconds", 1.0)
+            for trial in claim["provenance"].get("trials", ()):
+                trial["finished"] = facts.get("finished", "")
+        document["run"] |= facts
+        return render_page(document, {})
+
+    one, other = page(), page(finished="2030-01-01T00:00:00+00:00", seconds=7.0, commit="ffff", name="again")
+    assert one != other
+    assert HEADER.sub("", one) == HEADER.sub("", other)
+
+
+def test_a_full_ledger_with_every_picture_of_two_profiles_stays_under_two_megabytes(tmp_path):
+    document = sample_document(33)
+    document["pictures"]["paper"] = document["pictures"]["embedded"]
+    assert len(document["claims"]) >= 150
+    page, _ = write_report(tmp_path, document)
+    assert page.stat().st_size < 2_000_000
+
+
+def test_the_head_counts_verdicts_by_source():
+    page = page_of(sample_record(), sample_record("other", verdict="refuted"), sample_record("third"))
+    row = re.search(r'<th scope="row">trials, embedded</th><td>(.*?)</td>', page)[1]
+    assert re.sub(r"<[^>]+>", "", row) == "2 supported1 refuted"
+
+
+def test_the_command_of_a_claim_repeats_the_options_of_the_run():
+    page = page_of(sample_record(test="claims/test_x.py::test_y[trials]", profile="tiny"))
+    assert "--claims-profile tiny --claims-tasks sst2,sst5,mr,subj,agnews,cb" in page
+
+
+def test_the_forest_plot_places_every_number_on_one_scale():
+    findings = [sample_finding(low=-0.2, difference=0.0, high=0.8, printed=0.3, null_low=-0.1, null_high=0.1)]
+    plot = forest_plot(findings, {"estimate": 0.3, "low": 0.2, "high": 0.4})
+    assert plot.zero == pytest.approx(2 + 96 * 0.2, abs=0.05)
+    assert plot.ends == (f"{MINUS}.20", ".80")
+    assert [kind in plot.rows[0] for kind in ("null", "zero", "dot", "tick")] == [True] * 4
+    assert "diamond" in plot.pooled
+    assert "50" in re.search(r'class="tick" d="M(\S+)', plot.rows[0])[1]
+
+
+def test_where_nothing_has_a_difference_there_is_no_plot():
+    nothing = dict.fromkeys(("difference", "low", "high"))
+    assert forest_plot([sample_finding(**nothing)], None) is None
+    assert forest_plot([], None) is None
+
+
+def test_the_tables_hold_the_printed_figures_and_ours_as_the_paper_scales_them():
+    ours = {"sst2": {"accuracy": {"zero_shot": 0.625}, "sim_aou": {"finetuning": -0.02345}}}
+    first, second, *_ = papers_tables({"embedded": {"values": ours}})
+    accuracy = dict(zip(first.columns, first.rows[0].cells, strict=True))["SST2"]
+    assert [(one.whose, one.text) for one in accuracy] == [("printed", "70.5"), ("embedded", "62.5")]
+    row = next(row for row in second.rows if row.name == "SimAOU, finetuning")
+    cells = dict(zip(second.columns, row.cells, strict=True))
+    assert [one.text for one in cells["SST2"]] == [".1091", f"{MINUS}.0234"]
+    assert [one.whose for one in cells["average"]] == ["printed"], "an average needs every task"

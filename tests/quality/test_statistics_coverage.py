@@ -1,0 +1,184 @@
+"""Every interval covers the truth about as often as it says: within two points, over thousands of draws.
+
+Columns are of the kinds that trials give: cosines, roughly normal or skewed, and right or wrong answers of two methods
+to the same queries, some queries being harder than others under every seed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE, equivalence
+from icl_claims.statistics.hierarchical import hierarchical_difference
+from icl_claims.statistics.intervals import bootstrap_difference, bootstrap_mean, seeds_interval
+from icl_claims.statistics.prediction import prediction_interval
+from icl_claims.statistics.proportions import newcombe, tango, wilson
+
+DRAWS, RESAMPLES = 2000, 500
+NOMINAL = pytest.approx(0.95, abs=0.02)
+
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+
+every_size = pytest.mark.parametrize("queries", [40, 128])
+some_seeds = pytest.mark.parametrize("seeds", [1, 3])
+
+
+def coverage(draw):
+    """How often an interval holds the truth; `draw` takes a generator and gives both."""
+    drawn = [draw(np.random.default_rng(number)) for number in range(DRAWS)]
+    return np.mean([interval.low <= truth <= interval.high for interval, truth in drawn])
+
+
+def difficulties(generator, seeds, queries, shared=0.6):
+    """One standard normal number for each seed and query; queries keep a share of it under every seed."""
+    own = generator.normal(size=(seeds, queries))
+    return np.sqrt(shared) * generator.normal(size=queries) + np.sqrt(1 - shared) * own
+
+
+COSINES = {
+    "roughly normal": lambda z: np.tanh(0.3 + 0.15 * z),
+    "close to one": lambda z: np.tanh(1.5 + 0.6 * z),
+    "close to zero with a tail": lambda z: -0.1 * norm.logsf(z),
+}
+GRID = norm.ppf((np.arange(100_000) + 0.5) / 100_000)
+
+
+# Means
+
+
+@every_size
+@some_seeds
+@pytest.mark.parametrize("kind", COSINES)
+def test_means_of_cosines(kind, seeds, queries):
+    cosine, truth = COSINES[kind], COSINES[kind](GRID).mean()
+
+    def draw(generator):
+        columns = list(cosine(difficulties(generator, seeds, queries)))
+        return bootstrap_mean(columns, seed=0, resamples=RESAMPLES), truth
+
+    assert coverage(draw) == NOMINAL
+
+
+@every_size
+def test_differences_of_cosines_that_count_on_other_queries(queries):
+    """A fifth of the queries does not count on the left, and another fifth on the right."""
+
+    def draw(generator):
+        sides = [np.tanh(0.3 + 0.3 * difficulties(generator, 3, queries)) for _ in range(2)]
+        for side in sides:
+            side[generator.random(side.shape) < 0.2] = np.nan
+        return bootstrap_difference(*map(list, sides), seed=0, resamples=RESAMPLES), 0.0
+
+    assert coverage(draw) == NOMINAL
+
+
+def test_taking_seeds_that_ask_the_same_queries_for_independent_is_caught():
+    def draw(generator):
+        columns = difficulties(generator, 3, 40)
+        return bootstrap_mean([columns.flatten()], seed=0, resamples=RESAMPLES), 0.0
+
+    assert coverage(draw) < 0.9
+
+
+# Proportions. Of so few queries there are few proportions, and at any one of them every interval is a little off; they
+# are held to what they say over the proportions that trials give.
+
+
+def answers(generator, seeds, queries, right, alike):
+    """Whether each of several methods answers right, as often as `right` says; a hard query is hard for all."""
+    hard = difficulties(generator, seeds, queries)
+    return [
+        list((np.sqrt(alike) * hard + np.sqrt(1 - alike) * generator.normal(size=hard.shape) < norm.ppf(share)) * 1.0)
+        for share in right
+    ]
+
+
+@every_size
+@some_seeds
+def test_proportions(seeds, queries):
+    def draw(generator):
+        share = generator.uniform(0.3, 0.95)
+        (columns,) = answers(generator, seeds, queries, [share], alike=0.5)
+        return wilson(columns), share
+
+    assert coverage(draw) == NOMINAL
+
+
+@every_size
+@some_seeds
+def test_differences_of_proportions_on_the_same_queries(seeds, queries):
+    def draw(generator):
+        left, right = generator.uniform(0.4, 0.9, size=2)
+        return tango(*answers(generator, seeds, queries, [left, right], alike=0.5)), left - right
+
+    assert coverage(draw) == NOMINAL
+
+
+@every_size
+@some_seeds
+def test_differences_of_proportions_on_other_queries(seeds, queries):
+    def draw(generator):
+        left, right = generator.uniform(0.2, 0.8, size=2)
+        (one,), (other,) = (answers(generator, seeds, queries, [share], alike=0.5) for share in (left, right))
+        return newcombe(one, other), left - right
+
+    assert coverage(draw) == NOMINAL
+
+
+# Runs and tasks
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+def test_means_over_seeds(seeds):
+    assert coverage(lambda generator: (seeds_interval(list(generator.normal(size=seeds))), 0.0)) == NOMINAL
+
+
+@pytest.mark.parametrize(("tasks", "of_task"), [(6, 0.1), (6, 0.0), (3, 0.1)])
+def test_means_over_tasks(tasks, of_task):
+    def draw(generator):
+        truths = of_task * generator.normal(size=tasks)
+        left = [
+            list(truth + 0.03 * generator.normal(size=(3, 1)) + 0.1 * difficulties(generator, 3, 40))
+            for truth in truths
+        ]
+        return hierarchical_difference(left, [[np.zeros(40)] * 3] * tasks, seed=0, resamples=200), 0.0
+
+    assert coverage(draw) == NOMINAL
+
+
+@pytest.mark.parametrize("of_seed", [0.005, 0.02, 0.05])
+@pytest.mark.parametrize(("queries", "asked"), [(128, 128), (128, 872), (40, 40)])
+def test_the_number_of_another_run(of_seed, queries, asked):
+    """One seed on other queries, after three seeds."""
+
+    def draw(generator):
+        def table(seeds, n):
+            return of_seed * generator.normal(size=(seeds, 1)) + 0.1 * difficulties(generator, seeds, n, shared=0.5)
+
+        return prediction_interval(list(table(3, queries)), asked), table(1, asked).mean()
+
+    assert coverage(draw) == NOMINAL
+
+
+@pytest.mark.parametrize("of_seed", [0.0, 0.01, 0.05])
+def test_the_number_of_another_run_on_the_same_queries(of_seed):
+    def draw(generator):
+        table = of_seed * generator.normal(size=(4, 1)) + 0.1 * difficulties(generator, 4, 128, shared=0.5)
+        return prediction_interval(list(table[:3]), 128, same_queries=True), table[3].mean()
+
+    assert coverage(draw) == NOMINAL
+
+
+# Equivalence
+
+
+@every_size
+def test_a_difference_as_large_as_the_margin_is_called_equivalent_in_one_draw_of_twenty(queries):
+    def called(generator):
+        columns = [0.1 + 0.2 * generator.normal(size=queries)]
+        found = bootstrap_mean(columns, seed=0, confidence=CONFIDENCE_FOR_EQUIVALENCE, resamples=RESAMPLES)
+        return equivalence(found, margin=0.1) == "equivalent"
+
+    assert np.mean([called(np.random.default_rng(number)) for number in range(DRAWS)]) == pytest.approx(0.05, abs=0.02)

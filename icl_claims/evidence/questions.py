@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from icl_claims.claims import Comparison, Quantity
+from icl_claims.claims import Comparison, Finding, Quantity
 from icl_claims.errors import ClaimError
 from icl_claims.tasks.catalogue import TASKS
 
@@ -63,6 +63,27 @@ def against_nulls(similarity: Quantity, but: Quantity | None = None) -> tuple[Qu
     if similarity.method in LEARNED_UNTRAINED and similarity.study == "main":
         others.append(replace(similarity, study="untrained"))
     return tuple(Question(similarity, above=other) for other in others if other != but)
+
+
+def with_null_band(comparison: Comparison, beside: Sequence[Comparison]) -> Comparison:
+    """The comparison, with where its difference would lie if the update meant nothing, by the controls beside it."""
+    nulls = [other for other in beside if _is_null(comparison, other)]
+    by_task = [{finding.task: finding.right for finding in null.findings} for null in nulls]
+
+    def with_band(finding: Finding) -> Finding:
+        values = [right for null in by_task if (right := null.get(finding.task)) is not None]
+        if not values or finding.right is None:
+            return finding
+        return replace(finding, null_low=min(values) - finding.right, null_high=max(values) - finding.right)
+
+    return replace(comparison, findings=tuple(map(with_band, comparison.findings)))
+
+
+def _is_null(comparison: Comparison, other: Comparison) -> bool:
+    """Whether a comparison holds the same quantity against one of the controls of `against_nulls`."""
+    if comparison.left is None or other.left != comparison.left or not isinstance(other.right, Quantity):
+        return False
+    return Question(other.left, above=other.right) in against_nulls(comparison.left)
 
 
 def _answer(evidence: TaskEvidence, question: Question) -> Comparison | None:

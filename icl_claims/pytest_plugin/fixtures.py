@@ -69,14 +69,20 @@ def decide(request: pytest.FixtureRequest) -> Callable[..., None]:
     def decided(found: Verdict | Comparison, *, beside: Iterable[Comparison] = ()) -> None:
         from icl_claims.claims import Verdict
         from icl_claims.evidence.printed import with_printed_numbers
+        from icl_claims.evidence.questions import with_null_band
 
         claim: Claim = request.node.get_closest_marker("claim").args[0]
         asked = request.getfixturevalue("evidence")
         if not isinstance(found, Verdict):
-            found = claim.rule.decide(with_printed_numbers(found, claim.paper), beside)
+            beside = tuple(beside)
+            shown = with_null_band(with_printed_numbers(found, claim.paper), beside)
+            found = claim.rule.decide(shown, beside)
         provenance = asked.provenance() if hasattr(asked, "provenance") else {}
         reason = expected_refutation(request.node, claim.id, asked.source)
         request.node.user_properties.append(("verdict", verdict_record(found, provenance, reason)))
+        if asked.source == "trials":
+            profile = request.node.callspec.params["evidence"][1]
+            request.node.user_properties.append(("pictures", request.getfixturevalue("trials").new_pictures(profile)))
         _conclude(found, reason)
 
     return decided

@@ -55,7 +55,6 @@ class RunRecord:
         started: when.
         claims: what was decided so far.
         pictures: by profile, the numbers behind the papers' figures, as the reports brought them.
-        coverage: what the papers contain, and which claims cover it.
     """
 
     config: pytest.Config
@@ -63,7 +62,6 @@ class RunRecord:
     started: float = field(default_factory=time.time)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
     pictures: dict[str, Any] = field(default_factory=dict)
-    coverage: list[dict[str, Any]] = field(default_factory=list)
     begun: bool = False
     left: WhatIsLeft | None = None
 
@@ -103,6 +101,7 @@ class RunRecord:
         """Write the report from whatever arrived; a changed verdict fails the run where a comparison was asked for."""
         if not self.begun or not (claims := self.decided()):
             return
+        from icl_claims.evidence.coverage import coverage_of_papers
         from icl_claims.pytest_plugin.leaving import leave
 
         interrupted = any(name not in self.claims for name in self.collected())
@@ -112,7 +111,7 @@ class RunRecord:
             seconds=time.time() - self.started,
             interrupted=interrupted,
             pictures=self.pictures,
-            coverage=self.coverage,
+            coverage=coverage_of_papers(),
         )
         if self.left.failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

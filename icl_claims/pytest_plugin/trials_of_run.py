@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from icl_claims.evidence.comparison import AbsentEvidence
+from icl_claims.evidence.pictures import pictures
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.result import TrialResult
@@ -35,12 +36,26 @@ class TrialsOfRun:
     def __init__(self, config: pytest.Config, visible: Visible) -> None:
         self._config, self._visible = config, visible
         self._known: dict[str, TrialsEvidence | AbsentEvidence] = {}
+        self._run_studies: dict[str, list[str]] = defaultdict(list)
+        self._drawn: dict[str, int] = {}
 
     def __call__(self, profile: str) -> TrialsEvidence | AbsentEvidence:
         """The trials of a profile; the chosen one by default."""
         if profile not in self._known:
             self._known[profile] = self._run(choices_of(self._config, profile))
         return self._known[profile]
+
+    def new_pictures(self, profile: str) -> dict[str, Any]:
+        """By profile, the numbers behind the figures, if studies were run since they were asked for last."""
+        evidence = self(profile)
+        if isinstance(evidence, AbsentEvidence):
+            return {}
+        name = str(evidence.details["profile"])
+        studies = self._run_studies[name]
+        if len(studies) == self._drawn.get(name):
+            return {}
+        self._drawn[name] = len(studies)
+        return {name: pictures(evidence, [study for study in studies if study != "main"])}
 
     def _run(self, choices: Choices) -> TrialsEvidence | AbsentEvidence:
         details: dict[str, Any] = {"profile": choices.profile.name, "changed": list(choices.changed)}
@@ -63,6 +78,7 @@ class TrialsOfRun:
         def study(name: str) -> dict[str, list[TrialResult]]:
             if name not in choices.chosen_studies():
                 return {}
+            self._run_studies[choices.profile.name].append(name)
             specs, quiet = plan_trials(choices, identity, data, name), self._config.get_verbosity() < 0
             with self._visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
                 return run_all(choices, specs, load, data, _named(report, name), worker)

@@ -15,8 +15,9 @@ from icl_claims.experiments.batches import batches_by_length
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec, code_digest
+from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import run_trial
-from icl_claims.methods import Finetuning, LayerCausal
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Reordered, SwitchedLabels
 from icl_claims.metrics.predictions import rec2ftp
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
@@ -88,7 +89,8 @@ def test_every_number_of_a_trial_is_that_of_whole_prompts_one_at_a_time(plain, m
     for place, asked_example in enumerate(asked):
         ids = encode(f"Sentence: {asked_example.fields['sentence']} Label: Negative")
         seen = {name: plain.see(network, [*before, *ids]) for name, (network, before) in ways.items()}
-        h = {name: torch.nn.functional.normalize(s.outputs[:, -1], dim=-1) for name, s in seen.items()}
+        out = {name: s.outputs[:, -1] for name, s in seen.items()}
+        h = {name: torch.nn.functional.normalize(outputs, dim=-1) for name, outputs in out.items()}
         m = {name: s.scores[:, :, -1, -len(ids) :] for name, s in seen.items()}
         for name, s in seen.items():
             np.testing.assert_allclose(
@@ -99,6 +101,9 @@ def test_every_number_of_a_trial_is_that_of_whole_prompts_one_at_a_time(plain, m
         random = uniform_updates(2, h["in_context"].shape[-1], [place], 5, torch.device("cpu"))[:, 0]
         wanted = {
             "sim_aou/finetuning": cosine(update, h["finetuning"] - h["zero_shot"], dim=-1),
+            "sim_aou_unnormalised/finetuning": cosine(
+                out["in_context"] - out["zero_shot"], out["finetuning"] - out["zero_shot"], dim=-1
+            ),
             "sim_aou/random_update": cosine(update, random, dim=-1),
             "sim_am/finetuning": cosine(m["in_context"], m["finetuning"], dim=-1).mean(-1),
             "sim_am/zero_shot": cosine(m["in_context"], m["zero_shot"], dim=-1).mean(-1),
@@ -108,7 +113,7 @@ def test_every_number_of_a_trial_is_that_of_whole_prompts_one_at_a_time(plain, m
         }
         if family in ROTARY:  # nothing but rounding moves the scores of the first layer; see the next test
             wanted["sim_am_update/finetuning"][0] = float(got.by_layer["sim_am_update/finetuning"][place, 0])
-        same({name: values[place] for name, values in got.by_layer.items()}, wanted, atol=2e-3)
+        same({name: got.by_layer[name][place] for name in wanted}, wanted, atol=2e-3)
 
 
 @pytest.mark.parametrize("family", sorted(ROTARY))
@@ -139,7 +144,7 @@ def test_batches_hold_every_query_once_within_the_limit(tokens):
     rows = tuple((9,) * length for length in (5, 1, 8, 3, 3, 9, 2))
     batches = list(batches_by_length(Queries(rows, (1, 2), -1, -1), tokens))
     assert sorted(i for batch in batches for i in batch) == list(range(7))
-    assert all(len(batch) == 1 or sum(len(rows[i]) for i in batch) <= tokens for batch in batches)
+    assert all(len(batch) <= 3 or sum(len(rows[i]) for i in batch) <= tokens for batch in batches)
 
 
 def test_the_result_names_its_queries_and_where_it_was_run(result):
@@ -148,7 +153,7 @@ def test_the_result_names_its_queries_and_where_it_was_run(result):
     assert result.provenance["demonstrations_in_context"] == result.provenance["demonstrations_drawn"] == 3
     assert result.methods == ("zero_shot", "in_context", "finetuning")
     assert len(result.losses["finetuning"]) == 3
-    assert result.losses["in_context"] == []
+    assert "in_context" not in result.losses
 
 
 def test_metrics_of_a_result_are_those_of_its_predictions(result):
@@ -183,7 +188,8 @@ def test_a_method_that_diverges_fails_alone(model_of, k, rate):
         assert "diverged" in got.failures["finetuning"]
     answered = {"zero_shot", "in_context", "finetuning", "layer_causal"} - set(got.failures)
     assert got.failures.keys() <= {"finetuning"}
-    assert set(got.log_probabilities) == set(got.content_free) == set(got.losses) == answered
+    assert set(got.log_probabilities) == set(got.content_free) == answered
+    assert set(got.losses) == set(got.drift) == set(got.gradient_norms) == answered - {"zero_shot", "in_context"}
     assert all(np.isfinite(values).all() for values in got.log_probabilities.values())
     assert ("sim_aou/finetuning" in got.by_layer) == ("finetuning" in answered)
     assert got.column("accuracy", "finetuning") is None or "finetuning" in answered
@@ -195,15 +201,15 @@ def test_a_method_whose_answers_diverge_on_the_way_leaves_no_numbers_behind(mode
 
     def fail_late(rows, prefix, *, weights, **how):
         calls.append(bool(weights))
-        if calls.count(True) > 4:
+        if calls.count(True) > 3:
             weights = {name: value * torch.nan for name, value in weights.items()}
         return answer(rows, prefix, weights=weights, **how)
 
     monkeypatch.setattr(model, "answer", fail_late)
-    got = run_trial(spec_of(model), model, DATA)
+    got = run_trial(spec_of(model), model, DATA, tokens_per_batch=1)
     assert "smaller learning rate" in got.failures["finetuning"]
     assert got.methods == ("zero_shot", "in_context")
-    assert set(got.by_layer) == {"sim_am/zero_shot", "sim_aou/random_update"}
+    assert {entry.partition("/")[2] for entry in got.by_layer} == {"zero_shot", "in_context", "random_update"}
 
 
 def test_a_damaged_model_is_an_error_and_not_a_failure_of_a_method(model_of):
@@ -244,10 +250,14 @@ CHANGES = {
     "permutation": 1,
     "queries": 7,
     "methods": (Finetuning(0.2),),
+    "weights": "norms",
     "dtype": "bfloat16",
     "probe": "template_end",
+    "truncation": "both",
+    "order": "same",
     "calibration": "contextual",
     "fillers": ("N/A",),
+    "sim_am": ("direct",),
     "random_baseline": "state",
     "agreement": "changed",
     "code": "another",
@@ -266,12 +276,32 @@ def test_the_key_changes_with_every_field(field):
 
 @pytest.mark.parametrize(
     "method",
-    [Finetuning(0.31), Finetuning(RATE, "label_only"), LayerCausal(RATE), LayerCausal(RATE, "sequential")],
+    [
+        Finetuning(0.31),
+        Finetuning(RATE, "label_only"),
+        Finetuning(RATE, clip=Clipping("global_l2", 1.0)),
+        LayerCausal(RATE),
+        LayerCausal(RATE, "sequential"),
+        LayerCausal(RATE, norm_matched=True),
+        SwitchedLabels(Finetuning(RATE), "cyclic"),
+        SwitchedLabels(Finetuning(0.31), "cyclic"),
+        Reordered(InContext(), 1),
+        Reordered(InContext(), 2),
+    ],
     ids=str,
 )
 def test_the_key_changes_with_every_parameter_of_a_method(method):
-    others = {replace(SPEC, methods=methods).key() for methods in [(method,), (method, Finetuning(RATE)), ()]}
-    assert len(others | {SPEC.key()}) == 4
+    assert len({replace(SPEC, methods=methods).key() for methods in [(method,), (Finetuning(RATE),), ()]}) == 3
+
+
+def test_the_key_changes_with_the_methods_within_others():
+    switched = (SwitchedLabels(Finetuning(rate), "random") for rate in (RATE, 0.31))
+    assert len({replace(SPEC, methods=(method,)).key() for method in switched}) == 2
+
+
+def test_two_methods_of_one_name_are_refused():
+    with pytest.raises(UsageError, match="one of each name, got finetuning, finetuning"):
+        replace(SPEC, methods=(Finetuning(RATE), Finetuning(0.31)))
 
 
 def test_the_kind_of_a_method_counts_even_where_its_learning_rate_is_the_same():
@@ -305,7 +335,7 @@ def test_a_plan_has_a_trial_for_every_task_and_draw(model_of):
         *(("cb", seed, permutation) for seed, permutation in ((3, 0), (4, 1), (5, 2))),
     ]
     assert {s.k for s in specs} == {32}
-    assert {s.methods for s in specs} == {(Finetuning(0.0005),), (Finetuning(0.08),)}
+    assert {s.methods for s in specs} == {find_study("main").methods(rate) for rate in (0.0005, 0.08)}
     assert len({s.key() for s in specs}) == 6
 
 

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
-.PHONY: claims test check format wheel clean help
+.PHONY: claims test bench check format wheel clean help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ claims: $(READY) ## decide the claims; the report goes to reports/claims.html
 
 test: $(READY) ## the project's own tests
 	$(BIN)/pytest tests/
+
+bench: $(READY) ## measure the speed against the authors' procedure, about 10 minutes; writes benchmarks/results.json
+	$(BIN)/python -m benchmarks
 
 check: $(READY) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.projections import layer_norms
+from icl_claims.models.values import at_least_single
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
 
@@ -107,8 +108,7 @@ class Learned:
 def weight_changes(model: LanguageModel, weights: Weights) -> dict[str, Tensor]:
     """By how much the K and V projections differ from their pretrained values, in single precision or finer."""
     before = model.tuned_values()
-    exact = {name: torch.promote_types(value.dtype, torch.float32) for name, value in before.items()}
-    return {name: weights[name].to(dtype) - before[name].to(dtype) for name, dtype in exact.items()}
+    return {name: at_least_single(weights[name]) - at_least_single(value) for name, value in before.items()}
 
 
 def diverged() -> DivergenceError:

@@ -8,13 +8,14 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from icl_claims.errors import DivergenceError
 from icl_claims.methods.base import Learned
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.projections import TunedParameter
-from icl_claims.models.values import all_finite
+from icl_claims.models.values import all_finite, at_least_single
 from icl_claims.tasks.prompts import Demonstrations
 
 Loss = Literal["all_tokens", "label_only"]
@@ -46,7 +47,7 @@ def name_of(*parts: str | None) -> str:
 
 def masters(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What is stepped on: float32 copies of values in half precision, and others as they are."""
-    return {name: value.to(torch.promote_types(value.dtype, torch.float32)) for name, value in weights.items()}
+    return {name: at_least_single(value) for name, value in weights.items()}
 
 
 def trainable(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -99,7 +100,7 @@ def tuned(
     Args:
         method: that took the steps.
         model: that learned.
-        demonstrations: it learned from; its opening token is read with the new weights.
+        demonstrations: it learned from; their opening token is read with the new weights.
         weights: where the steps led.
         losses: of every step.
         norms: of the gradients of each layer, at every step.
@@ -107,12 +108,26 @@ def tuned(
     Raises:
         DivergenceError: the last step left the numbers.
     """
+    rounded = settled(method, model, weights, len(losses))
+    opening = model.read_prefix([demonstrations.bos], rounded)
+    return Learned(model, opening, rounded, tuple(losses), by_layer(norms, model.layers))
+
+
+def settled(method: Descending, model: LanguageModel, weights: Mapping[str, Tensor], steps: int) -> dict[str, Tensor]:
+    """Where so many steps led, in the dtype of the model.
+
+    Raises:
+        DivergenceError: the last step left the numbers.
+    """
     rounded = model.as_parameters(weights)
     if not all(all_finite(value) for value in rounded.values()):
-        raise _diverged(method, len(losses) - 1, "NaN or infinity")
-    by_layer = np.array([[of_step[layer] for layer in range(model.layers)] for of_step in norms])
-    opening = model.read_prefix([demonstrations.bos], rounded)
-    return Learned(model, opening, rounded, tuple(losses), by_layer.reshape(len(norms), model.layers))
+        raise _diverged(method, steps - 1, "NaN or infinity")
+    return rounded
+
+
+def by_layer(norms: Sequence[Mapping[int, float]], layers: int) -> Float[np.ndarray, "steps layers"]:
+    """The norms of every step in the order of the layers."""
+    return np.array([[of_step[layer] for layer in range(layers)] for of_step in norms]).reshape(len(norms), layers)
 
 
 def finite(loss: float, method: Descending, step: int) -> float:

@@ -1,14 +1,179 @@
-"""Temporary stand-in until the real one is merged."""
+"""Linearised finetuning: the model's first-order expansion in its K and V projections learns, and answers.
 
-from dataclasses import dataclass
+f_lin(d) = f(theta_0) + J(theta_0) d, where f is what the model puts out and d the change of its K and V projections.
+J is never formed: forward-mode differentiation gives J d in the same pass that gives f(theta_0).
+"""
 
-from icl_claims.methods.finetuning import Finetuning
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.autograd.forward_ad import dual_level
+
+from icl_claims.methods.base import Answer, Learned, diverged
+from icl_claims.methods.descent import (
+    Loss,
+    by_layer,
+    finite,
+    loss_scale,
+    masters,
+    name_of,
+    sequence_loss,
+    settled,
+    sgd_step,
+    trainable,
+)
+from icl_claims.models.attention import Prefix
+from icl_claims.models.language_model import LanguageModel, Weights, next_token_losses
+from icl_claims.models.projections import layer_norms
+from icl_claims.models.values import all_finite, at_least_single, number
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 
 @dataclass(frozen=True)
 class Linearized:
-    learning_rate: float
-    name: str = "linearized"
+    """Finetuning of the first-order expansion: SGD, one demonstration a step, in order.
 
-    def learn(self, model, demonstrations, finetuned=None):
-        return Finetuning(self.learning_rate).learn(model, demonstrations)
+    Args:
+        learning_rate: of every step.
+        loss: cross-entropy, mean over these tokens of the demonstration.
+
+    Source: "Rethinking ...", section 2.3, equation 5; SGD on the offsets d, as the authors' code has it.
+    """
+
+    learning_rate: float
+    loss: Loss = "all_tokens"
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        name = name_of("linearized", "label_only" if self.loss == "label_only" else None)
+        object.__setattr__(self, "name", name)
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+        """Take one step on each demonstration.
+
+        Raises:
+            DivergenceError: a loss or a weight is not finite.
+        """
+        start = masters(model.tuned_values())
+        changes = {name: torch.zeros_like(value) for name, value in start.items()}
+        losses, norms = [], []
+        for step, sequence in enumerate(demonstrations.sequences):
+            loss, gradients = self._gradients(model, start, changes, sequence)
+            losses.append(finite(loss, self, step))
+            norms.append(layer_norms(model.tuned_parameters, gradients))
+            changes = sgd_step(model.tuned_parameters, changes, gradients, self.learning_rate)
+        weights = settled(self, model, {name: start[name] + change for name, change in changes.items()}, len(losses))
+        with torch.no_grad(), dual_level():
+            opening = model.prefix_of([demonstrations.bos], with_tangents(start, changes))
+            keys, values = (
+                tuple(zip(*map(parts, of_layers), strict=True)) for of_layers in (opening.keys, opening.values)
+            )
+        return LearnedLinearly(
+            model,
+            Prefix(keys[0], values[0], opening.tokens),
+            weights,
+            tuple(losses),
+            by_layer(norms, model.layers),
+            changes=changes,
+            prefix_changes=Prefix(keys[1], values[1], opening.tokens),
+        )
+
+    def _gradients(
+        self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int]
+    ) -> tuple[float, tuple[Tensor, ...]]:
+        """The loss at f_lin, and J^T times its gradient there: both from one pass through the model."""
+        leaves, scale = trainable(start), loss_scale(model.dtype)
+        with dual_level():
+            logits = model.sequence_logits(sequence, with_tangents(leaves, changes))
+            at_start, moved = parts(logits)
+        leaf = (at_start + moved).detach().requires_grad_()
+        loss = sequence_loss(next_token_losses(leaf, sequence), self.loss)
+        (in_logits,) = torch.autograd.grad(loss * scale, leaf)
+        gradients = torch.autograd.grad(at_start, list(leaves.values()), in_logits.to(at_start.dtype))
+        return number(loss), tuple(gradient / scale for gradient in gradients)
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedLinearly(Learned):
+    """A change of weights that is answered with through the first-order expansion.
+
+    Args:
+        changes: of the K and V projections, from their pretrained values.
+        prefix_changes: of the prefix, to first order in `changes`.
+    """
+
+    changes: Weights = field(kw_only=True)
+    prefix_changes: Prefix = field(kw_only=True)
+
+    def answer(self, queries: Queries, *, lens: bool = False) -> Answer:
+        """Answer a batch of queries: log-probabilities of linearised logits, linearised outputs and scores.
+
+        Args:
+            queries: the batch.
+            lens: whether every block's own prediction of the labels is wanted.
+
+        Raises:
+            DivergenceError: the expansion is not finite.
+            ModelError: logits are not finite as pretrained.
+        """
+        model = self.model
+        with torch.no_grad(), dual_level():
+            seen = model.activations(
+                queries.rows,
+                self._prefix(),
+                answer_at=queries.answer_at,
+                probe_at=queries.probe_at,
+                weights=with_tangents(masters(model.tuned_values()), self.changes),
+                blocks=lens,
+            )
+            model.check_finite(parts(seen.logits)[0])
+            logits = first_order(seen.logits)
+            labels = torch.tensor(queries.label_ids, device=logits.device)
+            read = [first_order(model.blocks.read(hidden)).to(logits.device) for hidden in seen.block_outputs]
+            outputs, scores = first_order(seen.attention_outputs), first_order(seen.scores)
+        if not all_finite(logits):
+            raise diverged()
+        return Answer(
+            log_probabilities=logits.log_softmax(-1)[:, labels],
+            attention_outputs=outputs,
+            scores=scores,
+            lens=torch.stack([at_least_single(block).log_softmax(-1)[:, labels] for block in read]) if lens else None,
+            widths=tuple(map(len, queries.rows)),
+        )
+
+    def _prefix(self) -> Prefix:
+        at_start, changes = self.prefix, self.prefix_changes
+        keys, values = (
+            tuple(dual(value, change) for value, change in zip(*sides, strict=True))
+            for sides in ((at_start.keys, changes.keys), (at_start.values, changes.values))
+        )
+        return Prefix(keys, values, at_start.tokens)
+
+
+def with_tangents(values: Mapping[str, Tensor], changes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Dual numbers: whatever is computed from them carries its first-order change along."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own: the first dual number compiles scripts
+        return {name: dual(value, changes[name]) for name, value in values.items()}
+
+
+def first_order(number: Tensor) -> Tensor:
+    """Value and first-order change of a dual number, added."""
+    value, change = parts(number)
+    return value + change
+
+
+def parts(number: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and first-order change of a dual number."""
+    unpack: Callable[[Tensor], tuple[Tensor, Tensor | None]] = forward_ad.unpack_dual
+    value, change = unpack(number)
+    return value, torch.zeros_like(value) if change is None else change
+
+
+dual: Callable[[Tensor, Tensor], Tensor] = forward_ad.make_dual

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from icl_claims.errors import ModelError
+from icl_claims.models.values import at_least_single
 
 BeforeBlock = Callable[[Any, Any], Any]
 """Takes a block's positional and keyword arguments; gives both as the block shall see them."""
@@ -57,13 +58,13 @@ class Blocks:
             label_ids: the token of each label's verbalizer.
 
         Returns:
-            Log-probability of each label's token over the whole vocabulary, in nats, float32.
+            Log-probability of each label's token over the whole vocabulary, in nats.
 
         Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
         """
         device = next(self.head.parameters()).device
         wanted = torch.tensor(list(label_ids), device=device)
-        return torch.stack([self.read(hidden).float().log_softmax(-1)[:, wanted] for hidden in outputs])
+        return torch.stack([at_least_single(self.read(hidden)).log_softmax(-1)[:, wanted] for hidden in outputs])
 
     @contextmanager
     def around(self, *, after: AfterBlock, before: BeforeBlock | None = None) -> Iterator[None]:

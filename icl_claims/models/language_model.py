@@ -19,7 +19,7 @@ from icl_claims.models.blocks import Blocks, find_blocks, hidden_of
 from icl_claims.models.layout import Layout
 from icl_claims.models.projections import TunedParameter, key_value_parameters
 from icl_claims.models.tokens import TokenEncoder
-from icl_claims.models.values import all_finite
+from icl_claims.models.values import all_finite, at_least_single
 
 Weights = Mapping[str, Tensor]
 """Values that stand in for parameters of the network during one call, by qualified name."""
@@ -171,13 +171,21 @@ class LanguageModel:
             seen = self.activations(
                 rows, prefix, answer_at=answer_at, probe_at=probe_at, weights=weights, blocks=blocks
             )
-        if not all_finite(seen.logits):
+        self.check_finite(seen.logits)
+        return seen
+
+    def check_finite(self, logits: Tensor) -> None:
+        """Refuse logits that are no numbers.
+
+        Raises:
+            ModelError: they are not finite.
+        """
+        if not all_finite(logits):
             raise ModelError(
                 f"{self.name} answers with logits that are not finite",
                 got="NaN or infinity",
                 todo="Try --dtype float32, or check the checkpoint: its weights may be damaged.",
             )
-        return seen
 
     def activations(
         self,
@@ -206,8 +214,7 @@ class LanguageModel:
         with self.blocks.around(after=record) if blocks else nullcontext():
             logits = self._run(now, rows, prefix.tokens, keep, weights)
         outputs, scores = ([seen.to(logits.device) for seen in layers] for layers in (now.outputs, now.scores))
-        at_least_single = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return Activations(at_least_single, torch.stack(outputs), torch.stack(scores), tuple(block_outputs))
+        return Activations(at_least_single(logits), torch.stack(outputs), torch.stack(scores), tuple(block_outputs))
 
     def sequence_logits(
         self, ids: Sequence[int], weights: Weights | None = None, *, keep: Sequence[int] | None = None
@@ -275,5 +282,4 @@ def next_token_losses(
 ) -> Float[Tensor, " tokens_after_first"]:
     """Cross-entropy in nats of every token after the first, given those before it."""
     wanted = torch.tensor(list(ids)[1:], device=logits.device)
-    at_least_single = torch.promote_types(logits.dtype, torch.float32)
-    return nn.functional.cross_entropy(logits[:-1].to(at_least_single), wanted, reduction="none")
+    return nn.functional.cross_entropy(at_least_single(logits[:-1]), wanted, reduction="none")

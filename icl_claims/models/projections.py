@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from icl_claims.errors import ModelError
-from icl_claims.models.values import number
+from icl_claims.models.values import at_least_single, number
 
 SEPARATE = ("k_proj", "v_proj")
 
@@ -45,8 +45,7 @@ def layer_norms(parameters: Iterable[TunedParameter], values: Iterable[Tensor]) 
     """
     squares: dict[int, float] = {}
     for parameter, value in zip(parameters, values, strict=True):
-        at_least_single = torch.promote_types(value.dtype, torch.float32)
-        norm = number(torch.linalg.vector_norm(parameter.only_tuned(value), dtype=at_least_single))
+        norm = number(torch.linalg.vector_norm(at_least_single(parameter.only_tuned(value))))
         squares[parameter.layer] = squares.get(parameter.layer, 0.0) + norm**2
     return {layer: math.sqrt(square) for layer, square in squares.items()}
 

@@ -1,4 +1,4 @@
-"""Looking at the values of tensors, which waits for their device; tensors on the meta device, without values, pass."""
+"""The values of tensors: looking at them waits for their device, and tensors on the meta device, without any, pass."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def all_finite(tensor: Tensor) -> bool:
 def number(scalar: Tensor) -> float:
     """The number in a tensor of no dimensions; 0 where it has none."""
     return float(scalar.detach()) if has_values(scalar) else 0.0
+
+
+def at_least_single(tensor: Tensor) -> Tensor:
+    """The tensor in single precision or, where it is in double, as it is."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

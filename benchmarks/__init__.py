@@ -1,0 +1,1 @@
+"""How fast the suite is, against the procedure of the papers' authors, measured in one process by turns."""

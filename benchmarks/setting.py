@@ -1,0 +1,120 @@
+"""What is measured on: a model, prompts of a task, and how much of it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from icl_claims.experiments.profiles import PROFILES, Profile
+from icl_claims.models.attention import NAME
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks.prompts import Demonstrations, Prompts, Queries, build_prompts
+
+TASK = "sst5"  # its queries have 28 tokens on average, as have those of the papers' shorter tasks
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Args:
+        rounds: in which both sides take turns.
+        queries: that are answered by ours.
+        prompts: of the reference; each is independent of the others, so its seconds count for one query.
+        context: tokens of the demonstrations in the context.
+        demonstrations: of a trial, and of learning.
+        contexts: lengths by which the ICL pass is scaled.
+        numbers: of queries by which it is scaled.
+    """
+
+    rounds: int
+    queries: int
+    prompts: int
+    context: int
+    demonstrations: int
+    contexts: tuple[int, ...]
+    numbers: tuple[int, ...]
+
+
+FULL = Effort(5, 64, 2, 1000, 16, (250, 500, 2000), (16, 32, 128))
+QUICK = Effort(1, 4, 1, 40, 3, (20,), (2,))
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """A model and what it is asked.
+
+    Args:
+        model: that is measured.
+        effort: how much is measured.
+    """
+
+    model: LanguageModel
+    effort: Effort
+
+    @property
+    def profile(self) -> Profile:
+        """Where the examples and the learning rate come from: the model's own profile, or that of the embedded one."""
+        return PROFILES.get(self.model.name, PROFILES["embedded"])
+
+    @property
+    def learning_rate(self) -> float:
+        """Of every method that takes steps."""
+        return self.profile.learning_rates[TASK]
+
+    @cached_property
+    def data(self) -> TaskData:
+        """The examples."""
+        return self.profile.source.read(TASKS[TASK])
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        """As many demonstrations as fit the model, and all queries."""
+        return build_prompts(
+            self.data,
+            self.model.tokens,
+            k=len(self.data.train),
+            seed=SEED,
+            permutation=0,
+            queries=None,
+            context_length=self.model.context_length,
+        )
+
+    def demonstrations(self, tokens: int) -> Demonstrations:
+        """So many of the demonstrations that their context has about so many tokens, but not more."""
+        shown = self.prompts.demonstrations
+        while len(shown.context) > tokens:
+            shown = replace(shown, context_order=shown.context_order[:-1])
+        return shown
+
+    def queries(self, number: int) -> Queries:
+        """The first queries."""
+        return self.prompts.queries.some(range(min(number, len(self.prompts.queries))))
+
+    def with_layers(self, layers: int) -> Setting:
+        """The same prompts for a model of the same shape but with so many layers, and random weights."""
+        config: Any = deepcopy(self.model.network.config)
+        config.num_hidden_layers = layers
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:layers]
+        with torch.random.fork_rng():
+            torch.manual_seed(SEED)
+            network = AutoModelForCausalLM.from_config(config, attn_implementation=NAME)
+        name = f"{self.model.name} with {layers} layers"
+        other = Setting(LanguageModel(network, self.model.tokens, name=self.model.name, digest=name), self.effort)
+        other.__dict__.update(data=self.data, prompts=self.prompts)
+        return other
+
+
+def spread_by_length(queries: Queries, number: int) -> list[int]:
+    """Indices of queries from short to long, evenly."""
+    by_length = sorted(range(len(queries)), key=lambda i: len(queries.rows[i]))
+    return [by_length[(2 * place + 1) * len(by_length) // (2 * number)] for place in range(number)]

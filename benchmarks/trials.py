@@ -1,0 +1,127 @@
+"""Cases of whole trials: all methods answer all queries, and are compared with in-context learning; and of learning."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.outcome import Outcome, Rounds, Say, timed
+from benchmarks.reference import Compared, FullPrompts, trial
+from benchmarks.reference_learning import PlainLearning
+from benchmarks.setting import SEED, TASK, Setting, spread_by_length
+from icl_claims.errors import ModelError
+from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.spec import ComparedMethod, TrialSpec
+from icl_claims.experiments.trial import prompts_of, run_trial
+from icl_claims.methods import Clipping, Finetuning, LayerCausal
+from icl_claims.models.language_model import Weights
+from icl_claims.tasks.prompts import Demonstrations
+
+Learn = Callable[[Sequence[Sequence[int]], float], Weights]
+"""Takes the sequences to step on and the learning rate; gives the tuned values, by name."""
+
+FEW_SEQUENCES = 4
+"""Steps of layer-causal learning that are timed; each costs a projection onto the vocabulary for every layer."""
+
+
+def one_method(setting: Setting) -> tuple[ComparedMethod, ...]:
+    """Standard finetuning."""
+    return (Finetuning(setting.learning_rate),)
+
+
+def five_methods(setting: Setting) -> tuple[ComparedMethod, ...]:
+    """Standard finetuning, and four ways of changing its gradients."""
+    rate = setting.learning_rate
+    clippings = (Clipping("global_l2", 1.0), Clipping("layer_l2", 0.1), Clipping("l_inf", 0.01))
+    return (
+        *one_method(setting),
+        Finetuning(rate, "label_only"),
+        *(Finetuning(rate, clip=clipping) for clipping in clippings),
+    )
+
+
+def spec_of(setting: Setting, methods: tuple[ComparedMethod, ...]) -> TrialSpec:
+    """The trial of some methods."""
+    return TrialSpec(
+        model=setting.model.digest,
+        data=setting.data.digest,
+        task=TASK,
+        k=setting.effort.demonstrations,
+        seed=SEED,
+        permutation=0,
+        queries=setting.effort.queries,
+        methods=methods,
+    )
+
+
+def whole_trials(setting: Setting, say: Say) -> Iterator[Outcome]:
+    """Trials of one and of five methods; reading the context counts as answering, and learning is not timed."""
+    one, five = one_method(setting), five_methods(setting)
+    yield _trial("trial of 1 method", setting, say, one)
+    yield _trial("trial of 5 methods", setting, say, five)
+    yield _trial("trial of 5 methods, two passes shared", setting, say, five, shared=True)
+
+
+def _trial(
+    name: str, setting: Setting, say: Say, methods: tuple[ComparedMethod, ...], *, shared: bool = False
+) -> Outcome:
+    spec, rounds = spec_of(setting, methods), Rounds()
+    prompts = prompts_of(spec, setting.model, setting.data)
+    sampled = spread_by_length(prompts.queries, setting.effort.prompts)
+    asked, context = prompts.queries.some(sampled), prompts.demonstrations.context
+    case = f"{name}, {len(prompts.queries)} queries after {len(context)} tokens"
+    say(f"{case}: learning")
+    tuned = {method.name: method.learn(setting.model, prompts.demonstrations).weights for method in methods}
+    reference = FullPrompts(setting.model)
+    for number in range(setting.effort.rounds):
+        say(f"{case}: round {number + 1}")
+        with tempfile.TemporaryDirectory() as folder:
+            compared, spent = timed(lambda: trial(reference, context, asked, tuned, Path(folder), shared=shared))
+        rounds.reference.append(spent / len(sampled))
+        result, spent = timed(lambda: run_trial(spec, setting.model, setting.data))
+        learning = sum(result.seconds[f"learn {method.name}"] for method in methods)
+        rounds.ours.append((spent - learning) / len(prompts.queries))
+    return rounds.outcome(case, "a query", largest_difference(compared, result, sampled))
+
+
+def largest_difference(theirs: Mapping[str, Compared], ours: TrialResult, queries: list[int]) -> float:
+    """The largest difference of SimAOU and SimAM of some queries, by layer.
+
+    Raises:
+        ModelError: a prediction is another.
+    """
+    differences = []
+    for method, compared in theirs.items():
+        if (ours.log_probabilities[method][queries].argmax(1) != compared.predicted).any():
+            raise ModelError(f"The predictions of {method} are not those of the reference")
+        for metric, values in (("sim_aou", compared.sim_aou), ("sim_am", compared.sim_am)):
+            differences.append(np.abs(ours.by_layer[f"{metric}/{method}"][queries] - values).max())
+    return float(max(differences))
+
+
+def learning(setting: Setting, say: Say) -> Iterator[Outcome]:
+    """Standard finetuning, and layer-causal finetuning of all layers at once."""
+    reference = PlainLearning(setting.model)
+    demonstrations = prompts_of(spec_of(setting, one_method(setting)), setting.model, setting.data).demonstrations
+    few = replace(demonstrations, learning_order=demonstrations.learning_order[:FEW_SEQUENCES])
+    yield _learning(Finetuning(setting.learning_rate), setting, say, demonstrations, reference.finetune)
+    yield _learning(LayerCausal(setting.learning_rate), setting, say, few, reference.learn_by_layer)
+
+
+def _learning(
+    method: Finetuning | LayerCausal, setting: Setting, say: Say, shown: Demonstrations, reference: Learn
+) -> Outcome:
+    rounds, steps = Rounds(), len(shown.sequences)
+    case = f"learning by {method.name}, {steps} demonstrations"
+    method.learn(setting.model, replace(shown, learning_order=shown.learning_order[:1]))  # what is done only once
+    for number in range(setting.effort.rounds):
+        say(f"{case}: round {number + 1}")
+        theirs, spent = timed(lambda: reference(shown.sequences, setting.learning_rate))
+        rounds.reference.append(spent / steps)
+        ours, spent = timed(lambda: method.learn(setting.model, shown).weights)
+        rounds.ours.append(spent / steps)
+    return rounds.outcome(case, "a step", max(float((ours[name] - theirs[name]).abs().max()) for name in theirs))

@@ -50,3 +50,7 @@ class StoreError(IclClaimsError):
 
 class ReportError(IclClaimsError):
     """A report, or a saved run, that cannot be read, written or drawn."""
+
+
+class StoreWarning(UserWarning):
+    """A trial that is not kept, or was kept and is damaged; the run goes on without it."""

@@ -1,8 +1,8 @@
 """Rethinking, section 1: what the paper sets out to show about predictions."""
 
-from icl_claims.claims import ON_MOST_TASKS, Claim, Quantity
+from quantities import RPA
 
-RPA = Quantity("rpa", "finetuning")
+from icl_claims.claims import ON_MOST_TASKS, Claim
 
 FT_ICL_DIFFER = Claim(
     id="ft-icl-differ",
@@ -13,6 +13,6 @@ FT_ICL_DIFFER = Claim(
 )
 
 
-@FT_ICL_DIFFER.decided_on("printed", "trials")
+@FT_ICL_DIFFER.decided_on("printed", "author_runs", "trials")
 def test_icl_and_finetuning_predict_differently(evidence, decide):
     decide(evidence.compare(RPA, below=0.5))

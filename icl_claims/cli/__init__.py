@@ -77,8 +77,24 @@ def list_claims(
 
 
 @app.command()
+def studies() -> None:
+    """List the studies: which trials claims can ask for, and in which profiles they run by default.
+
+    `pytest claims/ --claims-studies clips,orders` runs named ones, `--claims-studies all` every one.
+    """
+    from icl_claims.experiments.profiles import PROFILES
+    from icl_claims.experiments.studies import STUDIES
+
+    table = Table("study", "what", "profiles", "methods beside zero-shot and in-context learning")
+    for study in STUDIES.values():
+        profiles = ", ".join(name for name, profile in PROFILES.items() if study.name in profile.studies)
+        table.add_row(study.name, study.what, profiles, ", ".join(method.name for method in study.methods(1.0)))
+    console.print(table)
+
+
+@app.command()
 def trial(
-    task: Annotated[str, typer.Option(help="sst2, sst5, mr, subj, agnews or cb.")],
+    task: Annotated[str, typer.Option(help="sst2, sst5, mr, subj, agnews, cb, several with commas, or all.")],
     profile: ProfileName = "embedded",
     model: ModelReference = None,
     data: DataFolder = None,
@@ -86,42 +102,82 @@ def trial(
     seed: Annotated[int | None, typer.Option(help="Of the draw of demonstrations.", min=0)] = None,
     permutation: Annotated[int, typer.Option(help="Of the demonstrations; 0 leaves their order.", min=0, max=4)] = 0,
     queries: Annotated[int | None, typer.Option(help="Queries asked.", min=1)] = None,
+    methods: Annotated[
+        str, typer.Option(help="What is compared with in-context learning: names with commas, or all.")
+    ] = "finetuning",
     learning_rate: Annotated[float | None, typer.Option(help="Of finetuning.", min=0.0)] = None,
+    loss: Annotated[
+        str, typer.Option(help="Tokens that are learned: all_tokens (authors' code) or label_only.")
+    ] = "all_tokens",
+    clip: Annotated[float | None, typer.Option(help="Norm at which the gradients of finetuning are clipped.")] = None,
+    clip_norm: Annotated[
+        str, typer.Option(help="global_l2 (authors' code), layer_l2, l_inf (paper's words) or finetuning.")
+    ] = "global_l2",
+    weights: Annotated[
+        str, typer.Option(help="trained, or an untrained model that keeps embeddings_norms_head, norms or nothing.")
+    ] = "trained",
     probe: Annotated[
         str, typer.Option(help="label_token (authors' code) or template_end (paper's words).")
     ] = "label_token",
+    truncation: Annotated[
+        str, typer.Option(help="in_context (authors' code: finetuning sees all k) or both.")
+    ] = "in_context",
+    order: Annotated[
+        str, typer.Option(help="Of finetuning under a permutation: authors (another one) or same.")
+    ] = "authors",
+    random_baseline: Annotated[
+        str, typer.Option(help="What is drawn at random: update (authors' code) or state (paper's words).")
+    ] = "update",
+    agreement: Annotated[
+        str, typer.Option(help="Shared changes: same_label (authors' code) or changed (paper's words).")
+    ] = "same_label",
     calibration: Annotated[str | None, typer.Option(help="none or contextual.")] = None,
+    export_records: Annotated[
+        Path | None, typer.Option(help="Folder that gets all activations, in the layout of the authors' code.")
+    ] = None,
     device: DeviceName = "auto",
     dtype: DtypeName = "float32",
     rates: RatesFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run one trial: every method learns from the same demonstrations and answers the same queries.
+    """Run trials: every method learns from the same demonstrations and answers the same queries.
 
-    For example: icl-claims trial --task sst2 --k 8 --queries 32
+    Zero-shot and in-context learning are in every trial. `--methods all` runs every method and control, and models
+    with untrained weights, too.
+
+    For example: icl-claims trial --task sst2 --k 8 --queries 32 --methods finetuning,layer_causal,linearized
     """
-    from icl_claims.cli.trial import run_and_print
+    from icl_claims.cli.trial import EVERYTHING, TrialArguments, run_and_print
 
     chosen = choices_of(
         profile=profile,
         model=model,
         data=data,
-        tasks=task,
+        tasks=None if task == EVERYTHING else task,
         k=k,
         queries=queries,
         device=device,
         dtype=dtype,
         rates=rates,
     )
-    run_and_print(
-        chosen,
+    arguments = TrialArguments(
+        methods=methods,
         seed=seed,
         permutation=permutation,
         learning_rate=learning_rate,
+        loss=loss,
+        clip=clip,
+        clip_norm=clip_norm,
+        weights=weights,
         probe=probe,
+        truncation=truncation,
+        order=order,
+        random_baseline=random_baseline,
+        agreement=agreement,
         calibration=calibration,
-        as_json=as_json,
+        records=export_records,
     )
+    run_and_print(chosen, arguments, as_json=as_json)
 
 
 @app.command()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from icl_claims.claims import EVERY_TASK, Finding, Outcome, Quantity, absent
+from icl_claims.claims import Comparison, Outcome, Quantity, absent
 from icl_claims.errors import ClaimError
 from icl_claims.statistics.intervals import Interval
 from icl_claims.tasks.catalogue import TASKS
 
 Side = Quantity | float
+ALL_TASKS = tuple(TASKS)
 
 
 class TaskEvidence(Protocol):
@@ -20,15 +21,33 @@ class TaskEvidence(Protocol):
     source: str
 
     def compare(
-        self, left: Quantity, *, above: Side | None = None, below: Side | None = None, overall: bool = False
-    ) -> tuple[Finding, ...]:
-        """Whether a quantity lies above, or below, another quantity or a number, on each task.
+        self,
+        left: Quantity,
+        *,
+        above: Side | None = None,
+        below: Side | None = None,
+        tasks: Sequence[str] = ALL_TASKS,
+    ) -> Comparison:
+        """Whether a quantity lies above, or below, another quantity or a number, on each task and on their mean.
 
         Args:
             left: the quantity that the claim is about.
             above: what it should exceed.
             below: what it should stay under.
-            overall: whether all tasks together are compared as well.
+            tasks: that the claim is about.
+        """
+        ...
+
+    def equivalent(
+        self, left: Quantity, to: Quantity, *, within: float, tasks: Sequence[str] = ALL_TASKS
+    ) -> Comparison:
+        """Whether a quantity is as large as another, give or take a share of the other.
+
+        Args:
+            left: the quantity that the claim is about.
+            to: what it should equal.
+            within: allowed difference, as a share of `to` (of its mean on the task).
+            tasks: that the claim is about.
         """
         ...
 
@@ -51,11 +70,22 @@ class AbsentEvidence:
     details: dict[str, Any] = field(default_factory=dict)
 
     def compare(
-        self, left: Quantity, *, above: Side | None = None, below: Side | None = None, overall: bool = False
-    ) -> tuple[Finding, ...]:
+        self,
+        left: Quantity,
+        *,
+        above: Side | None = None,
+        below: Side | None = None,
+        tasks: Sequence[str] = ALL_TASKS,
+    ) -> Comparison:
         """No task has evidence."""
-        direction(above, below)
-        return absent(TASKS, self.why)
+        side, upwards = direction(above, below)
+        return Comparison(in_words(left, side, upwards), absent(tasks, self.why), upwards, left, side)
+
+    def equivalent(
+        self, left: Quantity, to: Quantity, *, within: float, tasks: Sequence[str] = ALL_TASKS
+    ) -> Comparison:
+        """No task has evidence."""
+        return Comparison(equal_in_words(left, to, within), absent(tasks, self.why), None, left, to)
 
     def provenance(self) -> dict[str, Any]:
         """Why there is none."""
@@ -75,6 +105,16 @@ def direction(above: Side | None, below: Side | None) -> tuple[Side, bool]:
     raise ClaimError("A comparison", expected="either `above` or `below`", got="both or neither")
 
 
+def in_words(left: Quantity, side: Side, upwards: bool) -> str:
+    """The question of a comparison."""
+    return f"{left} {'above' if upwards else 'below'} {side if isinstance(side, Quantity) else f'{side:g}'}"
+
+
+def equal_in_words(left: Quantity, to: Quantity, within: float) -> str:
+    """The question of an equivalence."""
+    return f"{left} equals {to}, give or take {within:.0%}"
+
+
 def judge(interval: Interval, upwards: bool) -> Outcome:
     """`holds` or `fails` where the whole interval of the difference lies on one side of 0, else `unclear`."""
     if interval.excludes_below(0.0):
@@ -84,9 +124,20 @@ def judge(interval: Interval, upwards: bool) -> Outcome:
     return "unclear"
 
 
+def judge_equal(interval: Interval, margin: float) -> Outcome:
+    """`holds` where the whole interval lies within the margin around 0, `fails` where all of it lies outside."""
+    if interval.low > -margin and interval.high < margin:
+        return "holds"
+    if interval.low > margin or interval.high < -margin:
+        return "fails"
+    return "unclear"
+
+
+def of_the_model(quantity: Quantity) -> Quantity:
+    """The quantity as tables and logs know it: of a model, trained or not, and of none of our studies."""
+    return quantity if quantity.study.startswith("untrained") else replace(quantity, study="main")
+
+
 def unknown_quantity(side: Quantity, source: str, known: Sequence[str]) -> ClaimError:
     """The error of asking a source for what it does not hold."""
     return ClaimError(f"{source} evidence holds no {side}", expected=f"one of {', '.join(known)}", got=str(side))
-
-
-__all__ = ["EVERY_TASK", "AbsentEvidence", "Side", "TaskEvidence", "direction", "judge", "unknown_quantity"]

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from icl_claims.claims import EVERY_TASK, Finding, Quantity
-from icl_claims.evidence.comparison import Side, direction, judge, unknown_quantity
-from icl_claims.experiments.result import LAYER_METRICS, PREDICTION_METRICS, TrialResult
+from icl_claims.claims import EVERY_TASK, Comparison, Finding, Outcome, Quantity
+from icl_claims.evidence.comparison import (
+    ALL_TASKS,
+    Side,
+    direction,
+    equal_in_words,
+    in_words,
+    judge,
+    judge_equal,
+    unknown_quantity,
+)
+from icl_claims.experiments.plain import mean_over_rows
+from icl_claims.experiments.result import METRICS, PREDICTION_METRICS, TrialResult
 from icl_claims.statistics.columns import Column
 from icl_claims.statistics.differences import difference_interval
-from icl_claims.statistics.intervals import bootstrap_difference
+from icl_claims.statistics.hierarchical import hierarchical_difference
+from icl_claims.statistics.intervals import Interval, seeds_interval
+from icl_claims.statistics.power import queries_needed, smallest_detectable
 from icl_claims.statistics.tests import beats_chance
-from icl_claims.tasks.catalogue import TASKS
 
 BOOTSTRAP_SEED = 0
 SIGNIFICANCE = 0.05
-METRICS = (*PREDICTION_METRICS, *LAYER_METRICS)
+EQUIVALENCE = 0.90  # of the interval of two one-sided tests at 5 % each
+Results = Mapping[str, Sequence[TrialResult]]
+"""Trials by task, one for each draw of demonstrations."""
+Judge = Callable[[Interval, float], Outcome]
+
+
+def _no_other_study(study: str) -> Results:
+    return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,18 +46,25 @@ class TrialsEvidence:
     """The trials of one model.
 
     Args:
-        results: trials by task, one for each draw of demonstrations.
+        results: trials of the main study, by task.
         details: profile, model and data, for the report.
+        study: gives the trials of another study, of the same draws; asked when a quantity names it.
         source: its name.
     """
 
-    results: Mapping[str, Sequence[TrialResult]]
+    results: Results
     details: dict[str, Any] = field(default_factory=dict)
+    study: Callable[[str], Results] = _no_other_study
     source: str = "trials"
 
     def compare(
-        self, left: Quantity, *, above: Side | None = None, below: Side | None = None, overall: bool = False
-    ) -> tuple[Finding, ...]:
+        self,
+        left: Quantity,
+        *,
+        above: Side | None = None,
+        below: Side | None = None,
+        tasks: Sequence[str] = ALL_TASKS,
+    ) -> Comparison:
         """Compare quantities over the queries of each task, by the interval of their difference.
 
         A claim about predictions is unclear on a task where in-context learning does not beat chance.
@@ -48,13 +73,23 @@ class TrialsEvidence:
             ClaimError: there is no such metric.
         """
         side, upwards = direction(above, below)
-        for quantity in _quantities(left, side):
-            if quantity.metric not in METRICS:
-                raise unknown_quantity(quantity, self.source, METRICS)
-        findings = [self._finding(task, left, side, upwards) for task in TASKS]
-        if overall:
-            findings.append(self._together(left, side, upwards))
-        return tuple(findings)
+        findings = self._findings(left, side, tasks, lambda interval, _size: judge(interval, upwards))
+        return Comparison(in_words(left, side, upwards), findings, upwards, left, side)
+
+    def equivalent(
+        self, left: Quantity, to: Quantity, *, within: float, tasks: Sequence[str] = ALL_TASKS
+    ) -> Comparison:
+        """Two one-sided tests of the difference against a share of the other quantity, on each task.
+
+        Raises:
+            ClaimError: there is no such metric.
+        """
+
+        def judged(interval: Interval, size: float) -> Outcome:
+            return judge_equal(interval, within * abs(size))
+
+        findings = self._findings(left, to, tasks, judged, confidence=EQUIVALENCE)
+        return Comparison(equal_in_words(left, to, within), findings, None, left, to)
 
     def provenance(self) -> dict[str, Any]:
         """What was run, task by task."""
@@ -76,94 +111,151 @@ class TrialsEvidence:
             for task, results in self.results.items()
             for result in results
             for metric in METRICS
-            for method in (*result.methods, "random_update")
+            for method in result.measured
         ]
         return pd.concat([frame for frame in frames if frame is not None], ignore_index=True).assign(source=self.source)
 
-    def _finding(self, task: str, left: Quantity, side: Side, upwards: bool) -> Finding:
-        results, quantities = self.results.get(task, ()), _quantities(left, side)
-        if why := _absence(results, quantities):
-            return Finding(task, "absent", note=why)
-        mine, other = _columns(results, left), _columns(results, side)
-        against = other if isinstance(side, Quantity) else float(side)
-        interval = difference_interval(mine, against, seed=BOOTSTRAP_SEED)
-        counted = int(sum((~np.isnan(column)).sum() for column in mine))
-        outcome, note = judge(interval, upwards), ""
-        if outcome == "unclear":
-            note = "the interval holds 0" if np.isfinite(interval.low) else "no query counts"
-        if reason := _no_learning(results, quantities):
-            outcome, note = "unclear", reason
-        return Finding(
-            task,
-            outcome,
-            left=_number(_average(mine)),
-            right=_number(_average(other)),
-            difference=_number(interval.estimate),
-            low=_number(interval.low),
-            high=_number(interval.high),
-            queries=counted,
-            note=note,
+    def results_of(self, study: str, task: str) -> Sequence[TrialResult]:
+        """The trials of a task in a study; none where they were not run."""
+        found = self.results if study == "main" else self.study(study)
+        return found.get(task, ())
+
+    def _findings(
+        self, left: Quantity, side: Side, tasks: Sequence[str], judged: Judge, confidence: float = 0.95
+    ) -> tuple[Finding, ...]:
+        for quantity in _quantities(left, side):
+            if quantity.metric not in METRICS:
+                raise unknown_quantity(quantity, self.source, METRICS)
+        asked = [_Asked(self, task, left, side) for task in tasks]
+        return (
+            *(_finding(of_task, judged, confidence) for of_task in asked),
+            _together([of_task for of_task in asked if of_task.counts], judged, confidence),
         )
 
-    def _together(self, left: Quantity, side: Side, upwards: bool) -> Finding:
-        quantities = _quantities(left, side)
-        usable = {
-            task: results
-            for task, results in self.results.items()
-            if not _absence(results, quantities) and not _no_learning(results, quantities)
-        }
-        mine = [column for results in usable.values() for column in _columns(results, left)]
-        other = [column for results in usable.values() for column in _columns(results, side)]
-        if not mine:
-            return Finding(EVERY_TASK, "unclear", note="no task counts")
-        interval = bootstrap_difference(mine, other, seed=BOOTSTRAP_SEED)
-        return Finding(
-            EVERY_TASK,
-            judge(interval, upwards),
-            left=_number(float(np.mean([_average([column]) for column in mine]))),
-            right=_number(float(np.mean([_average([column]) for column in other]))),
-            difference=_number(interval.estimate),
-            low=_number(interval.low),
-            high=_number(interval.high),
-            queries=int(sum((~np.isnan(column)).sum() for column in mine)),
-            note=f"over {len(usable)} tasks",
-        )
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What the trials of one task hold about one question."""
+
+    evidence: TrialsEvidence
+    task: str
+    left: Quantity
+    side: Side
+
+    @property
+    def absence(self) -> str:
+        """Why there is nothing to compare; empty where there is."""
+        for quantity in _quantities(self.left, self.side):
+            results = self.evidence.results_of(quantity.study, self.task)
+            if not results:
+                return _not_run(quantity.study)
+            for result in results:
+                if quantity.method in result.failures:
+                    return result.failures[quantity.method]
+                if _column(result, quantity) is None:
+                    return f"{quantity} was not measured"
+        return ""
+
+    @property
+    def no_learning(self) -> str:
+        """Why predictions say nothing here: in-context learning does not beat chance. Empty where they do."""
+        if not any(quantity.metric in PREDICTION_METRICS for quantity in _quantities(self.left, self.side)):
+            return ""
+        results = self.evidence.results_of("main", self.task) or self.evidence.results_of(self.left.study, self.task)
+        right = np.concatenate([result.column("accuracy", "in_context") for result in results])
+        gold = np.concatenate([result.gold for result in results])
+        chance = np.unique(gold, return_counts=True)[1].max() / len(gold)
+        if beats_chance(int(right.sum()), len(right), chance) < SIGNIFICANCE:
+            return ""
+        return f"in-context learning does not beat chance (accuracy {right.mean():.2f}, most frequent {chance:.2f})"
+
+    @property
+    def counts(self) -> bool:
+        return not self.absence and not self.no_learning
+
+    @property
+    def columns(self) -> tuple[list[Column], list[Column]]:
+        """One column a trial for each side."""
+        mine = self._columns(self.left)
+        if isinstance(self.side, Quantity):
+            return mine, self._columns(self.side)
+        return mine, [np.where(np.isnan(column), np.nan, float(self.side)) for column in mine]
+
+    def _columns(self, quantity: Quantity) -> list[Column]:
+        results = self.evidence.results_of(quantity.study, self.task)
+        return [column for result in results if (column := _column(result, quantity)) is not None]
+
+
+def _not_run(study: str) -> str:
+    return "this task was not run" if study == "main" else f"not run without --claims-studies {study}"
+
+
+def _column(result: TrialResult, quantity: Quantity) -> Column | None:
+    return result.column(quantity.metric, quantity.method, quantity.reference, quantity.layers)
+
+
+def _finding(asked: _Asked, judged: Judge, confidence: float) -> Finding:
+    if asked.absence:
+        return Finding(asked.task, "absent", note=asked.absence)
+    mine, other = asked.columns
+    interval = _interval(mine, other if isinstance(asked.side, Quantity) else float(asked.side), confidence)
+    counted = int(sum((~np.isnan(column)).sum() for column in mine))
+    right = _average(other)
+    outcome, note = judged(interval, right), ""
+    needed = None
+    if outcome == "unclear":
+        defined = np.isfinite(interval.low)
+        note = "the interval does not decide" if defined else "no query counts"
+        needed = queries_needed(interval, counted) if defined else None
+    if asked.no_learning:
+        outcome, note, needed = "unclear", asked.no_learning, None
+    return Finding(
+        asked.task,
+        outcome,
+        left=_number(_average(mine)),
+        right=_number(right),
+        difference=_number(interval.estimate),
+        low=_number(interval.low),
+        high=_number(interval.high),
+        queries=counted,
+        note=note,
+        needed=needed,
+        detectable=smallest_detectable(interval) if np.isfinite(interval.low) else None,
+    )
+
+
+def _together(asked: Sequence[_Asked], judged: Judge, confidence: float) -> Finding:
+    """The mean over the tasks that count, each as heavy as another."""
+    if not asked:
+        return Finding(EVERY_TASK, "unclear", note="no task counts")
+    columns = [of_task.columns for of_task in asked]
+    left, right = [mine for mine, _ in columns], [other for _, other in columns]
+    interval = hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence)
+    size = float(np.mean([_average(other) for other in right]))
+    return Finding(
+        EVERY_TASK,
+        judged(interval, size),
+        left=_number(float(np.mean([_average(mine) for mine in left]))),
+        right=_number(size),
+        difference=_number(interval.estimate),
+        low=_number(interval.low),
+        high=_number(interval.high),
+        queries=int(sum((~np.isnan(column)).sum() for mine in left for column in mine)),
+        note=f"over {len(asked)} tasks",
+    )
+
+
+def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence: float) -> Interval:
+    """One value a trial: Student's interval over trials; a single trial has no spread, and no interval."""
+    if max(len(column) for column in mine) > 1:
+        return difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
+    others = [side] * len(mine) if isinstance(side, float) else [float(column[0]) for column in side]
+    values = [float(column[0]) - other for column, other in zip(mine, others, strict=True)]
+    return seeds_interval(values, confidence) if len(values) > 1 else Interval(values[0], values[0], values[0])
 
 
 def _quantities(*sides: Side) -> list[Quantity]:
     return [side for side in sides if isinstance(side, Quantity)]
-
-
-def _absence(results: Sequence[TrialResult], quantities: Sequence[Quantity]) -> str:
-    """Why a task has no evidence about these quantities. Empty where it has."""
-    if not results:
-        return "this task was not run"
-    for quantity in quantities:
-        for result in results:
-            if quantity.method in result.failures:
-                return result.failures[quantity.method]
-            if result.per_query(quantity.metric, quantity.method) is None:
-                return f"{quantity} was not measured"
-    return ""
-
-
-def _columns(results: Sequence[TrialResult], side: Side) -> list[Column]:
-    if not isinstance(side, Quantity):
-        return [np.full(len(result.gold), float(side)) for result in results]
-    columns = (result.per_query(side.metric, side.method) for result in results)
-    return [column for column in columns if column is not None]
-
-
-def _no_learning(results: Sequence[TrialResult], quantities: Sequence[Quantity]) -> str:
-    """Why predictions say nothing on this task: in-context learning does not beat chance. Empty where they do."""
-    if not any(quantity.metric in PREDICTION_METRICS for quantity in quantities):
-        return ""
-    right = np.concatenate([result.per_query("accuracy", "in_context") for result in results])
-    gold = np.concatenate([result.gold for result in results])
-    chance = np.unique(gold, return_counts=True)[1].max() / len(gold)
-    if beats_chance(int(right.sum()), len(right), chance) < SIGNIFICANCE:
-        return ""
-    return f"in-context learning does not beat chance (accuracy {right.mean():.2f}, most frequent label {chance:.2f})"
 
 
 def _average(columns: Sequence[Column]) -> float:
@@ -177,13 +269,15 @@ def _number(value: float) -> float | None:
 
 
 def _tidy(result: TrialResult, task: str, method: str, metric: str) -> pd.DataFrame | None:
-    values = result.per_query(metric, method)
+    values = result.column(metric, method)
     if values is None:
         return None
-    rows = [pd.DataFrame({"layer": pd.NA, "query": result.query_rows, "value": values})]
-    by_layer = result.by_layer.get(f"{metric}/{method}")
+    rows = []
+    if len(values) == len(result.query_rows):
+        rows.append(pd.DataFrame({"layer": pd.NA, "query": result.query_rows, "value": values}))
+    by_layer = None if metric in PREDICTION_METRICS else result.values_by_layer(metric, method)
     if by_layer is not None:
-        layers = by_layer.mean(axis=0)
+        layers = mean_over_rows(by_layer)
         rows.append(pd.DataFrame({"layer": range(len(layers)), "query": pd.NA, "value": layers}))
     return pd.concat(rows, ignore_index=True).assign(
         model=result.provenance["model"], task=task, seed=result.spec["seed"], method=method, metric=metric

@@ -8,21 +8,21 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-import psutil
 import torch
 
-from icl_claims.experiments.batches import TOKENS_PER_BATCH
 from icl_claims.experiments.plan import Choices, plan_trials
-from icl_claims.experiments.spec import ComparedMethod, TrialSpec
+from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore
+from icl_claims.experiments.studies import find_study
+from icl_claims.experiments.token_budget import PROMPTED, batch_memory, free_memory, tokens_that_fit
 from icl_claims.experiments.trial import prompts_of
+from icl_claims.methods import InContext, Method, ZeroShot, learner_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Demonstrations, Prompts
 
 MEASURED_TOKENS = 256
 ROW = 32  # tokens of a query in the measurement
-PROMPTED = 2  # zero-shot and in-context learning, which are in every trial
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,12 @@ def estimate(
         UsageError: a choice makes no sense.
         PromptError: a task cannot be put to this model.
     """
-    specs = plan_trials(choices, model, data)
+    specs = [spec for study in choices.chosen_studies() for spec in plan_trials(choices, model, data, study)]
     prompts = [prompts_of(spec, model, data[spec.task]) for spec in specs]
     works = [work_of(spec, asked) for spec, asked in zip(specs, prompts, strict=True)]
-    speed = measure(model, specs[0].methods)
+    speed = measure(
+        model, find_study("main").methods(next(iter(choices.learning_rates(model.digest).by_task.values())))
+    )
     is_kept = [store is not None and store.holds(spec.key()) for spec in specs]
     by_task: dict[str, Work] = {}
     for spec, work in zip(specs, works, strict=True):
@@ -120,28 +122,31 @@ def estimate(
         by_task,
         sum(is_kept),
         sum(speed.seconds(work) for work, kept in zip(works, is_kept, strict=True) if not kept),
-        memory(model, prompts, len(specs[0].methods)),
-        _free(model.device),
+        memory(model, prompts, max(len(spec.methods) for spec in specs)),
+        free_memory(model.device),
         speed,
     )
 
 
 def work_of(spec: TrialSpec, prompts: Prompts) -> Work:
     """What one trial does."""
-    context, compared = len(prompts.demonstrations.context), len(spec.methods)
+    context = len(prompts.demonstrations.context)
     asked = sum(map(len, (*prompts.queries.rows, *prompts.content_free.rows)))
+    innermost = [learner_of(method) for method in spec.methods]
+    readers = 1 + sum(isinstance(method, InContext) for method in innermost)
+    learners = sum(not isinstance(method, InContext | ZeroShot) for method in innermost)
     return Work(
         trials=1,
-        prefix_tokens=context,
+        prefix_tokens=context * readers,
         query_tokens=asked,
-        answered_tokens=asked * (PROMPTED + compared),
-        attended_pairs=asked * context,
-        steps=compared * len(prompts.demonstrations.sequences),
-        trained_tokens=compared * sum(map(len, prompts.demonstrations.sequences)),
+        answered_tokens=asked * (PROMPTED + len(spec.methods)),
+        attended_pairs=asked * context * readers,
+        steps=learners * len(prompts.demonstrations.sequences),
+        trained_tokens=learners * sum(map(len, prompts.demonstrations.sequences)),
     )
 
 
-def measure(model: LanguageModel, methods: Sequence[ComparedMethod]) -> Speed:
+def measure(model: LanguageModel, methods: Sequence[Method]) -> Speed:
     """Read a few hundred tokens, answer as many, and take one step with every method."""
     tokens = min(MEASURED_TOKENS, model.context_length // 2)
     vocabulary = int(model.config.vocab_size)
@@ -173,19 +178,15 @@ def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> d
     one = model.read_prefix([model.tokens.bos])
     of_a_token = sum(values.numel() for values in (*one.keys, *one.values)) * size
     context = max(len(asked.demonstrations.context) for asked in prompts)
-    longest = max(len(row) for asked in prompts for row in asked.queries.rows)
-    batch = max(TOKENS_PER_BATCH, longest)
-    rows = batch // min(len(row) for asked in prompts for row in asked.queries.rows)
     sequence = max(len(shown) for asked in prompts for shown in asked.demonstrations.sequences)
     heads, hidden, vocabulary = int(config.num_attention_heads), int(config.hidden_size), int(config.vocab_size)
-    scores = heads * batch * (context + longest) * (3 * 4 + size)  # float32, before, after and by the softmax
-    answers = (PROMPTED + compared) * model.layers * rows * (hidden + heads * longest) * size
+    tokens = min(tokens_that_fit(model, asked, compared) for asked in prompts)
     kept_for_gradients = model.layers * sequence * (20 * hidden + 2 * heads * sequence) * size
     return {
         "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.network.parameters()),
         "keys and values of the demonstrations": context * of_a_token,
         "tuned keys and values": compared * tuned * size,
-        "a batch of queries": scores + answers + rows * vocabulary * (size + 2 * 4),
+        "a batch of queries": batch_memory(model, prompts, compared, tokens),
         "a training step": 3 * tuned * max(4, size) + kept_for_gradients + sequence * vocabulary * (size + 3 * 4),
     }
 
@@ -196,9 +197,3 @@ def _timed(model: LanguageModel, work: Callable[[], object]) -> float:
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
     return time.perf_counter() - start
-
-
-def _free(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)

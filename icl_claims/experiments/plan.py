@@ -9,14 +9,27 @@ from pathlib import Path
 from icl_claims.errors import UsageError
 from icl_claims.experiments.learning_rates import LearningRates, learning_rates
 from icl_claims.experiments.profiles import Profile
-from icl_claims.experiments.spec import ComparedMethod, TrialSpec, code_digest
-from icl_claims.methods import Finetuning
+from icl_claims.experiments.spec import TrialSpec, code_digest
+from icl_claims.experiments.studies import find_study
 from icl_claims.models.embedded import Say
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.reference import load_model
+from icl_claims.models.reference import load_model, model_digest
 from icl_claims.tasks.catalogue import TASKS, Task, find_task
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.sources import DataSource, real_tasks
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """A model that need not be loaded.
+
+    Args:
+        digest: of its files.
+        dtype: in which it is run, such as `float32`.
+    """
+
+    digest: str
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,8 @@ class Choices:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `spread`.
         dtype: of the model; float32 by default.
         rates: file of learning rates that `icl-claims tune` wrote; by default the one in the cache.
+        studies: that are run where a claim asks for them.
+        tokens_per_batch: of queries that are answered at once; by default as many as fit the free memory.
     """
 
     profile: Profile
@@ -46,6 +61,8 @@ class Choices:
     device: str | None = None
     dtype: str | None = None
     rates: Path | None = None
+    studies: tuple[str, ...] | None = None
+    tokens_per_batch: int | None = None
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -78,6 +95,15 @@ class Choices:
         device, dtype = self.device or "auto", self.dtype or "float32"
         return load_model(self.model_reference, device=device, dtype=dtype, say=say)
 
+    def identify_model(self, say: Say = lambda _text: None) -> ModelIdentity:
+        """What the model to run will be once it is loaded, in no time where its files were read before.
+
+        Raises:
+            UsageError: the profile has none and the reader named none.
+            ModelError: it is not there.
+        """
+        return ModelIdentity(model_digest(self.model_reference, say=say), self.dtype or "float32")
+
     def learning_rates(self, digest: str) -> LearningRates:
         """The learning rates of the model of a digest.
 
@@ -106,6 +132,14 @@ class Choices:
         wanted = {find_task(name).name for name in self.tasks or TASKS}
         return tuple(task for task in TASKS.values() if task.name in wanted)
 
+    def chosen_studies(self) -> tuple[str, ...]:
+        """The studies that are run where a claim asks for them.
+
+        Raises:
+            UsageError: an unknown name.
+        """
+        return self.profile.studies if self.studies is None else tuple(find_study(name).name for name in self.studies)
+
     def read_data(self) -> dict[str, TaskData]:
         """The examples of every chosen task.
 
@@ -115,9 +149,21 @@ class Choices:
         return {task.name: self.source.read(task) for task in self.chosen_tasks()}
 
 
-def plan_trials(choices: Choices, model: LanguageModel, data: Mapping[str, TaskData]) -> list[TrialSpec]:
-    """The trials of a run, task by task."""
-    profile, rates = choices.profile, choices.learning_rates(model.digest)
+def plan_trials(
+    choices: Choices, model: LanguageModel | ModelIdentity, data: Mapping[str, TaskData], study: str = "main"
+) -> list[TrialSpec]:
+    """The trials of a study, task by task.
+
+    Args:
+        choices: of the reader.
+        model: that is run, loaded or not.
+        data: by task.
+        study: name of the study.
+
+    Raises:
+        UsageError: no such study, or a choice makes no sense.
+    """
+    profile, rates, asked = choices.profile, choices.learning_rates(model.digest), find_study(study)
     specs = []
     for task in choices.chosen_tasks():
         runs = profile.runs(task) if choices.seeds is None else tuple((seed, 0) for seed in choices.seeds)
@@ -129,15 +175,11 @@ def plan_trials(choices: Choices, model: LanguageModel, data: Mapping[str, TaskD
             seed=0,
             permutation=0,
             queries=choices.queries or profile.queries,
-            methods=default_methods(rates.by_task[task.name]),
+            methods=asked.methods(rates.by_task[task.name]),
+            weights=asked.weights,
             dtype=str(model.dtype).removeprefix("torch."),
             calibration=profile.calibration,
             code=code_digest(),
         )
         specs += [replace(base, seed=seed, permutation=permutation) for seed, permutation in runs]
     return specs
-
-
-def default_methods(learning_rate: float) -> tuple[ComparedMethod, ...]:
-    """What is compared with in-context learning: standard finetuning."""
-    return (Finetuning(learning_rate),)

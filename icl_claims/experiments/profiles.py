@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from icl_claims.errors import UsageError
+from icl_claims.experiments.studies import STUDIES
 from icl_claims.metrics.calibration import Calibration
 from icl_claims.tasks.catalogue import TASKS, Task
 from icl_claims.tasks.sources import MINIATURE, SYNTHETIC, DataSource
@@ -24,6 +25,7 @@ class Profile:
         calibration: of the predicted labels.
         learning_rates: of finetuning, by task.
         source: of the examples, where the reader names no data directory.
+        studies: which studies are run where a claim asks for them.
         needs_cuda: whether it is not run without a CUDA device unless the reader names a device.
     """
 
@@ -35,6 +37,7 @@ class Profile:
     calibration: Calibration
     learning_rates: Mapping[str, float]
     source: DataSource = MINIATURE
+    studies: tuple[str, ...] = tuple(STUDIES)
     needs_cuda: bool = False
 
     def runs(self, task: Task) -> tuple[tuple[int, int], ...]:
@@ -51,11 +54,13 @@ EMBEDDED_RATES = {"sst2": 0.03, "sst5": 0.001, "mr": 0.001, "subj": 0.1, "agnews
 # query was looked at. Up to .3 finetuning changes hardly an answer of so small a model; at 10 it is back near chance.
 TINY_RATES = {"sst2": 1.5, "sst5": 2.0, "mr": 2.0, "subj": 3.0, "agnews": 3.0, "cb": 3.0}
 
+WITHIN_MINUTES = ("main", "labels", "untrained")
+
 PROFILES = {
     profile.name: profile
     for profile in (
         Profile("tiny", "tiny", 16, 128, 3, "none", TINY_RATES, SYNTHETIC),
-        Profile("embedded", "embedded", 16, 40, 1, "contextual", EMBEDDED_RATES),
+        Profile("embedded", "embedded", 16, 40, 1, "contextual", EMBEDDED_RATES, studies=WITHIN_MINUTES),
         Profile("paper", None, 32, None, 3, "none", PUBLISHED_RATES, needs_cuda=True),
     )
 }

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from icl_claims.errors import UsageError
-from icl_claims.methods import Finetuning, LayerCausal
+from icl_claims.methods import Method
 from icl_claims.metrics.calibration import Calibration
 from icl_claims.metrics.predictions import Agreement
 from icl_claims.metrics.similarity import RandomBaseline
-from icl_claims.tasks.prompts import ProbePosition
+from icl_claims.models.untrained import Kept
+from icl_claims.tasks.prompts import Order, ProbePosition, Truncation
 
-ComparedMethod = Finetuning | LayerCausal
-"""A method that is compared with in-context learning; zero-shot and in-context learning are in every trial."""
+AttentionMapSimilarity = Literal["direct", "update"]
+"""SimAM of the scores (both papers' tables), or of their change (the authors' later code)."""
 
 CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
-    *("experiments/batches.py", "experiments/trial.py"),
+    *("experiments/batches.py", "experiments/measure.py", "experiments/trial.py"),
 )
 
 
@@ -34,20 +35,24 @@ class TrialSpec:
         data: digest of the task's examples.
         task: name of the task.
         k: number of demonstrations drawn.
-        seed: of the draw of demonstrations, and of the random baseline.
+        seed: of the draw of demonstrations, of untrained weights, and of the random controls.
         permutation: of the demonstrations; 0 leaves their order.
         queries: how many queries are asked at most; None for 2000.
-        methods: what is compared with in-context learning.
+        methods: what is compared with in-context learning; zero-shot and in-context learning are in every trial.
+        weights: `trained`, or what an untrained model keeps of the trained one.
         dtype: of the model.
         probe: where attention is looked at.
+        truncation: whether finetuning, too, sees only the demonstrations that fit into the context.
+        order: in which order finetuning sees the demonstrations under a permutation.
         calibration: of the predicted labels.
         fillers: what stands in the content-free queries of contextual calibration (Zhao et al. 2021, section 5).
+        sim_am: which similarities of attention maps are measured, `direct` as sim_am and `update` as sim_am_update.
         random_baseline: what is drawn for the random SimAOU.
         agreement: when two prediction changes agree.
         code: digest of the code that makes the numbers.
 
     Raises:
-        UsageError: contextual calibration without a filler.
+        UsageError: contextual calibration without a filler, or two methods of one name.
     """
 
     model: str
@@ -57,11 +62,15 @@ class TrialSpec:
     seed: int
     permutation: int
     queries: int | None
-    methods: tuple[ComparedMethod, ...]
+    methods: tuple[Method, ...]
+    weights: Literal["trained"] | Kept = "trained"
     dtype: str = "float32"
     probe: ProbePosition = "label_token"
+    truncation: Truncation = "in_context"
+    order: Order = "authors"
     calibration: Calibration = "none"
     fillers: tuple[str, ...] = ("N/A", "[MASK]", "")
+    sim_am: tuple[AttentionMapSimilarity, ...] = ("direct", "update")
     random_baseline: RandomBaseline = "update"
     agreement: Agreement = "same_label"
     code: str = ""
@@ -69,15 +78,29 @@ class TrialSpec:
     def __post_init__(self) -> None:
         if self.calibration == "contextual" and not self.fillers:
             raise UsageError("Contextual calibration", expected="at least one filler", got="none")
+        names = [method.name for method in self.methods]
+        if len({*names, "zero_shot", "in_context"}) != len(names) + 2:
+            raise UsageError("The methods of a trial", expected="one of each name", got=", ".join(names))
 
     def record(self) -> dict[str, Any]:
         """The specification as plain data, the same before and after it was written as JSON."""
-        methods = [{"kind": type(method).__name__, **asdict(method)} for method in self.methods]
-        return {**asdict(self), "methods": methods, "fillers": list(self.fillers)}
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+        return {**plain, "methods": [described(method) for method in self.methods]}
 
     def key(self) -> str:
         """SHA-256 of the specification: two trials with one key have the same numbers."""
         return hashlib.sha256(json.dumps(self.record(), sort_keys=True).encode()).hexdigest()
+
+
+def described(method: Any) -> dict[str, Any]:
+    """A method and its parameters as plain data; a method within it likewise."""
+    parameters = {field.name: getattr(method, field.name) for field in fields(method)}
+    return {
+        "kind": type(method).__name__,
+        "name": getattr(method, "name", ""),
+        **{name: described(value) if is_dataclass(value) else value for name, value in parameters.items()},
+    }
 
 
 @cache

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import platform
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.experiments.batches import for_each_batch, out_of_memory
+from icl_claims.experiments.batches import out_of_memory, partners_in
+from icl_claims.experiments.measure import Numbers, measure, numbers
+from icl_claims.experiments.partial import PartialTrial
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.methods import Answer, InContext, Learned, ZeroShot
-from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_aou_random, uniform_updates
+from icl_claims.experiments.state import Asked, TrialState
+from icl_claims.experiments.token_budget import tokens_that_fit
+from icl_claims.methods import Answer, InContext, Learned, Method, ZeroShot
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.untrained import untrained
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and how much of the trial is done, from 0 to 1."""
+Watch = Callable[[list[int], Mapping[str, Answer]], None]
+"""Shown the answers to a batch of queries, by method, before they are forgotten."""
+SHARE_OF_LEARNING = 0.4  # of a trial's time, for the progress bar
 
 
 def run_trial(
-    spec: TrialSpec, model: LanguageModel, data: TaskData, progress: Progress = lambda _what, _done: None
+    spec: TrialSpec,
+    model: LanguageModel,
+    data: TaskData,
+    progress: Progress = lambda _what, _done: None,
+    watch: Watch | None = None,
+    *,
+    kept: PartialTrial | None = None,
+    tokens_per_batch: int | None = None,
 ) -> TrialResult:
     """Run a trial.
 
@@ -39,6 +52,10 @@ def run_trial(
         model: of the digest that the specification names.
         data: of the digest that the specification names.
         progress: told how far it is.
+        watch: shown all answers, but those to queries that an interrupted run finished.
+        kept: where finished parts are kept, and taken up from where an interrupted run kept some.
+        tokens_per_batch: of queries that are answered at once, at most; an interrupted trial goes on with its own.
+            By default as many as fit the free memory. Numbers depend on it by no more than rounding.
 
     Returns:
         Numbers by query and layer. A method that diverged is named in `failures` and has no numbers.
@@ -50,11 +67,15 @@ def run_trial(
     """
     if (model.digest, data.digest) != (spec.model, spec.data):
         raise UsageError("The model or the data are not those of the trial's specification")
+    if spec.weights != "trained":
+        model = untrained(model, spec.weights, spec.seed)
     prompts = prompts_of(spec, model, data)
-    recorder = _Recorder(spec, model, prompts)
-    learned = _learn(spec, model, prompts, recorder, progress)
-    _answer(learned, prompts, recorder, progress)
-    return recorder.result(data)
+    state = TrialState(tokens_per_batch or tokens_that_fit(model, prompts, len(spec.methods)), kept)
+    state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model))
+    running = _Trial(spec, model, prompts, state, progress, watch)
+    running.learn()
+    running.answer()
+    return running.result(data)
 
 
 def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts:
@@ -72,154 +93,159 @@ def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts
         queries=spec.queries,
         context_length=model.context_length,
         probe=spec.probe,
+        truncation=spec.truncation,
+        order=spec.order,
         fillers=spec.fillers,
     )
 
 
-def _learn(
-    spec: TrialSpec, model: LanguageModel, prompts: Prompts, recorder: _Recorder, progress: Progress
-) -> dict[str, Learned]:
-    learned: dict[str, Learned] = {}
-    methods = (ZeroShot(), InContext(), *spec.methods)
-    for number, method in enumerate(methods):
-        progress(f"learning: {method.name}", 0.4 * number / len(methods))
-        with recorder.timed(f"learn {method.name}"):
+@dataclass(eq=False)
+class _Trial:
+    """A trial under way: what was learned, and the numbers so far."""
+
+    spec: TrialSpec
+    model: LanguageModel
+    prompts: Prompts
+    state: TrialState
+    progress: Progress
+    watch: Watch | None
+    learned: dict[str, Learned] = field(default_factory=dict)
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        return (ZeroShot(), InContext(), *self.spec.methods)
+
+    def learn(self) -> None:
+        for number, method in enumerate(self.methods):
+            if method.name in self.state.failures:
+                continue
+            self.progress(f"learning: {method.name}", SHARE_OF_LEARNING * number / len(self.methods))
             try:
-                learned[method.name] = method.learn(model, prompts.demonstrations)
+                self._learn(method)
             except DivergenceError as error:
-                recorder.fail(method.name, str(error))
+                self._fail(method.name, str(error))
             except torch.OutOfMemoryError as error:
                 raise out_of_memory(f"what {method.name} learns") from error
-    return learned
 
+    def _learn(self, method: Method) -> None:
+        shown = self.prompts.demonstrations
+        learned = self.state.recall_learned(method.name, self.model, shown)
+        if learned is None:
+            with self._timed(f"learn {method.name}"):
+                learned = method.learn(self.model, shown, self.learned.get("finetuning"))
+            self.state.keep_learned(method.name, learned)
+        self.learned[method.name] = learned
 
-def _answer(learned: Mapping[str, Learned], prompts: Prompts, recorder: _Recorder, progress: Progress) -> None:
-    recorder.begin_answers({name: method for name, method in learned.items() if name not in recorder.failures})
-    done = 0
+    def answer(self) -> None:
+        self._answer_all("content_free", self.prompts.content_free, self._said_without_content)
+        self._answer_all("queries", self.prompts.queries, self._measured)
+        self.progress("answered", 1.0)
 
-    def answer_without_content(batch: list[int]) -> None:
-        recorder.add_without_content(batch, _answers(learned, prompts.content_free.some(batch), recorder))
+    def _answer_all(self, asked: Asked, queries: Queries, work: Callable[[list[int]], Numbers]) -> None:
+        waiting = self.state.batches(asked, queries)
 
-    def answer(batch: list[int]) -> None:
-        nonlocal done
-        progress("answering", 0.4 + 0.6 * done / len(prompts.queries))
-        answers = _answers(learned, prompts.queries.some(batch), recorder)
-        with recorder.timed("metrics"):
-            recorder.add(batch, answers)
-        done += len(batch)
+        def answer(batch: list[int]) -> None:
+            self.state.keep_block(asked, batch, work(batch), waiting.tokens)
 
-    for_each_batch(prompts.content_free, answer_without_content, recorder.notes.append)
-    for_each_batch(prompts.queries, answer, recorder.notes.append)
-    progress("answered", 1.0)
+        waiting.each(answer, self.state.notes.append)
 
+    def _said_without_content(self, batch: list[int]) -> Numbers:
+        answers = self._answers(self.prompts.content_free.some(batch), lens=False)
+        return {"log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()}}
 
-def _answers(learned: Mapping[str, Learned], queries: Queries, recorder: _Recorder) -> dict[str, Answer]:
-    answers: dict[str, Answer] = {}
-    for name, method in learned.items():
-        if name in recorder.failures:
-            continue
-        with recorder.timed(f"answer {name}"):
-            try:
-                answers[name] = method.answer(queries)
-            except DivergenceError as error:
-                recorder.fail(name, str(error))
-    return answers
+    def _measured(self, batch: list[int]) -> Numbers:
+        done = sum(len(block) for block, _ in self.state.blocks["queries"]) / len(self.prompts.queries)
+        self.progress("answering", SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done)
+        answers = self._answers(self.prompts.queries.some(batch), lens=True)
+        with self._timed("metrics"):
+            found = measure(self.spec, answers, np.array(self.prompts.gold)[batch], batch, partners_in(batch))
+        if self.watch is not None:
+            self.watch(batch, answers)
+        return found
 
+    def _answers(self, queries: Queries, *, lens: bool) -> dict[str, Answer]:
+        answers: dict[str, Answer] = {}
+        for name, method in self.learned.items():
+            if name in self.state.failures:
+                continue
+            with self._timed(f"answer {name}"):
+                try:
+                    answers[name] = method.answer(queries, lens=lens)
+                except DivergenceError as error:
+                    self._fail(name, str(error))
+        return answers
 
-class _Recorder:
-    """Turns the answers of a batch into numbers, and forgets the activations."""
-
-    def __init__(self, spec: TrialSpec, model: LanguageModel, prompts: Prompts) -> None:
-        self.spec, self.model, self.prompts = spec, model, prompts
-        queries, layers = len(prompts.queries), model.layers
-        self.log_probabilities: dict[str, Any] = defaultdict(
-            lambda: np.full((queries, len(prompts.queries.label_ids)), np.nan, dtype=np.float64)
-        )
-        self.by_layer: dict[str, Any] = defaultdict(lambda: np.full((queries, layers), np.nan, dtype=np.float32))
-        self.content_free: dict[str, Any] = {}
-        self.losses: dict[str, list[float]] = {}
-        self.failures: dict[str, str] = {}
-        self.seconds: dict[str, float] = defaultdict(float)
-        self.notes: list[str] = []
+    def _fail(self, method: str, why: str) -> None:
+        self.state.failures[method] = why
 
     @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
+    def _timed(self, what: str) -> Iterator[None]:
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[what] += time.perf_counter() - start
-
-    def fail(self, method: str, why: str) -> None:
-        """Name a method as failed, and drop what it had answered so far."""
-        self.failures[method] = why
-        for numbers in (self.log_probabilities, self.content_free, self.losses):
-            numbers.pop(method, None)
-        for entry in [entry for entry in self.by_layer if entry.endswith(f"/{method}")]:
-            del self.by_layer[entry]
-
-    def begin_answers(self, learned: Mapping[str, Learned]) -> None:
-        shape = len(self.prompts.content_free), len(self.prompts.queries.label_ids)
-        for name, method in learned.items():
-            self.losses[name] = list(method.losses)
-            self.content_free[name] = np.full(shape, np.nan)
-
-    def add_without_content(self, batch: list[int], answers: Mapping[str, Answer]) -> None:
-        for name, answer in answers.items():
-            self.content_free[name][batch] = _numbers(answer.log_probabilities)
-
-    def add(self, batch: list[int], answers: Mapping[str, Answer]) -> None:
-        zero_shot, in_context = answers["zero_shot"], answers["in_context"]
-        for name, answer in answers.items():
-            self.log_probabilities[name][batch] = _numbers(answer.log_probabilities)
-            maps = (in_context.scores, answer.scores, zero_shot.scores)
-            if maps[0] is not None and maps[1] is not None and maps[2] is not None and name != "in_context":
-                self._put(batch, "sim_am", name, sim_am(maps[0], maps[1]))
-                if name != "zero_shot":
-                    self._put(batch, "sim_am_update", name, sim_am_update(maps[0], maps[1], maps[2]))
-            if name not in ("zero_shot", "in_context"):
-                outputs = (in_context.attention_outputs, answer.attention_outputs, zero_shot.attention_outputs)
-                self._put(batch, "sim_aou", name, sim_aou(*outputs))
-        layers, _, hidden = in_context.attention_outputs.shape
-        drawn = uniform_updates(layers, hidden, batch, self.spec.seed, in_context.attention_outputs.device)
-        similarity = sim_aou_random(
-            in_context.attention_outputs, zero_shot.attention_outputs, drawn, baseline=self.spec.random_baseline
-        )
-        self._put(batch, "sim_aou", "random_update", similarity)
-
-    def _put(self, batch: list[int], metric: str, method: str, values: Tensor) -> None:
-        self.by_layer[f"{metric}/{method}"][batch] = _numbers(values)
+            self.state.seconds[what] += time.perf_counter() - start
 
     def result(self, data: TaskData) -> TrialResult:
-        provenance = {
+        prompts, state = self.prompts, self.state
+        answered = {name: method for name, method in self.learned.items() if name not in state.failures}
+        said = self._assembled("queries", "log_probabilities", len(prompts.queries))
+        without_content = self._assembled("content_free", "log_probabilities", len(prompts.content_free))
+        return TrialResult(
+            spec=self.spec.record(),
+            query_rows=np.array(prompts.query_rows),
+            gold=np.array(prompts.gold),
+            log_probabilities=said,
+            content_free={name: without_content.get(name, values[:0]) for name, values in said.items()},
+            by_layer=self._assembled("queries", "by_layer", len(prompts.queries)),
+            gradient_norms={n: m.gradient_norms for n, m in answered.items() if m.gradient_norms is not None},
+            drift={name: method.drift() for name, method in answered.items() if method.weights},
+            losses={name: list(method.losses) for name, method in answered.items() if method.losses},
+            failures=state.failures,
+            seconds=dict(state.seconds),
+            provenance=self._provenance(data),
+        )
+
+    def _assembled(self, asked: Asked, group: str, rows: int) -> dict[str, Any]:
+        blocks = [(batch, block[group]) for batch, block in self.state.blocks[asked]]
+        kept = {entry for _, block in blocks for entry in block if not self._rests_on_failure(entry)}
+        return _put_together(blocks, rows, kept)
+
+    def _rests_on_failure(self, entry: str) -> bool:
+        names = entry.rpartition("/")[2].split("|")
+        return any(name == failed or name.endswith(f"_of_{failed}") for name in names for failed in self.state.failures)
+
+    def _provenance(self, data: TaskData) -> dict[str, Any]:
+        shown = self.prompts.demonstrations
+        return {
             "model": self.model.name,
             "data": data.source,
             "demonstrations_drawn": self.spec.k,
-            "demonstrations_in_context": self.prompts.demonstrations.shown,
+            "demonstrations_in_context": shown.shown,
+            "demonstrations_learned": len(shown.sequences),
             "demonstration_rows": list(self.prompts.demonstration_rows),
-            "context_tokens": len(self.prompts.demonstrations.context),
-            "device": str(self.model.device),
-            "threads": torch.get_num_threads(),
+            "context_tokens": len(shown.context),
+            **_where(self.model),
+            "tokens_per_batch": self.state.tokens,
             "machine": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
-            "torch": torch.__version__,
             "icl_claims": __version__,
-            "notes": self.notes,
+            "notes": self.state.notes,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        return TrialResult(
-            spec=self.spec.record(),
-            query_rows=np.array(self.prompts.query_rows),
-            gold=np.array(self.prompts.gold),
-            log_probabilities=dict(self.log_probabilities),
-            content_free=self.content_free,
-            by_layer=dict(self.by_layer),
-            losses=self.losses,
-            failures=self.failures,
-            seconds=dict(self.seconds),
-            provenance=provenance,
-        )
 
 
-def _numbers(values: Tensor) -> Any:
-    return values.detach().cpu().double().numpy()
+def _where(model: LanguageModel) -> dict[str, Any]:
+    """What rounding depends on."""
+    return {"device": str(model.device), "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def _put_together(blocks: list[tuple[list[int], dict[str, Any]]], rows: int, entries: set[str]) -> dict[str, Any]:
+    """Arrays of all rows from those of batches; NaN where no batch says anything."""
+    whole: dict[str, Any] = {}
+    for batch, block in blocks:
+        for entry in (name for name in block if name in entries):
+            if entry not in whole:
+                whole[entry] = np.full((rows, *block[entry].shape[1:]), np.nan, dtype=block[entry].dtype)
+            whole[entry][batch] = block[entry]
+    return whole

@@ -3,8 +3,10 @@
 from icl_claims.methods.base import Answer, Learned, Method
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.finetuning import Finetuning
+from icl_claims.methods.given import Paraphrased, Reordered, SwitchedLabels, learner_of
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
+from icl_claims.methods.nulls import another_querys_update, gaussian_update
 from icl_claims.methods.prompting import InContext, ZeroShot
 
 __all__ = [
@@ -16,5 +18,11 @@ __all__ = [
     "Learned",
     "Linearized",
     "Method",
+    "Paraphrased",
+    "Reordered",
+    "SwitchedLabels",
     "ZeroShot",
+    "another_querys_update",
+    "gaussian_update",
+    "learner_of",
 ]

@@ -76,3 +76,21 @@ def rpa(
     if agreement == "same_label":
         shared &= in_context == finetuned
     return _where(by_context | by_finetuning, shared)
+
+
+def most_frequent_label(predicted: Labels) -> PerQuery:
+    """Whether each prediction is the label that is predicted most; the mean is 1 where a method knows one label."""
+    return accuracy(predicted, np.full_like(predicted, np.bincount(predicted).argmax()))
+
+
+def spread(predicted: Int[np.ndarray, "orders queries"]) -> PerQuery:
+    """How often two different orders of the demonstrations give a query different labels.
+
+    Raises:
+        ValueError: fewer than two orders.
+    """
+    orders = len(predicted)
+    if orders < 2:
+        raise ValueError(f"a spread needs two orders, got {orders}")
+    counts = np.stack([(predicted == label).sum(axis=0) for label in np.unique(predicted)])
+    return np.asarray(1 - (counts * (counts - 1)).sum(axis=0) / (orders * (orders - 1)))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+ROUNDING = 1e-5  # relative; float32 rounds at 1e-7, and scores are sums of a few dozen products
 RandomBaseline = Literal["update", "state"]
 """What is drawn from U[0,1): the update itself (the authors' code), or the state it is an update of (their words)."""
 
@@ -85,9 +86,16 @@ def sim_am_update(
 ) -> Float[Tensor, "queries layers"]:
     """Similarity of the updates of attention maps: cos(m_ICL - m_ZSL, m_other - m_ZSL), averaged over heads.
 
+    Returns:
+        The mean cosine, in [-1, 1], of every query and layer; NaN where the demonstrations move no head's scores beyond
+        rounding, as in the first layer of models with rotary positions: such an update has no direction.
+
     Source: the authors' later code; in no table of either paper.
     """
-    return sim_am(in_context.float() - zero_shot.float(), other.float() - zero_shot.float())
+    by_context, by_other = in_context.float() - zero_shot.float(), other.float() - zero_shot.float()
+    moved = by_context.norm(dim=-1) > ROUNDING * zero_shot.float().norm(dim=-1)
+    cosines = cosine_similarity(by_context, by_other, dim=-1).where(moved, torch.nan)
+    return cosines.nanmean(dim=1).T
 
 
 def uniform_updates(

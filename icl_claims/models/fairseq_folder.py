@@ -13,6 +13,7 @@ from icl_claims.errors import ModelError
 from icl_claims.models.fairseq_checkpoint import read_fairseq_checkpoint
 from icl_claims.models.fairseq_model import DenseShape, opt_name, opt_network
 from icl_claims.models.fairseq_tokens import find_bpe_files, read_fairseq_tokens
+from icl_claims.models.file_digests import DigestOf, file_digest
 from icl_claims.models.folder import files_digest
 from icl_claims.models.language_model import LanguageModel
 
@@ -52,8 +53,16 @@ def load_fairseq(folder: Path, *, name: str, device: torch.device, dtype: torch.
         if not key.endswith(WITHOUT_WEIGHT)
     }
     network = opt_network(shape, tensors, device=device, dtype=dtype, source=str(path))
-    digest = files_digest((path, folder / "dict.txt", *find_bpe_files(folder)))
-    return LanguageModel(network, tokens, name=name, digest=digest)
+    return LanguageModel(network, tokens, name=name, digest=fairseq_digest(folder))
+
+
+def fairseq_digest(folder: Path, digest_of: DigestOf = file_digest) -> str:
+    """SHA-256 over the checkpoint, the dictionary and the BPE files of a fairseq folder, by file name and content.
+
+    Raises:
+        ModelError: a BPE file is missing.
+    """
+    return files_digest((folder / "model.pt", folder / "dict.txt", *find_bpe_files(folder)), digest_of)
 
 
 def _check_final_norm(version: Tensor | None, path: Path) -> None:

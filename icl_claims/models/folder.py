@@ -15,6 +15,7 @@ from icl_claims.errors import ModelError
 from icl_claims.models.attention import NAME
 from icl_claims.models.fairseq_model import opt_of_xglm
 from icl_claims.models.fairseq_tokens import xglm_tokens
+from icl_claims.models.file_digests import DigestOf, file_digest
 from icl_claims.models.language_model import FAMILIES, LanguageModel
 from icl_claims.models.tokens import token_encoder
 
@@ -27,19 +28,7 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
     Raises:
         ModelError: no such folder, no weights in it, damaged weights, or an architecture that is not supported.
     """
-    if not folder.is_dir() or not (folder / "config.json").is_file():
-        raise ModelError(
-            f"No model lies in {folder}",
-            expected="a folder with config.json, weights and a tokenizer",
-            got="no such folder" if not folder.is_dir() else "a folder without config.json",
-            todo="Name a folder written by save_pretrained: --claims-model path:DIR.",
-        )
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
-        raise ModelError(
-            f"{folder} holds no weights",
-            expected="model.safetensors or pytorch_model.bin",
-            todo="Download the checkpoint again.",
-        )
+    check_folder(folder)
     progress_was_on = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -76,17 +65,37 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
     return LanguageModel(network.to(device), tokens, name=name, digest=folder_digest(folder))
 
 
-def folder_digest(folder: Path) -> str:
+def check_folder(folder: Path) -> None:
+    """Look whether a configuration and weights lie in a folder.
+
+    Raises:
+        ModelError: they do not.
+    """
+    if not folder.is_dir() or not (folder / "config.json").is_file():
+        raise ModelError(
+            f"No model lies in {folder}",
+            expected="a folder with config.json, weights and a tokenizer",
+            got="no such folder" if not folder.is_dir() else "a folder without config.json",
+            todo="Name a folder written by save_pretrained: --claims-model path:DIR.",
+        )
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+        raise ModelError(
+            f"{folder} holds no weights",
+            expected="model.safetensors or pytorch_model.bin",
+            todo="Download the checkpoint again.",
+        )
+
+
+def folder_digest(folder: Path, digest_of: DigestOf = file_digest) -> str:
     """SHA-256 over the weights, the configuration and the tokenizer of a folder, by file name and content."""
-    return files_digest({path for pattern in _IDENTITY for path in folder.glob(pattern)})
+    return files_digest({path for pattern in _IDENTITY for path in folder.glob(pattern)}, digest_of)
 
 
-def files_digest(paths: Iterable[Path]) -> str:
+def files_digest(paths: Iterable[Path], digest_of: DigestOf = file_digest) -> str:
     """SHA-256 over files, by name and content."""
     digest = hashlib.sha256()
     for path in sorted(paths):
-        with path.open("rb") as file:
-            digest.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        digest.update(f"{path.name}:{digest_of(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -9,8 +9,9 @@ import torch
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.embedded import Say, embedded_folder
-from icl_claims.models.fairseq_folder import load_fairseq
-from icl_claims.models.folder import load_folder
+from icl_claims.models.fairseq_folder import fairseq_digest, load_fairseq
+from icl_claims.models.file_digests import DigestOf, file_digest, remembered_digest
+from icl_claims.models.folder import check_folder, folder_digest, load_folder
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.spread import SPREAD, spread
 
@@ -36,18 +37,43 @@ def load_model(
     """
     if device == SPREAD:
         return spread(load_model(reference, device="cpu", dtype=dtype, say=say))
-    kind, _, rest = reference.partition(":")
     where, precision = find_device(device), find_dtype(dtype)
+    folder, is_fairseq = _locate(reference, say, file_digest)
+    load = load_fairseq if is_fairseq else load_folder
+    return load(folder, name=reference, device=where, dtype=precision)
+
+
+def model_digest(reference: str, *, say: Say = lambda _text: None) -> str:
+    """The digest that the model of a reference has when it is loaded, in no time where its files were read before.
+
+    Raises:
+        ModelError: an unknown reference, or files that are not there.
+    """
+    folder, is_fairseq = _locate(reference, say, remembered_digest)
+    try:
+        if is_fairseq:
+            return fairseq_digest(folder, remembered_digest)
+        check_folder(folder)
+        return folder_digest(folder, remembered_digest)
+    except OSError as error:
+        raise ModelError(
+            f"The model {reference} cannot be read",
+            got=f"{error.filename}: {error.strerror}",
+            todo="Name a complete folder: path:DIR or fairseq:DIR.",
+        ) from error
+
+
+def _locate(reference: str, say: Say, digest_of: DigestOf) -> tuple[Path, bool]:
+    """The folder that a reference names, fetched where it is not there yet, and whether fairseq wrote it."""
+    kind, _, rest = reference.partition(":")
     if kind == "embedded" and not rest:
-        return load_folder(embedded_folder(say=say), name=reference, device=where, dtype=precision)
+        return embedded_folder(say=say, digest_of=digest_of), False
     if kind == "tiny" and not rest:
-        return load_folder(fixtures_folder() / "tiny", name=reference, device=where, dtype=precision)
-    if kind == "path" and rest:
-        return load_folder(Path(rest).expanduser(), name=reference, device=where, dtype=precision)
+        return fixtures_folder() / "tiny", False
     if kind == "hub" and rest:
-        return load_folder(_fetch_from_hub(rest), name=reference, device=where, dtype=precision)
-    if kind == "fairseq" and rest:
-        return load_fairseq(Path(rest).expanduser(), name=reference, device=where, dtype=precision)
+        return _fetch_from_hub(rest), False
+    if kind in ("path", "fairseq") and rest:
+        return Path(rest).expanduser(), kind == "fairseq"
     raise ModelError(
         "Unknown model reference",
         expected=FORMS,

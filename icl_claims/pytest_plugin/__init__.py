@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +11,11 @@ from icl_claims.pytest_plugin.collected import INPUT, ControllersList, WorkersLi
 from icl_claims.pytest_plugin.fixtures import decide, evidence, model, trials
 from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
 from icl_claims.pytest_plugin.record import RunRecord, claim_of, declare
+from icl_claims.pytest_plugin.unasked_files import selects_nothing_in
+from icl_claims.pytest_plugin.workers import share_threads
+
+if TYPE_CHECKING:
+    from icl_claims.pytest_plugin.scheduling import ClaimScheduling
 
 RECORD = pytest.StashKey[RunRecord]()
 
@@ -25,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and refuse options that make no sense before anything runs."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    share_threads(config)
     check_options(config)
     if not hasattr(config, "workerinput"):
         collected = ControllersList()
@@ -33,6 +40,23 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(config.stash[RECORD], "icl_claims_record")
     elif INPUT in config.workerinput:
         config.pluginmanager.register(WorkersList(Path(config.workerinput[INPUT])), "icl_claims_collected")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a file of claims in which `-m` selects nothing, unless the reader named it."""
+    expression = config.getoption("markexpr", "")
+    if not expression or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    named = {config.invocation_params.dir / argument.partition("::")[0] for argument in config.args}
+    return True if collection_path not in named and selects_nothing_in(collection_path, expression) else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> ClaimScheduling | None:
+    """Share the claims among the workers of `-n` so that few of them load a model."""
+    from icl_claims.pytest_plugin.scheduling import scheduling_of
+
+    return scheduling_of(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

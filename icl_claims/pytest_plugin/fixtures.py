@@ -11,10 +11,10 @@ import pytest
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.expectations import expected_refutation
 from icl_claims.pytest_plugin.options import choices_of
-from icl_claims.pytest_plugin.record import verdict_record
+from icl_claims.pytest_plugin.plain_verdict import verdict_record
 
 if TYPE_CHECKING:
-    from icl_claims.claims import Claim, Finding, Verdict
+    from icl_claims.claims import Claim, Comparison, Verdict
     from icl_claims.evidence.trials import TrialsEvidence
     from icl_claims.models.language_model import LanguageModel
 
@@ -49,31 +49,41 @@ def evidence(request: pytest.FixtureRequest) -> Any:
             from icl_claims.evidence.printed import PrintedEvidence
 
             return PrintedEvidence(claim.paper)
+        if source == "author_runs":
+            from icl_claims.evidence.author_runs import AuthorRunsEvidence
+
+            return AuthorRunsEvidence()
         if source == "trials":
             return request.getfixturevalue("trials")(profile)
-    raise pytest.UsageError(f"{request.node.nodeid}: there is no evidence of source {source!r} yet.")
+    raise pytest.UsageError(f"{request.node.nodeid}: there is no evidence of source {source!r}.")
 
 
 @pytest.fixture
-def decide(request: pytest.FixtureRequest) -> Callable[[Verdict | Iterable[Finding]], None]:
-    """Record a verdict, and give the test the outcome that belongs to it."""
+def decide(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Record a verdict, and give the test the outcome that belongs to it.
 
-    def decided(found: Verdict | Iterable[Finding]) -> None:
-        from icl_claims.claims import TaskRule, Verdict
-        from icl_claims.errors import ClaimError
+    It takes a `Verdict`, or a `Comparison` that the claim's rule decides, with other comparisons that are shown
+    `beside` it and do not decide.
+    """
+
+    def decided(found: Verdict | Comparison, *, beside: Iterable[Comparison] = ()) -> None:
+        from icl_claims.claims import Verdict
+        from icl_claims.evidence.printed import with_printed_numbers
+        from icl_claims.evidence.questions import with_null_band
 
         claim: Claim = request.node.get_closest_marker("claim").args[0]
         asked = request.getfixturevalue("evidence")
-        if isinstance(found, Verdict):
-            verdict = found
-        elif isinstance(claim.rule, TaskRule):
-            verdict = claim.rule.decide(found)
-        else:
-            raise ClaimError(f"Claim {claim.id}: findings by task need a rule about tasks")
+        if not isinstance(found, Verdict):
+            beside = tuple(beside)
+            shown = with_null_band(with_printed_numbers(found, claim.paper), beside)
+            found = claim.rule.decide(shown, beside)
         provenance = asked.provenance() if hasattr(asked, "provenance") else {}
         reason = expected_refutation(request.node, claim.id, asked.source)
-        request.node.user_properties.append(("verdict", verdict_record(verdict, provenance, reason)))
-        _conclude(verdict, reason)
+        request.node.user_properties.append(("verdict", verdict_record(found, provenance, reason)))
+        if asked.source == "trials":
+            profile = request.node.callspec.params["evidence"][1]
+            request.node.user_properties.append(("pictures", request.getfixturevalue("trials").new_pictures(profile)))
+        _conclude(found, reason)
 
     return decided
 

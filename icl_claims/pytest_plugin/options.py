@@ -46,6 +46,12 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--claims-tasks", metavar="A,B", help="only these tasks: sst2, sst5, mr, subj, agnews, cb")
     group.addoption("--claims-k", type=int, metavar="N", help="demonstrations drawn for each trial")
     group.addoption("--claims-seeds", metavar="A,B", help="seeds of the draws of demonstrations, a trial each")
+    group.addoption(
+        "--claims-studies",
+        metavar="A,B",
+        help="which further trials are run where a claim asks for them (icl-claims studies lists them), or all; "
+        "default: those of the profile",
+    )
     group.addoption("--claims-queries", type=int, metavar="N", help="queries asked of each task")
     group.addoption(
         "--claims-device", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)"
@@ -54,6 +60,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--claims-dtype",
         choices=("float32", "bfloat16", "float16"),
         help="of the model; float32 by default, the others halve its memory",
+    )
+    group.addoption(
+        "--claims-tokens-per-batch",
+        type=int,
+        metavar="N",
+        help="tokens of queries that are answered at once; default: as many as fit the free memory",
     )
     group.addoption(
         "--claims-rates", metavar="FILE", help="learning rates that `icl-claims tune --write FILE` found for this model"
@@ -77,13 +89,14 @@ def check_options(config: pytest.Config) -> None:
         pytest.UsageError: with what was expected and what came.
     """
     _check_comparison(config)
-    given = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "rates")
+    given = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "rates", "studies", "tokens_per_batch")
     changed = [name for name in given if config.getoption(f"claims_{name}") not in (None, "embedded")]
     if not changed:
         return
     try:
         choices = choices_of(config)
         choices.chosen_tasks()
+        choices.chosen_studies()
     except IclClaimsError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -117,10 +130,11 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
     from icl_claims.tasks.sources import named_directory
 
     chosen = find_profile(profile or config.getoption("claims_profile"))
-    for name in ("k", "queries"):
+    for name in ("k", "queries", "tokens_per_batch"):
         value = config.getoption(f"claims_{name}")
         if value is not None and value < 1:
-            raise UsageError(f"--claims-{name}", expected="a number of at least 1", got=str(value))
+            option = f"--claims-{name.replace('_', '-')}"
+            raise UsageError(option, expected="a number of at least 1", got=str(value))
     rates = config.getoption("claims_rates")
     if rates is not None and not Path(rates).is_file():
         raise UsageError("--claims-rates", expected="a file that `icl-claims tune --write FILE` wrote", got=str(rates))
@@ -135,6 +149,8 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
         k=config.getoption("claims_k"),
         seeds=seeds_of("--claims-seeds", config.getoption("claims_seeds")),
         queries=config.getoption("claims_queries"),
+        tokens_per_batch=config.getoption("claims_tokens_per_batch"),
+        studies=studies_of(config.getoption("claims_studies")),
         device=config.getoption("claims_device"),
         dtype=config.getoption("claims_dtype"),
         rates=None if rates is None else Path(rates),
@@ -153,6 +169,17 @@ def names_of(option: str, text: str | None) -> tuple[str, ...] | None:
     if not names:
         raise UsageError(option, expected="names separated by commas", got=repr(text))
     return names
+
+
+def studies_of(text: str | None) -> tuple[str, ...] | None:
+    """Studies separated by commas, or all of them.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from icl_claims.experiments.studies import STUDIES
+
+    return tuple(STUDIES) if text == "all" else names_of("--claims-studies", text)
 
 
 def seeds_of(option: str, text: str | None) -> tuple[int, ...] | None:

@@ -10,20 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.pytest_plugin.junit import junit_properties
+from icl_claims.pytest_plugin.plain_verdict import UNDECIDED, with_holm
 
 if TYPE_CHECKING:
-    from icl_claims.claims import Claim, Verdict
+    from icl_claims.claims import Claim
     from icl_claims.pytest_plugin.leaving import WhatIsLeft
-
-UNDECIDED: dict[str, Any] = {
-    "verdict": "not run",
-    "why": "The run stopped before it.",
-    "known_refutation": "",
-    "cases": 0,
-    "tasks": [],
-    "provenance": {},
-}
-
 
 def declare(item: pytest.Item) -> dict[str, Any] | None:
     """What a claim's test is about, as plain data; None for any other test."""
@@ -42,20 +33,6 @@ def declare(item: pytest.Item) -> dict[str, Any] | None:
         "rule": str(claim.rule),
         "condition": mark.kwargs.get("condition", ""),
         "test": item.nodeid,
-    }
-
-
-def verdict_record(verdict: Verdict, provenance: dict[str, Any], known: str | None) -> dict[str, Any]:
-    """A verdict as plain data."""
-    from dataclasses import asdict
-
-    return {
-        "verdict": verdict.word,
-        "why": verdict.why,
-        "known_refutation": known or "",
-        "cases": verdict.cases,
-        "tasks": [asdict(finding) for finding in verdict.findings],
-        "provenance": provenance,
     }
 
 
@@ -78,7 +55,6 @@ class RunRecord:
         started: when.
         claims: what was decided so far.
         pictures: by profile, the numbers behind the papers' figures, as the reports brought them.
-        coverage: what the papers contain, and which claims cover it.
     """
 
     config: pytest.Config
@@ -86,7 +62,6 @@ class RunRecord:
     started: float = field(default_factory=time.time)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
     pictures: dict[str, Any] = field(default_factory=dict)
-    coverage: list[dict[str, Any]] = field(default_factory=list)
     begun: bool = False
     left: WhatIsLeft | None = None
 
@@ -106,7 +81,7 @@ class RunRecord:
     def decided(self) -> list[dict[str, Any]]:
         """Every claim of the run, in the order of the tests; those that were not reached are not run."""
         unreached = {name: {"seconds": 0.0, **claim} for name, claim in self.collected().items()}
-        return [UNDECIDED | claim for _, claim in sorted((unreached | self.claims).items())]
+        return with_holm([UNDECIDED | claim for _, claim in sorted((unreached | self.claims).items())])
 
     def pytest_runtest_logstart(self) -> None:
         """Know that a test began: from now on there is something to report."""
@@ -126,6 +101,7 @@ class RunRecord:
         """Write the report from whatever arrived; a changed verdict fails the run where a comparison was asked for."""
         if not self.begun or not (claims := self.decided()):
             return
+        from icl_claims.evidence.coverage import coverage_of_papers
         from icl_claims.pytest_plugin.leaving import leave
 
         interrupted = any(name not in self.claims for name in self.collected())
@@ -135,7 +111,7 @@ class RunRecord:
             seconds=time.time() - self.started,
             interrupted=interrupted,
             pictures=self.pictures,
-            coverage=self.coverage,
+            coverage=coverage_of_papers(),
         )
         if self.left.failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
-from pathlib import Path
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
 
 import pytest
 import torch
 
 from icl_claims.evidence.comparison import AbsentEvidence
+from icl_claims.evidence.pictures import pictures
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore, default_store
 from icl_claims.experiments.trial import run_trial
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.pytest_plugin.options import choices_of
 from icl_claims.pytest_plugin.progress import DONE, Report, progress_of_trials
+from icl_claims.pytest_plugin.workers import Worker, worker_of
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import TaskData
 
@@ -27,11 +31,13 @@ Visible = Callable[[pytest.Config], AbstractContextManager[Callable[[str], None]
 
 
 class TrialsOfRun:
-    """Gives the trials of a profile, each profile's run once."""
+    """Gives the trials of a profile: those of the main study first, those of others when a claim asks for them."""
 
     def __init__(self, config: pytest.Config, visible: Visible) -> None:
         self._config, self._visible = config, visible
         self._known: dict[str, TrialsEvidence | AbsentEvidence] = {}
+        self._run_studies: dict[str, list[str]] = defaultdict(list)
+        self._drawn: dict[str, int] = {}
 
     def __call__(self, profile: str) -> TrialsEvidence | AbsentEvidence:
         """The trials of a profile; the chosen one by default."""
@@ -39,18 +45,47 @@ class TrialsOfRun:
             self._known[profile] = self._run(choices_of(self._config, profile))
         return self._known[profile]
 
+    def new_pictures(self, profile: str) -> dict[str, Any]:
+        """By profile, the numbers behind the figures, if studies were run since they were asked for last."""
+        evidence = self(profile)
+        if isinstance(evidence, AbsentEvidence):
+            return {}
+        name = str(evidence.details["profile"])
+        studies = self._run_studies[name]
+        if len(studies) == self._drawn.get(name):
+            return {}
+        self._drawn[name] = len(studies)
+        return {name: pictures(evidence, [study for study in studies if study != "main"])}
+
     def _run(self, choices: Choices) -> TrialsEvidence | AbsentEvidence:
-        details = {"profile": choices.profile.name, "changed": list(choices.changed)}
+        details: dict[str, Any] = {"profile": choices.profile.name, "changed": list(choices.changed)}
         reason = why_not(choices)
         if reason:
             return AbsentEvidence("trials", reason, details)
+        worker = worker_of(self._config)
+        choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
         data = choices.read_data()
         with self._visible(self._config) as say:
-            say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
-            model = choices.load_model(say)
-            details["learning_rates"] = choices.learning_rates(model.digest).origin
-            results = run_all(choices, model, data, quiet=self._config.get_verbosity() < 0)
-        return TrialsEvidence(results, {**details, "model": choices.model_reference, "data": choices.source.name})
+            identity = choices.identify_model(say)
+
+        @cache
+        def load() -> LanguageModel:
+            with self._visible(self._config) as say:
+                say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
+                return choices.load_model(say)
+
+        @cache
+        def study(name: str) -> dict[str, list[TrialResult]]:
+            if name not in choices.chosen_studies():
+                return {}
+            self._run_studies[choices.profile.name].append(name)
+            specs, quiet = plan_trials(choices, identity, data, name), self._config.get_verbosity() < 0
+            with self._visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
+                return run_all(choices, specs, load, data, _named(report, name), worker)
+
+        details["learning_rates"] = choices.learning_rates(identity.digest).origin
+        details |= {"model": choices.model_reference, "data": choices.source.name}
+        return TrialsEvidence(study("main"), details, study)
 
 
 def why_not(choices: Choices) -> str:
@@ -65,20 +100,49 @@ def why_not(choices: Choices) -> str:
 
 
 def run_all(
-    choices: Choices, model: LanguageModel, data: dict[str, TaskData], *, quiet: bool, folder: Path | None = None
+    choices: Choices,
+    specs: Sequence[TrialSpec],
+    load: Callable[[], LanguageModel],
+    data: Mapping[str, TaskData],
+    report: Report,
+    worker: Worker,
 ) -> dict[str, list[TrialResult]]:
-    """Run, or read from the store, every trial of the plan, with a progress bar."""
-    store = TrialStore(folder or default_store())
-    results: dict[str, list[TrialResult]] = defaultdict(list)
-    specs = plan_trials(choices, model, data)
-    with progress_of_trials(len(specs), quiet=quiet) as report:
-        for number, spec in enumerate(specs):
+    """Run, or read from the store, the trials of a study; those that other workers run meanwhile are waited for last.
+
+    Args:
+        choices: of the reader.
+        specs: of the trials.
+        load: gives the model, which is not loaded where all trials are stored.
+        data: by task.
+        report: told how far it is.
+        worker: that this process is.
+
+    Returns:
+        The results by task, in the order of the specifications.
+    """
+    store, results = TrialStore(default_store()), dict[str, TrialResult]()
+
+    def run(spec: TrialSpec, title: str) -> TrialResult:
+        def progress(what: str, done: float) -> None:
+            report(title, what, len(results) + min(done, 0.999))
+
+        kept, tokens = store.partial(spec.key()), choices.tokens_per_batch
+        return run_trial(spec, load(), data[spec.task], progress, kept=kept, tokens_per_batch=tokens)
+
+    for ask in (store.get_or_run_unless_busy, store.get_or_run):
+        for number, spec in worker.in_its_order(list(enumerate(specs))):
+            if spec.key() in results:
+                continue
             title = f"trial {number + 1} of {len(specs)}, {TASKS[spec.task].title}"
-            run = partial(run_trial, spec, model, data[spec.task], partial(_report_trial, report, title, number))
-            results[spec.task].append(store.get_or_run(spec.key(), run))
-            report(title, DONE, number + 1)
-    return dict(results)
+            result = ask(spec.key(), partial(run, spec, title))
+            if result is not None:
+                results[spec.key()] = result
+                report(title, DONE, len(results))
+    by_task: dict[str, list[TrialResult]] = defaultdict(list)
+    for spec in specs:
+        by_task[spec.task].append(results[spec.key()])
+    return dict(by_task)
 
 
-def _report_trial(report: Report, title: str, number: int, what: str, done: float) -> None:
-    report(title, what, number + min(done, 0.999))
+def _named(report: Report, study: str) -> Report:
+    return lambda title, step, done: report(f"{study} study, {title}", step, done)

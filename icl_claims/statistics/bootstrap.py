@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import stats
 
 from icl_claims.statistics.columns import Column
 
@@ -79,6 +79,6 @@ def bootstrap_t(
     tails = np.array([1 + confidence, 1 - confidence]) / 2
     quantiles = np.quantile(resamples, tails, method="inverted_cdf")
     if not np.isfinite(quantiles).all():
-        quantiles = stats.t.ppf(tails, freedom)
+        quantiles = scipy.stats.t.ppf(tails, freedom)
     low, high = estimate - quantiles * error
     return float(low), float(high)

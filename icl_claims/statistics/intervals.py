@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from icl_claims.statistics.bootstrap import RESAMPLES, bootstrap_t, studentised_resamples
 from icl_claims.statistics.columns import Column, influence, over_seeds
@@ -98,5 +98,5 @@ def seeds_interval(differences: Sequence[float], confidence: float = CONFIDENCE)
     estimate = float(np.mean(differences))
     if runs == 1:
         return Interval(estimate, np.nan, np.nan)
-    half = float(stats.t.ppf((1 + confidence) / 2, runs - 1) * np.std(differences, ddof=1) / np.sqrt(runs))
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, runs - 1) * np.std(differences, ddof=1) / np.sqrt(runs))
     return Interval(estimate, estimate - half, estimate + half)

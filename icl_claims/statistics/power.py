@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from icl_claims.statistics.intervals import CONFIDENCE, Interval
 
@@ -27,8 +27,8 @@ def smallest_detectable(interval: Interval, *, power: float = POWER, confidence:
     """
     if not np.isfinite([interval.low, interval.high]).all():
         return None
-    z = stats.norm.ppf((1 + confidence) / 2)
-    return float((z + stats.norm.ppf(power)) * (interval.high - interval.low) / (2 * z))
+    z = scipy.stats.norm.ppf((1 + confidence) / 2)
+    return float((z + scipy.stats.norm.ppf(power)) * (interval.high - interval.low) / (2 * z))
 
 
 def queries_needed(interval: Interval, queries: int) -> int | None:
@@ -61,9 +61,9 @@ def seeds_needed(interval: Interval, seeds: int, *, confidence: float = CONFIDEN
     if reach is None:
         return None
     tail = (1 + confidence) / 2
-    spread = float(reach * np.sqrt(seeds) / stats.t.ppf(tail, seeds - 1))  # of seeds, as a multiple of the mean
-    needed = max(2, math.floor((spread * float(stats.norm.ppf(tail))) ** 2))
-    while stats.t.ppf(tail, needed - 1) * spread >= np.sqrt(needed):
+    spread = float(reach * np.sqrt(seeds) / scipy.stats.t.ppf(tail, seeds - 1))  # of seeds, as a multiple of the mean
+    needed = max(2, math.floor((spread * float(scipy.stats.norm.ppf(tail))) ** 2))
+    while scipy.stats.t.ppf(tail, needed - 1) * spread >= np.sqrt(needed):
         needed += 1
     return needed
 

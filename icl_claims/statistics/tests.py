@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 
 def sign_test(holds: int, tasks: int) -> tuple[float, float]:
@@ -16,7 +16,7 @@ def sign_test(holds: int, tasks: int) -> tuple[float, float]:
     """
     if not tasks:
         return 1.0, 1.0
-    return float(stats.binomtest(holds, tasks, alternative="greater").pvalue), 0.5**tasks
+    return float(scipy.stats.binomtest(holds, tasks, alternative="greater").pvalue), 0.5**tasks
 
 
 def sign_flip_test(differences: Sequence[float]) -> tuple[float, float]:
@@ -35,7 +35,7 @@ def sign_flip_test(differences: Sequence[float]) -> tuple[float, float]:
         return 1.0, 1.0
     if len(telling) == 1:
         return (0.5 if telling[0] > 0 else 1.0), 0.5
-    found = stats.permutation_test(
+    found = scipy.stats.permutation_test(
         (telling,), np.sum, permutation_type="samples", alternative="greater", n_resamples=2 ** len(telling)
     )
     return float(found.pvalue), 0.5 ** len(telling)
@@ -43,7 +43,7 @@ def sign_flip_test(differences: Sequence[float]) -> tuple[float, float]:
 
 def beats_chance(correct: int, answered: int, chance: float) -> float:
     """One-sided exact binomial p value that accuracy exceeds chance."""
-    return float(stats.binomtest(correct, answered, chance, alternative="greater").pvalue)
+    return float(scipy.stats.binomtest(correct, answered, chance, alternative="greater").pvalue)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from torch._functorch import config as functorch_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from icl_claims.errors import ModelError
-from icl_claims.experiments.batches import TOKENS_PER_BATCH, batches_by_length, for_each_batch
+from icl_claims.experiments.batches import for_each_batch
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, ZeroShot
@@ -294,7 +294,7 @@ def tokens_of(queries):
 def trial_with(word_encoder, monkeypatch):
     """Runs a trial on a device that holds so many tokens of queries."""
 
-    def run(room=None, batch=TOKENS_PER_BATCH):
+    def run(room=None, batch=None):
         model = random_model("llama", 2, 0)
         model.tokens = word_encoder()
         spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, (Finetuning(0.1),), calibration="contextual")
@@ -306,8 +306,7 @@ def trial_with(word_encoder, monkeypatch):
             return answer(rows, *args, **how)
 
         monkeypatch.setattr(model, "answer", answer_in_room)
-        monkeypatch.setattr(batches_by_length, "__defaults__", (batch,))
-        return run_trial(spec, model, DATA)
+        return run_trial(spec, model, DATA, tokens_per_batch=batch)
 
     return run
 

@@ -1,7 +1,8 @@
-"""What the printed tables and our own trials say about a comparison, task by task."""
+"""What a source of evidence can be asked, and what our own trials and mathematics answer."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,20 +13,17 @@ from icl_claims.claims import EVERY_TASK, Quantity, TaskRule
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.comparison import AbsentEvidence, direction, judge
 from icl_claims.evidence.exact import DisagreementError, ExactEvidence
-from icl_claims.evidence.printed import PrintedEvidence, printed_tables
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.result import TrialResult
-from icl_claims.statistics.intervals import Interval, bootstrap_difference
+from icl_claims.statistics.intervals import Interval, bootstrap_difference, seeds_interval
 from icl_claims.tasks.catalogue import TASKS
 
-RETHINKING = PrintedEvidence("rethinking")
-RPA_CORRECT, RPA_INCORRECT = Quantity("rpa_correct", "finetuning"), Quantity("rpa_incorrect", "finetuning")
 ACCURACY = {method: Quantity("accuracy", method) for method in ("zero_shot", "in_context", "finetuning")}
 SIM_AOU, RANDOM = Quantity("sim_aou", "finetuning"), Quantity("sim_aou", "random_update")
 
 
-def by_task(findings):
-    return {finding.task: finding for finding in findings}
+def by_task(comparison):
+    return {finding.task: finding for finding in comparison.findings}
 
 
 # Comparisons
@@ -58,92 +56,15 @@ def test_an_outcome_is_read_from_the_whole_interval(low, high, upwards, downward
 
 
 def test_absent_evidence_says_why_for_every_task_and_is_not_run():
-    findings = AbsentEvidence("trials", "no CUDA device").compare(SIM_AOU, above=RANDOM)
-    assert [(f.task, f.outcome, f.note) for f in findings] == [(task, "absent", "no CUDA device") for task in TASKS]
-    verdict = TaskRule(5).decide(findings)
+    compared = AbsentEvidence("trials", "no CUDA device").compare(SIM_AOU, above=RANDOM)
+    assert [(f.task, f.outcome, f.note) for f in compared.tasks] == [(t, "absent", "no CUDA device") for t in TASKS]
+    verdict = TaskRule(5).decide(compared)
     assert (verdict.word, verdict.why) == ("not run", "no CUDA device")
 
 
 def test_absent_evidence_refuses_a_senseless_comparison_too():
     with pytest.raises(ClaimError):
         AbsentEvidence("trials", "no CUDA device").compare(SIM_AOU)
-
-
-# Printed tables
-
-
-@pytest.mark.parametrize(
-    ("quantity", "task", "value", "unit"),
-    [
-        (RPA_CORRECT, "sst5", 0.032, 0.001),
-        (ACCURACY["finetuning"], "sst2", 0.74, 0.01),
-        (ACCURACY["in_context"], "sst5", 0.45, 0.001),
-        (SIM_AOU, "sst5", 0.113, 0.001),
-        (SIM_AOU, "mr", 0.219, 0.0001),
-    ],
-)
-def test_a_printed_figure_has_the_digits_that_were_printed(quantity, task, value, unit):
-    figure = RETHINKING.figure(quantity, task)
-    assert (figure.value, figure.unit) == pytest.approx((value, unit))
-
-
-def test_what_is_not_printed_has_no_figure():
-    assert RETHINKING.figure(Quantity("rec2ftp", "finetuning"), "sst2") is None
-
-
-def test_each_printed_figure_may_be_off_by_half_a_unit():
-    sst5 = by_task(RETHINKING.compare(RPA_CORRECT, above=RPA_INCORRECT))["sst5"]
-    assert (sst5.left, sst5.right) == pytest.approx((0.032, 0.035))
-    assert (sst5.low, sst5.high) == pytest.approx((-0.004, -0.002))
-    assert sst5.outcome == "fails"
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "task"),
-    [
-        (ACCURACY["zero_shot"], ACCURACY["finetuning"], "sst5"),  # 39.3 and 39.4: both may have been 39.35
-        (SIM_AOU, 0.21895, "mr"),  # printed as 0.2190
-    ],
-    ids=str,
-)
-def test_figures_that_rounding_could_have_made_equal_do_not_tell(left, right, task):
-    for side in ({"above": right}, {"below": right}):
-        found = by_task(RETHINKING.compare(left, **side))[task]
-        assert (found.outcome, found.note) == ("unclear", "the printed digits do not tell")
-        assert 0.0 in (found.low, found.high)
-
-
-def test_a_printed_figure_can_be_compared_with_a_number():
-    findings = by_task(RETHINKING.compare(SIM_AOU, above=0.2))
-    assert findings["mr"].outcome == "holds"
-    assert findings["sst2"].outcome == "fails"
-    assert (findings["cb"].low, findings["cb"].high) == pytest.approx((0.00125, 0.00135))
-
-
-def test_a_comparison_read_the_other_way_is_turned_over():
-    turned = {"holds": "fails", "fails": "holds", "unclear": "unclear", "absent": "absent"}
-    up, down = (
-        RETHINKING.compare(RPA_CORRECT, **side) for side in ({"above": RPA_INCORRECT}, {"below": RPA_INCORRECT})
-    )
-    assert [turned[finding.outcome] for finding in up] == [finding.outcome for finding in down]
-
-
-@pytest.mark.parametrize(
-    "sides", [(Quantity("kendall_tau", "finetuning"), RANDOM), (SIM_AOU, Quantity("sim_aou", "magic"))], ids=str
-)
-def test_a_quantity_that_no_table_prints_is_refused_with_those_that_are(sides):
-    left, right = sides
-    unknown = left if left != SIM_AOU else right
-    with pytest.raises(ClaimError, match=f"printed evidence holds no {unknown}") as found:
-        RETHINKING.compare(left, above=right)
-    assert "sim_aou of finetuning" in str(found.value)
-
-
-def test_every_printed_cell_is_a_known_task_and_a_fraction_where_it_was_a_percentage():
-    table = printed_tables()
-    assert set(table["task"]) <= {*TASKS, "average"}
-    assert table["value"].between(-1, 1).all()
-    assert not table.duplicated(["paper", "table", "task", "method", "metric"]).any()
 
 
 # Trials
@@ -193,7 +114,7 @@ def finding(result, left, task="sst2", **sides):
 def test_a_difference_of_similarities_is_a_paired_bootstrap_over_queries():
     result = trial()
     got = finding(result, SIM_AOU, above=RANDOM)
-    columns = [[result.per_query(q.metric, q.method)] for q in (SIM_AOU, RANDOM)]
+    columns = [[result.column(q.metric, q.method)] for q in (SIM_AOU, RANDOM)]
     wanted = bootstrap_difference(*columns, seed=0)
     assert (got.difference, got.low, got.high) == (wanted.estimate, wanted.low, wanted.high)
     assert (got.left, got.right) == pytest.approx([column[0].mean() for column in columns])
@@ -201,8 +122,10 @@ def test_a_difference_of_similarities_is_a_paired_bootstrap_over_queries():
 
 
 def test_a_task_that_was_not_run_is_absent():
-    findings = TrialsEvidence({"sst2": [trial()]}).compare(SIM_AOU, above=RANDOM)
-    assert {f.task: f.outcome for f in findings} == {task: "holds" if task == "sst2" else "absent" for task in TASKS}
+    compared = TrialsEvidence({"sst2": [trial()]}).compare(SIM_AOU, above=RANDOM)
+    assert {f.task: f.outcome for f in compared.tasks} == {
+        task: "holds" if task == "sst2" else "absent" for task in TASKS
+    }
 
 
 def test_trials_of_several_seeds_count_alike():
@@ -219,7 +142,7 @@ def test_where_in_context_learning_does_not_beat_chance_claims_about_predictions
     unlearned = trial(icl=np.zeros(60, dtype=int))
     got = finding(unlearned, ACCURACY["finetuning"], above=ACCURACY["in_context"])
     assert got.outcome == "unclear"
-    assert got.note == "in-context learning does not beat chance (accuracy 0.50, most frequent label 0.50)"
+    assert got.note == "in-context learning does not beat chance (accuracy 0.50, most frequent 0.50)"
     assert got.difference == pytest.approx(0.5)
 
 
@@ -230,7 +153,7 @@ def test_where_it_does_not_claims_about_attention_are_decided_all_the_same():
 def test_always_giving_the_most_frequent_label_does_not_beat_chance():
     gold = np.array([1] * 50 + [0] * 10)
     got = finding(trial(gold=gold, icl=np.ones(60, dtype=int)), ACCURACY["finetuning"], above=ACCURACY["in_context"])
-    assert "most frequent label 0.83" in got.note
+    assert "most frequent 0.83" in got.note
 
 
 def test_where_it_beats_chance_claims_about_predictions_are_decided():
@@ -270,30 +193,31 @@ def test_a_metric_that_there_is_not_is_refused(sides):
 @pytest.mark.parametrize("overall", [True, False])
 def test_a_method_that_was_not_run_is_absent_and_not_unclear(metric, overall):
     layer_causal = Quantity(metric, "layer_causal")
-    got = by_task(TrialsEvidence({"sst2": [trial()]}).compare(layer_causal, above=0.5, overall=overall))
-    assert (got["sst2"].outcome, got["sst2"].note) == ("absent", f"{metric} of layer_causal was not measured")
-    assert TaskRule(5, overall=overall).decide(got.values()).word == "not run"
+    compared = TrialsEvidence({"sst2": [trial()]}).compare(layer_causal, above=0.5)
+    got = by_task(compared)["sst2"]
+    assert (got.outcome, got.note) == ("absent", f"{metric} of layer_causal was not measured")
+    assert TaskRule(5, overall=overall).decide(compared).word == "not run"
 
 
 def test_all_tasks_together_weigh_alike():
     results = {"sst2": [trial("sst2", n=40)], "cb": [trial("cb", n=90, ft=np.zeros(90, dtype=int))]}
     changed = [Quantity("changed", method) for method in ("in_context", "finetuning")]
-    together = by_task(TrialsEvidence(results).compare(changed[0], above=changed[1], overall=True))[EVERY_TASK]
+    together = by_task(TrialsEvidence(results).compare(changed[0], above=changed[1]))[EVERY_TASK]
     assert together.difference == pytest.approx((0 + 2 / 3) / 2)
-    assert (together.outcome, together.note, together.queries) == ("holds", "over 2 tasks", 130)
+    assert (together.note, together.queries) == ("over 2 tasks", 130)
     assert together.left - together.right == pytest.approx(together.difference)
 
 
 def test_a_failure_of_another_method_does_not_take_a_task_out_of_all_together():
     results = {"sst2": [trial(failures={"finetuning": "diverged"}, by_layer={})]}
-    compared = TrialsEvidence(results).compare(ACCURACY["in_context"], above=ACCURACY["zero_shot"], overall=True)
+    compared = TrialsEvidence(results).compare(ACCURACY["in_context"], above=ACCURACY["zero_shot"])
     assert by_task(compared)[EVERY_TASK].note == "over 1 tasks"
 
 
 def test_a_task_without_learning_does_not_count_towards_predictions_on_all_tasks():
     results = {"sst2": [trial()], "mr": [trial("mr", icl=np.zeros(60, dtype=int))]}
     predictions, attention = (
-        by_task(TrialsEvidence(results).compare(left, above=right, overall=True))[EVERY_TASK]
+        by_task(TrialsEvidence(results).compare(left, above=right))[EVERY_TASK]
         for left, right in ((ACCURACY["in_context"], ACCURACY["zero_shot"]), (SIM_AOU, RANDOM))
     )
     assert predictions.note == "over 1 tasks"
@@ -301,8 +225,52 @@ def test_a_task_without_learning_does_not_count_towards_predictions_on_all_tasks
 
 
 def test_where_no_task_counts_all_together_are_unclear():
-    together = TrialsEvidence({}).compare(ACCURACY["in_context"], above=0.5, overall=True)[-1]
+    together = TrialsEvidence({}).compare(ACCURACY["in_context"], above=0.5).together
     assert (together.task, together.outcome, together.note) == (EVERY_TASK, "unclear", "no task counts")
+
+
+def test_a_share_of_the_depth_is_a_mean_over_its_layers():
+    by_layer = {"sim_aou/finetuning": np.tile([0.1, 0.2, 0.3, 0.4], (60, 1))}
+    got = finding(trial(by_layer=by_layer), replace(SIM_AOU, layers=(0.5, 1)), above=replace(SIM_AOU, layers=(0, 0.5)))
+    assert (got.left, got.right, got.outcome) == (pytest.approx(0.35), pytest.approx(0.15), "holds")
+
+
+def test_what_has_one_value_a_trial_is_compared_over_trials():
+    drifts = (0.11, 0.12, 0.14)
+    results = tuple(replace(trial(seed=n), drift={"finetuning": np.array([d])}) for n, d in enumerate(drifts))
+    got, wanted = finding(results, Quantity("drift", "finetuning"), above=0.1), seeds_interval([0.01, 0.02, 0.04])
+    assert (got.low, got.high) == pytest.approx((wanted.low, wanted.high))
+    alone = finding(results[0], Quantity("drift", "finetuning"), above=0.1)
+    assert (alone.low, alone.high) == pytest.approx((0.01, 0.01))
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(0.5, "holds"), (0.05, "fails"), (0.2, "unclear")])
+def test_quantities_are_equal_where_the_interval_lies_within_a_share(share, outcome):
+    noise = 0.02 * np.random.default_rng(0).normal(size=(60, 1))
+    by_layer = {"sim_aou/linearized": 0.4 + noise, "sim_aou/finetuning": np.full((60, 1), 0.5)}
+    evidence = TrialsEvidence({"sst2": [trial(by_layer=by_layer)]})
+    compared = evidence.equivalent(Quantity("sim_aou", "linearized"), SIM_AOU, within=share)
+    assert by_task(compared)["sst2"].outcome == outcome
+    assert compared.upwards is None
+
+
+def test_an_undecided_task_says_what_would_decide_and_what_would_have_been_found():
+    column = np.concatenate([np.ones(29), -np.ones(31)])[:, None]
+    got = finding(trial(by_layer={"sim_aou/finetuning": column}), SIM_AOU, below=0.0)
+    assert (got.outcome, got.note) == ("unclear", "the interval does not decide")
+    assert got.needed > 60
+    assert got.detectable > abs(got.difference)
+
+
+def test_another_study_is_asked_only_for_quantities_that_name_it():
+    asked = []
+    untrained = replace(SIM_AOU, study="untrained")
+    evidence = TrialsEvidence({"sst2": [trial()]}, study=lambda name: asked.append(name) or {})
+    evidence.compare(SIM_AOU, above=RANDOM)
+    assert asked == []
+    got = by_task(evidence.compare(SIM_AOU, above=untrained))["sst2"]
+    assert (got.outcome, got.note) == ("absent", "not run without --claims-studies untrained")
+    assert set(asked) == {"untrained"}
 
 
 def test_the_table_is_tidy():

@@ -69,7 +69,7 @@ def _draw_band(axis: Axes, nulls: Sequence[Sequence[float | None]]) -> None:
     layers = min((len(values) for values in nulls), default=0)
     if layers:
         values = np.array([_numbers(null)[:layers] for null in nulls])
-        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        low, high = np.fmin.reduce(values), np.fmax.reduce(values)  # a layer that counts for none has no band
         axis.fill_between(range(1, layers + 1), low, high, color=COLOURS["band"], linewidth=1.5, label=NULL_BAND)
 
 

@@ -1,0 +1,62 @@
+"""Dai et al. 2023: the results that both papers start from. Their momentum attention needs pretraining: left out."""
+
+from quantities import (
+    ACCURACY_BEFORE,
+    ACCURACY_FT,
+    ACCURACY_ICL,
+    AM_FT,
+    AOU_FT,
+    LOWER_HALF,
+    LOWER_LAYERS,
+    REC2FTP,
+    UPPER_HALF,
+    UPPER_LAYERS,
+    at,
+)
+
+from icl_claims.claims import Claim, TaskRule, jointly
+from icl_claims.evidence.questions import Question, answered
+
+ICL_AND_FT_BEAT_ZSL = Claim(
+    id="icl-and-ft-beat-zsl",
+    paper="dai",
+    where="table of validation accuracies",
+    statement="Both in-context learning and finetuning are more accurate than zero-shot.",
+)
+
+REC2FTP_ABOVE_85 = Claim(
+    id="rec2ftp-above-85",
+    paper="dai",
+    where="table of Rec2FTP",
+    statement="On average over tasks, in-context learning answers right more than 85 % of the queries that finetuning "
+    "corrects.",
+    rule=TaskRule(at_least=1, overall=True),
+)
+
+LATER_LAYERS_MORE_SIMILAR = Claim(
+    id="later-layers-more-similar",
+    paper="dai",
+    where="figure of SimAOU by layer",
+    statement="In-context learning and finetuning move attention outputs more alike in later layers than in earlier "
+    "ones.",
+)
+
+
+@ICL_AND_FT_BEAT_ZSL.decided_on("printed", "trials")
+def test_icl_and_finetuning_are_more_accurate_than_zero_shot(evidence, decide):
+    in_context = evidence.compare(ACCURACY_ICL, above=ACCURACY_BEFORE)
+    finetuned = evidence.compare(ACCURACY_FT, above=ACCURACY_BEFORE)
+    decide(jointly(in_context, finetuned), beside=[in_context, finetuned])
+
+
+@REC2FTP_ABOVE_85.decided_on("printed", "author_runs", "trials")
+def test_icl_recalls_most_corrections_of_finetuning_on_average(evidence, decide):
+    decide(evidence.compare(REC2FTP, above=0.85))
+
+
+@LATER_LAYERS_MORE_SIMILAR.decided_on("author_runs", "trials")
+def test_later_layers_are_more_similar(evidence, decide):
+    thirds = Question(at(AOU_FT, UPPER_LAYERS), above=at(AOU_FT, LOWER_LAYERS))
+    attention_scores = Question(at(AM_FT, UPPER_HALF), above=at(AM_FT, LOWER_HALF))
+    later = evidence.compare(at(AOU_FT, UPPER_HALF), above=at(AOU_FT, LOWER_HALF))
+    decide(later, beside=answered(evidence, thirds, attention_scores))

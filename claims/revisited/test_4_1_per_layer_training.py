@@ -1,0 +1,62 @@
+"""Revisited, section 4.1, table 1 and figure 2: per-layer training against standard finetuning."""
+
+from quantities import (
+    AM_BEFORE,
+    AM_FT,
+    AM_LC,
+    AM_UPDATE_FT,
+    AM_UPDATE_LC,
+    AOU_FT,
+    AOU_LC,
+    LOWER_LAYERS,
+    at,
+)
+
+from icl_claims.claims import ON_MOST_TASKS, Claim, Quantity, TaskRule
+from icl_claims.evidence.questions import Question, against_nulls, answered
+
+LC_OVER_FT = Quantity("log_gradient_ratio", "layer_causal")
+
+LC_AOU_HIGHER_B = Claim(
+    id="lc-aou-higher-b",
+    paper="revisited",
+    where="section 4.1, table 1",
+    statement="Task by task and on average, attention outputs move more in in-context learning's direction in per- "
+    "layer training than in standard finetuning.",
+    rule=TaskRule(at_least=5, overall=True),
+)
+
+LC_AM_BELOW_ZSL = Claim(
+    id="lc-am-below-zsl",
+    paper="revisited",
+    where="section 4.1, table 1",
+    statement="On most tasks, per-layer training leaves attention scores further from in-context learning's than they "
+    "were before any training.",
+    rule=ON_MOST_TASKS,
+)
+
+GRAD_NORM_B = Claim(
+    id="grad-norm-b",
+    paper="revisited",
+    where="section 4.1, figure 2",
+    statement="Gradients of the attention layers are larger in per-layer training than in standard finetuning.",
+)
+
+
+@LC_AOU_HIGHER_B.decided_on("printed", "author_runs", "trials")
+def test_per_layer_training_moves_attention_outputs_more_as_icl_does(evidence, decide):
+    decide(evidence.compare(AOU_LC, above=AOU_FT), beside=answered(evidence, *against_nulls(AOU_LC)))
+
+
+@LC_AM_BELOW_ZSL.decided_on("printed", "author_runs", "trials")
+def test_per_layer_training_takes_attention_scores_away_from_icl(evidence, decide):
+    below_standard = Question(AM_LC, below=AM_FT)
+    by_updates = Question(AM_UPDATE_LC, below=AM_UPDATE_FT)
+    beside = answered(evidence, below_standard, by_updates, *against_nulls(AM_LC))
+    decide(evidence.compare(AM_LC, below=AM_BEFORE), beside=beside)
+
+
+@GRAD_NORM_B.decided_on("trials")
+def test_gradients_of_per_layer_training_are_larger(evidence, decide):
+    first_layers = Question(at(LC_OVER_FT, LOWER_LAYERS), above=0.0)
+    decide(evidence.compare(LC_OVER_FT, above=0.0), beside=answered(evidence, first_layers))

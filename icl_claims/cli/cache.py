@@ -1,0 +1,196 @@
+"""The commands `icl-claims cache`: what the store of trials holds, why a trial is new, whether all is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from icl_claims.cli.arguments import (
+    AsJson,
+    DataFolder,
+    DemonstrationCount,
+    DtypeName,
+    ModelReference,
+    ProfileName,
+    choices_of,
+)
+from icl_claims.errors import UsageError
+
+if TYPE_CHECKING:
+    from icl_claims.experiments.inventory import Entry
+
+KEY = 12  # letters of a key that are shown
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+app = typer.Typer(help="Look after the trials that were run before and are kept.", no_args_is_help=True)
+console = Console()
+
+
+@app.command()
+def ls(as_json: AsJson = False) -> None:
+    """List what the store holds: task, model, methods, queries, size and age of every trial, the newest first."""
+    from icl_claims.experiments.inventory import entries
+    from icl_claims.experiments.store import default_store
+
+    found = entries(default_store())
+    if as_json:
+        typer.echo(json.dumps([_plain(entry) for entry in found], indent=1))
+        return
+    table = Table("key", "state", "task", "model", "k", "seed", "queries", "methods", "size", "age")
+    for entry in found:
+        spec, run = entry.spec, entry.facts.get("provenance", {})
+        methods = ", ".join(method["name"] for method in spec.get("methods", ()))
+        model = run.get("model", str(spec.get("model", ""))[:KEY])
+        numbers = (str(spec.get(name, "")) for name in ("k", "seed", "queries"))
+        row = (entry.state, spec.get("task", ""), model, *numbers, methods, decimal(entry.size), age(entry.written))
+        table.add_row(entry.key[:KEY], *row)
+    console.print(table)
+    whole, held = sum(entry.state == "whole" for entry in found), sum(entry.size for entry in found)
+    console.print(f"{whole} trials, {decimal(held)} in {default_store()}.", soft_wrap=True)
+
+
+@app.command()
+def why(
+    spec: Annotated[str, typer.Argument(help="A task, the beginning of a stored trial's key, or a JSON file.")],
+    profile: ProfileName = "embedded",
+    model: ModelReference = None,
+    data: DataFolder = None,
+    k: DemonstrationCount = None,
+    queries: Annotated[int | None, typer.Option(help="Queries asked.", min=1)] = None,
+    dtype: DtypeName = "float32",
+    study: Annotated[str, typer.Option(help="Which trials of the task: main, clips, labels, ...")] = "main",
+    as_json: AsJson = False,
+) -> None:
+    """Say which part of a specification makes a trial new, against the nearest one in the store.
+
+    SPEC is the name of a task, whose first trial that is not stored is planned as the options say; or the beginning
+    of a key that `icl-claims cache ls` shows; or a file that holds a specification, such as what
+    `icl-claims trial --json` prints.
+
+    For example: icl-claims cache why sst2 --k 8
+    """
+    from icl_claims.experiments.inventory import entries
+    from icl_claims.experiments.novelty import nearest
+    from icl_claims.experiments.store import default_store
+    from icl_claims.tasks.catalogue import TASKS
+
+    stored = [entry for entry in entries(default_store()) if entry.spec]
+    if spec in TASKS:
+        chosen = choices_of(
+            profile=profile, model=model, data=data, tasks=spec, k=k, queries=queries, device="cpu", dtype=dtype
+        )
+        from icl_claims.experiments.plan import plan_trials
+
+        planned = plan_trials(chosen, chosen.identify_model(), chosen.read_data(), study)
+        kept = {entry.key for entry in stored}
+        wanted: Mapping[str, Any] = next((p for p in planned if p.key() not in kept), planned[0]).record()
+    elif Path(spec).is_file():
+        wanted = _read(Path(spec))
+    else:
+        wanted = _find(spec, stored).spec
+        stored = [entry for entry in stored if entry.spec != wanted]
+    found = nearest(wanted, (entry.spec for entry in stored))
+    if as_json:
+        changed = None if found is None else [vars(change) for change in found[1]]
+        typer.echo(json.dumps({"spec": dict(wanted), "nearest": None if found is None else found[0], "new": changed}))
+    elif found is None:
+        console.print("It is new: the store holds no other trial.")
+    elif not found[1]:
+        console.print("It is not new: the store holds it.")
+    else:
+        _print_changes(found)
+
+
+@app.command()
+def gc(
+    older_than: Annotated[int | None, typer.Option(help="Also trials older than so many days.", min=0)] = None,
+    partials: Annotated[bool, typer.Option("--partials", help="Also what is kept of interrupted trials.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove what no run will read: trials of other versions of the code, damaged ones, and what killed runs left."""
+    from icl_claims.experiments.inventory import entries, remove, unneeded
+    from icl_claims.experiments.spec import code_digest
+    from icl_claims.experiments.store import default_store
+
+    store, freed = default_store(), 0
+    age_limit = None if older_than is None else timedelta(days=older_than)
+    for entry, reason in unneeded(entries(store), code_digest(), older_than=age_limit, partials=partials):
+        if not dry_run and not remove(store, entry):
+            console.print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: a run is at it, left")
+            continue
+        freed += entry.size
+        console.print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: {reason}")
+    console.print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed in {store}.", soft_wrap=True)
+
+
+@app.command()
+def verify() -> None:
+    """Compare every stored number with its checksum; exit code 1 where one is damaged."""
+    from icl_claims.experiments.inventory import damage
+    from icl_claims.experiments.store import default_store
+
+    checked = list(damage(default_store()))
+    damaged = [(entry, problem) for entry, problem in checked if problem]
+    for _, problem in damaged:
+        console.print(problem, style="red", soft_wrap=True)
+    console.print(f"{len(checked)} trials checked, {len(damaged)} damaged.")
+    if damaged:
+        raise typer.Exit(1)
+
+
+def age(since: datetime) -> str:
+    """How long ago something was, in words: `3 d`."""
+    seconds = max((datetime.now(UTC) - since).total_seconds(), 1)
+    unit, name = next((unit, name) for unit, name in UNITS if seconds >= unit)
+    return f"{seconds // unit:.0f} {name}"
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    return {
+        "key": entry.key,
+        "state": entry.state,
+        "size": entry.size,
+        "written": entry.written.isoformat(timespec="seconds"),
+        "spec": entry.spec,
+        "provenance": entry.facts.get("provenance", {}),
+        "problem": entry.problem,
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        spec: dict[str, Any] = found.get("spec", found)
+        spec["methods"], spec["task"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} holds no specification", got=f"{type(error).__name__}: {error}") from error
+    return spec
+
+
+def _find(beginning: str, stored: list[Entry]) -> Entry:
+    found = [entry for entry in stored if entry.key.startswith(beginning)]
+    if len(found) != 1:
+        got = f"{beginning!r}, which begins {len(found)} keys"
+        raise UsageError("SPEC", expected="a task, the beginning of one stored key, or a file", got=got)
+    return found[0]
+
+
+def _print_changes(found: Any) -> None:
+    other, changed = found
+    table = Table("part", "stored", "this one", title=f"New against the nearest stored trial, of {other['task']}:")
+    for change in changed:
+        table.add_row(change.where, *(_short(value) for value in (change.before, change.after)))
+    console.print(table)
+
+
+def _short(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:KEY]}..."

@@ -1,0 +1,149 @@
+"""What lies in a store of trials: listed, checked, and removed where nobody needs it any more."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from icl_claims.errors import StoreError
+from icl_claims.experiments.partial import parts_in
+from icl_claims.experiments.sealed import BESIDE, read_manifest, read_sealed
+from icl_claims.experiments.store import DAMAGED, LOCK, PARTIAL
+
+State = Literal["whole", "partial", "unreadable", "set aside", "left over"]
+"""Complete; interrupted or under way; damaged or of another version; found damaged before; half written when killed."""
+_STATES: dict[str, State] = {PARTIAL: "partial", DAMAGED: "set aside", BESIDE: "left over"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One folder of a store.
+
+    Args:
+        key: of the trial.
+        state: what became of it.
+        folder: where it lies.
+        size: in bytes.
+        written: when it was last written, in UTC.
+        facts: what its manifest says; empty where it cannot be read.
+        problem: why it cannot be read.
+    """
+
+    key: str
+    state: State
+    folder: Path
+    size: int
+    written: datetime
+    facts: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The specification of the trial; empty where it cannot be read."""
+        found: dict[str, Any] = self.facts.get("spec", {})
+        return found
+
+
+def entries(store: Path) -> list[Entry]:
+    """Everything that lies in a store but its locks, the newest first; the arrays are not looked at."""
+    folders = [path for path in store.iterdir() if path.suffix != LOCK] if store.is_dir() else []
+    found = (entry for folder in folders if (entry := _entry(folder)) is not None)
+    return sorted(found, key=lambda entry: (entry.written, entry.key), reverse=True)
+
+
+def damage(store: Path) -> Iterator[tuple[Entry, str]]:
+    """Every trial of a store, complete or under way, with what is wrong with it; empty where nothing is."""
+    for entry in entries(store):
+        if entry.state in ("whole", "partial", "unreadable"):
+            yield entry, entry.problem or _first_problem(entry)
+
+
+def unneeded(
+    found: list[Entry], code: str, *, older_than: timedelta | None = None, partials: bool = False
+) -> list[tuple[Entry, str]]:
+    """The entries that can go, with the reason: those that no run of this code will read, and those asked for.
+
+    Args:
+        found: in a store.
+        code: digest of the code that makes the numbers.
+        older_than: also those that were written longer ago.
+        partials: also the finished parts of trials of this code that were interrupted.
+    """
+    now = datetime.now(UTC)
+
+    def reason(entry: Entry) -> str:
+        if entry.state not in ("whole", "partial"):
+            return entry.state
+        if entry.spec.get("code") != code:
+            return "of another version of the code"
+        if older_than is not None and now - entry.written > older_than:
+            return f"older than {older_than.days} days"
+        return "partial" if partials and entry.state == "partial" else ""
+
+    return [(entry, why) for entry in found if (why := reason(entry))]
+
+
+def remove(store: Path, entry: Entry) -> bool:
+    """Remove an entry, and its lock where nothing else of the trial is left; False where a run is at it.
+
+    Raises:
+        StoreError: it cannot be removed.
+    """
+    lock = FileLock(store / f"{entry.key}{LOCK}")
+    try:
+        with lock.acquire(blocking=False):
+            if entry.folder.is_dir() and not entry.folder.is_symlink():
+                shutil.rmtree(entry.folder)
+            else:
+                entry.folder.unlink()
+            if not any(path.suffix != LOCK for path in store.glob(f"{entry.key}*")):
+                Path(lock.lock_file).unlink()
+    except Timeout:
+        return False
+    except OSError as error:
+        raise StoreError(f"{entry.folder} cannot be removed", got=error.strerror or str(error)) from error
+    return True
+
+
+def _entry(folder: Path) -> Entry | None:
+    """What a folder is; None where a run has just given it another name."""
+    state = _STATES.get(folder.suffix, "whole")
+    key = folder.name.removesuffix(folder.suffix) if folder.suffix in _STATES else folder.name
+    try:
+        written = datetime.fromtimestamp(folder.lstat().st_mtime, UTC)
+        size = sum(path.lstat().st_size for path in (folder, *folder.rglob("*")) if not path.is_dir())
+    except FileNotFoundError:
+        return None
+    if state in ("set aside", "left over"):
+        return Entry(key, state, folder, size, written)
+    try:
+        first = _parts(folder, state)[0]
+        return Entry(key, state, folder, size, written, read_manifest(first, _name(key, first, state)).facts)
+    except StoreError as error:
+        return Entry(key, "unreadable", folder, size, written, problem=str(error))
+
+
+def _first_problem(entry: Entry) -> str:
+    try:
+        for part in _parts(entry.folder, entry.state):
+            read_sealed(part, _name(entry.key, part, entry.state))
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def _parts(folder: Path, state: State) -> list[Path]:
+    found = parts_in(folder) if state == "partial" else [folder]
+    if not found:
+        raise StoreError(f"{folder.name[:12]} in the store of trials holds no part of a trial")
+    return found
+
+
+def _name(key: str, part: Path, state: State) -> str:
+    return f"{key}/{part.name}" if state == "partial" else key

@@ -1,0 +1,137 @@
+"""A folder of facts and numbers that tells whether it is whole: safetensors beside a JSON manifest with checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from icl_claims.errors import StoreError
+
+FORMAT = 2
+"""Of the files; raised where another version of the project would misread them."""
+MANIFEST, NUMBERS = "manifest.json", "numbers.safetensors"
+BESIDE = ".new"
+"""Ends the name under which a folder is written before it gets its own."""
+_HEAD = '{{\n "sha256": "{}",'
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder says of itself.
+
+    Args:
+        name: what it holds, so that no folder is taken for another.
+        facts: plain data.
+        numbers: the names of the arrays, in order.
+        size: of the file of arrays, in bytes.
+        sha256: of the file of arrays.
+        written: when, in UTC.
+    """
+
+    name: str
+    facts: dict[str, Any]
+    numbers: tuple[str, ...]
+    size: int
+    sha256: str
+    written: datetime
+
+
+def write_sealed(folder: Path, name: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> None:
+    """Write a folder beside, then give it its name: whoever sees it sees all of it.
+
+    Args:
+        folder: to be made; nothing lies there, and nobody else writes it.
+        name: what it holds.
+        facts: plain data.
+        numbers: arrays by name.
+
+    Raises:
+        OSError: the disk is full, or nothing can be written there.
+    """
+    beside = folder.with_name(folder.name + BESIDE)
+    shutil.rmtree(beside, ignore_errors=True)
+    content = save({key: np.ascontiguousarray(values) for key, values in numbers.items()})
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "numbers": {"names": list(numbers), "size": len(content), "sha256": hashlib.sha256(content).hexdigest()},
+        "facts": dict(facts),
+    }
+    try:
+        beside.mkdir(parents=True)
+        (beside / NUMBERS).write_bytes(content)
+        (beside / MANIFEST).write_bytes(_seal(manifest))
+        beside.rename(folder)
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def read_manifest(folder: Path, name: str | None = None) -> Manifest:
+    """The manifest of a folder, checked against its own checksum; the arrays are not looked at.
+
+    Args:
+        folder: that was written by `write_sealed`.
+        name: what it should hold; None for whatever it does.
+
+    Raises:
+        StoreError: it is damaged, holds something else, or was written in another format.
+    """
+    try:
+        found = json.loads(_unseal((folder / MANIFEST).read_bytes()))
+        if found["format"] != FORMAT:
+            raise _damaged(folder, f"format {FORMAT}", f"format {found['format']}, of another version of the project")
+        if name not in (None, found["name"]):
+            raise _damaged(folder, str(name)[:12], f"what belongs to {str(found['name'])[:12]}")
+        arrays, written = found["numbers"], datetime.fromisoformat(found["written"])
+        return Manifest(
+            found["name"], found["facts"], tuple(arrays["names"]), arrays["size"], arrays["sha256"], written
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, "a whole manifest", f"{type(error).__name__}: {error}") from error
+
+
+def read_sealed(folder: Path, name: str | None = None) -> tuple[Manifest, dict[str, np.ndarray]]:
+    """The facts and the arrays of a folder, in the order in which they were written, checked against all checksums.
+
+    Raises:
+        StoreError: it is damaged, holds something else, or was written in another format.
+    """
+    manifest = read_manifest(folder, name)
+    try:
+        content = (folder / NUMBERS).read_bytes()
+        if (len(content), hashlib.sha256(content).hexdigest()) != (manifest.size, manifest.sha256):
+            raise _damaged(folder, "the checksum of its manifest", "another")
+        arrays = load(content)
+        return manifest, {key: arrays[key] for key in manifest.numbers}
+    except (OSError, KeyError, SafetensorError) as error:
+        raise _damaged(folder, "whole arrays", f"{type(error).__name__}: {error}") from error
+
+
+def _seal(manifest: dict[str, Any]) -> bytes:
+    """JSON whose first entry is the checksum of all that follows it."""
+    body = json.dumps(manifest, indent=1)[1:].encode()
+    return _HEAD.format(hashlib.sha256(body).hexdigest()).encode() + body
+
+
+def _unseal(content: bytes) -> bytes:
+    length = len(_HEAD.format("0" * 64))
+    head, body = content[:length], content[length:]
+    if head != _HEAD.format(hashlib.sha256(body).hexdigest()).encode():
+        raise ValueError("its checksum is not that of its content")
+    return b"{" + body
+
+
+def _damaged(folder: Path, expected: str, got: str) -> StoreError:
+    return StoreError(f"{folder.name[:12]} in the store of trials is damaged", expected=expected, got=got)

@@ -1,0 +1,43 @@
+"""Results of trials that were never run: for tests of what keeps them."""
+
+import numpy as np
+
+from icl_claims.experiments.result import TrialResult
+
+GROUPS = ("log_probabilities", "content_free", "by_layer", "gradient_norms", "drift")
+
+
+def made_up_result(seed=0, rows=4, **spec):
+    """A result whose numbers follow from a seed."""
+    draw = np.random.default_rng(seed).normal
+    methods = ("zero_shot", "in_context", "finetuning")
+    return TrialResult(
+        spec={"task": "sst2", "k": 3, "seed": seed, "calibration": "none", "code": "code", "methods": [], **spec},
+        query_rows=np.arange(rows),
+        gold=np.arange(rows) % 2,
+        log_probabilities={name: draw(size=(rows, 2)) for name in methods},
+        content_free={name: draw(size=(0, 2)) for name in methods},
+        by_layer={
+            "sim_aou/finetuning": draw(size=(rows, 3)).astype(np.float32),
+            "lens_loss/zero_shot": draw(size=(rows, 3)),
+        },
+        gradient_norms={"finetuning": draw(size=(3, 3))},
+        drift={"finetuning": draw(size=3)},
+        losses={"finetuning": [0.1, 1e-300, float(draw())]},
+        failures={"layer_causal": "diverged"},
+        seconds={"metrics": 0.25},
+        provenance={"model": "made up", "notes": ["é"]},
+    )
+
+
+def assert_same_result(one, other):
+    """Two results are the same to the last bit, in the same order."""
+    for group in GROUPS:
+        mine, theirs = getattr(one, group), getattr(other, group)
+        assert list(mine) == list(theirs)
+        assert all(mine[name].tobytes() == theirs[name].tobytes() for name in mine)
+        assert all((mine[name].dtype, mine[name].shape) == (theirs[name].dtype, theirs[name].shape) for name in mine)
+    for rows in ("query_rows", "gold"):
+        assert np.array_equal(getattr(one, rows), getattr(other, rows))
+    for plain_data in ("spec", "losses", "failures", "seconds", "provenance"):
+        assert getattr(one, plain_data) == getattr(other, plain_data)

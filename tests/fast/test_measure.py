@@ -1,0 +1,121 @@
+"""What the answers to a batch give: which methods are compared, and which numbers are kept of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from icl_claims.experiments.batches import batches_by_length, partners_in
+from icl_claims.experiments.measure import measure, pairs
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.methods import Answer
+from icl_claims.metrics.similarity import sim_aou
+from icl_claims.tasks.prompts import Queries
+
+SPEC = TrialSpec("model", "data", "sst2", k=4, seed=0, permutation=0, queries=None, methods=())
+LAYERS, HEADS, BATCH, HIDDEN, WIDTH, LABELS = 3, 2, 4, 8, 5, 2
+QUERIES = [7, 3, 5, 1]
+
+
+def answer(seed, *, lens=False):
+    drawn = torch.Generator().manual_seed(seed)
+    read = torch.randn(LAYERS, BATCH, LABELS, generator=drawn).log_softmax(-1) if lens else None
+    return Answer(
+        torch.randn(BATCH, LABELS, generator=drawn).log_softmax(-1),
+        torch.randn(LAYERS, BATCH, HIDDEN, generator=drawn),
+        torch.randn(LAYERS, HEADS, BATCH, WIDTH, generator=drawn),
+        read,
+        (WIDTH,) * BATCH,
+    )
+
+
+@pytest.fixture
+def answers():
+    names = ("zero_shot", "in_context", "finetuning", "in_context_cyclic_labels", "finetuning_cyclic_labels")
+    return {name: answer(seed, lens=True) for seed, name in enumerate(names)}
+
+
+@pytest.fixture
+def numbers(answers):
+    return measure(SPEC, answers, np.array([0, 1, 0, 1]), QUERIES, partners_in(QUERIES))
+
+
+def test_every_method_is_compared_with_in_context_learning_and_finetuning_with_its_variants():
+    names = ("zero_shot", "in_context", "finetuning", "in_context_cyclic_labels", "finetuning_cyclic_labels")
+    compared = set(pairs(names))
+    assert {(name, "in_context") for name in names if name != "in_context"} <= compared
+    assert ("finetuning", "in_context_cyclic_labels") in compared
+    assert ("finetuning_cyclic_labels", "in_context_cyclic_labels") in compared
+    assert ("in_context", "in_context") not in compared
+
+
+def test_a_similarity_is_that_of_the_two_methods_it_names(answers, numbers):
+    of = {name: one.attention_outputs for name, one in answers.items()}
+    switched, tuned, zero_shot = of["in_context_cyclic_labels"], of["finetuning_cyclic_labels"], of["zero_shot"]
+    found = numbers["by_layer"]["sim_aou/finetuning_cyclic_labels|in_context_cyclic_labels"]
+    np.testing.assert_allclose(found, sim_aou(switched, tuned, zero_shot), atol=1e-6)
+
+
+def test_an_update_of_zero_shot_is_not_measured(numbers):
+    assert "sim_am/zero_shot" in numbers["by_layer"]
+    assert not {"sim_aou/zero_shot", "sim_am_update/zero_shot"} & set(numbers["by_layer"])
+
+
+def test_the_lens_loss_is_the_cross_entropy_of_the_true_label(answers, numbers):
+    read = answers["finetuning"].lens
+    wanted = -torch.stack([read[:, row, label] for row, label in enumerate([0, 1, 0, 1])])
+    np.testing.assert_allclose(numbers["by_layer"]["lens_loss/finetuning"], wanted, rtol=1e-6)
+
+
+def test_nulls_replace_the_update_of_finetuning(numbers):
+    for null in ("gaussian_of_finetuning", "other_query_of_finetuning"):
+        assert {f"{metric}/{null}" for metric in ("sim_aou", "sim_am", "sim_am_update")} <= set(numbers["by_layer"])
+    assert "sim_aou/random_update" in numbers["by_layer"]
+
+
+def test_a_single_query_has_no_other_one(answers):
+    alone = {name: replace(one, **first_row(one)) for name, one in answers.items()}
+    found = measure(SPEC, alone, np.array([0]), [7], partners_in([7]))["by_layer"]
+    assert not any("other_query" in entry for entry in found)
+
+
+def first_row(one):
+    return {
+        "log_probabilities": one.log_probabilities[:1],
+        "attention_outputs": one.attention_outputs[:, :1],
+        "scores": one.scores[:, :, :1],
+        "lens": one.lens[:, :1],
+        "widths": one.widths[:1],
+    }
+
+
+def test_only_the_chosen_similarity_of_attention_maps_is_measured(answers):
+    found = measure(replace(SPEC, sim_am=("direct",)), answers, np.array([0, 1, 0, 1]), QUERIES, None)["by_layer"]
+    assert "sim_am/finetuning" in found
+    assert not any(entry.startswith("sim_am_update") for entry in found)
+
+
+def test_a_method_asked_in_other_words_has_no_attention_maps_to_compare(answers):
+    others = {**answers, "zero_shot_paraphrased": replace(answers["finetuning"], scores=None)}
+    found = measure(SPEC, others, np.array([0, 1, 0, 1]), QUERIES, None)["by_layer"]
+    assert "sim_aou/zero_shot_paraphrased" in found
+    assert "sim_am/zero_shot_paraphrased" not in found
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 9])
+@pytest.mark.parametrize("tokens", [1, 20, 1000])
+def test_neighbours_in_length_are_never_parted(count, tokens):
+    rows = tuple((0,) * (2 + (7 * i) % 11) for i in range(count))
+    queries = Queries(rows, label_ids=(1, 2), answer_at=-2, probe_at=-1)
+    partner = {}
+    for batch in batches_by_length(queries, tokens):
+        places = partners_in(batch)
+        if places is not None:
+            partner |= {batch[own]: batch[other] for own, other in enumerate(places)}
+    whole = sorted(range(count), key=lambda i: len(rows[i]))
+    expected = partners_in(whole)
+    assert partner == ({} if expected is None else {whole[i]: whole[j] for i, j in enumerate(expected)})
+    assert all(one != other for one, other in partner.items())

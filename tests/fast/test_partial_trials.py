@@ -1,0 +1,94 @@
+"""The parts of an interrupted trial are given back in order, each whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from icl_claims.errors import StoreWarning
+from icl_claims.experiments.partial import START, PartialTrial, parts_in
+from icl_claims.experiments.sealed import NUMBERS
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "key.partial"
+
+
+@pytest.fixture
+def kept(folder):
+    partial = PartialTrial(folder, "key")
+    partial.keep(START, {"tokens": 9}, {})
+    for number in range(3):
+        partial.keep("block", {"number": number}, {"values": np.full((2, number), 0.1)})
+    return partial
+
+
+def numbers(parts):
+    return [part.facts["number"] for part in parts if part.kind == "block"]
+
+
+def test_parts_come_back_in_the_order_in_which_they_were_finished(kept, folder):
+    parts = PartialTrial(folder, "key").recall()
+    assert [part.kind for part in parts] == [START, "block", "block", "block"]
+    assert parts[0].facts == {"tokens": 9}
+    assert [part.numbers["values"].shape for part in parts[1:]] == [(2, 0), (2, 1), (2, 2)]
+
+
+def test_a_later_process_goes_on_after_the_last_part(kept, folder):
+    later = PartialTrial(folder, "key")
+    later.recall()
+    later.keep("block", {"number": 3}, {})
+    assert numbers(PartialTrial(folder, "key").recall()) == [0, 1, 2, 3]
+
+
+def test_a_damaged_part_is_left_out_with_a_warning_and_its_place_is_not_taken(kept, folder):
+    damaged = parts_in(folder)[2] / NUMBERS
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    later = PartialTrial(folder, "key")
+    with pytest.warns(StoreWarning, match="computed again"):
+        assert numbers(later.recall()) == [0, 2]
+    later.keep("block", {"number": 1}, {})
+    with pytest.warns(StoreWarning):
+        assert numbers(PartialTrial(folder, "key").recall()) == [0, 2, 1]
+
+
+def test_a_part_that_another_trial_finished_is_left_out(kept, folder):
+    other = folder.with_name("other.partial")
+    shutil.copytree(folder, other)
+    with pytest.warns(StoreWarning, match="what belongs to key"):
+        assert PartialTrial(other, "other").recall() == []
+    assert not other.exists()
+
+
+def test_without_its_start_a_trial_is_begun_anew(kept, folder):
+    shutil.rmtree(parts_in(folder)[0])
+    assert PartialTrial(folder, "key").recall() == []
+    assert not folder.exists()
+
+
+def test_what_a_killed_process_half_wrote_is_no_part(kept, folder):
+    shutil.copytree(parts_in(folder)[3], folder / "00004-block.new")
+    later = PartialTrial(folder, "key")
+    assert numbers(later.recall()) == [0, 1, 2]
+    later.keep("block", {"number": 3}, {})
+    assert not list(folder.glob("*.new"))
+
+
+def test_where_a_part_cannot_be_written_the_trial_goes_on_with_one_warning(folder):
+    folder.parent.joinpath(folder.name).write_text("in the way")
+    partial = PartialTrial(folder, "key")
+    with pytest.warns(StoreWarning, match="is not kept") as warned:
+        for _ in range(2):
+            partial.keep(START, {}, {})
+    assert len(warned) == 1
+    assert partial.recall() == []
+
+
+def test_removed_parts_are_gone(kept, folder):
+    kept.remove()
+    assert not folder.exists()
+    kept.keep(START, {}, {})
+    assert [part.kind for part in PartialTrial(folder, "key").recall()] == [START]

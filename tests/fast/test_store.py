@@ -1,0 +1,206 @@
+"""The store gives back what it was given, or says that it cannot; whatever it lies on, the run goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import warnings
+
+import pytest
+from stored_trials import assert_same_result, made_up_result
+
+from icl_claims.errors import ModelError, StoreWarning
+from icl_claims.experiments import sealed
+from icl_claims.experiments.sealed import MANIFEST, NUMBERS
+from icl_claims.experiments.store import TrialStore
+
+RESULT = made_up_result()
+
+
+def never():
+    raise AssertionError("a stored trial must not be run again")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return TrialStore(tmp_path / "trials")
+
+
+def test_a_stored_trial_is_given_back_as_it_was_and_not_run_again(store):
+    assert store.get("key") is None
+    assert not store.holds("key")
+    assert store.get_or_run("key", lambda: RESULT) is RESULT
+    assert store.holds("key")
+    assert_same_result(RESULT, store.get_or_run("key", never))
+    assert_same_result(RESULT, store.get_or_run_unless_busy("key", never))
+    assert_same_result(RESULT, TrialStore(store.folder).get("key"))
+
+
+def test_another_key_is_another_trial(store):
+    run = []
+    for key in ("a", "b", "a"):
+        store.get_or_run(key, lambda: run.append(1) or RESULT)
+    assert len(run) == 2
+
+
+def test_a_trial_that_fails_is_not_kept_and_can_be_run_again(store):
+    with pytest.raises(ModelError):
+        store.get_or_run("key", lambda: (_ for _ in ()).throw(ModelError("broken")))
+    assert store.get_or_run("key", lambda: RESULT) is RESULT
+
+
+def test_nothing_but_the_trial_and_its_lock_is_left_behind(store):
+    def run():
+        store.partial("key").keep("start", {}, {})
+        return RESULT
+
+    store.get_or_run("key", run)
+    assert {path.name for path in store.folder.iterdir()} - {"key.lock"} == {"key"}
+
+
+def test_the_manifest_is_plain_json(store):
+    store.get_or_run("key", lambda: RESULT)
+    manifest = json.loads((store.folder / "key" / MANIFEST).read_text(encoding="utf-8"))
+    assert manifest["format"] == sealed.FORMAT
+    assert manifest["facts"]["spec"] == RESULT.spec
+
+
+# Damage
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def flip(path, place=-1):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def flip_in(path, word):
+    flip(path, path.read_bytes().index(word))
+
+
+DAMAGES = {
+    "arrays cut": lambda folder: cut(folder / NUMBERS),
+    "arrays flipped": lambda folder: flip(folder / NUMBERS),
+    "arrays gone": lambda folder: (folder / NUMBERS).unlink(),
+    "manifest gone": lambda folder: (folder / MANIFEST).unlink(),
+    "manifest cut": lambda folder: cut(folder / MANIFEST),
+    "manifest empty": lambda folder: (folder / MANIFEST).write_bytes(b""),
+    "manifest null": lambda folder: (folder / MANIFEST).write_text("null"),
+    "manifest of nothing": lambda folder: (folder / MANIFEST).write_text("{}"),
+    "manifest not text": lambda folder: (folder / MANIFEST).write_bytes(b"\xff\xfe"),
+    "fact flipped": lambda folder: flip_in(folder / MANIFEST, b"0.25"),
+    "checksum flipped": lambda folder: flip(folder / MANIFEST, 20),
+    "a file in its place": lambda folder: (shutil.rmtree(folder), folder.write_text("trial")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_trial_is_set_aside_with_a_warning_and_run_again(store, damage):
+    store.get_or_run("key", lambda: RESULT)
+    DAMAGES[damage](store.folder / "key")
+    with pytest.warns(StoreWarning, match="set aside as key.damaged and is run again"):
+        assert store.get_or_run("key", lambda: RESULT) is RESULT
+    assert (store.folder / "key.damaged").exists()
+    assert_same_result(RESULT, store.get_or_run("key", never))
+
+
+def test_the_folder_of_another_trial_is_not_taken_for_this_one(store):
+    store.get_or_run("other", lambda: made_up_result(seed=1))
+    shutil.copytree(store.folder / "other", store.folder / "key")
+    with pytest.warns(StoreWarning, match="expected key, got what belongs to other"):
+        assert store.get_or_run("key", lambda: RESULT) is RESULT
+
+
+def test_the_arrays_of_another_trial_are_not_taken_for_this_ones(store):
+    for key, seed in (("key", 0), ("other", 1)):
+        store.get_or_run(key, lambda seed=seed: made_up_result(seed))
+    shutil.copy(store.folder / "other" / NUMBERS, store.folder / "key" / NUMBERS)
+    with pytest.warns(StoreWarning, match="damaged"):
+        assert store.get("key") is None
+
+
+def test_what_another_version_of_the_project_wrote_is_not_read(store, monkeypatch):
+    monkeypatch.setattr(sealed, "FORMAT", sealed.FORMAT + 1)
+    store.get_or_run("key", lambda: RESULT)
+    monkeypatch.undo()
+    with pytest.warns(StoreWarning, match="another version of the project"):
+        assert store.get("key") is None
+
+
+# Nothing can be written
+
+
+def test_where_nothing_can_be_written_trials_are_run_with_one_warning(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = TrialStore(tmp_path / "file" / "trials")
+    with pytest.warns(StoreWarning, match="Trials are not kept") as warned:
+        assert [store.get_or_run(key, lambda: RESULT) for key in "ab"] == [RESULT, RESULT]
+    assert len(warned) == 1
+    assert store.partial("key") is None
+
+
+def test_what_a_store_that_cannot_be_written_holds_is_read_without_a_warning(store, monkeypatch):
+    store.get_or_run("key", lambda: RESULT)
+    monkeypatch.setattr("filelock.FileLock.acquire", lambda *_a, **_k: (_ for _ in ()).throw(PermissionError()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same_result(RESULT, store.get_or_run("key", never))
+
+
+def test_a_file_system_without_locks_is_one_that_cannot_be_written(store, monkeypatch):
+    monkeypatch.setattr("filelock.FileLock.acquire", lambda *_a, **_k: (_ for _ in ()).throw(NotImplementedError()))
+    with pytest.warns(StoreWarning, match="Trials are not kept"):
+        assert store.get_or_run("key", lambda: RESULT) is RESULT
+
+
+def test_where_the_parts_of_a_trial_fill_the_disk_they_make_room_for_the_whole(store, monkeypatch):
+    write = sealed.write_sealed
+
+    def write_where_there_is_room(folder, *what):
+        if (store.folder / "key.partial").exists() and folder.name == "key":
+            raise OSError(28, "No space left on device")
+        write(folder, *what)
+
+    def run():
+        store.partial("key").keep("start", {}, {})
+        return RESULT
+
+    monkeypatch.setattr("icl_claims.experiments.store.write_sealed", write_where_there_is_room)
+    store.get_or_run("key", run)
+    assert_same_result(RESULT, store.get_or_run("key", never))
+
+
+# Several at once
+
+
+def test_two_who_ask_at_once_have_one_trial_run(store):
+    runs, started, given_back = [], threading.Event(), []
+
+    def slow():
+        runs.append(1)
+        started.wait(0.3)
+        return RESULT
+
+    def ask():
+        given_back.append(TrialStore(store.folder).get_or_run("key", slow))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(runs) == 1
+    assert_same_result(RESULT, given_back[1])
+
+
+def test_who_does_not_want_to_wait_is_told_that_another_is_at_it(store):
+    def run():
+        assert TrialStore(store.folder).get_or_run_unless_busy("key", never) is None
+        return RESULT
+
+    assert store.get_or_run_unless_busy("key", run) is RESULT

@@ -1,0 +1,96 @@
+"""Negative controls of the claims that tables and logs decide: with broken numbers they say something else.
+
+The numbers are broken in the table itself. Where a claim holds, or cannot be told, what it compares is exchanged: two
+methods take each other's name, or two bands of layers their numbers, and a number held against a limit goes to its
+other side. Where it is refuted, the side that should be larger is made larger.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from data_claims import Asked, Recorded, data_claims
+
+from icl_claims.claims import WHOLE_DEPTH, Quantity
+from icl_claims.evidence import author_logs, author_runs, printed
+from icl_claims.evidence.comparison import of_the_model
+
+LAYERS = author_logs.LAYERS
+OF_FIGURES_THAT_FIT = {"avg-t2", "avg-t4", "tables-agree", "percentages-are-counts", "icl-ft-acc-gap-19"}
+"""Claims that compare nothing; their controls are in `test_table_controls.py`."""
+COMPARING = [claim for claim in data_claims("printed", "author_runs") if claim.claim.id not in OF_FIGURES_THAT_FIT]
+WITHOUT_SIDES = {"clip-task-dependent"}
+"""Claims that say the same whichever of two methods is called which."""
+TABLES = {"printed": (printed, "printed_tables"), "author_runs": (author_runs, "author_runs")}
+
+
+@pytest.mark.parametrize("claim", COMPARING, ids=str)
+def test_a_claim_says_something_else_when_its_numbers_are_broken(claim, monkeypatch):
+    monkeypatch.setitem(claim.test.__globals__, "answered", lambda *_: ())
+    recorded = Recorded(evidence_of(claim))
+    before = claim.decided_on(recorded)
+    assert recorded.asked, "a claim that compares nothing needs a control of its own"
+    assert before.word != "not run"
+    module, name = TABLES[claim.source]
+    table = getattr(module, name)().copy()
+    for asked in dict.fromkeys(recorded.asked):
+        make_true = before.word == "refuted" or claim.claim.id in WITHOUT_SIDES
+        table = as_claimed(table, asked) if make_true else exchanged(table, asked)
+    monkeypatch.setattr(module, name, lambda: table)
+    after = claim.decided_on(evidence_of(claim))
+    if before.word == "inconclusive":
+        assert outcomes(after) != outcomes(before)
+    else:
+        assert after.word != before.word
+
+
+def evidence_of(claim):
+    return printed.PrintedEvidence(claim.claim.paper) if claim.source == "printed" else author_runs.AuthorRunsEvidence()
+
+
+def outcomes(verdict):
+    return [finding.outcome for finding in verdict.findings]
+
+
+def as_claimed(table: pd.DataFrame, asked: Asked) -> pd.DataFrame:
+    """The left side lies where the claim wants it."""
+    if asked.upwards is not None:
+        return with_values(table, asked.left, lambda values: values + (1 if asked.upwards else -1))
+    assert isinstance(asked.right, Quantity)
+    there = table[rows(table, asked.right)].assign(method=asked.left.method)
+    return pd.concat([table[~rows(table, asked.left)], there], ignore_index=True)
+
+
+def exchanged(table: pd.DataFrame, asked: Asked) -> pd.DataFrame:
+    """The two sides take each other's numbers."""
+    left, right = asked.left, asked.right
+    if not isinstance(right, Quantity):
+        return with_values(table, left, lambda values: 2 * right - values)
+    table, mine, other = table.copy(), rows(table, left), rows(table, right)
+    for moved, to in ((mine, right), (other, left)):
+        names = {"metric": to.metric, "method": to.method, "study": of_the_model(to).study}
+        for column in names.keys() & set(table.columns):
+            table.loc[moved, column] = names[column]
+    if left.layers != right.layers:
+        shift = round((right.layers[0] - left.layers[0]) * LAYERS)
+        table.loc[mine, "layer"] += shift
+        table.loc[other, "layer"] -= shift
+    return table
+
+
+def with_values(table: pd.DataFrame, quantity: Quantity, change) -> pd.DataFrame:
+    table, mine = table.copy(), rows(table, quantity)
+    table.loc[mine, "value"] = change(table.loc[mine, "value"])
+    return table
+
+
+def rows(table: pd.DataFrame, quantity: Quantity):
+    found = (table["metric"] == quantity.metric) & (table["method"] == quantity.method)
+    if "study" in table:
+        found &= table["study"] == of_the_model(quantity).study
+    if "layer" not in table:
+        return found
+    if quantity.layers == WHOLE_DEPTH:
+        return found & table["layer"].isna()
+    first, last = (round(share * LAYERS) for share in quantity.layers)
+    return found & table["layer"].between(first, last - 1).fillna(False).astype(bool)

@@ -1,0 +1,68 @@
+"""Negative controls of the claims that trials decide: they go with what their comparisons say, and against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from data_claims import data_claims
+
+from icl_claims.claims import EVERY_TASK, Comparison, Finding, Outcome
+from icl_claims.evidence.comparison import ALL_TASKS, direction
+
+AGAINST_WHAT_IS_ASKED = {"order-sensitivity"}  # asks whether two spreads are equal, and claims that they are not
+WHEN_TASKS_DIFFER = {"clip-task-dependent"}
+NEVER_WHERE_MEASURED = {"lin-memory"}
+EXCEPTIONS = WHEN_TASKS_DIFFER | NEVER_WHERE_MEASURED
+OF_ALL_TASKS_ALIKE = [claim for claim in data_claims("trials") if claim.claim.id not in EXCEPTIONS]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Evidence in which a comparison holds or fails on a task, whatever is compared."""
+
+    outcome: Callable[[str], Outcome]
+
+    def compare(self, left, *, above=None, below=None, tasks=ALL_TASKS):
+        side, upwards = direction(above, below)
+        return Comparison("planted", self._findings(tasks), upwards, left, side)
+
+    def equivalent(self, left, to, *, within, tasks=ALL_TASKS):
+        return Comparison("planted", self._findings(tasks), None, left, to)
+
+    def _findings(self, tasks):
+        return tuple(Finding(task, self.outcome(task), 1.0, 1.0, 0.0) for task in (*tasks, EVERY_TASK))
+
+
+def by_name(id_of_claim):
+    return next(claim for claim in data_claims("trials") if claim.claim.id == id_of_claim)
+
+
+@pytest.mark.parametrize("claim", OF_ALL_TASKS_ALIKE, ids=str)
+def test_a_claim_holds_where_all_it_asks_holds_and_is_refuted_where_all_fails(claim):
+    words = [claim.decided_on(Planted(lambda _, outcome=outcome: outcome)).word for outcome in ("holds", "fails")]
+    expected = ["supported", "refuted"]
+    assert words == (expected[::-1] if claim.claim.id in AGAINST_WHAT_IS_ASKED else expected)
+
+
+@pytest.mark.parametrize("claim", data_claims("trials"), ids=str)
+def test_a_claim_is_not_run_where_nothing_was_measured(claim):
+    assert claim.decided_on(Planted(lambda _: "absent")).word == "not run"
+
+
+@pytest.mark.parametrize("claim", OF_ALL_TASKS_ALIKE, ids=str)
+def test_a_claim_is_undecided_where_no_interval_decides(claim):
+    assert claim.decided_on(Planted(lambda _: "unclear")).word == "inconclusive"
+
+
+def test_clipping_depends_on_the_task_only_if_tasks_differ():
+    claim = by_name("clip-task-dependent")
+    differing = Planted(lambda task: "holds" if task == "subj" else "fails")
+    assert claim.decided_on(differing).word == "supported"
+    assert claim.decided_on(Planted(lambda _: "holds")).word == "refuted"
+    assert claim.decided_on(Planted(lambda _: "unclear")).word == "inconclusive"
+
+
+def test_a_measured_task_is_not_out_of_reach_for_want_of_memory():
+    assert by_name("lin-memory").decided_on(Planted(lambda _: "unclear")).word == "refuted"

@@ -26,6 +26,7 @@ from selenium.webdriver.support.select import Select  # noqa: E402
 HOSTILE = "<script>document.title = 'taken'</script> \"'\u202e\u0634\u0631\u0642 " + "long" * 300
 CLAIMS = "[...document.querySelectorAll('.ledger details')]"
 VISIBLE = f"return {CLAIMS}.filter((one) => one.offsetParent).map((one) => one.id)"
+A4 = 720  # px between the margins
 WIDTHS = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 
 
@@ -174,6 +175,14 @@ def test_on_paper_there_are_no_controls_and_the_ink_is_dark(open_page):
     assert not browser.find_element(By.CSS_SELECTOR, "nav").is_displayed()
     assert browser.execute_script("return getComputedStyle(document.body).color") == "rgb(27, 28, 26)"
     assert base64.b64decode(browser.print_page()).startswith(b"%PDF")
+
+
+def test_nothing_is_cut_off_on_paper(open_page):
+    browser = open_page(width=A4)
+    browser.find_element(By.NAME, "open").click()
+    look(browser, width=A4, media="print")
+    needed, given = browser.execute_script(WIDTHS)
+    assert needed <= given == A4
 
 
 def test_hostile_text_is_shown_and_not_run(open_page):

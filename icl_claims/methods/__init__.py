@@ -4,6 +4,7 @@ from icl_claims.methods.base import Answer, Learned, Method
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.methods.given import Paraphrased, Reordered, SwitchedLabels, learner_of
+from icl_claims.methods.gradient_diagnostics import accumulated_block_gradient_norms
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
 from icl_claims.methods.nulls import another_querys_update, gaussian_update
@@ -22,6 +23,7 @@ __all__ = [
     "Reordered",
     "SwitchedLabels",
     "ZeroShot",
+    "accumulated_block_gradient_norms",
     "another_querys_update",
     "gaussian_update",
     "learner_of",

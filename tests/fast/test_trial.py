@@ -18,7 +18,7 @@ from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Reordered, SwitchedLabels
-from icl_claims.metrics.predictions import rec2ftp
+from icl_claims.metrics.predictions import rec2ftp, rpa
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.tasks.catalogue import TASKS
@@ -161,6 +161,7 @@ def test_metrics_of_a_result_are_those_of_its_predictions(result):
     np.testing.assert_array_equal(result.column("accuracy", "finetuning"), ft == result.gold)
     np.testing.assert_array_equal(result.column("changed", "in_context"), icl != zsl)
     np.testing.assert_array_equal(result.column("rec2ftp", "finetuning"), rec2ftp(icl, ft, zsl, result.gold))
+    np.testing.assert_array_equal(result.column("rpa", "finetuning"), rpa(icl, ft, zsl, result.gold))
     np.testing.assert_array_equal(
         result.column("sim_aou", "finetuning"), result.by_layer["sim_aou/finetuning"].mean(axis=1)
     )

@@ -14,7 +14,7 @@ from icl_claims.metrics.calibration import predicted_labels
 
 IN_CONTEXT = "in_context"
 SIMILARITIES = ("sim_aou", "sim_aou_unnormalised", "sim_am", "sim_am_update")
-LAYER_METRICS = (*SIMILARITIES, "lens_loss")
+LAYER_METRICS = (*SIMILARITIES, "kendall", "lens_loss")
 CHANGES_COUNTED: dict[str, predictions.Changes] = {"rpa": "all", "rpa_correct": "correct", "rpa_incorrect": "incorrect"}
 PREDICTION_METRICS = ("accuracy", "changed", "rec2ftp", *CHANGES_COUNTED, "most_frequent_label", "order_spread")
 STEP_METRICS = ("gradient_norm", "log_gradient_ratio")

@@ -9,6 +9,7 @@ from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
 from icl_claims.methods.nulls import another_querys_update, gaussian_update
 from icl_claims.methods.prompting import InContext, ZeroShot
+from icl_claims.methods.training_tokens import TrainingTokens
 
 __all__ = [
     "Answer",
@@ -22,6 +23,7 @@ __all__ = [
     "Paraphrased",
     "Reordered",
     "SwitchedLabels",
+    "TrainingTokens",
     "ZeroShot",
     "accumulated_block_gradient_norms",
     "another_querys_update",

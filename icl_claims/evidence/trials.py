@@ -24,6 +24,7 @@ from icl_claims.experiments.plain import mean_over_rows
 from icl_claims.experiments.result import LAYER_METRICS, METRICS, PREDICTION_METRICS, TrialResult
 from icl_claims.statistics.columns import Column, by_query, queries_that_count
 from icl_claims.statistics.differences import difference_interval
+from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
 from icl_claims.statistics.hierarchical import hierarchical_difference
 from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import queries_needed, smallest_detectable
@@ -31,7 +32,6 @@ from icl_claims.statistics.tests import beats_chance
 
 BOOTSTRAP_SEED = 0
 SIGNIFICANCE = 0.05
-EQUIVALENCE = 0.90  # of the interval of two one-sided tests at 5 % each
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
 Judge = Callable[[Interval, float], Outcome]
@@ -88,7 +88,7 @@ class TrialsEvidence:
         def judged(interval: Interval, size: float) -> Outcome:
             return judge_equal(interval, within * abs(size))
 
-        findings = self._findings(left, to, tasks, judged, confidence=EQUIVALENCE)
+        findings = self._findings(left, to, tasks, judged, confidence=CONFIDENCE_FOR_EQUIVALENCE)
         return Comparison(equal_in_words(left, to, within), findings, None, left, to)
 
     def provenance(self) -> dict[str, Any]:

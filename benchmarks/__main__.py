@@ -42,9 +42,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Once, and little of everything: does it run?")] = False,
     write_to: Annotated[
         Path | None,
-        typer.Option(
-            "--write", help=f"JSON file, with a table beside it; default: benchmarks/{RESULTS.name}, or none."
-        ),
+        typer.Option("--write", help="JSON file, with a table beside it; of all cases: benchmarks/results.json."),
     ] = None,
 ) -> None:
     """Measure how much faster the suite is than the procedure of the papers' authors, about 10 minutes on 2 idle cores.

@@ -9,7 +9,7 @@ import torch
 
 from icl_claims.models.language_model import LanguageModel
 
-BURST = 0.15  # seconds
+BURST = 0.1  # seconds
 
 
 def operations(model: LanguageModel, rows: Sequence[Sequence[int]], prefix_tokens: int) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from transformers.masking_utils import sdpa_mask
 
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.tasks.prompts import Queries
+
+Passes = Literal["three for each", "shared"]
+"""Zero-shot, in-context and tuned for each method, as in the authors' experiment; or the first two once for all."""
 
 NAME = "benchmark_reference"
 _scores: list[Tensor] = []
@@ -124,8 +127,7 @@ def trial(
     queries: Queries,
     tuned: Mapping[str, Weights],
     folder: Path,
-    *,
-    shared: bool = False,
+    passes: Passes = "three for each",
 ) -> dict[str, Compared]:
     """The authors' experiment for every tuned method: three passes, then the metrics from what they wrote.
 
@@ -135,14 +137,13 @@ def trial(
         queries: what is asked.
         tuned: weights by method.
         folder: for the files.
-        shared: whether the zero-shot and the in-context pass are made once for all methods, unlike in the authors'
-            experiment.
+        passes: which of them are made again.
     """
     compared: dict[str, Compared] = {}
     files = [folder / f"{name}.jsonl" for name in ("zero_shot", "in_context", "tuned")]
     for method, weights in tuned.items():
         for file, before, values in zip(files, (context[:1], context, context[:1]), ({}, {}, weights), strict=True):
-            if not (shared and compared and not values):
+            if passes == "three for each" or not compared or values:
                 prompts.load(values)
                 prompts.answer(before, queries, file)
         compared[method] = compare(*(list(read(file)) for file in files))

@@ -44,8 +44,10 @@ class Effort:
     numbers: tuple[int, ...]
 
 
-FULL = Effort(5, 64, 2, 1000, 16, (250, 500, 2000), (16, 32, 128))
-QUICK = Effort(1, 4, 1, 40, 3, (20,), (2,))
+FULL = Effort(
+    rounds=3, queries=64, prompts=2, context=1000, demonstrations=16, contexts=(250, 500, 2000), numbers=(16, 32, 128)
+)
+QUICK = Effort(rounds=1, queries=4, prompts=1, context=40, demonstrations=3, contexts=(20,), numbers=(2,))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.outcome import Outcome, Rounds, Say, timed
-from benchmarks.reference import Compared, FullPrompts, trial
+from benchmarks.reference import Compared, FullPrompts, Passes, trial
 from benchmarks.reference_learning import PlainLearning
 from benchmarks.setting import SEED, TASK, Setting, spread_by_length
 from icl_claims.errors import ModelError
 from icl_claims.experiments.result import TrialResult
-from icl_claims.experiments.spec import ComparedMethod, TrialSpec
+from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import prompts_of, run_trial
-from icl_claims.methods import Clipping, Finetuning, LayerCausal
+from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
 from icl_claims.models.language_model import Weights
 from icl_claims.tasks.prompts import Demonstrations
 
@@ -28,12 +29,12 @@ FEW_SEQUENCES = 4
 """Steps of layer-causal learning that are timed; each costs a projection onto the vocabulary for every layer."""
 
 
-def one_method(setting: Setting) -> tuple[ComparedMethod, ...]:
+def one_method(setting: Setting) -> tuple[Method, ...]:
     """Standard finetuning."""
     return (Finetuning(setting.learning_rate),)
 
 
-def five_methods(setting: Setting) -> tuple[ComparedMethod, ...]:
+def five_methods(setting: Setting) -> tuple[Method, ...]:
     """Standard finetuning, and four ways of changing its gradients."""
     rate = setting.learning_rate
     clippings = (Clipping("global_l2", 1.0), Clipping("layer_l2", 0.1), Clipping("l_inf", 0.01))
@@ -44,7 +45,7 @@ def five_methods(setting: Setting) -> tuple[ComparedMethod, ...]:
     )
 
 
-def spec_of(setting: Setting, methods: tuple[ComparedMethod, ...]) -> TrialSpec:
+def spec_of(setting: Setting, methods: tuple[Method, ...]) -> TrialSpec:
     """The trial of some methods."""
     return TrialSpec(
         model=setting.model.digest,
@@ -59,33 +60,39 @@ def spec_of(setting: Setting, methods: tuple[ComparedMethod, ...]) -> TrialSpec:
 
 
 def whole_trials(setting: Setting, say: Say) -> Iterator[Outcome]:
-    """Trials of one and of five methods; reading the context counts as answering, and learning is not timed."""
-    one, five = one_method(setting), five_methods(setting)
-    yield _trial("trial of 1 method", setting, say, one)
-    yield _trial("trial of 5 methods", setting, say, five)
-    yield _trial("trial of 5 methods, two passes shared", setting, say, five, shared=True)
+    """Trials of one and of five methods.
+
+    Reading the context counts as answering, and learning is not timed. Ours also answers the queries without content,
+    and measures the logit lens, the attention to the demonstrations and the random controls, all of it timed.
+    """
+    yield from _trial("trial of 1 method", setting, say, one_method(setting), passes=("three for each",))
+    yield from _trial("trial of 5 methods", setting, say, five_methods(setting), passes=("three for each", "shared"))
 
 
 def _trial(
-    name: str, setting: Setting, say: Say, methods: tuple[ComparedMethod, ...], *, shared: bool = False
-) -> Outcome:
-    spec, rounds = spec_of(setting, methods), Rounds()
+    name: str, setting: Setting, say: Say, methods: tuple[Method, ...], passes: Sequence[Passes]
+) -> Iterator[Outcome]:
+    spec = spec_of(setting, methods)
     prompts = prompts_of(spec, setting.model, setting.data)
     sampled = spread_by_length(prompts.queries, setting.effort.prompts)
     asked, context = prompts.queries.some(sampled), prompts.demonstrations.context
     case = f"{name}, {len(prompts.queries)} queries after {len(context)} tokens"
     say(f"{case}: learning")
     tuned = {method.name: method.learn(setting.model, prompts.demonstrations).weights for method in methods}
-    reference = FullPrompts(setting.model)
+    reference, by_passes = FullPrompts(setting.model), {which: Rounds() for which in passes}
+    differences: dict[Passes, float] = {}
     for number in range(setting.effort.rounds):
         say(f"{case}: round {number + 1}")
-        with tempfile.TemporaryDirectory() as folder:
-            compared, spent = timed(lambda: trial(reference, context, asked, tuned, Path(folder), shared=shared))
-        rounds.reference.append(spent / len(sampled))
         result, spent = timed(lambda: run_trial(spec, setting.model, setting.data))
         learning = sum(result.seconds[f"learn {method.name}"] for method in methods)
-        rounds.ours.append((spent - learning) / len(prompts.queries))
-    return rounds.outcome(case, "a query", largest_difference(compared, result, sampled))
+        for which, rounds in by_passes.items():
+            rounds.ours.append((spent - learning) / len(prompts.queries))
+            with tempfile.TemporaryDirectory() as folder:
+                compared, taken = timed(partial(trial, reference, context, asked, tuned, Path(folder), which))
+            rounds.reference.append(taken / len(sampled))
+            differences[which] = largest_difference(compared, result, sampled)
+    for which, rounds in by_passes.items():
+        yield rounds.outcome(f"{case}; passes: {which}", "a query", differences[which])
 
 
 def largest_difference(theirs: Mapping[str, Compared], ours: TrialResult, queries: list[int]) -> float:

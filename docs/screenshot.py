@@ -1,37 +1,76 @@
-"""Photograph a report in headless Chromium: python docs/screenshot.py [reports/claims.html [docs/report.png]]."""
+"""Photograph a report in headless Chromium, for the README: python docs/screenshot.py [reports/claims.html [docs]].
+
+Needs Chromium and its driver (on Debian: apt-get install chromium chromium-driver) and the extra [browser].
+"""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
 
-def main(page: str = "reports/claims.html", picture: str = "docs/report.png", size: str = "1100,1500") -> None:
-    browser = next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-    )
-    if browser is None:
-        sys.exit("No Chromium was found: install it (on Debian, `apt-get install chromium`).")
-    with tempfile.TemporaryDirectory() as profile:
-        options = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--disable-background-networking",
-        ]
-        options += ["--no-first-run", "--disable-sync", "--disable-component-update", f"--user-data-dir={profile}"]
-        address, _, fragment = page.partition("#")
-        where = Path(address).resolve().as_uri() + (f"#{fragment}" if fragment else "")
-        subprocess.run(
-            [browser, *options, f"--window-size={size}", f"--screenshot={Path(picture).resolve()}", where],
-            check=True,
-            capture_output=True,
-            timeout=120,
+BROWSERS, DRIVER = ("chromium", "chromium-browser", "google-chrome"), "chromedriver"
+WIDTH = 1120
+
+
+def installed() -> tuple[str, str] | None:
+    """Where Chromium and its driver are; None where one is missing."""
+    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    driver = shutil.which(DRIVER)
+    return (browser, driver) if browser and driver else None
+
+
+@contextmanager
+def chromium(browser: str, driver: str) -> Iterator[Chrome]:
+    """A headless Chromium that keeps what its console and its network said."""
+    options = ChromeOptions()
+    options.binary_location = browser
+    for option in ("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars", "disable-dev-shm-usage"):
+        options.add_argument(f"--{option}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = Chrome(options=options, service=Service(driver))
+    try:
+        yield started
+    finally:
+        started.quit()
+
+
+def look(browser: Chrome, *, width: int = WIDTH, height: int = 900, scheme: str = "light", media: str = "") -> None:
+    """Give the page a size, a colour scheme and a medium."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+
+
+def main(page: str = "reports/claims.html", folder: str = "docs") -> None:
+    found = installed()
+    if found is None:
+        sys.exit("Chromium or chromedriver is missing: on Debian, `apt-get install chromium chromium-driver`.")
+    address = Path(page).resolve().as_uri()
+    with chromium(*found) as browser:
+        look(browser, height=1180)
+        browser.get(address)
+        browser.save_screenshot(f"{folder}/ledger.png")
+        claim = browser.execute_script(
+            "const opened = [...document.querySelectorAll('.ledger details')];"
+            "return (opened.find((one) => one.querySelector('.trials svg.forest')) || "
+            "opened.find((one) => one.querySelector('svg.forest')) || opened[0]).id"
         )
+        look(browser, height=1180)
+        browser.get(f"{address}#{claim}")
+        browser.save_screenshot(f"{folder}/claim.png")
+        heat_map = browser.execute_script(
+            "const figures = [...document.querySelectorAll('figure')];"
+            "return figures.find((one) => one.innerText.includes('Gradient norms')) || null"
+        )
+        if heat_map is not None:
+            heat_map.screenshot(f"{folder}/gradient_norms.png")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from icl_claims.cli.arguments import (
     ModelReference,
     ProfileName,
     RatesFile,
+    StudyNames,
     TaskNames,
     choices_of,
 )
@@ -189,6 +190,7 @@ def plan(
     k: DemonstrationCount = None,
     seeds: Annotated[str | None, typer.Option(help="Of the draws of demonstrations, with commas.")] = None,
     queries: Annotated[int | None, typer.Option(help="Queries asked of each task.", min=1)] = None,
+    studies: StudyNames = None,
     device: DeviceName = "auto",
     dtype: DtypeName = "float32",
     rates: RatesFile = None,
@@ -214,6 +216,7 @@ def plan(
         device=device,
         dtype=dtype,
         rates=rates,
+        studies=studies,
     )
     plan_and_print(chosen, as_json=as_json)
 

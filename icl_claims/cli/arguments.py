@@ -17,6 +17,7 @@ TaskNames = Annotated[str | None, typer.Option(help="Only these tasks, with comm
 DemonstrationCount = Annotated[int | None, typer.Option("--k", help="Demonstrations.", min=1)]
 DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, or spread (over all GPUs).")]
 DtypeName = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+StudyNames = Annotated[str | None, typer.Option(help="Further trials, with commas, or all; default: the profile's.")]
 RatesFile = Annotated[
     Path | None, typer.Option(help="Learning rates that `icl-claims tune --write FILE` found for this model.")
 ]
@@ -35,6 +36,7 @@ def choices_of(
     seeds: str | None = None,
     queries: int | None = None,
     rates: Path | None = None,
+    studies: str | None = None,
 ) -> Choices:
     """What the options of a command choose.
 
@@ -44,7 +46,7 @@ def choices_of(
     """
     from icl_claims.experiments.plan import Choices
     from icl_claims.experiments.profiles import find_profile
-    from icl_claims.pytest_plugin.options import names_of, seeds_of
+    from icl_claims.pytest_plugin.options import names_of, seeds_of, studies_of
     from icl_claims.tasks.sources import named_directory
 
     start = find_profile(profile)
@@ -59,4 +61,5 @@ def choices_of(
         device=device,
         dtype=dtype,
         rates=rates,
+        studies=studies_of("--studies", studies),
     )

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from icl_claims.claims import Comparison, Outcome, Quantity, absent
 from icl_claims.errors import ClaimError
+from icl_claims.statistics.equivalence import Equivalence, equivalence
 from icl_claims.statistics.intervals import Interval
 from icl_claims.tasks.catalogue import TASKS
 
@@ -126,11 +127,8 @@ def judge(interval: Interval, upwards: bool) -> Outcome:
 
 def judge_equal(interval: Interval, margin: float) -> Outcome:
     """`holds` where the whole interval lies within the margin around 0, `fails` where all of it lies outside."""
-    if interval.low > -margin and interval.high < margin:
-        return "holds"
-    if interval.low > margin or interval.high < -margin:
-        return "fails"
-    return "unclear"
+    outcomes: dict[Equivalence, Outcome] = {"equivalent": "holds", "different": "fails", "unclear": "unclear"}
+    return outcomes[equivalence(interval, margin)]
 
 
 def of_the_model(quantity: Quantity) -> Quantity:

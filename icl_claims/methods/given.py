@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class Reordered:
 
 @dataclass(frozen=True)
 class Paraphrased:
-    """A method that is asked through the task's second template.
+    """A method that is asked through the task's second template; its answers have no attention scores.
 
     Args:
         method: that learns, from the demonstrations as they are.
@@ -82,21 +82,26 @@ class Paraphrased:
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
         """Learn as the method does."""
         learned = self.method.learn(model, demonstrations, finetuned)
-        return _AskedInOtherWords(
-            learned.model, learned.prefix, learned.weights, learned.losses, learned.gradient_norms
-        )
+        took = learned.model, learned.prefix, learned.weights, learned.losses, learned.gradient_norms
+        return _AskedInOtherWords(*took, learned=learned)
 
 
+@dataclass(frozen=True, eq=False)
 class _AskedInOtherWords(Learned):
     """Answers paraphrased queries; their tokens are others, so their attention scores compare with none."""
 
+    learned: Learned = field(kw_only=True)
+
     def answer(self, queries: Queries, *, lens: bool = False) -> Answer:
-        answer = super().answer(replace(queries, rows=queries.paraphrased), lens=lens)
-        return replace(answer, scores=None)
+        answer = self.learned.answer(queries.in_other_words(), lens=lens)
+        return replace(answer, scores=None, widths=())
 
 
 def switched(labels: tuple[int, ...], classes: int, switch: Switch, seed: int) -> tuple[int, ...]:
     """The labels of demonstrations after a switch.
+
+    A permutation leaves no class in its place, and is the same for all demonstrations; a label at random may happen to
+    be the true one.
 
     Args:
         labels: class indices.
@@ -107,7 +112,8 @@ def switched(labels: tuple[int, ...], classes: int, switch: Switch, seed: int) -
     drawn = np.random.default_rng(seed)
     if switch == "random":
         return tuple(drawn.integers(0, classes, len(labels)).tolist())
-    return tuple(derangement(classes, switch, drawn)[label] for label in labels)
+    place = derangement(classes, switch, drawn)
+    return tuple(place[label] for label in labels)
 
 
 def derangement(classes: int, switch: Switch, drawn: np.random.Generator) -> tuple[int, ...]:
@@ -121,6 +127,6 @@ def derangement(classes: int, switch: Switch, drawn: np.random.Generator) -> tup
             return permuted
 
 
-def learner_of(method: Any) -> Any:
+def learner_of(method: Method) -> Method:
     """The method within all changes of what it is given."""
     return learner_of(method.method) if isinstance(method, SwitchedLabels | Reordered | Paraphrased) else method

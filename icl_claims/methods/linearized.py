@@ -135,7 +135,7 @@ class LearnedLinearly(Learned):
             model.check_finite(parts(seen.logits)[0])
             logits = first_order(seen.logits)
             labels = torch.tensor(queries.label_ids, device=logits.device)
-            read = [first_order(model.blocks.read(hidden)).to(logits.device) for hidden in seen.block_outputs]
+            read = [self._label_log_probabilities(hidden, labels) for hidden in seen.block_outputs]
             outputs, scores = first_order(seen.attention_outputs), first_order(seen.scores)
         if not all_finite(logits):
             raise diverged()
@@ -143,9 +143,14 @@ class LearnedLinearly(Learned):
             log_probabilities=logits.log_softmax(-1)[:, labels],
             attention_outputs=outputs,
             scores=scores,
-            lens=torch.stack([at_least_single(block).log_softmax(-1)[:, labels] for block in read]) if lens else None,
+            lens=torch.stack(read) if lens else None,
             widths=tuple(map(len, queries.rows)),
         )
+
+    def _label_log_probabilities(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """What one block's output says of the labels; its logits over the vocabulary are not kept."""
+        logits = first_order(self.model.blocks.read(hidden)).to(labels.device)
+        return at_least_single(logits).log_softmax(-1)[:, labels]
 
     def _prefix(self) -> Prefix:
         at_start, changes = self.prefix, self.prefix_changes

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from icl_claims.errors import ModelError
+from icl_claims.errors import UsageError
 from icl_claims.methods.base import Answer
+from icl_claims.models.values import at_least_single
 
 
 def gaussian_update(answer: Answer, zero_shot: Answer, queries: Sequence[int], seed: int) -> Answer:
-    """Zero-shot's answer with a Gaussian update as long as the method's, for every query, layer and (scores) head.
+    """Zero-shot's answer plus a Gaussian update as long (L2) as the method's for every query and layer, and every head.
 
     Args:
         answer: of the method.
@@ -23,60 +24,59 @@ def gaussian_update(answer: Answer, zero_shot: Answer, queries: Sequence[int], s
         seed: of the draws.
 
     Returns:
-        Attention outputs and scores; nothing else of it is meaningful.
+        Attention outputs and scores, these 0 beyond a query's own width; all else is zero-shot's.
 
     Raises:
-        ModelError: one of the two has no scores.
+        UsageError: one of the two has no scores.
     """
-    ours, before = _both_scores(answer, zero_shot)
-    layers, _, hidden = answer.attention_outputs.shape
-    heads, widths = ours.shape[1], answer.widths or (ours.shape[-1],) * ours.shape[2]
-    outputs, scores = torch.zeros_like(answer.attention_outputs), torch.zeros_like(ours)
+    outputs, scores = _updates(answer, zero_shot)
+    layers, heads, _, _ = scores.shape
+    drawn_outputs, drawn_scores = torch.zeros_like(outputs), torch.zeros_like(scores)
     for row, query in enumerate(queries):
         stream = np.random.default_rng((seed, query, 1))
-        outputs[:, row] = torch.from_numpy(stream.standard_normal((layers, hidden))).to(outputs)
-        drawn = torch.from_numpy(stream.standard_normal((layers, heads, widths[row])))
-        scores[:, :, row, : widths[row]] = drawn.to(scores)
-    return replace(
-        zero_shot,
-        attention_outputs=zero_shot.attention_outputs
-        + _as_long_as(answer.attention_outputs - zero_shot.attention_outputs, outputs),
-        scores=before + _as_long_as(ours - before, scores),
-    )
+        width = answer.widths[row]
+        drawn_outputs[:, row] = torch.from_numpy(stream.standard_normal((layers, outputs.shape[-1]))).to(outputs)
+        drawn_scores[:, :, row, :width] = torch.from_numpy(stream.standard_normal((layers, heads, width))).to(scores)
+    return _moved(zero_shot, _as_long_as(outputs, drawn_outputs), _as_long_as(scores, drawn_scores))
 
 
 def another_querys_update(answer: Answer, zero_shot: Answer, partners: Sequence[int]) -> Answer:
-    """Zero-shot's answer with the update that the method makes for another query of the batch.
+    """Zero-shot's answer plus the update that the method makes for another query of the batch.
 
-    Scores are aligned at the last token, where the template's words are the same; beyond the other query's own tokens
+    Scores are aligned at the last tokens, where the template's words are the same; where the other query has no token,
     the update is 0.
 
     Args:
         answer: of the method.
         zero_shot: without demonstrations, to the same batch.
-        partners: for each query of the batch, the place of the other one in it.
+        partners: for each query of the batch, the place of the other one in it. Whoever makes the batches chooses, and
+            with them decides whether the numbers depend on how queries are batched.
 
     Returns:
-        Attention outputs and scores; nothing else of it is meaningful.
+        Attention outputs and scores, these 0 beyond a query's own width; all else is zero-shot's.
 
     Raises:
-        ModelError: one of the two has no scores.
+        UsageError: one of the two has no scores.
     """
-    ours, before = _both_scores(answer, zero_shot)
-    widths = answer.widths or (ours.shape[-1],) * ours.shape[2]
-    moved, updates = torch.zeros_like(ours), ours - before
+    outputs, scores = _updates(answer, zero_shot)
+    others = torch.zeros_like(scores)
     for row, partner in enumerate(partners):
-        common = min(widths[row], widths[partner])
-        own, others = slice(widths[row] - common, widths[row]), slice(widths[partner] - common, widths[partner])
-        moved[:, :, row, own] = updates[:, :, partner, others]
-    outputs = (answer.attention_outputs - zero_shot.attention_outputs)[:, list(partners)]
-    return replace(zero_shot, attention_outputs=zero_shot.attention_outputs + outputs, scores=before + moved)
+        own_end, other_end = answer.widths[row], answer.widths[partner]
+        common = min(own_end, other_end)
+        others[:, :, row, own_end - common : own_end] = scores[:, :, partner, other_end - common : other_end]
+    return _moved(zero_shot, outputs[:, list(partners)], others)
 
 
-def _both_scores(answer: Answer, zero_shot: Answer) -> tuple[Tensor, Tensor]:
+def _updates(answer: Answer, zero_shot: Answer) -> tuple[Tensor, Tensor]:
     if answer.scores is None or zero_shot.scores is None:
-        raise ModelError("A control needs attention scores", expected="a method that is asked in the same words")
-    return answer.scores, zero_shot.scores
+        raise UsageError("A control of updates", expected="attention scores", got="a method asked in other words")
+    outputs = at_least_single(answer.attention_outputs) - at_least_single(zero_shot.attention_outputs)
+    return outputs, at_least_single(answer.scores) - at_least_single(zero_shot.scores)
+
+
+def _moved(zero_shot: Answer, outputs: Tensor, scores: Tensor) -> Answer:
+    before = zero_shot.scores if zero_shot.scores is not None else torch.zeros_like(scores)
+    return replace(zero_shot, attention_outputs=zero_shot.attention_outputs + outputs, scores=before + scores)
 
 
 def _as_long_as(update: Tensor, drawn: Tensor) -> Tensor:

@@ -7,21 +7,24 @@ import hashlib
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.spread import dispatch
 
 Kept = Literal["nothing", "embeddings_norms_head", "norms"]
 """What an untrained model keeps: nothing; all but the blocks' projections (the authors' code); or the norms alone."""
 
 
 def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
-    """The same architecture with weights as its own initialiser draws them.
+    """The same architecture with weights as its own initialiser draws them, on the same devices and in the same dtype.
 
     Args:
         model: the trained one, which stays as it is.
         keep: which trained weights stay.
         seed: of the initialiser.
+
+    Returns:
+        A model with a digest of its own; where head and embeddings are one matrix, they are one here, too.
 
     Source: the authors' code, last commit (random attention and feed-forward weights); in no table of either paper.
     """
@@ -29,21 +32,24 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     with torch.random.fork_rng():  # transformers initialises from global state
         torch.manual_seed(seed)
         network: Any = type(trained)(copy.deepcopy(trained.config))
-    network = network.to(device=model.device, dtype=model.dtype)
-    if keep != "nothing":
-        kept = _kept_parameters(model, keep)
-        values = dict(trained.named_parameters())
-        with torch.no_grad():
-            for name, parameter in network.named_parameters():
-                if name in kept:
-                    parameter.copy_(values[name])
-        _copy_buffers(trained, network)
-    digest = hashlib.sha256(f"{model.digest}, untrained but {keep}, seed {seed}".encode()).hexdigest()
-    return LanguageModel(network, model.tokens, name=f"{model.name}, untrained", digest=digest)
+    values, kept = dict(trained.named_parameters()), _kept_parameters(model, keep)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():  # not its buffers, which stay in single precision
+            parameter.data = parameter.data.to(model.dtype)
+            if name in kept:
+                parameter.copy_(values[name])
+    digest = hashlib.sha256(f"{model.digest}, untrained, keeps {keep}, seed {seed}".encode()).hexdigest()
+    name = f"{model.name}, untrained ({keep.replace('_', ', ')} kept)"
+    device_map = getattr(trained, "hf_device_map", None)
+    if device_map is None:
+        return LanguageModel(network.to(model.device), model.tokens, name=name, digest=digest)
+    return dispatch(LanguageModel(network, model.tokens, name=name, digest=digest), device_map)
 
 
 def _kept_parameters(model: LanguageModel, keep: Kept) -> set[str]:
     """Names of the parameters that stay as trained."""
+    if keep == "nothing":
+        return set()
     norms = {
         f"{name}.{own}"
         for name, module in model.network.named_modules()
@@ -55,11 +61,3 @@ def _kept_parameters(model: LanguageModel, keep: Kept) -> set[str]:
     blocks = tuple(f"{name}." for name in model.blocks.names)
     outside = {name for name, _ in model.network.named_parameters() if not name.startswith(blocks)}
     return norms | outside
-
-
-def _copy_buffers(trained: nn.Module, network: nn.Module) -> None:
-    values = dict(trained.named_buffers())
-    with torch.no_grad():
-        for name, buffer in network.named_buffers():
-            if name in values and values[name].shape == buffer.shape:
-                buffer.copy_(values[name])

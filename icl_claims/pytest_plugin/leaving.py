@@ -18,7 +18,7 @@ from icl_claims.report.run import run_facts
 from icl_claims.report.runs import find_run, save_run
 from icl_claims.report.write import write_report
 
-OPTIONS = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "device", "dtype", "rates")
+OPTIONS = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "studies", "device", "dtype", "rates")
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
         seeds=seeds_of("--claims-seeds", config.getoption("claims_seeds")),
         queries=config.getoption("claims_queries"),
         tokens_per_batch=config.getoption("claims_tokens_per_batch"),
-        studies=studies_of(config.getoption("claims_studies")),
+        studies=studies_of("--claims-studies", config.getoption("claims_studies")),
         device=config.getoption("claims_device"),
         dtype=config.getoption("claims_dtype"),
         rates=None if rates is None else Path(rates),
@@ -171,7 +171,7 @@ def names_of(option: str, text: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def studies_of(text: str | None) -> tuple[str, ...] | None:
+def studies_of(option: str, text: str | None) -> tuple[str, ...] | None:
     """Studies separated by commas, or all of them.
 
     Raises:
@@ -179,7 +179,7 @@ def studies_of(text: str | None) -> tuple[str, ...] | None:
     """
     from icl_claims.experiments.studies import STUDIES
 
-    return tuple(STUDIES) if text == "all" else names_of("--claims-studies", text)
+    return tuple(STUDIES) if text == "all" else names_of(option, text)
 
 
 def seeds_of(option: str, text: str | None) -> tuple[int, ...] | None:

@@ -18,19 +18,19 @@ def equivalence(interval: Interval, margin: float) -> Equivalence:
 
     Args:
         interval: of the difference, at `CONFIDENCE_FOR_EQUIVALENCE`.
-        margin: the smallest difference that would matter, in the units of the difference.
+        margin: the smallest difference that would matter, in the units of the difference; NaN where it is not known.
 
     Returns:
         `equivalent` where the whole interval is closer to 0 than the margin, `different` where the whole of it is
         farther away on one side, else `unclear`; so where it is undefined.
 
     Raises:
-        ClaimError: the margin is not above 0.
+        ClaimError: the margin is below 0.
 
     Source: Schuirmann 1987.
     """
-    if not margin > 0:
-        raise ClaimError("The margin of an equivalence", expected="a number above 0", got=f"{margin=}")
+    if margin < 0:
+        raise ClaimError("The margin of an equivalence", expected="0 or more", got=f"{margin=}")
     if interval.excludes_below(-margin) and interval.excludes_above(margin):
         return "equivalent"
     if interval.excludes_below(margin) or interval.excludes_above(-margin):

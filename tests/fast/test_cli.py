@@ -17,7 +17,7 @@ from icl_claims import __version__, cli
 from icl_claims.models.random_models import fill_at_random
 from icl_claims.tasks.synthetic import vocabulary
 
-COMMANDS = {"list", "trial", "plan", "tune", "doctor"}
+COMMANDS = {"list", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
 CLAIMS = Path(__file__).parents[2] / "claims"
 
 
@@ -124,7 +124,11 @@ def test_the_version_is_shown(run):
     [
         (("list", "/nowhere"), "No claims were found in /nowhere"),
         (("trial", "--task", "imdb"), "Unknown task: expected one of sst2"),
-        (("trial", "--task", "sst2,cb", "--model", "FOLDER", "--profile", "tiny"), "--task: expected one task"),
+        (("trial", "--task", "sst2", "--methods", "adam", "--profile", "tiny"), "--methods: expected all, or some of"),
+        (("trial", "--task", "sst2", "--clip", "0", "--profile", "tiny"), "--clip: expected a norm above 0"),
+        (("trial", "--task", "sst2", "--clip-norm", "l3", "--profile", "tiny"), "--clip-norm: expected global_l2 or"),
+        (("trial", "--task", "sst2", "--weights", "half", "--profile", "tiny"), "--weights: expected trained or"),
+        (("plan", "--studies", "clip", "--profile", "tiny"), "Unknown study"),
         (("trial", "--task", "sst2", "--model", "gpt17"), "Unknown model reference"),
         (("trial", "--task", "sst2", "--model", "path:/nowhere"), "No model lies in /nowhere"),
         (("trial", "--task", "sst2", "--data", "/nowhere"), "The data directory"),
@@ -191,7 +195,8 @@ def test_a_trial_prints_json_with_its_numbers(run, small):
     code, out, _ = run("trial", *small, "--task", "sst2", "--queries", 6, "--json")
     assert code == 0
     told = json.loads(out)
-    assert set(told["metrics"]) == {"zero_shot", "in_context", "finetuning", "random_update"}
+    nulls = {"random_update", "gaussian_of_finetuning", "other_query_of_finetuning"}
+    assert set(told["metrics"]) == {"zero_shot", "in_context", "finetuning"} | nulls
     assert len(told["gold"]) == 6
     assert told["spec"]["dtype"] == "float32"
     assert "found for another model" in told["learning_rates"]
@@ -212,6 +217,46 @@ def test_a_trial_on_all_gpus_of_a_machine_without_any_is_one_on_the_cpu(run, fol
     assert spread["metrics"] == alone["metrics"]
 
 
+def test_every_method_and_control_of_several_tasks_is_one_command(run, small):
+    code, out, _ = run("trial", *small, "--task", "sst2,cb", "--queries", 4, "--methods", "all", "--json")
+    assert code == 0
+    told = json.loads(out)
+    weights = ["trained", "embeddings_norms_head", "norms", "nothing"]
+    assert [(trial["spec"]["task"], trial["spec"]["weights"]) for trial in told] == [
+        (task, kept) for task in ("sst2", "cb") for kept in weights
+    ]
+    for trial in told:
+        assert not trial["failures"]
+    assert {"linearized", "finetuning_order_10", "in_context_random_labels"} <= set(told[0]["metrics"])
+
+
+def test_parameters_of_a_trial_are_in_its_record(run, small):
+    named = {"loss": "label_only", "clip": 2.0, "clip_norm": "l_inf"}
+    others = {"probe": "template_end", "truncation": "both", "order": "same", "permutation": 1}
+    others |= {"random_baseline": "state", "agreement": "changed", "weights": "norms"}
+    options = [text for name, value in (named | others).items() for text in (f"--{name.replace('_', '-')}", value)]
+    code, out, _ = run("trial", *small, "--task", "cb", "--queries", 4, "--methods", "layer_causal", *options, "--json")
+    assert code == 0
+    spec = json.loads(out)["spec"]
+    assert {name: spec[name] for name in others} == others
+    (method,) = spec["methods"]
+    assert (method["loss"], method["clip"]["norm"], method["clip"]["at"]) == ("label_only", "l_inf", 2.0)
+
+
+def test_records_are_written_in_the_layout_of_the_authors_code(run, small, tmp_path):
+    asked = ("--task", "sst2", "--queries", 4, "--methods", "finetuning,layer_causal")
+    code, _, _ = run("trial", *small, *asked, "--export-records", tmp_path / "records")
+    assert code == 0
+    lines = {
+        path.parent.name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for path in (tmp_path / "records").rglob("record_info.jsonl")
+    }
+    assert set(lines) == {"zs", "icl", "finetuning", "layer_causal"}
+    for records in lines.values():
+        assert len(records) == 4
+        assert set(records[0]) == {"self_attn_out_hiddens", "attn_map", "gold_label", "pred_label"}
+
+
 def test_a_trial_prints_a_table(run, small):
     code, out, _ = run("trial", *small, "--task", "sst2", "--queries", 6, "--learning-rate", 0.01)
     assert code == 0
@@ -220,11 +265,12 @@ def test_a_trial_prints_a_table(run, small):
 
 
 def test_a_plan_counts_the_trials_and_keeps_nothing(run, small, cache):
-    code, out, _ = run("plan", *small, "--tasks", "sst2,cb", "--queries", 6, "--seeds", "1,2", "--json")
+    asked = ("--tasks", "sst2,cb", "--queries", 6, "--seeds", "1,2", "--studies", "untrained,labels")
+    code, out, _ = run("plan", *small, *asked, "--json")
     assert code == 0
     told = json.loads(out)
-    assert told["total"]["trials"] == 4
-    assert told["total"]["steps"] == 16
+    assert told["total"]["trials"] == 8
+    assert told["total"]["steps"] == 4 * 4 * (1 + 3)
     assert set(told["by_task"]) == {"sst2", "cb"}
     assert told["seconds"] > 0
     assert told["memory"]["weights"] > 0

@@ -43,7 +43,7 @@ def model(word_encoder):
 @pytest.fixture
 def choices(monkeypatch, tmp_path):
     monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
-    return Choices(PROFILES["embedded"], tasks=("sst2",), k=3, seeds=(1, 2), queries=5)
+    return Choices(PROFILES["embedded"], tasks=("sst2",), k=3, seeds=(1, 2), queries=5, studies=("main",))
 
 
 def test_what_a_trial_is_said_to_do_is_what_it_does(model, monkeypatch):
@@ -81,7 +81,7 @@ def test_work_adds_up_by_task_and_in_all(model, choices):
     assert len(each) == 2
     assert found.total == found.by_task["sst2"] == each[0] + each[1]
     assert Work() + each[0] == each[0]
-    assert found.total.steps == 6
+    assert found.total.steps == 2 * 3 * len(specs[0].methods)
 
 
 def test_time_goes_with_tokens(monkeypatch, model, choices):

@@ -46,10 +46,17 @@ def test_an_undefined_interval_leaves_equivalence_unclear():
     assert equivalence(UNDEFINED, 0.1) == "unclear"
 
 
-@pytest.mark.parametrize("margin", [0.0, -0.1, math.nan])
-def test_a_margin_that_is_not_above_zero_is_refused(margin):
-    with pytest.raises(ClaimError, match="expected a number above 0, got margin="):
-        equivalence(UNDEFINED, margin)
+def test_a_margin_that_is_not_known_leaves_equivalence_unclear():
+    assert equivalence(Interval(0.0, -0.1, 0.1), math.nan) == "unclear"
+
+
+def test_nothing_is_equivalent_within_no_margin_at_all():
+    assert equivalence(Interval(0.0, 0.0, 0.0), 0.0) == "unclear"
+
+
+def test_a_margin_below_zero_is_refused():
+    with pytest.raises(ClaimError, match=r"expected 0 or more, got margin=-0\.1"):
+        equivalence(UNDEFINED, -0.1)
 
 
 # Another run

@@ -71,7 +71,7 @@
   }
 
   form.hidden = tools.hidden = false;
-  form.addEventListener("input", show);
+  for (const kind of ["input", "change"]) form.addEventListener(kind, show);
   form.addEventListener("submit", (event) => event.preventDefault());
   tools.addEventListener("click", ({ target }) => {
     if (target.name === "clear") { form.reset(); show(); }

@@ -1,0 +1,237 @@
+"""A change of the evidence changes the verdicts of the claims about what was changed, and not a digit of any other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import numpy as np
+import pytest
+from controls import CLAIMS, load
+
+from icl_claims.claims import Quantity, Verdict
+from icl_claims.evidence.trials import TrialsEvidence
+from icl_claims.experiments.result import PREDICTION_METRICS, TrialResult, entry_of
+from icl_claims.tasks.catalogue import TASKS
+
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+
+QUERIES, LAYERS, SEEDS = 200, 4, 2
+
+ABOUT_FT_AND_RANDOM = {"ft-aou-above-random"}
+ABOUT_FT_SCORES = {"ft-am-rises", "lc-am-lower"}
+ABOUT_LAYER_CAUSAL = {"lc-aou-5of6", "lc-am-lower"}
+ABOUT_PREDICTIONS = {
+    *(
+        "ft-icl-differ",
+        "icl-beats-ft-acc",
+        "icl-covers-ft",
+        "icl-more-changes",
+        "unique-majority",
+        "rpa-correct-higher",
+    ),
+}
+ON_FOUR_TASKS = {"ft-icl-differ", "unique-majority"}
+HOLDING = ABOUT_FT_AND_RANDOM | ABOUT_FT_SCORES | ABOUT_LAYER_CAUSAL | ABOUT_PREDICTIONS
+
+SIMILARITIES = {
+    **{"sim_aou/random_update": 0.0, "sim_aou/finetuning": 0.3, "sim_aou/layer_causal": 0.4},
+    **{"sim_am/layer_causal": 0.3, "sim_am/zero_shot": 0.4, "sim_am/finetuning": 0.5},
+}
+
+
+def as_the_papers_say(task, seed):
+    """A trial in which `HOLDING` hold.
+
+    Finetuning corrects a part of what in-context learning corrects, and the two spoil different answers.
+    """
+    generator = np.random.default_rng((seed, *task.encode()))
+    labels = TASKS[task].labels
+    gold = generator.integers(0, labels, QUERIES)
+    wrong = (gold + generator.integers(1, labels, QUERIES)) % labels
+    chance, right_before = generator.random(QUERIES), generator.random(QUERIES) < 0.5
+    right = {
+        "zero_shot": right_before,
+        "in_context": np.where(right_before, chance > 0.1, chance < 0.7),
+        "finetuning": np.where(right_before, chance < 0.94, chance < 0.2),
+    }
+    noise = generator.normal(size=(QUERIES, LAYERS))
+    return TrialResult(
+        spec={
+            **{"task": task, "seed": seed, "permutation": 0, "k": 4, "probe": "label_token"},
+            **{"calibration": "none", "agreement": "same_label"},
+        },
+        query_rows=np.arange(QUERIES),
+        gold=gold,
+        log_probabilities={
+            method: np.log(np.eye(labels)[np.where(answer, gold, wrong)] * 0.9 + 0.01)
+            for method, answer in right.items()
+        },
+        content_free={method: np.zeros((1, labels)) for method in right},
+        by_layer={
+            entry: mean + 0.1 * noise + 0.1 * generator.normal(size=noise.shape) for entry, mean in SIMILARITIES.items()
+        },
+        provenance={"model": "none"},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ListeningEvidence(TrialsEvidence):
+    """Trials that remember what they were asked for."""
+
+    asked: set[Quantity] = field(default_factory=set)
+
+    def compare(self, left, **sides):
+        self.asked.update(side for side in (left, *sides.values()) if isinstance(side, Quantity))
+        return super().compare(left, **sides)
+
+    def equivalent(self, left, to, **sides):
+        self.asked.update((left, to))
+        return super().equivalent(left, to, **sides)
+
+
+def rests_on(quantity):
+    """The parts of a trial that a quantity is computed from."""
+    if quantity.metric not in PREDICTION_METRICS:
+        return {entry_of(quantity.metric, quantity.method, quantity.reference)}
+    methods = {quantity.method}
+    if quantity.metric != "accuracy":
+        methods |= {"zero_shot", quantity.reference}
+    return methods
+
+
+@cache
+def claims_about_trials():
+    """The claims that trials decide, with their tests."""
+    return [
+        (mark.args[0], test)
+        for file in sorted(CLAIMS.rglob("test_*.py"))
+        for test in vars(load(file)).values()
+        for mark in getattr(test, "pytestmark", ())
+        if mark.name == "claim" and "trials" in mark.kwargs["sources"]
+    ]
+
+
+def verdicts(results):
+    """By claim: its verdict, and the parts of the trials that it rests on."""
+    decided = {}
+    for claim, test in claims_about_trials():
+        evidence, kept = ListeningEvidence(results), []
+
+        def decide(found, *, beside=(), claim=claim, kept=kept):
+            kept.append(found if isinstance(found, Verdict) else claim.rule.decide(found, beside))
+
+        test(evidence=evidence, decide=decide)
+        (verdict,) = kept
+        decided[claim.id] = verdict, set().union(*map(rests_on, evidence.asked))
+    return decided
+
+
+def words(decided, claims=HOLDING):
+    return {claim: verdict.word for claim, (verdict, _) in decided.items() if claim in claims}
+
+
+@pytest.fixture(scope="module")
+def results():
+    return {task: [as_the_papers_say(task, seed) for seed in range(SEEDS)] for task in TASKS}
+
+
+@pytest.fixture(scope="module")
+def before(results):
+    return verdicts(results)
+
+
+@pytest.fixture
+def changed(results, before):
+    """The words that changed, among `HOLDING`, with some parts of every trial; what rests on no such part must not."""
+
+    def compared(change, *parts):
+        after = verdicts({task: [change(result) for result in of_task] for task, of_task in results.items()})
+        for claim, (verdict, rests) in after.items():
+            assert rests & set(parts) or verdict == before[claim][0], claim
+        return {claim: word for claim, word in words(after).items() if word != before[claim][0].word}
+
+    return compared
+
+
+def swapped(values, one, other):
+    return {**values, one: values[other], other: values[one]}
+
+
+def shuffled(values, name):
+    return {**values, name: np.random.default_rng(0).permutation(values[name])}
+
+
+def with_similarities(change):
+    return lambda result: replace(result, by_layer=change(result.by_layer))
+
+
+def with_answers(change):
+    return lambda result: replace(result, log_probabilities=change(result.log_probabilities))
+
+
+def test_claims_hold_where_all_is_as_the_papers_say(before):
+    assert words(before) == dict.fromkeys(HOLDING, "supported")
+
+
+def test_swapping_two_methods_outputs_refutes_what_compares_them(changed):
+    pair = "sim_aou/finetuning", "sim_aou/random_update"
+    found = changed(with_similarities(lambda values: swapped(values, *pair)), *pair)
+    assert found == dict.fromkeys(ABOUT_FT_AND_RANDOM, "refuted")
+    pair = "sim_aou/finetuning", "sim_aou/layer_causal"
+    assert changed(with_similarities(lambda values: swapped(values, *pair)), *pair) == {"lc-aou-5of6": "refuted"}
+
+
+def test_swapping_two_methods_answers_refutes_what_compares_them(changed):
+    """How far the two agree is the same either way; what finetuning corrects is not."""
+    pair = "in_context", "finetuning"
+    found = changed(with_answers(lambda values: swapped(values, *pair)), *pair)
+    assert found == dict.fromkeys(("icl-beats-ft-acc", "icl-covers-ft", "icl-more-changes"), "refuted")
+
+
+def test_flipping_a_sign_refutes_the_claims_about_that_quantity(changed):
+    entry = "sim_am/finetuning"
+    found = changed(with_similarities(lambda values: {**values, entry: -values[entry]}), entry)
+    assert found == dict.fromkeys(ABOUT_FT_SCORES, "refuted")
+
+
+def test_shuffling_the_queries_of_a_methods_answers_breaks_what_pairs_them(changed):
+    """Shuffled answers keep neither their accuracy nor what they share with others'; similarities keep their means."""
+    found = changed(with_answers(lambda values: shuffled(values, "finetuning")), "finetuning")
+    assert found["icl-covers-ft"] == "refuted"
+    assert set(found) <= ABOUT_PREDICTIONS
+    entry = "sim_am/finetuning"
+    assert changed(with_similarities(lambda values: shuffled(values, entry)), entry) == {}
+
+
+def test_pairs_that_are_torn_apart_widen_the_intervals(results, before):
+    torn = {
+        task: [with_similarities(lambda values: shuffled(values, "sim_am/finetuning"))(result) for result in of_task]
+        for task, of_task in results.items()
+    }
+
+    def width(decided, claim):
+        return np.mean([finding.high - finding.low for finding in decided[claim][0].comparison.tasks])
+
+    after = verdicts(torn)
+    for claim in ABOUT_FT_SCORES:
+        assert width(after, claim) > 1.2 * width(before, claim)
+
+
+@pytest.mark.parametrize(("dropped", "undecided"), [(1, set()), (2, HOLDING - ON_FOUR_TASKS), (3, HOLDING)])
+def test_dropping_tasks_takes_a_verdict_away_when_too_few_are_left(results, dropped, undecided):
+    found = words(verdicts(dict(list(results.items())[dropped:])))
+    assert found == {claim: "inconclusive" if claim in undecided else "supported" for claim in HOLDING}
+
+
+def test_what_no_claim_asks_changes_nothing(changed):
+    assert changed(lambda result: replace(result, seconds={"learning": 5.0}, losses={"finetuning": [1.0]})) == {}
+
+
+def test_other_names_of_the_labels_change_nothing(changed):
+    def renamed(result):
+        order = np.roll(np.arange(TASKS[result.spec["task"]].labels), 1)
+        answers = {name: values[:, order] for name, values in result.log_probabilities.items()}
+        return replace(result, gold=np.argsort(order)[result.gold], log_probabilities=answers)
+
+    assert changed(renamed) == {}

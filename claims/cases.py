@@ -1,11 +1,10 @@
-"""The cases that exact claims are tried on: random layers, heads, networks, losses, activations, predictions."""
+"""The cases that exact claims are tried on: random layers, heads, networks, losses, activations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -128,28 +127,6 @@ def smooth_networks(draw: st.DrawFn) -> Network:
 
     start, one, other = normal(seed + 1, 3, hidden * (size + out))
     return Network(function, start, one / one.norm(), other / other.norm())
-
-
-# Predictions (section 3.3)
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """Labels that three settings predict for the same queries, and the true ones."""
-
-    in_context: np.ndarray
-    finetuned: np.ndarray
-    zero_shot: np.ndarray
-    gold: np.ndarray
-    labels: int
-
-
-@st.composite
-def predictions(draw: st.DrawFn, *, least_labels: int = 2, most_labels: int = 5) -> Predictions:
-    """Predictions of any quality, for any number of queries, with all label counts of the six tasks."""
-    labels, queries = draw(st.integers(least_labels, most_labels)), draw(st.integers(1, 12))
-    column = st.lists(st.integers(0, labels - 1), min_size=queries, max_size=queries).map(np.array)
-    return Predictions(*(draw(column) for _ in range(4)), labels)
 
 
 # Activations (section 3.2)

@@ -15,7 +15,7 @@ from quantities import (
 )
 
 from icl_claims.claims import Claim, Quantity, TaskRule, jointly
-from icl_claims.evidence.questions import Question, answered
+from icl_claims.evidence.questions import Question, against_nulls, answered
 
 ICL_AND_FT_BEAT_ZSL = Claim(
     id="icl-and-ft-beat-zsl",
@@ -78,4 +78,5 @@ def test_later_layers_are_more_similar(evidence, decide):
     thirds = Question(at(AOU_FT, UPPER_LAYERS), above=at(AOU_FT, LOWER_LAYERS))
     attention_scores = Question(at(AM_FT, UPPER_HALF), above=at(AM_FT, LOWER_HALF))
     later = evidence.compare(at(AOU_FT, UPPER_HALF), above=at(AOU_FT, LOWER_HALF))
-    decide(later, beside=answered(evidence, thirds, attention_scores))
+    nulls = against_nulls(at(AOU_FT, UPPER_HALF))
+    decide(later, beside=answered(evidence, thirds, attention_scores, *nulls))

@@ -74,9 +74,10 @@ LC_NORM_MATCHED = Claim(
 
 @NORMALISATION_INFLATES.decided_on("trials")
 def test_scaling_to_unit_length_raises_the_score(evidence, decide):
+    as_they_are = Quantity("sim_aou_unnormalised", "finetuning")
     layer_causal = Question(AOU_LC, above=Quantity("sim_aou_unnormalised", "layer_causal"))
-    raised = evidence.compare(AOU_FT, above=Quantity("sim_aou_unnormalised", "finetuning"))
-    decide(raised, beside=answered(evidence, layer_causal))
+    nulls = (*against_nulls(AOU_FT), *against_nulls(as_they_are))
+    decide(evidence.compare(AOU_FT, above=as_they_are), beside=answered(evidence, layer_causal, *nulls))
 
 
 @UNTRAINED_SCORES_TOO.decided_on("author_runs", "trials")
@@ -117,7 +118,8 @@ def test_the_advantage_survives_with_updates_of_the_same_length(evidence, decide
     matched = Quantity("sim_aou", "layer_causal_norm_matched")
     as_it_is = Question(AOU_LC, above=AOU_FT)
     attention_scores = Question(Quantity("sim_am_update", matched.method), above=AM_UPDATE_FT)
-    decide(evidence.compare(matched, above=AOU_FT), beside=answered(evidence, as_it_is, attention_scores))
+    chance = Question(matched, above=AOU_RANDOM)
+    decide(evidence.compare(matched, above=AOU_FT), beside=answered(evidence, as_it_is, attention_scores, chance))
 
 
 def in_layer(evidence, metric: str, layer: int) -> Finding:

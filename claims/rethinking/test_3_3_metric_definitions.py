@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from cases import Predictions, predictions
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from predicted_cases import Predictions, predictions
 
 from icl_claims.claims import IN_EVERY_CASE, Claim
 from icl_claims.metrics import predictions as metrics

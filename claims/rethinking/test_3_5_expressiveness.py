@@ -17,6 +17,8 @@ from quantities import (
 from icl_claims.claims import Claim, TaskRule, jointly
 from icl_claims.evidence.questions import against_nulls, answered
 
+NULLS = (*against_nulls(AOU_LINEAR), *against_nulls(AM_LINEAR), *against_nulls(AM_UPDATE_LINEAR))
+
 LEFT_OUT = ("agnews", "cb")
 
 LIN_LOWER = Claim(
@@ -59,7 +61,7 @@ LIN_MEMORY = Claim(
 def test_linearised_finetuning_is_less_similar_to_icl(evidence, decide):
     outputs = evidence.compare(AOU_LINEAR, below=AOU_FT, tasks=LINEARIZED_TASKS)
     scores = evidence.compare(AM_LINEAR, below=AM_FT, tasks=LINEARIZED_TASKS)
-    decide(jointly(outputs, scores), beside=[outputs, scores])
+    decide(jointly(outputs, scores), beside=[outputs, scores, *answered(evidence, *NULLS)])
 
 
 @LIN_ABOVE_RANDOM.decided_on("printed", "trials")
@@ -71,15 +73,14 @@ def test_attention_outputs_move_in_linearised_finetunings_direction(evidence, de
 
 @LIN_AM_ABOVE_ZSL.decided_on("printed", "trials")
 def test_linearised_finetuning_brings_attention_scores_closer_to_icl(evidence, decide):
-    nulls = (*against_nulls(AM_LINEAR), *against_nulls(AM_UPDATE_LINEAR))
     closer = evidence.compare(AM_LINEAR, above=AM_BEFORE, tasks=LINEARIZED_TASKS)
-    decide(closer, beside=answered(evidence, *nulls))
+    decide(closer, beside=answered(evidence, *NULLS))
 
 
 @LIN_MEMORY.decided_on("trials")
 def test_memory_keeps_linearised_finetuning_from_the_tasks_left_out(evidence, decide):
     asked = evidence.compare(AOU_LINEAR, above=AOU_RANDOM, tasks=LEFT_OUT)
-    findings = tuple(finding if finding.outcome == "absent" else was_evaluated(finding) for finding in asked.findings)
+    findings = tuple(finding if finding.outcome == "absent" else was_evaluated(finding) for finding in asked.tasks)
     decide(replace(asked, question="linearised finetuning cannot be evaluated", findings=findings, upwards=None))
 
 

@@ -13,7 +13,7 @@ from quantities import (
 )
 
 from icl_claims.claims import Claim, jointly
-from icl_claims.evidence.questions import Question, answered
+from icl_claims.evidence.questions import Question, against_nulls, answered
 
 LIN_COMPARABLE = Claim(
     id="lin-comparable",
@@ -30,4 +30,5 @@ def test_linearised_finetuning_is_as_similar_as_standard_finetuning(evidence, de
     outputs = evidence.equivalent(AOU_LINEAR, AOU_FT, within=COMPARABLE, tasks=LINEARIZED_TASKS)
     scores = evidence.equivalent(AM_LINEAR, AM_FT, within=COMPARABLE, tasks=LINEARIZED_TASKS)
     by_updates = Question(AM_UPDATE_LINEAR, below=AM_UPDATE_FT, tasks=LINEARIZED_TASKS)
-    decide(jointly(outputs, scores), beside=[outputs, scores, *answered(evidence, by_updates)])
+    nulls = (*against_nulls(AOU_LINEAR), *against_nulls(AM_LINEAR))
+    decide(jointly(outputs, scores), beside=[outputs, scores, *answered(evidence, by_updates, *nulls)])

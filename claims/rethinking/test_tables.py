@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from cases import predictions
 from hypothesis import given
+from predicted_cases import predictions
 from quantities import RPA
 
 from icl_claims.claims import CaseRule, Claim, Comparison, Quantity, TaskRule

@@ -16,7 +16,7 @@ from quantities import (
 )
 
 from icl_claims.claims import Claim, Quantity, jointly
-from icl_claims.evidence.questions import Question, answered
+from icl_claims.evidence.questions import Question, against_nulls, answered
 
 BASIC_LINEAR_SUFFICES = Claim(
     id="basic-linear-suffices",
@@ -40,7 +40,8 @@ LABEL_SWITCH = Claim(
 def test_a_linear_model_is_as_similar_as_the_whole_one(evidence, decide):
     outputs = evidence.equivalent(AOU_LINEAR, AOU_FT, within=COMPARABLE, tasks=LINEARIZED_TASKS)
     scores = evidence.equivalent(AM_LINEAR, AM_FT, within=COMPARABLE, tasks=LINEARIZED_TASKS)
-    decide(jointly(outputs, scores), beside=[outputs, scores])
+    nulls = (*against_nulls(AOU_LINEAR), *against_nulls(AM_LINEAR))
+    decide(jointly(outputs, scores), beside=[outputs, scores, *answered(evidence, *nulls)])
 
 
 @LABEL_SWITCH.decided_on("trials")
@@ -53,6 +54,7 @@ def test_false_labels_lower_the_similarity(evidence, decide):
         Question(both_with("cyclic", "sim_aou"), above=Quantity("sim_aou", "finetuning_cyclic_labels", study="labels")),
         Question(ACCURACY_ICL, above=Quantity("accuracy", "in_context_cyclic_labels", study="labels")),
         Question(ACCURACY_FT, above=Quantity("accuracy", "finetuning_cyclic_labels", study="labels")),
+        *against_nulls(AOU_FT),
     )
     decide(evidence.compare(AOU_FT, above=both_with("cyclic", "sim_aou")), beside=beside)
 

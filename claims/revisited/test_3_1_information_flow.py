@@ -3,7 +3,7 @@
 from quantities import AOU_FT, LAST_QUARTER, LOWER_HALF, MIDDLE_HALF, UPPER_HALF, at
 
 from icl_claims.claims import Claim
-from icl_claims.evidence.questions import Question, answered
+from icl_claims.evidence.questions import Question, against_nulls, answered
 
 DAI_FINAL_LAYERS = Claim(
     id="dai-final-layers",
@@ -18,4 +18,4 @@ DAI_FINAL_LAYERS = Claim(
 def test_similarity_is_higher_in_the_final_layers(evidence, decide):
     last_against_middle = Question(at(AOU_FT, LAST_QUARTER), above=at(AOU_FT, MIDDLE_HALF))
     higher = evidence.compare(at(AOU_FT, UPPER_HALF), above=at(AOU_FT, LOWER_HALF))
-    decide(higher, beside=answered(evidence, last_against_middle))
+    decide(higher, beside=answered(evidence, last_against_middle, *against_nulls(at(AOU_FT, UPPER_HALF))))

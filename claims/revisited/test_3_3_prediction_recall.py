@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from cases import predictions
 from hypothesis import given
+from predicted_cases import predictions
 
 from icl_claims.claims import IN_EVERY_CASE, Claim
 from icl_claims.metrics import predictions as metrics

@@ -19,5 +19,6 @@ def test_per_layer_training_is_more_like_icl_on_every_metric(evidence, decide):
     outputs, scores = evidence.compare(AOU_LC, above=AOU_FT), evidence.compare(AM_LC, above=AM_FT)
     predictions = answered(evidence, Question(Quantity("rpa", "layer_causal"), above=RPA))
     by_updates = Question(AM_UPDATE_LC, above=AM_UPDATE_FT)
-    apart = (outputs, scores, *predictions, *answered(evidence, by_updates, *against_nulls(AOU_LC)))
+    nulls = (*against_nulls(AOU_LC), *against_nulls(AM_LC))
+    apart = (outputs, scores, *predictions, *answered(evidence, by_updates, *nulls))
     decide(jointly(outputs, scores, *predictions), beside=apart)

@@ -10,8 +10,8 @@ from math import lcm
 from typing import Literal
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from icl_claims.claims import Quantity
 
@@ -102,7 +102,7 @@ def _counted(kinds: list[Kind]) -> dict[str, list[Row]]:
 
 def _constraints(
     printed: Mapping[Quantity, str], queries: int, kinds: list[Kind], reading: Reading
-) -> LinearConstraint:
+) -> scipy.optimize.LinearConstraint:
     """Every figure as two inequalities between whole numbers, and the number of queries."""
     counted, everything = _counted(kinds), np.ones(len(kinds))
     (zero_shot, in_context, finetuned), corrections, errors = counted.values()
@@ -122,17 +122,19 @@ def _constraints(
         scale = lcm(low.denominator, high.denominator)
         rows += [scale * part - int(scale * low) * whole, scale * part - int(scale * high) * whole]
         least, most = [*least, 0.0, -np.inf], [*most, np.inf, -1.0]
-    return LinearConstraint(np.array(rows), least, most)
+    return scipy.optimize.LinearConstraint(np.array(rows), least, most)
 
 
-def _solve(constraints: LinearConstraint, least: Row) -> Row | None:
+def _solve(constraints: scipy.optimize.LinearConstraint, least: Row) -> Row | None:
     """Whole numbers within the constraints for which `least` times them is least; None where there are none."""
     integers = np.ones(len(least), dtype=int)
-    found = milp(least, constraints=constraints, integrality=integers, bounds=Bounds(0, np.inf))
+    found = scipy.optimize.milp(
+        least, constraints=constraints, integrality=integers, bounds=scipy.optimize.Bounds(0, np.inf)
+    )
     return None if found.x is None else np.round(found.x)
 
 
-def _is_fixed(constraints: LinearConstraint, row: Row) -> bool:
+def _is_fixed(constraints: scipy.optimize.LinearConstraint, row: Row) -> bool:
     """Whether every solution counts the same."""
     least, most = _solve(constraints, row), _solve(constraints, -row)
     return least is not None and most is not None and int(row @ least) == int(row @ most)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from icl_claims.experiments.batches import Batches
+from icl_claims.experiments.learned_arrays import can_be_packed, packed, unpacked
 from icl_claims.experiments.measure import Numbers
 from icl_claims.experiments.partial import START, Part, PartialTrial
 from icl_claims.methods import Learned
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.prompts import Queries
 
 Asked = Literal["queries", "content_free"]
 Block = tuple[list[int], Numbers]
@@ -61,29 +60,16 @@ class TrialState:
         elif (before := parts[0].facts["where"]) != where:
             self.notes.append(f"begun with {_in_words(before)}, went on with {_in_words(where)}")
 
-    def recall_learned(self, method: str, model: LanguageModel, demonstrations: Demonstrations) -> Learned | None:
+    def recall_learned(self, method: str, model: LanguageModel) -> Learned | None:
         """What a method learned in an interrupted run; None where that was not kept."""
         part = self._learned.pop(method, None)
-        if part is None:
-            return None
-        places = model.tuned_values()
-        norms = part.numbers.pop("gradient_norms", None)
-        weights = {
-            name: _tensor(values, part.facts["dtypes"][name]).to(places[name].device)
-            for name, values in part.numbers.items()
-        }
-        opening = model.read_prefix([demonstrations.bos], weights)
-        return Learned(model, opening, weights, tuple(part.facts["losses"]), norms)
+        return None if part is None else unpacked(part.facts["learned"], part.numbers, model)
 
     def keep_learned(self, method: str, learned: Learned) -> None:
-        """Keep what a method learned, if that is a change of weights: a prefix is read again as fast."""
-        if not learned.weights or type(learned) is not Learned:
-            return
-        dtypes = {name: str(value.dtype).removeprefix("torch.") for name, value in learned.weights.items()}
-        numbers = {name: _array(value) for name, value in learned.weights.items()}
-        if learned.gradient_norms is not None:
-            numbers["gradient_norms"] = learned.gradient_norms
-        self._keep(LEARNED, {"method": method, "losses": list(learned.losses), "dtypes": dtypes}, numbers)
+        """Keep what a method learned, if that pays."""
+        if self.kept is not None and can_be_packed(learned):
+            facts, numbers = packed(learned)
+            self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
 
     def batches(self, asked: Asked, queries: Queries) -> Batches:
         """Those queries that have no block yet, in the batches in which an uninterrupted run would put them."""
@@ -119,32 +105,16 @@ class TrialState:
             self._learned[facts["method"]] = part
         else:
             asked: Asked = "queries" if part.kind == "queries" else "content_free"
-            self.blocks[asked].append((facts["batch"], dict(_grouped(part))))
+            self.blocks[asked].append((facts["batch"], _grouped(part)))
             self._tokens_left[asked] = facts["tokens"]
 
 
-def _grouped(part: Part) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    for group in part.facts["groups"]:
-        beginning = f"{group}|"
-        yield (
-            group,
-            {
-                name.removeprefix(beginning): values
-                for name, values in part.numbers.items()
-                if name.startswith(beginning)
-            },
-        )
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    """The bytes of a tensor of any dtype, some of which NumPy does not know."""
-    found: np.ndarray = tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
-    return found
-
-
-def _tensor(values: np.ndarray, dtype: str) -> Tensor:
-    """The tensor of these bytes, in memory of its own, aligned as any other."""
-    return torch.from_numpy(values).clone().view(getattr(torch, dtype))
+def _grouped(part: Part) -> Numbers:
+    grouped: Numbers = {group: {} for group in part.facts["groups"]}
+    for name, values in part.numbers.items():
+        group, _, entry = name.partition("|")
+        grouped[group][entry] = values
+    return grouped
 
 
 def _in_words(where: Mapping[str, Any]) -> str:

@@ -129,11 +129,11 @@ class _Trial:
                 raise out_of_memory(f"what {method.name} learns") from error
 
     def _learn(self, method: Method) -> None:
-        shown = self.prompts.demonstrations
-        learned = self.state.recall_learned(method.name, self.model, shown)
+        learned = self.state.recall_learned(method.name, self.model)
         if learned is None:
             with self._timed(f"learn {method.name}"):
-                learned = method.learn(self.model, shown, self.learned.get("finetuning"))
+                finetuned = self.learned.get("finetuning")
+                learned = method.learn(self.model, self.prompts.demonstrations, finetuned)
             self.state.keep_learned(method.name, learned)
         self.learned[method.name] = learned
         if method.name in WITH_TRAINING_ATTENTION:

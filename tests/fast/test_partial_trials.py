@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -80,10 +81,10 @@ def test_what_a_killed_process_half_wrote_is_no_part(kept, folder):
 def test_where_a_part_cannot_be_written_the_trial_goes_on_with_one_warning(folder):
     folder.parent.joinpath(folder.name).write_text("in the way")
     partial = PartialTrial(folder, "key")
-    with pytest.warns(StoreWarning, match="is not kept") as warned:
-        for _ in range(2):
-            partial.keep(START, {}, {})
-    assert len(warned) == 1
+    with pytest.warns(StoreWarning, match="is not kept"):
+        partial.keep(START, {}, {})
+    with warnings.catch_warnings(action="error"):
+        partial.keep(START, {}, {})
     assert partial.recall() == []
 
 

@@ -117,7 +117,7 @@ def test_memory_that_runs_out_halves_the_batch_here_too(model, monkeypatch):
     wanted, answer = tune(model, DATA, SEARCH), model.answer
 
     def in_little_room(rows, *given, **how):
-        if len(rows) > 2:
+        if len(rows) > 3:
             raise torch.OutOfMemoryError("full")
         return answer(rows, *given, **how)
 

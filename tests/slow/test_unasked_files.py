@@ -19,7 +19,8 @@ class Look:
 
     def pytest_collection_finish(self, session):
         print(*sorted(item.nodeid for item in session.items), sep="\\n")
-sys.exit(pytest.main(["--collect-only", "-p", "no:terminal", "-p", "no:cacheprovider", "claims", *sys.argv[2:]], [Look()]))
+quietly = ["--collect-only", "-p", "no:terminal", "-p", "no:cacheprovider"]
+sys.exit(pytest.main([*quietly, "claims", *sys.argv[2:]], [Look()]))
 """
 
 

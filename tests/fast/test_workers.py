@@ -1,0 +1,168 @@
+"""Several workers share threads, devices, and trials, and few of them load a model."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stored_trials import made_up_result
+
+from icl_claims.experiments.plan import Choices
+from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.store import TrialStore, default_store
+from icl_claims.pytest_plugin import trials_of_run
+from icl_claims.pytest_plugin.expectations import FILE
+from icl_claims.pytest_plugin.scheduling import ClaimScheduling, scheduling_of
+from icl_claims.pytest_plugin.trials_of_run import run_all
+from icl_claims.pytest_plugin.workers import Worker, processors, share_threads
+
+ALONE = Worker()
+
+
+@given(st.integers(0, 9), st.integers(1, 4), st.lists(st.integers()))
+def test_every_worker_does_all_the_work_in_an_order_of_its_own(number, count, work):
+    assert Counter(Worker(number, count).in_its_order(work)) == Counter(work)
+
+
+def test_workers_begin_at_different_places():
+    assert [Worker(number, 3).in_its_order("abcdef")[0] for number in range(4)] == ["a", "c", "e", "a"]
+
+
+@pytest.mark.parametrize(
+    ("worker", "chosen", "devices", "device"),
+    [
+        (ALONE, None, 2, None),
+        (Worker(1, 2), None, 0, None),
+        (Worker(1, 2), None, 2, "cuda:1"),
+        (Worker(2, 3), "cuda", 2, "cuda:0"),
+        (Worker(5, 2), "auto", 4, "cuda:1"),
+        (Worker(1, 2), "cpu", 2, "cpu"),
+        (Worker(1, 2), "cuda:0", 2, "cuda:0"),
+        (Worker(1, 2), "spread", 2, "spread"),
+    ],
+)
+def test_each_worker_takes_a_device_of_its_own_unless_one_was_chosen(worker, chosen, devices, device):
+    assert worker.device(chosen, devices) == device
+
+
+@pytest.mark.parametrize("given_before", [None, "7"])
+def test_workers_share_the_threads_unless_the_reader_said_how_many(pytester, monkeypatch, given_before):
+    monkeypatch.setenv("OMP_NUM_THREADS", given_before or "")
+    if given_before is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    config = pytester.parseconfig()
+    share_threads(config)
+    assert os.environ.get("OMP_NUM_THREADS") == given_before
+    config.workerinput = {"workerid": "gw1", "workercount": 2}
+    share_threads(config)
+    assert os.environ["OMP_NUM_THREADS"] == given_before or str(max(1, processors() // 2))
+
+
+# Scheduling
+
+TESTS = [f"claims/test_a.py::test_{number}[{source}]" for number in range(6) for source in ("exact", "trials")]
+
+
+@pytest.fixture
+def config(pytester):
+    def make(*arguments, workers=3):
+        made = pytester.parseconfig(f"-n{workers}", *arguments)
+        made.option.dist, made.option.tx = "load", ["popen"] * workers
+        return made
+
+    return make
+
+
+def groups_of(scheduling, tests=TESTS):
+    groups = {}
+    for test in tests:
+        groups.setdefault(scheduling._split_scope(test), []).append(test)
+    return list(groups.values())
+
+
+@pytest.mark.parametrize(("groups", "sizes"), [(1, [6]), (2, [3, 3]), (3, [2, 2, 2]), (9, [2, 2, 2])])
+def test_claims_on_trials_go_in_few_groups_and_others_alone(config, groups, sizes):
+    found = groups_of(ClaimScheduling(config(), groups))
+    assert sorted(map(len, found)) == [1] * 6 + sizes
+    assert all(len({"[trials]" in test for test in group}) == 1 for group in found)
+
+
+def test_trials_of_two_profiles_are_two_groups(config):
+    tests = ["a.py::test[trials]", "a.py::test[trials-paper]", "b.py::test[trials-paper]", "b.py::test_other[trials]"]
+    assert groups_of(ClaimScheduling(config(), 1), tests) == [[tests[0], tests[3]], [tests[1], tests[2]]]
+
+
+def test_a_test_stays_in_its_group(config):
+    scheduling = ClaimScheduling(config(), 2)
+    assert [scheduling._split_scope(test) for test in TESTS] == [scheduling._split_scope(test) for test in TESTS]
+
+
+def test_only_runs_of_claims_are_scheduled_so(config, pytester):
+    pytester.mkdir("claims").joinpath(FILE).write_text("")
+    pytester.mkdir("tests")
+    assert isinstance(scheduling_of(config("claims")), ClaimScheduling)
+    assert scheduling_of(config("claims/test_a.py::test_one")) is not None
+    assert scheduling_of(config("tests")) is None
+    chosen = config("claims")
+    chosen.option.dist = "loadfile"
+    assert scheduling_of(chosen) is None
+
+
+# Sharing trials
+
+SPECS = [TrialSpec("model", "data", task, 3, seed, 0, None, ()) for task in ("sst2", "cb") for seed in (1, 2)]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs made-up trials; gives the results and the tasks and seeds in the order in which they were run."""
+    monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
+    ran = []
+
+    def run_trial(spec, model, _data, progress, **_how):
+        progress("answering", 0.5)
+        ran.append((spec.task, spec.seed))
+        return made_up_result(spec.seed, task=spec.task)
+
+    monkeypatch.setattr(trials_of_run, "run_trial", run_trial)
+
+    def run_with(worker=ALONE, load=lambda: "model"):
+        ran.clear()
+        told = []
+        results = run_all(
+            Choices(PROFILES["tiny"]), SPECS, load, dict.fromkeys(("sst2", "cb")), lambda *t: told.append(t), worker
+        )
+        assert [(task, [r.spec["seed"] for r in of_task]) for task, of_task in results.items()] == [
+            ("sst2", [1, 2]),
+            ("cb", [1, 2]),
+        ]
+        assert told[-1][1:] == ("done", 4)
+        return list(ran)
+
+    return run_with
+
+
+@pytest.mark.parametrize(("worker", "first"), [(ALONE, ("sst2", 1)), (Worker(1, 2), ("cb", 1))])
+def test_results_are_in_the_order_of_the_plan_whatever_was_run_first(run, worker, first):
+    assert run(worker)[0] == first
+
+
+def test_where_all_trials_are_stored_no_model_is_loaded(run):
+    run()
+    assert run(load=lambda: pytest.fail("the model was loaded")) == []
+
+
+def test_a_trial_that_another_worker_runs_is_left_to_it_and_waited_for_last(run, monkeypatch):
+    store, busy = TrialStore(default_store()), SPECS[0].key()
+    ask = TrialStore.get_or_run_unless_busy
+    monkeypatch.setattr(
+        TrialStore,
+        "get_or_run_unless_busy",
+        lambda self, key, do: None if key == busy else ask(self, key, do),
+    )
+    assert run() == [("sst2", 2), ("cb", 1), ("cb", 2), ("sst2", 1)]
+    assert store.holds(busy)

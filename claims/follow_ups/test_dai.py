@@ -37,8 +37,8 @@ KENDALL_TRAINING_TOKENS = Claim(
     id="kendall-training-tokens",
     paper="dai",
     where="table of Kendall rank correlations",
-    statement="In-context learning and finetuning attend to the demonstrations in more nearly the same order than chance "
-    "would have it.",
+    statement="In-context learning and finetuning rank the demonstrations by the attention that they give to them more "
+    "alike than chance would have it.",
 )
 KENDALL_BEFORE, KENDALL_FT, KENDALL_LC, KENDALL_RANDOM = (
     Quantity("kendall", method) for method in ("zero_shot", "finetuning", "layer_causal", "random_update")

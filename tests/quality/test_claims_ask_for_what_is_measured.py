@@ -45,7 +45,7 @@ def is_measured(quantity) -> bool:
     if metric == "lens_loss":
         return method in answered
     if metric == "kendall":
-        return method in {*WITH_TRAINING_ATTENTION, RANDOM} - {IN_CONTEXT} & {*answered, RANDOM}
+        return method == RANDOM or method in (set(WITH_TRAINING_ATTENTION) & set(answered)) - {IN_CONTEXT}
     if metric in SIMILARITIES:
         return (method, reference) in pairs(answered) or is_null(quantity, answered)
     return metric in set(METRICS) - set(LAYER_METRICS) and method in learned

@@ -17,7 +17,8 @@ from benchmarks.reference import FullPrompts, read
 from benchmarks.setting import Setting, spread_by_length
 from icl_claims.experiments.batches import TOKENS_PER_BATCH, for_each_batch
 from icl_claims.methods import InContext, Learned
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Queries
 
 Baseline = Literal["plain", "authors"]
 """One full prompt a query, scored at the answer's position and kept in memory; or, as the authors' code does, scored at

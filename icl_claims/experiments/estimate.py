@@ -19,8 +19,9 @@ from icl_claims.experiments.token_budget import PROMPTED, batch_memory, free_mem
 from icl_claims.experiments.trial import prompts_of
 from icl_claims.methods import InContext, Method, ZeroShot, learner_of
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import TaskData
-from icl_claims.tasks.prompts import Demonstrations, Prompts
+from icl_claims.tasks.prompts import Prompts
 
 MEASURED_TOKENS = 256
 ROW = 32  # tokens of a query in the measurement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -16,7 +17,8 @@ from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.projections import layer_norms
 from icl_claims.models.values import at_least_single
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,11 @@ class Learned:
         return np.array([moved[layer] / sizes[layer] if sizes[layer] else 0.0 for layer in range(self.model.layers)])
 
 
+def learned_by(method: Method, model: LanguageModel, demonstrations: Demonstrations, known: Known) -> Learned:
+    """What a method learned, as far as it is known; else it learns now."""
+    return known[method.name] if method.name in known else method.learn(model, demonstrations, known)
+
+
 def weight_changes(model: LanguageModel, weights: Weights) -> dict[str, Tensor]:
     """By how much the K and V projections differ from their pretrained values, in single precision or finer."""
     before = model.tuned_values()
@@ -142,6 +149,10 @@ def diverged() -> DivergenceError:
     )
 
 
+Known = Mapping[str, Learned]
+"""What methods learned, by their names."""
+
+
 @runtime_checkable
 class Method(Protocol):
     """A way of learning from demonstrations."""
@@ -151,13 +162,13 @@ class Method(Protocol):
         """The method's name in tables: `zero_shot`, `in_context`, `finetuning`, ..."""
         ...
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn, leaving the model itself as it was.
 
         Args:
             model: that learns.
             demonstrations: that are learned from.
-            finetuned: what standard finetuning with this method's learning rate and loss learned from the same
-                demonstrations, for methods that measure themselves against it; without it, they learn it on the way.
+            known: what other methods of this learning rate learned from the same demonstrations, for methods that build
+                on them; what is not there, they learn on the way.
         """
         ...

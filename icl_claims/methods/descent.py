@@ -16,10 +16,13 @@ from icl_claims.methods.base import Learned
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.projections import TunedParameter
 from icl_claims.models.values import all_finite, at_least_single
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 Loss = Literal["all_tokens", "label_only"]
 """Which tokens of a demonstration are learned: all after the first (the authors' code), or the label alone."""
+
+DIVERGED = 100.0
+"""Nats a token above which learning counts as diverged: guessing among 50,000 tokens costs 11."""
 
 FLOAT16_LOSS_SCALE = 128.0
 """About what the authors' mixed precision began with: 4, on a loss that is a sum over some 30 tokens."""
@@ -130,21 +133,27 @@ def by_layer(norms: Sequence[Mapping[int, float]], layers: int) -> Float[np.ndar
     return np.array([[of_step[layer] for layer in range(layers)] for of_step in norms]).reshape(len(norms), layers)
 
 
-def finite(loss: float, method: Descending, step: int) -> float:
-    """The loss of a step, counted from 0, if it is a number.
+def finite(loss: float, method: Descending, step: int, predictions: int = 1) -> float:
+    """The loss of a step, counted from 0, if learning has not diverged.
+
+    Args:
+        loss: in nats per token, summed over predictions.
+        method: that took the step.
+        step: which.
+        predictions: how many losses are summed.
 
     Raises:
-        DivergenceError: it is not.
+        DivergenceError: it is no number, or above `DIVERGED` for each prediction.
     """
-    if not math.isfinite(loss):
-        raise _diverged(method, step, str(loss))
+    if not math.isfinite(loss) or loss > DIVERGED * predictions:
+        raise _diverged(method, step, f"{loss:.4g}")
     return loss
 
 
 def _diverged(method: Descending, step: int, got: str) -> DivergenceError:
     return DivergenceError(
         f"{method.name} diverged at step {step + 1}",
-        expected="a finite loss",
+        expected=f"a loss of at most {DIVERGED:g} nats a token for each prediction",
         got=got,
         todo=f"Use a learning rate below {method.learning_rate:g}.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from icl_claims.methods.base import Learned
+from icl_claims.methods.base import Known, Learned, learned_by
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.descent import (
     Loss,
@@ -20,7 +20,7 @@ from icl_claims.methods.descent import (
 from icl_claims.models.language_model import LanguageModel, next_token_losses
 from icl_claims.models.projections import layer_norms
 from icl_claims.models.values import number
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,15 @@ class Finetuning:
         name = name_of("finetuning", label_only, self.clip.name if self.clip else None)
         object.__setattr__(self, "name", name)
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.
 
         Raises:
             DivergenceError: a loss or a weight is not finite.
         """
-        if finetuned is None and self.clip is not None and self.clip.to_finetuning:
-            finetuned = replace(self, clip=None).learn(model, demonstrations)
+        finetuned = None
+        if self.clip is not None and self.clip.to_finetuning:
+            finetuned = learned_by(replace(self, clip=None), model, demonstrations, known or {})
         weights, losses, norms = masters(model.tuned_values()), [], []
         for step, sequence in enumerate(demonstrations.sequences):
             leaves = trainable(weights)

@@ -7,10 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from icl_claims.methods.base import Answer, Learned, Method
+from icl_claims.methods.base import Answer, Known, Learned, Method
 from icl_claims.methods.training_tokens import TrainingTokens
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Queries
 
 Switch = Literal["permuted", "cyclic", "random"]
 """Every class gets another one's label; the next one's; or every demonstration gets a label at random."""
@@ -37,7 +38,7 @@ class SwitchedLabels:
         """`in_context_cyclic_labels`, `finetuning_random_labels`, ..."""
         return f"{self.method.name}_{self.switch}_labels"
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn from the same texts with other labels."""
         labels = switched(demonstrations.labels, len(demonstrations.label_ids), self.switch, self.seed)
         return self.method.learn(model, demonstrations.relabelled(labels))
@@ -60,7 +61,7 @@ class Reordered:
         """`in_context_order_3`, `finetuning_order_3`, ..."""
         return f"{self.method.name}_order_{self.order}"
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn from the demonstrations in another order."""
         return self.method.learn(model, demonstrations.reordered(self.order))
 
@@ -80,9 +81,9 @@ class Paraphrased:
         """`zero_shot_paraphrased`, ..."""
         return f"{self.method.name}_paraphrased"
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn as the method does."""
-        learned = self.method.learn(model, demonstrations, finetuned)
+        learned = self.method.learn(model, demonstrations, known)
         took = learned.model, learned.prefix, learned.weights, learned.losses, learned.gradient_norms
         return _AskedInOtherWords(*took, learned=learned)
 

@@ -13,7 +13,7 @@ from icl_claims.methods.block_loss import block_losses
 from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainable
 from icl_claims.models.language_model import LanguageModel, next_token_losses
 from icl_claims.models.values import at_least_single, number
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 
 def accumulated_block_gradient_norms(

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Learned, weight_changes
+from icl_claims.methods.base import Known, Learned, learned_by, weight_changes
 from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
-from icl_claims.methods.descent import Loss, finite, gradients_of, masters, name_of, sgd_step, trainable, tuned
+from icl_claims.methods.descent import Loss, finite, gradients_of, masters, name_of, settled, sgd_step, trainable, tuned
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.models.blocks import hidden_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.projections import TunedParameter, layer_norms
 from icl_claims.models.values import number
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 Update = Literal["concurrent", "sequential"]
 """All layers step at once on the sum of their losses (the authors' code), or one after the other (their words)."""
@@ -73,23 +73,31 @@ class LayerCausal:
         )
         object.__setattr__(self, "name", name)
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step, of all layers, on each demonstration.
 
         Raises:
             DivergenceError: a loss or a weight is not finite.
         """
-        if finetuned is None and (self.norm_matched or (self.clip is not None and self.clip.to_finetuning)):
-            finetuned = Finetuning(self.learning_rate, self.loss).learn(model, demonstrations)
+        if self.norm_matched:
+            return self._learn_norm_matched(model, demonstrations, known or {})
+        finetuned = None
+        if self.clip is not None and self.clip.to_finetuning:
+            finetuned = learned_by(Finetuning(self.learning_rate, self.loss), model, demonstrations, known or {})
         step_once = self._concurrent_step if self.update == "concurrent" else self._sequential_step
         weights, losses, norms = masters(model.tuned_values()), [], []
         for step, sequence in enumerate(demonstrations.sequences):
             loss, weights, of_step = step_once(model, weights, sequence, finetuned)
-            losses.append(finite(loss, self, step))
+            losses.append(finite(loss, self, step, predictions=model.layers))
             norms.append(of_step)
-        if self.norm_matched and finetuned is not None:
-            weights = with_changes_as_long(model, weights, finetuned)
         return tuned(self, model, demonstrations, weights, losses, norms)
+
+    def _learn_norm_matched(self, model: LanguageModel, demonstrations: Demonstrations, known: Known) -> Learned:
+        finetuned = learned_by(Finetuning(self.learning_rate, self.loss), model, demonstrations, known)
+        unmatched = learned_by(replace(self, norm_matched=False), model, demonstrations, known)
+        weights = with_changes_as_long(model, unmatched.weights, finetuned)
+        weights = settled(self, model, weights, len(unmatched.losses))
+        return replace(unmatched, weights=weights, prefix=model.read_prefix([demonstrations.bos], weights))
 
     def _concurrent_step(
         self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], finetuned: Learned | None

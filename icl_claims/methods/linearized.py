@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 from torch.autograd.forward_ad import dual_level
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Answer, Learned, diverged
+from icl_claims.methods.base import Answer, Known, Learned, diverged
 from icl_claims.methods.descent import (
     Loss,
     by_layer,
@@ -34,7 +34,8 @@ from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights, next_token_losses
 from icl_claims.models.projections import layer_norms
 from icl_claims.models.values import all_finite, at_least_single, number
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Queries
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Linearized:
         name = name_of("linearized", "label_only" if self.loss == "label_only" else None)
         object.__setattr__(self, "name", name)
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.
 
         Raises:

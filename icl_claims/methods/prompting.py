@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from icl_claims.methods.base import Learned
+from icl_claims.methods.base import Known, Learned
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class ZeroShot:
 
     name: str = "zero_shot"
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Read the opening token only."""
         return Learned(model, model.read_prefix([demonstrations.bos]))
 
@@ -26,6 +26,6 @@ class InContext:
 
     name: str = "in_context"
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, finetuned: Learned | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Read the demonstrations that fit into the context."""
         return Learned(model, model.read_prefix(demonstrations.context))

@@ -12,7 +12,7 @@ from torch import Tensor
 from icl_claims.metrics.training_attention import shares_of_demonstrations
 from icl_claims.models.attention import Keys, Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from icl_claims.errors import UsageError
 from icl_claims.methods import Clipping, Finetuning, LayerCausal
 from icl_claims.models.projections import TunedParameter, layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 RATE = 0.3
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))

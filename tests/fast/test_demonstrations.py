@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from icl_claims.errors import PromptError, UsageError
 from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.draw import orders
 from icl_claims.tasks.examples import Example, TaskData
-from icl_claims.tasks.prompts import Demonstrations, Queries, build_prompts
+from icl_claims.tasks.prompts import Queries, build_prompts
 from icl_claims.tasks.synthetic import vocabulary
 
 BOS, SEPARATOR, LABELS = 0, 2, (90, 91, 92)

@@ -30,8 +30,9 @@ from icl_claims.models.reference import find_device, load_model
 from icl_claims.models.spread import dispatch, spread
 from icl_claims.models.tokens import TokenEncoder
 from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Example, TaskData
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.prompts import Queries
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))
 QUERIES = Queries(((20, 21, 22), (23, 24, 25, 26)), (30, 31), -2, -1)

@@ -17,7 +17,8 @@ from torch.nn.functional import cross_entropy
 from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Queries
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-3}
 every_family = pytest.mark.parametrize("family", CONFIGURATIONS)

@@ -24,7 +24,8 @@ from icl_claims.models.folder import folder_digest
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, CONTEXT, EOS, random_network
 from icl_claims.models.reference import find_device, find_dtype, load_model
 from icl_claims.models.tokens import token_encoder
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Queries
 
 WORDS = {"<s>": 0, "<pad>": 1, "</s>": 2, "warm": 3, "dull": 4, "yes": 5, "no": 6, "?": 7}
 

@@ -14,7 +14,7 @@ from icl_claims.models.attention import NAME
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.models.tokens import TokenEncoder
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))
 every_family = pytest.mark.parametrize("family", CONFIGURATIONS)

@@ -20,7 +20,7 @@ from icl_claims.methods.descent import sequence_loss
 from icl_claims.models.language_model import next_token_losses
 from icl_claims.models.projections import layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, VOCABULARY, random_model
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 RATE = 0.3
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))

@@ -11,7 +11,7 @@ from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Lin
 from icl_claims.models.blocks import find_blocks
 from icl_claims.models.projections import key_value_parameters
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
-from icl_claims.tasks.prompts import Demonstrations
+from icl_claims.tasks.demonstrations import Demonstrations
 
 every_family = pytest.mark.parametrize("family", CONFIGURATIONS)
 METHODS = (

@@ -19,7 +19,8 @@ from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, P
 from icl_claims.metrics.training_attention import random_attention, shares_of_demonstrations
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.statistics.rank import kendall_tau
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Queries
 
 ROWS = ((4, 5, 6, 30), (7, 8, 31), (11, 12, 13, 14, 30), (15, 16, 31))
 SHOWN = replace(Demonstrations.from_rows(BOS, EOS, ROWS), context_order=(2, 0, 1), learning_order=(1, 3, 2, 0))

@@ -15,7 +15,8 @@ from icl_claims.models.reference import load_model
 from icl_claims.models.spread import spread
 from icl_claims.models.tokens import TokenEncoder
 from icl_claims.models.untrained import untrained
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Queries
 
 KEEP = ("nothing", "embeddings_norms_head", "norms")
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 30), (7, 8, 9, 31)))

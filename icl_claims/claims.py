@@ -78,6 +78,8 @@ class Finding:
         null_low: where the difference would lie if the method's update meant nothing; with `null_high`, the range over
             all controls.
         null_high: the other end of it.
+        predicted_low: where one more draw of demonstrations would put `left`, with `predicted_high`.
+        predicted_high: the other end of it.
     """
 
     task: str
@@ -94,6 +96,8 @@ class Finding:
     printed: float | None = None
     null_low: float | None = None
     null_high: float | None = None
+    predicted_low: float | None = None
+    predicted_high: float | None = None
 
 
 @dataclass(frozen=True)

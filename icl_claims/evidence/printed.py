@@ -221,8 +221,15 @@ def _mean_of_figures(findings: Sequence[Finding], judged: Judge) -> Finding:
     return Finding(EVERY_TASK, outcome, left, right, difference, low, high, note=note)
 
 
-def with_printed_numbers(comparison: Comparison, paper: str) -> Comparison:
-    """The comparison, with the paper's own difference beside every task for which it prints both sides."""
+def with_printed_numbers(comparison: Comparison, paper: str, *, same_model: bool = False) -> Comparison:
+    """The comparison, with the paper's own difference beside every task for which it prints both sides.
+
+    Args:
+        comparison: of any source.
+        paper: whose tables are read.
+        same_model: whether the numbers are of the paper's own model, so that they should reproduce its numbers: the
+            note of a task then says whether the printed one lies where one more run is expected.
+    """
     left, right = comparison.left, comparison.right
     if left is None or right is None:
         return comparison
@@ -231,6 +238,18 @@ def with_printed_numbers(comparison: Comparison, paper: str) -> Comparison:
     def with_own(finding: Finding) -> Finding:
         together = finding.task == EVERY_TASK
         pair = tables.averages(left, right, tasks) if together else tables.pair(left, right, finding.task)
-        return finding if pair is None else replace(finding, printed=pair[0].value - pair[1].value)
+        if pair is None:
+            return finding
+        note = _reproduction(finding, pair[0].value) if same_model else ""
+        notes = "; ".join(filter(None, (finding.note, note)))
+        return replace(finding, printed=pair[0].value - pair[1].value, note=notes)
 
     return replace(comparison, findings=tuple(map(with_own, comparison.findings)))
+
+
+def _reproduction(finding: Finding, printed: float) -> str:
+    low, high = finding.predicted_low, finding.predicted_high
+    if low is None or high is None:
+        return ""
+    where = "inside" if low <= printed <= high else "outside"
+    return f"the printed {printed:.3g} lies {where} of {low:.3g} to {high:.3g}, where one more run is expected"

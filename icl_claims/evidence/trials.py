@@ -28,6 +28,7 @@ from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
 from icl_claims.statistics.hierarchical import hierarchical_difference
 from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import queries_needed, smallest_detectable
+from icl_claims.statistics.prediction import prediction_interval
 from icl_claims.statistics.tests import beats_chance
 
 BOOTSTRAP_SEED = 0
@@ -206,10 +207,11 @@ def _finding(asked: _Asked, judged: Judge, confidence: float) -> Finding:
     needed = None
     if outcome == "unclear":
         defined = np.isfinite(interval.low)
-        note = "the interval does not decide" if defined else "no query counts"
+        note = "the interval does not decide" if defined else "no spread" if counted else "no query counts"
         needed = queries_needed(interval, counted) if defined else None
     if asked.no_learning:
         outcome, note, needed = "unclear", asked.no_learning, None
+    predicted = prediction_interval(mine, len(mine[0]))
     return Finding(
         asked.task,
         outcome,
@@ -222,6 +224,8 @@ def _finding(asked: _Asked, judged: Judge, confidence: float) -> Finding:
         note=note,
         needed=needed,
         detectable=smallest_detectable(interval) if np.isfinite(interval.low) else None,
+        predicted_low=_number(predicted.low),
+        predicted_high=_number(predicted.high),
     )
 
 
@@ -247,12 +251,12 @@ def _together(asked: Sequence[_Asked], judged: Judge, confidence: float) -> Find
 
 
 def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence: float) -> Interval:
-    """One value a trial: Student's interval over trials; a single trial has no spread, and no interval."""
+    """Over queries or steps; where there is one value a trial, Student's over trials, and none for a single trial."""
     if max(len(column) for column in mine) > 1:
         return difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
     others = [side] * len(mine) if isinstance(side, float) else [_average([column]) for column in side]
     values = [_average([column]) - other for column, other in zip(mine, others, strict=True)]
-    return seeds_interval(values, confidence) if len(values) > 1 else Interval(values[0], values[0], values[0])
+    return seeds_interval(values, confidence)
 
 
 def _quantities(*sides: Side) -> list[Quantity]:

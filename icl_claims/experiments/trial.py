@@ -132,13 +132,12 @@ class _Trial:
         learned = self.state.recall_learned(method.name, self.model)
         if learned is None:
             with self._timed(f"learn {method.name}"):
-                finetuned = self.learned.get("finetuning")
-                learned = method.learn(self.model, self.prompts.demonstrations, finetuned)
+                learned = method.learn(self.model, self.prompts.demonstrations, self.learned)
             self.state.keep_learned(method.name, learned)
         self.learned[method.name] = learned
         if method.name in WITH_TRAINING_ATTENTION:
             with self._timed(f"read demonstrations as {method.name}"):
-                self.training[method.name] = learned.training_tokens(shown)
+                self.training[method.name] = learned.training_tokens(self.prompts.demonstrations)
 
     def answer(self) -> None:
         self._answer_all("content_free", self.prompts.content_free, self._said_without_content)

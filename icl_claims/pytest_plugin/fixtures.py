@@ -75,7 +75,9 @@ def decide(request: pytest.FixtureRequest) -> Callable[..., None]:
         asked = request.getfixturevalue("evidence")
         if not isinstance(found, Verdict):
             beside = tuple(beside)
-            shown = with_null_band(with_printed_numbers(found, claim.paper), beside)
+            papers_model = asked.source == "trials" and asked.details.get("profile") == "paper"
+            shown = with_printed_numbers(found, claim.paper, same_model=papers_model)
+            shown = with_null_band(shown, beside)
             found = claim.rule.decide(shown, beside)
         provenance = asked.provenance() if hasattr(asked, "provenance") else {}
         reason = expected_refutation(request.node, claim.id, asked.source)

@@ -17,7 +17,7 @@ from icl_claims.report.forest_plot import ForestPlot, forest_plot
 from icl_claims.report.names import SOURCE_NAMES, in_print, paper_name, source_name, task_name
 from icl_claims.report.numbers import duration, interval, number
 from icl_claims.report.provenance import command_of, in_words, keys_of_listings, listings_of, other_facts
-from icl_claims.report.sentence import verdict_sentence
+from icl_claims.report.sentence import by_the_rule, verdict_sentence
 from icl_claims.report.tables import papers_tables
 
 # The sources in the order of the ledger's columns.
@@ -69,6 +69,7 @@ def page_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "by_the_rule": by_the_rule,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "day": _day,
         "duration": duration,

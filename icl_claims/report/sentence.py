@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import log2
 from typing import Any
@@ -26,6 +27,12 @@ def verdict_sentence(claim: Record) -> str:
         return in_print(claim["why"])
     parts = [_counts(claim["quantity"], tasks, counted), *_effect(claim["effect"]), *_tests(claim["p"])]
     return "; ".join(parts) + "."
+
+
+def by_the_rule(claim: Record) -> str:
+    """What the rule says, without tests and controls, which have their own place; empty where it was said already."""
+    words = re.split(r" (?:By the plain numbers|Beside it,)", in_print(claim["why"]))[0]
+    return "" if verdict_sentence(claim).startswith(words) else words
 
 
 def count_in_words(count: int) -> str:

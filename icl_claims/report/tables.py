@@ -21,7 +21,7 @@ TITLES = {
     3: "Layer-causal finetuning with gradients clipped at 12 (also table 2 of Revisited)",
     4: "SimAOU and SimAM of finetuning and linearized finetuning (also table 3 of Revisited)",
 }
-AUTHORS = "author runs"
+AUTHORS = "authors"
 
 Values = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 

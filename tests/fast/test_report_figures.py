@@ -76,7 +76,7 @@ def test_counts_of_changes_are_told_in_words(pictures):
 def test_the_nulls_are_a_band_and_no_line(pictures):
     [axis, *_] = pictures["sim-aou-by-layer-embedded"].figure.axes
     assert len(axis.collections) == 1
-    assert len(axis.lines) == 5 + 1  # the learned methods, and the line at 0
+    assert len(axis.lines) == 4 + 1  # the papers' own methods, and the line at 0
 
 
 def contrast(one, other):

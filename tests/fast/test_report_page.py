@@ -204,6 +204,6 @@ def test_the_tables_hold_the_printed_figures_and_ours_as_the_paper_scales_them()
     row = next(row for row in second.rows if row.name == "SimAOU, finetuning")
     cells = dict(zip(second.columns, row.cells, strict=True))
     assert [one.text for one in cells["SST2"]] == [".1091", ".1105", f"{MINUS}.0234"]
-    assert [one.whose for one in cells["average"]] == ["printed", "author runs"], "an average needs every task"
+    assert [one.whose for one in cells["average"]] == ["printed", "authors"], "an average needs every task"
     [clipped] = [row.cells[0] for row in third.rows if row.name == "SimAM, layer-causal finetuning clipped at 12"]
     assert [one.text for one in clipped] == [".4227", ".4227"]

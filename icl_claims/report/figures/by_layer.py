@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from icl_claims.report.figures.drawing import COLOURS, LOOKS, Picture, looks_of, panels, short
 from icl_claims.report.names import method_name, metric_name, task_name
@@ -47,27 +48,29 @@ def _draw(metric: str, tasks: Mapping[str, ByMethod], profile: str) -> Picture:
         axis.axhline(0, color=COLOURS["quiet"], linewidth=0.5)
         axis.set_title(short(task_name(task)))
         axis.margins(x=0.02)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=min(3, len(handles)))
     figure.supxlabel("layer", fontsize=8)
-    figure.supylabel(metric_name(metric), fontsize=8)
+    name = metric_name(metric)
+    figure.supylabel(name, fontsize=8)
     nulls = any(method.startswith(NULLS) for methods in tasks.values() for method in methods)
     band = "Grey: from the lowest to the highest null (random, Gaussian of the same norm, another query's update)."
-    rest = f" Not drawn, but in claims.json: {', '.join(method_name(name) for name in left_out)}." if left_out else ""
+    rest = f" {left_out} more methods are in claims.json." if left_out else ""
     return Picture(
         f"{metric.replace('_', '-')}-by-layer-{profile}",
-        f"{metric_name(metric)} by layer",
+        f"{name[:1].upper()}{name[1:]} by layer",
         (band if nulls else "") + rest,
-        f"Lines of {metric_name(metric)} by layer. " + "; ".join(_sentence(task, tasks[task], shown) for task in tasks),
+        f"Lines of {name} by layer. " + "; ".join(_sentence(task, tasks[task], shown) for task in tasks),
         figure,
     )
 
 
-def _methods(tasks: Mapping[str, ByMethod]) -> tuple[list[str], list[str]]:
-    """The methods that are drawn, the papers' own first, and those left out."""
+def _methods(tasks: Mapping[str, ByMethod]) -> tuple[list[str], int]:
+    """The methods that are drawn, the papers' own where there are any, and how many are left out."""
     found = list(dict.fromkeys(name for methods in tasks.values() for name in methods if not name.startswith(NULLS)))
-    found.sort(key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
-    return found[:AT_MOST], found[AT_MOST:]
+    shown = [name for name in FIRST if name in found] or found[:AT_MOST]
+    return shown, len(found) - len(shown)
 
 
 def _draw_band(axis: Axes, nulls: Sequence[Sequence[float | None]]) -> None:

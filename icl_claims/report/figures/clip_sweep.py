@@ -41,7 +41,7 @@ def draw_clip_sweep(sweeps: Mapping[str, Sweep], profile: str) -> Picture:
     return Picture(
         f"clip-sweep-{profile}",
         "Layer-causal finetuning with clipped gradients (Rethinking, table 3)",
-        "Each step's gradient is scaled down to the limit where its norm exceeds it; `none` is unclipped.",
+        "Each step's gradient is scaled down to the limit where its norm exceeds it; “none” is unclipped.",
         "Lines over clip limits. " + "; ".join(_sentence(task, sweep) for task, sweep in sweeps.items()),
         figure,
     )

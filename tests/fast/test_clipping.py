@@ -103,7 +103,7 @@ def test_gradients_are_bound_by_those_of_standard_finetuning_layer_by_layer(meth
 @pytest.mark.parametrize("update", ["concurrent", "sequential"])
 def test_what_finetuning_learned_may_be_given_or_is_learned_on_the_way(update):
     model, method = random_model("llama", 3, 0), LayerCausal(RATE, update, clip=Clipping("finetuning"))
-    given_it = method.learn(model, SHOWN, finetuned=Finetuning(RATE).learn(model, SHOWN))
+    given_it = method.learn(model, SHOWN, {"finetuning": Finetuning(RATE).learn(model, SHOWN)})
     alone = method.learn(model, SHOWN)
     assert all(torch.equal(alone.weights[name], value) for name, value in given_it.weights.items())
 

@@ -16,7 +16,8 @@ from torch.nn.functional import cross_entropy
 
 from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
+from icl_claims.methods.descent import finite
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, FIRST_WORD, random_model, random_network
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 
@@ -190,3 +191,12 @@ def test_a_pretrained_model_that_answers_with_no_number_is_a_model_error():
         model.network.lm_head.weight.fill_(torch.nan)
     with pytest.raises(ModelError, match="not finite"):
         ZeroShot().learn(model, demonstrations(*SEQUENCES)).answer(QUERIES)
+
+
+def test_a_loss_far_above_guessing_counts_as_diverged():
+    model = random_model("llama", 1, 0)
+    rows = Demonstrations.from_rows(BOS, EOS, [(FIRST_WORD, FIRST_WORD + 1), (FIRST_WORD + 2, FIRST_WORD + 1)])
+    with pytest.raises(DivergenceError, match="at most 100 nats"):
+        finite(101.0, Finetuning(0.1), 0)
+    assert finite(101.0, Finetuning(0.1), 0, predictions=2) == 101.0
+    assert all(loss < 100 for loss in Finetuning(0.1).learn(model, rows).losses)

@@ -63,7 +63,7 @@ def test_the_lowest_layers_first_step_is_the_same_in_both_updates_and_the_last_l
 def test_norm_matched_changes_have_the_length_of_finetunings_and_their_own_direction(family, update):
     model = random_model(family, 3, 0)
     finetuned, plain = (method.learn(model, SHOWN) for method in (Finetuning(RATE), LayerCausal(RATE, update)))
-    matched = LayerCausal(RATE, update, norm_matched=True).learn(model, SHOWN, finetuned=finetuned)
+    matched = LayerCausal(RATE, update, norm_matched=True).learn(model, SHOWN, {"finetuning": finetuned})
     changes = {of: weight_changes(model, of.weights) for of in (finetuned, plain, matched)}
     lengths = {of: layer_norms(model.tuned_parameters, change.values()) for of, change in changes.items()}
     assert lengths[matched] == pytest.approx(lengths[finetuned], rel=1e-4)
@@ -75,7 +75,7 @@ def test_norm_matched_changes_have_the_length_of_finetunings_and_their_own_direc
 
 def test_norm_matched_learning_finds_finetunings_lengths_by_itself():
     model, method = random_model("llama", 3, 0), LayerCausal(RATE, norm_matched=True)
-    given_it = method.learn(model, SHOWN, finetuned=Finetuning(RATE).learn(model, SHOWN))
+    given_it = method.learn(model, SHOWN, {"finetuning": Finetuning(RATE).learn(model, SHOWN)})
     alone = method.learn(model, SHOWN)
     assert all(torch.equal(alone.weights[name], value) for name, value in given_it.weights.items())
 

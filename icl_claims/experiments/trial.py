@@ -157,8 +157,9 @@ class _Trial:
         return {"log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()}}
 
     def _measured(self, batch: list[int]) -> Numbers:
-        done = sum(len(block) for block, _ in self.state.blocks["queries"]) / len(self.prompts.queries)
-        self.progress("answering", SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done)
+        done, queries = sum(len(block) for block, _ in self.state.blocks["queries"]), len(self.prompts.queries)
+        words = f"{len(self.learned)} methods answer, query {done + 1} of {queries}"
+        self.progress(words, SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done / queries)
         answers = self._answers(self.prompts.queries.some(batch), inside=True)
         with self._timed("metrics"):
             found = measure(self.spec, answers, np.array(self.prompts.gold)[batch], batch, partners_in(batch))

@@ -247,9 +247,11 @@ def test_contextual_calibration_without_fillers_is_refused():
 
 def test_progress_runs_from_nothing_to_all(model_of):
     model, told = model_of(), []
-    run_trial(spec_of(model), model, DATA, lambda _what, done: told.append(done))
-    assert told == sorted(told)
-    assert (told[0], told[-1]) == (0, 1)
+    run_trial(spec_of(model), model, DATA, lambda what, done: told.append((done, what)))
+    shares = [done for done, _ in told]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 1)
+    assert "3 methods answer, query 1 of 9" in [what for _, what in told]
 
 
 # The key

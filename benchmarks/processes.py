@@ -48,4 +48,4 @@ def _load(model: str, effort: Effort, threads: int) -> None:
 
 def _run_trial() -> None:
     setting = _settings[0]
-    run_trial(spec_of(setting, one_method(setting)), setting.model, setting.data)
+    run_trial(spec_of(setting, one_method(setting), setting.effort.small_trial), setting.model, setting.data)

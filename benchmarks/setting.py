@@ -23,6 +23,14 @@ SEED = 1
 
 
 @dataclass(frozen=True)
+class Size:
+    """How large a trial is: its demonstrations and its queries."""
+
+    demonstrations: int
+    queries: int
+
+
+@dataclass(frozen=True)
 class Effort:
     """How much is measured.
 
@@ -31,24 +39,46 @@ class Effort:
         queries: that are answered by ours.
         prompts: of the reference; each is independent of the others, so its seconds count for one query.
         context: tokens of the demonstrations in the context.
-        demonstrations: of a trial, and of learning.
-        contexts: lengths by which the ICL pass is scaled.
-        numbers: of queries by which it is scaled.
+        contexts: other lengths of the context.
+        numbers: other numbers of queries.
+        trial: that both sides run as a whole, in one round less; the papers had 32 demonstrations.
+        small_trial: that is run in one process and in two.
+        steps: of finetuning, and of layer-causal finetuning, which projects onto the vocabulary at every layer.
     """
 
     rounds: int
     queries: int
     prompts: int
     context: int
-    demonstrations: int
     contexts: tuple[int, ...]
     numbers: tuple[int, ...]
+    trial: Size
+    small_trial: Size
+    steps: tuple[int, int]
 
 
 FULL = Effort(
-    rounds=3, queries=64, prompts=2, context=1000, demonstrations=16, contexts=(250, 500, 2000), numbers=(16, 32, 128)
+    rounds=3,
+    queries=64,
+    prompts=2,
+    context=1000,
+    contexts=(250, 500, 2000),
+    numbers=(16, 32, 128),
+    trial=Size(32, 40),
+    small_trial=Size(8, 16),
+    steps=(8, 2),
 )
-QUICK = Effort(rounds=1, queries=4, prompts=1, context=40, demonstrations=3, contexts=(20,), numbers=(2,))
+QUICK = Effort(
+    rounds=1,
+    queries=4,
+    prompts=1,
+    context=40,
+    contexts=(20,),
+    numbers=(2,),
+    trial=Size(3, 4),
+    small_trial=Size(2, 3),
+    steps=(2, 1),
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.outcome import Outcome, Rounds, Say, timed
 from benchmarks.reference import Compared, FullPrompts, Passes, trial
 from benchmarks.reference_learning import PlainLearning
-from benchmarks.setting import SEED, TASK, Setting, spread_by_length
+from benchmarks.setting import SEED, TASK, Setting, Size, spread_by_length
 from icl_claims.errors import ModelError
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
@@ -24,9 +24,6 @@ from icl_claims.tasks.demonstrations import Demonstrations
 
 Learn = Callable[[Sequence[Sequence[int]], float], Weights]
 """Takes the sequences to step on and the learning rate; gives the tuned values, by name."""
-
-FEW_SEQUENCES = 4
-"""Steps of layer-causal learning that are timed; each costs a projection onto the vocabulary for every layer."""
 
 
 def one_method(setting: Setting) -> tuple[Method, ...]:
@@ -45,16 +42,16 @@ def five_methods(setting: Setting) -> tuple[Method, ...]:
     )
 
 
-def spec_of(setting: Setting, methods: tuple[Method, ...]) -> TrialSpec:
+def spec_of(setting: Setting, methods: tuple[Method, ...], size: Size) -> TrialSpec:
     """The trial of some methods."""
     return TrialSpec(
         model=setting.model.digest,
         data=setting.data.digest,
         task=TASK,
-        k=setting.effort.demonstrations,
+        k=size.demonstrations,
         seed=SEED,
         permutation=0,
-        queries=setting.effort.queries,
+        queries=size.queries,
         methods=methods,
     )
 
@@ -72,7 +69,7 @@ def whole_trials(setting: Setting, say: Say) -> Iterator[Outcome]:
 def _trial(
     name: str, setting: Setting, say: Say, methods: tuple[Method, ...], passes: Sequence[Passes]
 ) -> Iterator[Outcome]:
-    spec = spec_of(setting, methods)
+    spec = spec_of(setting, methods, setting.effort.trial)
     prompts = prompts_of(spec, setting.model, setting.data)
     sampled = spread_by_length(prompts.queries, setting.effort.prompts)
     asked, context = prompts.queries.some(sampled), prompts.demonstrations.context
@@ -81,7 +78,7 @@ def _trial(
     tuned = {method.name: method.learn(setting.model, prompts.demonstrations).weights for method in methods}
     reference, by_passes = FullPrompts(setting.model), {which: Rounds() for which in passes}
     differences: dict[Passes, float] = {}
-    for number in range(setting.effort.rounds):
+    for number in range(max(setting.effort.rounds - 1, 1)):
         say(f"{case}: round {number + 1}")
         result, spent = timed(lambda: run_trial(spec, setting.model, setting.data))
         learning = sum(result.seconds[f"learn {method.name}"] for method in methods)
@@ -112,10 +109,9 @@ def largest_difference(theirs: Mapping[str, Compared], ours: TrialResult, querie
 
 def learning(setting: Setting, say: Say) -> Iterator[Outcome]:
     """Standard finetuning, and layer-causal finetuning of all layers at once."""
-    reference = PlainLearning(setting.model)
-    demonstrations = prompts_of(spec_of(setting, one_method(setting)), setting.model, setting.data).demonstrations
-    few = replace(demonstrations, learning_order=demonstrations.learning_order[:FEW_SEQUENCES])
-    yield _learning(Finetuning(setting.learning_rate), setting, say, demonstrations, reference.finetune)
+    reference, shown = PlainLearning(setting.model), setting.prompts.demonstrations
+    many, few = (replace(shown, learning_order=shown.learning_order[:steps]) for steps in setting.effort.steps)
+    yield _learning(Finetuning(setting.learning_rate), setting, say, many, reference.finetune)
     yield _learning(LayerCausal(setting.learning_rate), setting, say, few, reference.learn_by_layer)
 
 

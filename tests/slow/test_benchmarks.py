@@ -58,7 +58,7 @@ def test_tuned_weights_of_another_method_are_caught(monkeypatch, tmp_path):
     from icl_claims.models.reference import load_model
 
     setting = Setting(load_model("tiny", device="cpu"), QUICK)
-    spec = spec_of(setting, one_method(setting))
+    spec = spec_of(setting, one_method(setting), QUICK.trial)
     prompts = prompts_of(spec, setting.model, setting.data)
     result = run_trial(spec, setting.model, setting.data)
     demonstrations, differences = prompts.demonstrations, []

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from icl_claims.experiments.profiles import PROFILES, Profile
+from icl_claims.experiments.profiles import PROFILES
 from icl_claims.models.attention import NAME
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.catalogue import TASKS
@@ -63,19 +63,14 @@ class Setting:
     effort: Effort
 
     @property
-    def profile(self) -> Profile:
-        """Where the examples and the learning rate come from: the model's own profile, or that of the embedded one."""
-        return PROFILES.get(self.model.name, PROFILES["embedded"])
-
-    @property
     def learning_rate(self) -> float:
-        """Of every method that takes steps."""
-        return self.profile.learning_rates[TASK]
+        """Of every method that takes steps: as much as moves the model by more than rounding."""
+        return PROFILES["tiny"].learning_rates[TASK] if self.model.name == "tiny" else 0.03
 
     @cached_property
     def data(self) -> TaskData:
-        """The examples."""
-        return self.profile.source.read(TASKS[TASK])
+        """The examples of the model's own profile, or those of the embedded model's."""
+        return PROFILES.get(self.model.name, PROFILES["embedded"]).source.read(TASKS[TASK])
 
     @cached_property
     def prompts(self) -> Prompts:

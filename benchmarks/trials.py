@@ -37,7 +37,7 @@ def one_method(setting: Setting) -> tuple[Method, ...]:
 def five_methods(setting: Setting) -> tuple[Method, ...]:
     """Standard finetuning, and four ways of changing its gradients."""
     rate = setting.learning_rate
-    clippings = (Clipping("global_l2", 1.0), Clipping("layer_l2", 0.1), Clipping("l_inf", 0.01))
+    clippings = (Clipping("global_l2", 12.0), Clipping("layer_l2", 2.0), Clipping("l_inf", 0.5))
     return (
         *one_method(setting),
         Finetuning(rate, "label_only"),

@@ -70,7 +70,7 @@ class Finding:
         difference: left - right.
         low: lower bound of the difference; with `high`, what the outcome was read from.
         high: upper bound of the difference.
-        queries: how many values the difference rests on; 0 for a printed number.
+        queries: how many queries, steps or trials the difference rests on; 0 for a printed number.
         note: why the outcome is unclear or absent.
         needed: about how many queries, or runs, would decide an unclear outcome, if the difference is as it seems.
         detectable: the smallest difference that so many queries would find in four of five repetitions.

@@ -14,7 +14,7 @@ from quantities import (
     at,
 )
 
-from icl_claims.claims import Claim, TaskRule, jointly
+from icl_claims.claims import Claim, Quantity, TaskRule, jointly
 from icl_claims.evidence.questions import Question, against_nulls, answered
 
 ICL_AND_FT_BEAT_ZSL = Claim(
@@ -31,6 +31,17 @@ REC2FTP_ABOVE_85 = Claim(
     statement="On average over tasks, in-context learning answers right more than 85 % of the queries that finetuning "
     "corrects.",
     rule=TaskRule(at_least=1, overall=True),
+)
+
+KENDALL_TRAINING_TOKENS = Claim(
+    id="kendall-training-tokens",
+    paper="dai",
+    where="table of Kendall rank correlations",
+    statement="In-context learning and finetuning attend to the demonstrations in more nearly the same order than chance "
+    "would have it.",
+)
+KENDALL_BEFORE, KENDALL_FT, KENDALL_LC, KENDALL_RANDOM = (
+    Quantity("kendall", method) for method in ("zero_shot", "finetuning", "layer_causal", "random_update")
 )
 
 LATER_LAYERS_MORE_SIMILAR = Claim(
@@ -52,6 +63,14 @@ def test_icl_and_finetuning_are_more_accurate_than_zero_shot(evidence, decide):
 @REC2FTP_ABOVE_85.decided_on("printed", "author_runs", "trials")
 def test_icl_recalls_most_corrections_of_finetuning_on_average(evidence, decide):
     decide(evidence.compare(REC2FTP, above=0.85))
+
+
+@KENDALL_TRAINING_TOKENS.decided_on("trials")
+def test_icl_and_finetuning_attend_to_demonstrations_in_a_like_order(evidence, decide):
+    untuned = Question(KENDALL_FT, above=KENDALL_BEFORE), Question(KENDALL_BEFORE, above=KENDALL_RANDOM)
+    layer_causal = Question(KENDALL_LC, above=KENDALL_RANDOM)
+    like_order = evidence.compare(KENDALL_FT, above=KENDALL_RANDOM)
+    decide(like_order, beside=answered(evidence, *untuned, layer_causal))
 
 
 @LATER_LAYERS_MORE_SIMILAR.decided_on("author_runs", "trials")

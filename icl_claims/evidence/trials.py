@@ -21,9 +21,10 @@ from icl_claims.evidence.comparison import (
     unknown_quantity,
 )
 from icl_claims.experiments.plain import mean_over_rows
-from icl_claims.experiments.result import METRICS, PREDICTION_METRICS, TrialResult
-from icl_claims.statistics.columns import Column
+from icl_claims.experiments.result import LAYER_METRICS, METRICS, PREDICTION_METRICS, TrialResult
+from icl_claims.statistics.columns import Column, by_query, queries_that_count
 from icl_claims.statistics.differences import difference_interval
+from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
 from icl_claims.statistics.hierarchical import hierarchical_difference
 from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import queries_needed, smallest_detectable
@@ -31,7 +32,6 @@ from icl_claims.statistics.tests import beats_chance
 
 BOOTSTRAP_SEED = 0
 SIGNIFICANCE = 0.05
-EQUIVALENCE = 0.90  # of the interval of two one-sided tests at 5 % each
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
 Judge = Callable[[Interval, float], Outcome]
@@ -88,7 +88,7 @@ class TrialsEvidence:
         def judged(interval: Interval, size: float) -> Outcome:
             return judge_equal(interval, within * abs(size))
 
-        findings = self._findings(left, to, tasks, judged, confidence=EQUIVALENCE)
+        findings = self._findings(left, to, tasks, judged, confidence=CONFIDENCE_FOR_EQUIVALENCE)
         return Comparison(equal_in_words(left, to, within), findings, None, left, to)
 
     def provenance(self) -> dict[str, Any]:
@@ -104,7 +104,8 @@ class TrialsEvidence:
     def table(self) -> pd.DataFrame:
         """All numbers as one tidy table: source, model, task, seed, method, metric, layer, query, value.
 
-        A row has either a query (the mean over layers) or a layer (the mean over queries).
+        A row has either a query (the mean over layers) or a layer (the mean over queries). RPA has a second row for a
+        query that two methods change to different labels.
         """
         frames = [
             _tidy(result, task, method, metric)
@@ -199,7 +200,7 @@ def _finding(asked: _Asked, judged: Judge, confidence: float) -> Finding:
         return Finding(asked.task, "absent", note=asked.absence)
     mine, other = asked.columns
     interval = _interval(mine, other if isinstance(asked.side, Quantity) else float(asked.side), confidence)
-    counted = int(sum((~np.isnan(column)).sum() for column in mine))
+    counted = _queries(mine)
     right = _average(other)
     outcome, note = judged(interval, right), ""
     needed = None
@@ -240,7 +241,7 @@ def _together(asked: Sequence[_Asked], judged: Judge, confidence: float) -> Find
         difference=_number(interval.estimate),
         low=_number(interval.low),
         high=_number(interval.high),
-        queries=int(sum((~np.isnan(column)).sum() for mine in left for column in mine)),
+        queries=sum(map(_queries, left)),
         note=f"over {len(asked)} tasks",
     )
 
@@ -249,13 +250,17 @@ def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence
     """One value a trial: Student's interval over trials; a single trial has no spread, and no interval."""
     if max(len(column) for column in mine) > 1:
         return difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
-    others = [side] * len(mine) if isinstance(side, float) else [float(column[0]) for column in side]
-    values = [float(column[0]) - other for column, other in zip(mine, others, strict=True)]
+    others = [side] * len(mine) if isinstance(side, float) else [_average([column]) for column in side]
+    values = [_average([column]) - other for column, other in zip(mine, others, strict=True)]
     return seeds_interval(values, confidence) if len(values) > 1 else Interval(values[0], values[0], values[0])
 
 
 def _quantities(*sides: Side) -> list[Quantity]:
     return [side for side in sides if isinstance(side, Quantity)]
+
+
+def _queries(columns: Sequence[Column]) -> int:
+    return int(sum(queries_that_count(column).sum() for column in columns))
 
 
 def _average(columns: Sequence[Column]) -> float:
@@ -273,8 +278,12 @@ def _tidy(result: TrialResult, task: str, method: str, metric: str) -> pd.DataFr
     if values is None:
         return None
     rows = []
-    if len(values) == len(result.query_rows):
-        rows.append(pd.DataFrame({"layer": pd.NA, "query": result.query_rows, "value": values}))
+    if metric in (*PREDICTION_METRICS, *LAYER_METRICS):
+        of_queries = by_query(values)
+        kept = ~np.isnan(of_queries)
+        kept[:, 0] = True
+        queries = result.query_rows[np.nonzero(kept)[0]]
+        rows.append(pd.DataFrame({"layer": pd.NA, "query": queries, "value": of_queries[kept]}))
     by_layer = None if metric in PREDICTION_METRICS else result.values_by_layer(metric, method)
     if by_layer is not None:
         layers = mean_over_rows(by_layer)

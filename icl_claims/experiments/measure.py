@@ -13,10 +13,14 @@ from icl_claims.experiments.result import IN_CONTEXT, entry_of
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Answer, another_querys_update, gaussian_update
 from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_aou_random, uniform_updates
+from icl_claims.metrics.training_attention import random_attention
+from icl_claims.statistics.rank import kendall_tau
 
 ZERO_SHOT, RANDOM = "zero_shot", "random_update"
 WITH_NULLS = ("finetuning", "layer_causal", "linearized")
 """The methods whose updates are also replaced by random ones of the same size and by those of another query."""
+WITH_TRAINING_ATTENTION = (ZERO_SHOT, IN_CONTEXT, "finetuning", "layer_causal")
+"""The methods whose attention to the demonstrations is measured; each but in-context learning reads them once more."""
 
 Numbers = dict[str, dict[str, Any]]
 """`log_probabilities` by method and `by_layer` by entry, a row for every query of the batch."""
@@ -52,9 +56,10 @@ def measure(
         for name, answer in answers.items()
         if answer.lens is not None
     }
+    orders = {entry_of("kendall", name): tau for name, tau in _orders_of_demonstrations(spec, answers, queries)}
     return {
         "log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()},
-        "by_layer": {entry: numbers(values).astype(np.float32) for entry, values in by_layer.items()} | lenses,
+        "by_layer": {entry: numbers(values).astype(np.float32) for entry, values in by_layer.items()} | orders | lenses,
     }
 
 
@@ -103,6 +108,24 @@ def _uniform(spec: TrialSpec, answers: Mapping[str, Answer], queries: list[int])
     layers, _, hidden = in_context.shape
     drawn = uniform_updates(layers, hidden, queries, spec.seed, in_context.device)
     return sim_aou_random(in_context, zero_shot, drawn, baseline=spec.random_baseline)
+
+
+def _orders_of_demonstrations(
+    spec: TrialSpec, answers: Mapping[str, Answer], queries: list[int]
+) -> Iterator[tuple[str, Float[np.ndarray, "batch layers"]]]:
+    """Kendall's tau between the attention that in-context learning gives to the demonstrations and another, by name."""
+    shares = {
+        name: numbers(answer.training_attention)
+        for name, answer in answers.items()
+        if answer.training_attention is not None
+    }
+    if IN_CONTEXT not in shares:
+        return
+    in_context = shares.pop(IN_CONTEXT)
+    layers, _, demonstrations = in_context.shape
+    shares[RANDOM] = random_attention(layers, demonstrations, queries, spec.seed)
+    for name, other in shares.items():
+        yield name, kendall_tau(in_context, other).T.astype(np.float32)
 
 
 def numbers(values: Tensor) -> Any:

@@ -14,7 +14,7 @@ from icl_claims.metrics.calibration import predicted_labels
 
 IN_CONTEXT = "in_context"
 SIMILARITIES = ("sim_aou", "sim_aou_unnormalised", "sim_am", "sim_am_update")
-LAYER_METRICS = (*SIMILARITIES, "lens_loss")
+LAYER_METRICS = (*SIMILARITIES, "kendall", "lens_loss")
 CHANGES_COUNTED: dict[str, predictions.Changes] = {"rpa": "all", "rpa_correct": "correct", "rpa_incorrect": "incorrect"}
 PREDICTION_METRICS = ("accuracy", "changed", "rec2ftp", *CHANGES_COUNTED, "most_frequent_label", "order_spread")
 STEP_METRICS = ("gradient_norm", "log_gradient_ratio")
@@ -73,11 +73,11 @@ class TrialResult:
 
     def column(
         self, metric: str, method: str, reference: str = IN_CONTEXT, layers: Depth = WHOLE
-    ) -> Float[np.ndarray, " _"] | None:
+    ) -> Float[np.ndarray, "_ ..."] | None:
         """One value a query, NaN where it does not count; the metric is their mean. None if it was not measured.
 
-        Metrics of attention are means over layers; those of predictions are 0 or 1. Gradients have one value a step of
-        learning, and changes of weights a single one.
+        Metrics of attention are means over layers; those of predictions are 0 or 1. RPA has [queries, 2] values, one
+        for each change of a query. Gradients have one value a step of learning, and changes of weights a single one.
 
         Args:
             metric: one of `METRICS`.
@@ -104,7 +104,7 @@ class TrialResult:
         standard = self.gradient_norms.get("finetuning")
         return None if standard is None else np.log(norms / standard)
 
-    def _of_predictions(self, metric: str, method: str, reference: str) -> Float[np.ndarray, " queries"] | None:
+    def _of_predictions(self, metric: str, method: str, reference: str) -> Float[np.ndarray, "queries ..."] | None:
         if not {method, reference, "zero_shot"} <= set(self.methods):
             return None
         answered, zero_shot, in_context = (self.predicted(name) for name in (method, "zero_shot", reference))

@@ -41,7 +41,8 @@ def batch_memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int
     heads, hidden, vocabulary = int(config.num_attention_heads), int(config.hidden_size), int(config.vocab_size)
     scores = heads * batch * (context + max(lengths)) * (3 * 4 + size)  # float32, before, after and by the softmax
     answers = (PROMPTED + compared) * model.layers * rows * (hidden + heads * max(lengths)) * size
-    return scores + answers + rows * vocabulary * (size + 2 * 4)
+    over_demonstrations = model.layers * heads * rows * context * size
+    return scores + answers + over_demonstrations + rows * vocabulary * (size + 2 * 4)
 
 
 def free_memory(device: torch.device) -> int:

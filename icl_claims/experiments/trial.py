@@ -16,13 +16,13 @@ import torch
 from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import out_of_memory, partners_in
-from icl_claims.experiments.measure import Numbers, measure, numbers
+from icl_claims.experiments.measure import WITH_TRAINING_ATTENTION, Numbers, measure, numbers
 from icl_claims.experiments.partial import PartialTrial
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.state import Asked, TrialState
 from icl_claims.experiments.token_budget import tokens_that_fit
-from icl_claims.methods import Answer, InContext, Learned, Method, ZeroShot
+from icl_claims.methods import Answer, InContext, Learned, Method, TrainingTokens, ZeroShot
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import untrained
 from icl_claims.tasks.examples import TaskData
@@ -101,7 +101,7 @@ def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts
 
 @dataclass(eq=False)
 class _Trial:
-    """A trial under way: what was learned, and the numbers so far."""
+    """A trial under way: what was learned, how it meets the demonstrations, and the numbers so far."""
 
     spec: TrialSpec
     model: LanguageModel
@@ -110,6 +110,7 @@ class _Trial:
     progress: Progress
     watch: Watch | None
     learned: dict[str, Learned] = field(default_factory=dict)
+    training: dict[str, TrainingTokens] = field(default_factory=dict)
 
     @property
     def methods(self) -> tuple[Method, ...]:
@@ -135,6 +136,9 @@ class _Trial:
                 learned = method.learn(self.model, self.prompts.demonstrations, finetuned)
             self.state.keep_learned(method.name, learned)
         self.learned[method.name] = learned
+        if method.name in WITH_TRAINING_ATTENTION:
+            with self._timed(f"read demonstrations as {method.name}"):
+                self.training[method.name] = learned.training_tokens(shown)
 
     def answer(self) -> None:
         self._answer_all("content_free", self.prompts.content_free, self._said_without_content)
@@ -150,27 +154,28 @@ class _Trial:
         waiting.each(answer, self.state.notes.append)
 
     def _said_without_content(self, batch: list[int]) -> Numbers:
-        answers = self._answers(self.prompts.content_free.some(batch), lens=False)
+        answers = self._answers(self.prompts.content_free.some(batch))
         return {"log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()}}
 
     def _measured(self, batch: list[int]) -> Numbers:
         done = sum(len(block) for block, _ in self.state.blocks["queries"]) / len(self.prompts.queries)
         self.progress("answering", SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done)
-        answers = self._answers(self.prompts.queries.some(batch), lens=True)
+        answers = self._answers(self.prompts.queries.some(batch), inside=True)
         with self._timed("metrics"):
             found = measure(self.spec, answers, np.array(self.prompts.gold)[batch], batch, partners_in(batch))
         if self.watch is not None:
             self.watch(batch, answers)
         return found
 
-    def _answers(self, queries: Queries, *, lens: bool) -> dict[str, Answer]:
+    def _answers(self, queries: Queries, *, inside: bool = False) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
         for name, method in self.learned.items():
             if name in self.state.failures:
                 continue
             with self._timed(f"answer {name}"):
                 try:
-                    answers[name] = method.answer(queries, lens=lens)
+                    training = self.training.get(name) if inside else None
+                    answers[name] = method.answer(queries, lens=inside, training=training)
                 except DivergenceError as error:
                     self._fail(name, str(error))
         return answers

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icl_claims.errors import DivergenceError, ModelError
+from icl_claims.methods.training_tokens import TrainingTokens, tokens_in_context, tokens_read_alone
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.projections import layer_norms
@@ -30,6 +31,8 @@ class Answer:
         lens: log-probabilities of each label's verbalizer as final norm and head read them from the output of every
             block at the answer position (logit lens); None unless asked for.
         widths: how many columns of the scores are tokens of each query.
+        training_attention: the share of its attention, of every layer at the probe position, that each demonstration
+            would get if a query attended to nothing but the demonstrations' tokens; None unless asked for.
     """
 
     log_probabilities: Float[Tensor, "queries labels"]
@@ -37,6 +40,7 @@ class Answer:
     scores: Float[Tensor, "layers heads queries width"] | None
     lens: Float[Tensor, "layers queries labels"] | None = None
     widths: tuple[int, ...] = ()
+    training_attention: Float[Tensor, "layers queries demonstrations"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +62,25 @@ class Learned:
     losses: tuple[float, ...] = ()
     gradient_norms: Float[np.ndarray, "steps layers"] | None = None
 
-    def answer(self, queries: Queries, *, lens: bool = False) -> Answer:
+    def training_tokens(self, demonstrations: Demonstrations) -> TrainingTokens:
+        """The demonstrations in the context as queries can attend to them, to be read once and kept.
+
+        Args:
+            demonstrations: that were learned from. Where they lie in the prefix, their keys are taken from it; else
+                each is read alone, with the learned weights.
+        """
+        if self.prefix.tokens == len(demonstrations.context):
+            return tokens_in_context(self.prefix, demonstrations)
+        return tokens_read_alone(self.model, demonstrations, self.weights)
+
+    def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
         """Answer a batch of queries, none of which sees another.
 
         Args:
             queries: the batch.
             lens: whether every block's own prediction of the labels is wanted.
+            training: tokens of demonstrations over which the share of attention is wanted; queries are answered as if
+                there were none.
 
         Raises:
             DivergenceError: logits are not finite after a change of weights.
@@ -77,6 +94,7 @@ class Learned:
                 probe_at=queries.probe_at,
                 weights=self.weights,
                 blocks=lens,
+                against=None if training is None else training.keys,
             )
         except ModelError as error:
             if not self.weights:
@@ -84,7 +102,9 @@ class Learned:
             raise diverged() from error
         device = seen.logits.device
         labels = torch.tensor(queries.label_ids, device=device)
-        read = None
+        read = shares = None
+        if training is not None and seen.scores_against is not None:
+            shares = training.shares(seen.scores_against, device)
         if lens:
             with torch.inference_mode():
                 read = self.model.blocks.label_log_probabilities(seen.block_outputs, queries.label_ids).to(device)
@@ -94,6 +114,7 @@ class Learned:
             scores=seen.scores,
             lens=read,
             widths=tuple(map(len, queries.rows)),
+            training_attention=shares,
         )
 
     def drift(self) -> Float[np.ndarray, " layers"]:

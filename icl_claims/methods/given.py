@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from icl_claims.methods.base import Answer, Learned, Method
+from icl_claims.methods.training_tokens import TrainingTokens
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
@@ -92,8 +93,8 @@ class _AskedInOtherWords(Learned):
 
     learned: Learned = field(kw_only=True)
 
-    def answer(self, queries: Queries, *, lens: bool = False) -> Answer:
-        answer = self.learned.answer(queries.in_other_words(), lens=lens)
+    def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
+        answer = self.learned.answer(queries.in_other_words(), lens=lens, training=training)
         return replace(answer, scores=None, widths=())
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.autograd.forward_ad import dual_level
 
+from icl_claims.errors import UsageError
 from icl_claims.methods.base import Answer, Learned, diverged
 from icl_claims.methods.descent import (
     Loss,
@@ -28,6 +29,7 @@ from icl_claims.methods.descent import (
     sgd_step,
     trainable,
 )
+from icl_claims.methods.training_tokens import TrainingTokens
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights, next_token_losses
 from icl_claims.models.projections import layer_norms
@@ -111,17 +113,23 @@ class LearnedLinearly(Learned):
     changes: Weights = field(kw_only=True)
     prefix_changes: Prefix = field(kw_only=True)
 
-    def answer(self, queries: Queries, *, lens: bool = False) -> Answer:
+    def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
         """Answer a batch of queries: log-probabilities of linearised logits, linearised outputs and scores.
 
         Args:
             queries: the batch.
             lens: whether every block's own prediction of the labels is wanted.
+            training: None, for attention to tokens of demonstrations is not expanded.
 
         Raises:
             DivergenceError: the expansion is not finite.
             ModelError: logits are not finite as pretrained.
+            UsageError: attention to tokens of demonstrations is asked for.
         """
+        if training is not None:
+            raise UsageError(
+                "Attention to the demonstrations' tokens", expected="a prefix or weights", got="a first-order expansion"
+            )
         model = self.model
         with torch.no_grad(), dual_level():
             seen = model.activations(

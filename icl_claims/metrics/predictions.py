@@ -1,7 +1,8 @@
-"""What happened to predictions: accuracy, changes, Rec2FTP and RPA, each as the mean of one value a query.
+"""What happened to predictions: accuracy, changes, Rec2FTP and RPA, each as the mean of values by query.
 
-Every function gives one value a query: 1.0, 0.0, or NaN where the query does not count. The metric is the mean over
-the queries that count, so that any interval or test can be had from the same column.
+Every function gives one value a query, and RPA one value a change, of which a query can have two: 1.0, 0.0, or NaN
+where it does not count. The metric is the mean over the values that count, so that any interval or test can be had
+from the same column.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 Labels = Int[np.ndarray, " queries"]
 PerQuery = Float[np.ndarray, " queries"]
+PerChange = Float[np.ndarray, "queries 2"]
 Changes = Literal["all", "correct", "incorrect"]
 """Which changes count: all, those to the correct label, or those to an incorrect one."""
 Agreement = Literal["same_label", "changed"]
@@ -52,10 +54,13 @@ def rpa(
     *,
     only: Changes = "all",
     agreement: Agreement = "same_label",
-) -> PerQuery:
-    """Relative prediction alignment: of the queries that either method changes, those that both change.
+) -> PerChange:
+    """Relative prediction alignment: of the changes that either method makes, those that both make.
 
-    RPA = |D_ICL & D_FT| / |D_ICL | D_FT|; undefined (all NaN) when neither changes anything.
+    RPA = |D_ICL & D_FT| / |D_ICL | D_FT| = same / (changed_ICL + changed_FT - same); undefined (all NaN) when neither
+    changes anything. In the authors' code a change is a query with its new label, so that a query that the two methods
+    change to different labels is two changes, neither of them shared; with two labels that cannot be. In the words of
+    the paper it is a query.
 
     Args:
         in_context: labels predicted with demonstrations in context.
@@ -65,17 +70,22 @@ def rpa(
         only: count all changes, those to the correct label, or those to an incorrect one.
         agreement: whether a change is shared only when both methods give the same new label.
 
-    Source: "Rethinking ...", section 3.3, RPA, RPA - Correct and RPA - Incorrect (table 1).
+    Returns:
+        1 for a shared change, 0 for a change of one method, NaN elsewhere. The first column has one for every query
+        that either method changes, the second has the other change of a query that they change to different labels.
+
+    Source: "Rethinking ...", section 3.3, RPA, RPA - Correct and RPA - Incorrect (table 1); the count is that of the
+    authors' repository, "same change recall to all changed".
     """
     by_context, by_finetuning = in_context != zero_shot, finetuned != zero_shot
     if only != "all":
         wanted = only == "correct"
         by_context &= (in_context == gold) == wanted
         by_finetuning &= (finetuned == gold) == wanted
-    shared = by_context & by_finetuning
-    if agreement == "same_label":
-        shared &= in_context == finetuned
-    return _where(by_context | by_finetuning, shared)
+    by_both = by_context & by_finetuning
+    apart = by_both & (in_context != finetuned) if agreement == "same_label" else np.zeros_like(by_both)
+    changes = np.stack([by_context | by_finetuning, apart], axis=1)
+    return np.where(changes, (by_both & ~apart)[:, None], np.nan)
 
 
 def most_frequent_label(predicted: Labels) -> PerQuery:

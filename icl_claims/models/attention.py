@@ -37,6 +37,9 @@ _KEYS_OF_NO_CONSEQUENCE = {
     "use_cache",
 }
 
+Keys = tuple[Float[Tensor, "kv_heads tokens head_dim"], ...]
+"""The keys of some tokens, layer by layer."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
@@ -55,20 +58,20 @@ class AttentionPass:
         layout: the rows of the batch.
         prefix: the context that every row attends to, or None.
         probe: packed index of the probe position of each row, or None when nothing is to be recorded.
-        probe_prefix: whether the scores of the probe position over the prefix are recorded too.
+        probe_against: keys of any tokens over which the scores of the probe position are recorded too, or None.
         keep_prefix: whether keys and values are kept, to become a `Prefix`.
     """
 
     layout: Layout
     prefix: Prefix | None = None
     probe: Int[Tensor, " rows"] | None = None
-    probe_prefix: bool = False
+    probe_against: Keys | None = None
     keep_prefix: bool = False
     callers: list[nn.Module] = field(default_factory=list)
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     scores: list[Float[Tensor, "heads rows width"]] = field(default_factory=list)
-    prefix_scores: list[Float[Tensor, "heads rows prefix"]] = field(default_factory=list)
+    scores_against: list[Float[Tensor, "heads rows tokens"]] = field(default_factory=list)
     outputs: list[Float[Tensor, "rows hidden"]] = field(default_factory=list)
 
     @contextmanager
@@ -132,8 +135,8 @@ def attend(
     if now.probe is not None:
         at_probe = _grouped(q[:, now.probe.to(q.device)] * scale, k.shape[0])
         now.scores.append(_scores_within(at_probe, k, layout))
-        if now.probe_prefix and now.prefix is not None:
-            now.prefix_scores.append(_scores_before(at_probe, now.prefix.keys[layer]))
+        if now.probe_against is not None:
+            now.scores_against.append(_scores_against(at_probe, now.probe_against[layer]))
     if now.prefix is None and layout.rows == 1 and not _carries_tangent(q, k, v):
         return _attend_alone(q, k, v, scale, layout, sliding_window).transpose(0, 1)[None], None
     within = _attend_within(q, k, v, scale, layout, sliding_window)
@@ -156,9 +159,9 @@ def _scores_within(at_probe: Tensor, k: Tensor, layout: Layout) -> Float[Tensor,
     return scores.flatten(0, 1) * layout.real
 
 
-def _scores_before(at_probe: Tensor, keys: Tensor) -> Float[Tensor, "heads rows prefix"]:
-    """Pre-softmax scores of each row's probe position over the prefix."""
-    return torch.einsum("kgrd,kpd->kgrp", at_probe, keys).flatten(0, 1)
+def _scores_against(at_probe: Tensor, keys: Tensor) -> Float[Tensor, "heads rows tokens"]:
+    """Pre-softmax scores of each row's probe position over the tokens that some keys are of."""
+    return torch.einsum("kgrd,ktd->kgrt", at_probe, keys).flatten(0, 1)
 
 
 def _carries_tangent(*tensors: Tensor) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from icl_claims.errors import ModelError, PromptError
-from icl_claims.models.attention import AttentionPass, Prefix, current_pass
+from icl_claims.models.attention import AttentionPass, Keys, Prefix, current_pass
 from icl_claims.models.blocks import Blocks, find_blocks, hidden_of
 from icl_claims.models.layout import Layout
 from icl_claims.models.projections import TunedParameter, key_value_parameters
@@ -37,12 +37,15 @@ class Activations:
             row's probe position.
         scores: scaled pre-softmax scores of the probe position over the row's own tokens, 0 beyond its length.
         block_outputs: of every block, lowest first, at each row's answer position; none unless asked for.
+        scores_against: scaled pre-softmax scores of the probe position over the tokens whose keys were given, layer by
+            layer and each on its device; None unless some were.
     """
 
     logits: Float[Tensor, "rows vocabulary"]
     attention_outputs: Float[Tensor, "layers rows hidden"]
     scores: Float[Tensor, "layers heads rows width"]
     block_outputs: tuple[Float[Tensor, "rows hidden"], ...] = ()
+    scores_against: tuple[Float[Tensor, "heads rows tokens"], ...] | None = None
 
 
 class LanguageModel:
@@ -152,6 +155,7 @@ class LanguageModel:
         probe_at: int,
         weights: Weights | None = None,
         blocks: bool = False,
+        against: Keys | None = None,
     ) -> Activations:
         """Run queries, each after the same prefix.
 
@@ -162,6 +166,7 @@ class LanguageModel:
             probe_at: column of every row where attention is looked at; negative from the end.
             weights: values that replace parameters during the call.
             blocks: whether the outputs of the blocks are wanted.
+            against: keys of any tokens, attended to or not, over which the scores of the probe position are wanted.
 
         Raises:
             ModelError: logits are not finite.
@@ -169,7 +174,7 @@ class LanguageModel:
         """
         with torch.inference_mode():
             seen = self.activations(
-                rows, prefix, answer_at=answer_at, probe_at=probe_at, weights=weights, blocks=blocks
+                rows, prefix, answer_at=answer_at, probe_at=probe_at, weights=weights, blocks=blocks, against=against
             )
         self.check_finite(seen.logits)
         return seen
@@ -196,6 +201,7 @@ class LanguageModel:
         probe_at: int,
         weights: Weights | None = None,
         blocks: bool = False,
+        against: Keys | None = None,
     ) -> Activations:
         """What queries give, as `answer` does, but differentiable in `weights` and `prefix`, and finite or not.
 
@@ -203,7 +209,7 @@ class LanguageModel:
             PromptError: prefix and query together do not fit the model's context.
         """
         layout = Layout(tuple(map(len, rows)), self.device)
-        now = AttentionPass(layout, prefix, probe=layout.packed_index([probe_at] * layout.rows))
+        now = AttentionPass(layout, prefix, probe=layout.packed_index([probe_at] * layout.rows), probe_against=against)
         keep = layout.packed_index([answer_at] * layout.rows).to(self.head_device)
         block_outputs: list[Tensor] = []
 
@@ -214,7 +220,13 @@ class LanguageModel:
         with self.blocks.around(after=record) if blocks else nullcontext():
             logits = self._run(now, rows, prefix.tokens, keep, weights)
         outputs, scores = ([seen.to(logits.device) for seen in layers] for layers in (now.outputs, now.scores))
-        return Activations(at_least_single(logits), torch.stack(outputs), torch.stack(scores), tuple(block_outputs))
+        return Activations(
+            at_least_single(logits),
+            torch.stack(outputs),
+            torch.stack(scores),
+            tuple(block_outputs),
+            None if against is None else tuple(now.scores_against),
+        )
 
     def sequence_logits(
         self, ids: Sequence[int], weights: Weights | None = None, *, keep: Sequence[int] | None = None

@@ -32,6 +32,9 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     with torch.random.fork_rng():  # transformers initialises from global state
         torch.manual_seed(seed)
         network: Any = type(trained)(copy.deepcopy(trained.config))
+    device_map = getattr(trained, "hf_device_map", None)
+    if device_map is None:
+        network.to(model.device)
     values, kept = dict(trained.named_parameters()), _kept_parameters(model, keep)
     with torch.no_grad():
         for name, parameter in network.named_parameters():  # not its buffers, which stay in single precision
@@ -40,10 +43,8 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
                 parameter.copy_(values[name])
     digest = hashlib.sha256(f"{model.digest}, untrained, keeps {keep}, seed {seed}".encode()).hexdigest()
     name = f"{model.name}, untrained ({keep.replace('_', ', ')} kept)"
-    device_map = getattr(trained, "hf_device_map", None)
-    if device_map is None:
-        return LanguageModel(network.to(model.device), model.tokens, name=name, digest=digest)
-    return dispatch(LanguageModel(network, model.tokens, name=name, digest=digest), device_map)
+    made = LanguageModel(network, model.tokens, name=name, digest=digest)
+    return made if device_map is None else dispatch(made, device_map)
 
 
 def _kept_parameters(model: LanguageModel, keep: Kept) -> set[str]:

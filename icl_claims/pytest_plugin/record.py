@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from icl_claims.claims import Claim
     from icl_claims.pytest_plugin.leaving import WhatIsLeft
 
+
 def declare(item: pytest.Item) -> dict[str, Any] | None:
     """What a claim's test is about, as plain data; None for any other test."""
     mark = item.get_closest_marker("claim")
@@ -93,7 +94,7 @@ class RunRecord:
         self.add(report)
         for name, value in report.user_properties:
             if name == "pictures" and isinstance(value, dict):
-                self.pictures |= value
+                self.pictures = _merged(self.pictures, value)
         if report.when == "teardown":
             report.user_properties = junit_properties(report)
 
@@ -120,6 +121,13 @@ class RunRecord:
         """Print a line a claim, the changed ones first, then the counts and where the report is."""
         if self.left is not None:
             self.left.print(terminalreporter)
+
+
+def _merged(known: Any, new: Any) -> Any:
+    """Both together, whichever worker reported first: a list that grew replaces the shorter one."""
+    if isinstance(known, dict) and isinstance(new, dict):
+        return known | {name: _merged(known[name], new[name]) if name in known else new[name] for name in new}
+    return known if isinstance(known, list) and isinstance(new, list) and len(known) > len(new) else new
 
 
 def _last_line(report: pytest.TestReport) -> str:

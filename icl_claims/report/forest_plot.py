@@ -15,6 +15,7 @@ from markupsafe import Markup
 from icl_claims.report.numbers import number
 
 HEIGHT, MIDDLE = 10, 5
+NARROWEST = 0.8  # percent of the width that a null band of one value takes
 
 Finding = dict[str, Any]
 
@@ -74,7 +75,8 @@ def _row(finding: Finding, scale: _Scale) -> Markup:
         return Markup("")
     parts = []
     if finding["null_low"] is not None and finding["null_high"] is not None:
-        left, right = scale(finding["null_low"]), scale(finding["null_high"])
+        left = scale(finding["null_low"])
+        right = max(scale(finding["null_high"]), left + NARROWEST)
         parts.append(f'<path class="null" d="M{left:g} 0H{right:g}V{HEIGHT}H{left:g}z"/>')
     parts.append(_zero(scale))
     if finding["low"] is not None and finding["high"] is not None:

@@ -1,4 +1,4 @@
-"""The printed names of metrics, methods, sources and tasks."""
+"""The printed names of papers, sources, tasks, metrics, methods and quantities."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ from icl_claims.tasks.catalogue import TASKS
 METRICS = {
     "accuracy": "accuracy",
     "changed": "share of changed predictions",
+    "drift": "drift of the weights",
+    "gradient_norm": "gradient norm",
+    "kendall": "rank correlation of attention to demonstrations",
+    "lens_loss": "loss of the logit lens",
+    "log_gradient_ratio": "log ratio of gradient norms",
+    "most_frequent_label": "share of the most frequent prediction",
+    "order_spread": "spread over orders",
     "rec2ftp": "Rec2FTP",
     "rpa": "RPA",
     "rpa_correct": "RPA-correct",
     "rpa_incorrect": "RPA-incorrect",
     "sim_aou": "SimAOU",
+    "sim_aou_unnormalised": "SimAOU without normalisation",
     "sim_am": "SimAM",
     "sim_am_update": "SimAM of updates",
 }
@@ -24,18 +32,19 @@ METHODS = {
     "layer_causal": "layer-causal finetuning",
     "layer_causal_sequential": "sequential layer-causal finetuning",
     "layer_causal_norm_matched": "norm-matched layer-causal finetuning",
-    "layer_causal_clipped": "clipped layer-causal finetuning",
     "layer_causal_clip_to_finetuning": "layer-causal finetuning clipped to the norms of finetuning",
     "linearized": "linearized finetuning",
     "random_update": "a random update",
 }
+SOURCE_NAMES = {"exact": "exact", "printed": "printed", "author_runs": "author runs", "trials": "trials"}
 _PREFIXES = (
-    ("gaussian_of_", "a Gaussian update of the norm of {}"),
-    ("other_query_of_", "another query's update of {}"),
+    ("gaussian_of_", "a Gaussian update as long as that of {}"),
+    ("other_query_of_", "another query's update by {}"),
     ("layer_causal_clip_", "layer-causal finetuning clipped at {}"),
     ("finetuning_clip_", "finetuning clipped at {}"),
 )
-SOURCE_NAMES = {"exact": "exact", "printed": "printed", "author_runs": "author runs", "trials": "trials"}
+_QUANTITY = re.compile(r"\b(\w+) of ([\w.]*\w)(?: against ([\w.]*\w))?")
+_TASK = re.compile(rf"\b({'|'.join(TASKS)})\b")
 
 
 def metric_name(metric: str) -> str:
@@ -53,16 +62,20 @@ def method_name(method: str) -> str:
     return method.replace("_", " ")
 
 
-def quantity_name(quantity: str) -> str:
-    """A quantity in words: `sim_aou of layer_causal` is `SimAOU of layer-causal finetuning`; a number stays one."""
-    metric, method = split_quantity(quantity)
-    return f"{metric_name(metric)} of {method_name(method)}" if method else quantity
+def in_print(text: str) -> str:
+    """A text with every metric, method and task under its printed name.
+
+    `sim_aou of layer_causal above 0.1, mr` is `SimAOU of layer-causal finetuning above 0.1, MR`.
+    """
+    return _TASK.sub(lambda found: task_name(found[1]), _QUANTITY.sub(_named, text))
 
 
 def split_quantity(quantity: str) -> tuple[str, str]:
-    """Metric and method of a quantity; the whole text and nothing where it is not of that form."""
-    found = re.fullmatch(r"(\w+) of (\w+)", quantity)
-    return (found[1], found[2]) if found else (quantity, "")
+    """Metric and the rest of a quantity, both under their printed names; all of it and nothing where it is another."""
+    found = _QUANTITY.match(quantity)
+    if found is None or found[1] not in METRICS:
+        return quantity, ""
+    return metric_name(found[1]), in_print(quantity).removeprefix(f"{metric_name(found[1])} of ")
 
 
 def task_name(task: str) -> str:
@@ -78,3 +91,12 @@ def paper_name(paper: str) -> str:
 def source_name(source: str, profile: str = "") -> str:
     """A source of evidence, with the profile of its trials."""
     return SOURCE_NAMES.get(source, source) + (f", {profile}" if profile else "")
+
+
+def _named(found: re.Match[str]) -> str:
+    metric, method, reference = found.groups()
+    if metric not in METRICS:
+        return found[0]
+    return f"{metric_name(metric)} of {method_name(method)}" + (
+        f" against {method_name(reference)}" if reference else ""
+    )

@@ -10,7 +10,7 @@ from icl_claims.claims import PAPERS, SOURCES
 
 Record = dict[str, Any]
 
-_PART = re.compile(r"(abstract|(?:section|appendix|table|figure) [0-9A-Z]+(?:\.[0-9]+)*)", re.IGNORECASE)
+_PART = re.compile(r"(abstract|appendix [a-z]\b|(?:section|table|figure) [0-9]+(?:\.[0-9]+)*)", re.IGNORECASE)
 _KINDS = ("abstract", "section", "appendix", "table", "figure")
 ELSEWHERE = "elsewhere"
 

@@ -13,10 +13,10 @@ from icl_claims.claims import PAPERS
 from icl_claims.report.document import WORDS, Document
 from icl_claims.report.entries import entries_of, sections_of
 from icl_claims.report.figures import Picture
-from icl_claims.report.forest_plot import forest_plot
-from icl_claims.report.names import SOURCE_NAMES, paper_name, quantity_name, source_name, task_name
+from icl_claims.report.forest_plot import ForestPlot, forest_plot
+from icl_claims.report.names import SOURCE_NAMES, in_print, paper_name, source_name, task_name
 from icl_claims.report.numbers import duration, interval, number
-from icl_claims.report.provenance import command_of, in_words, key_of_trials, other_facts, trial_sets
+from icl_claims.report.provenance import command_of, in_words, keys_of_listings, listings_of, other_facts
 from icl_claims.report.sentence import verdict_sentence
 from icl_claims.report.tables import papers_tables
 
@@ -34,14 +34,14 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[Picture]]) -
         pictures: by profile, what was drawn from its numbers.
     """
     claims, run = document["claims"], document["run"]
-    entries, trials = entries_of(claims), trial_sets(claims)
+    entries, listings = entries_of(claims), listings_of(claims)
     return (
         page_environment()
         .get_template("claims.html.jinja")
         .render(
             run=run,
             command_of=lambda claim: command_of(claim, run["options"]),
-            trials_of=lambda claim: trials.get(key_of_trials(claim)),
+            listings_of=lambda claim: [listings[key] for _, key in keys_of_listings(claim)],
             entries=entries,
             sections=sections_of(entries),
             section_names=sorted({entry.section for entry in entries}),
@@ -50,7 +50,7 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[Picture]]) -
             words=WORDS,
             sources={source: SOURCE_NAMES[source] for source in COLUMNS},
             papers={paper: PAPERS.get(paper, paper) for paper in dict.fromkeys(claim["paper"] for claim in claims)},
-            trial_sets=trials,
+            listings=list(listings.values()),
             pictures={profile: drawn for profile, drawn in pictures.items() if drawn},
             tables=papers_tables(document["pictures"]),
             coverage=document["coverage"],
@@ -73,18 +73,26 @@ def page_environment() -> Environment:
         "day": _day,
         "duration": duration,
         "facts": other_facts,
-        "forest_plot": lambda claim: forest_plot(claim["tasks"], claim["effect"]),
+        "forest_plot": _forest_plot,
+        "in_print": in_print,
         "interval": interval,
         "name_of": lambda claim: f"{claim['id']}, {source_name(claim['source'], claim['profile'])}",
         "number": number,
         "paper": paper_name,
         "sentence": verdict_sentence,
-        "side": lambda claim, side: quantity_name(claim["quantity"][side]) if claim["quantity"] else _SIDES[side],
+        "side": lambda claim, side: in_print(claim["quantity"][side]) if claim["quantity"] else _SIDES[side],
         "source": source_name,
         "task": task_name,
         "words": in_words,
     }
     return environment
+
+
+def _forest_plot(claim: Record) -> ForestPlot | None:
+    """The plot of a record; on printed numbers, which are the paper's own, without ticks for these."""
+    own = claim["source"] == "printed"
+    tasks = [{**finding, "printed": None} if own else finding for finding in claim["tasks"]]
+    return forest_plot(tasks, claim["effect"])
 
 
 _SIDES = {"left": "value", "right": "against"}

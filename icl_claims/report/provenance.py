@@ -1,85 +1,89 @@
-"""Where numbers come from: the sets of trials of a run, and how to decide just one claim again."""
+"""Where numbers come from: our trials and the authors' runs; and how to decide one claim again."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from icl_claims.report.names import task_name
+from icl_claims.report.names import source_name, task_name
 
 Record = dict[str, Any]
-Trial = Mapping[str, Any]
+Line = Mapping[str, Any]
 
-# What differs between two runs of the same trials, or is a list too long to read.
+TRIALS = "trials"
+# What differs between two runs of the same trials, or is too long to read.
 NOT_SHOWN = ("finished", "seconds", "demonstration_rows")
+_ALWAYS = ("task", "seed", "permutation", "queries", "run")
 
 
 @dataclass(frozen=True, eq=False)
-class TrialSet:
-    """Trials that several claims were decided on.
+class Listing:
+    """A list, of trials or of the authors' runs, that several claims were decided on.
 
     Args:
         anchor: of its place in the page.
-        facts: profile, model, data and what else was said about all of them.
-        trials: one for each draw of demonstrations.
+        kind: what it lists: `trials` or `runs`.
+        title: whose it is.
+        facts: what was said about all of it.
+        lines: one for each trial or run.
     """
 
     anchor: str
+    kind: str
+    title: str
     facts: dict[str, Any]
-    trials: tuple[Trial, ...]
+    lines: tuple[Line, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The facts that differ between its trials, or are worth a column."""
-        names = dict.fromkeys(name for trial in self.trials for name in trial if name not in NOT_SHOWN)
+        """The facts that differ between its lines, or are worth a column."""
+        names = dict.fromkeys(name for line in self.lines for name in line if name not in NOT_SHOWN)
         return tuple(name for name in names if name in _ALWAYS or self._differs(name))
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The facts that all of its trials have in common."""
-        first = self.trials[0]
+        """The facts that all of its lines have in common."""
+        first = self.lines[0]
         return {name: first[name] for name in first if name not in (*NOT_SHOWN, *self.columns) and first[name] != []}
 
-    def _differs(self, name: str) -> bool:
-        return len({str(trial.get(name)) for trial in self.trials}) > 1
-
     def tasks(self) -> list[str]:
-        """Each task in words: queries, demonstrations, seeds."""
-        by_task: dict[str, list[Trial]] = {}
-        for trial in self.trials:
-            by_task.setdefault(str(trial.get("task", "")), []).append(trial)
-        return [_task_in_words(task, trials) for task, trials in by_task.items()]
+        """Each task of trials in words: queries, demonstrations, seeds."""
+        by_task: dict[str, list[Line]] = {}
+        for line in self.lines:
+            by_task.setdefault(str(line.get("task", "")), []).append(line)
+        return [_task_in_words(task, lines) for task, lines in by_task.items()]
+
+    def _differs(self, name: str) -> bool:
+        return len({str(line.get(name)) for line in self.lines}) > 1
 
 
-_ALWAYS = ("task", "seed", "permutation", "queries")
-
-
-def trial_sets(claims: Sequence[Record]) -> dict[str, TrialSet]:
-    """The different sets of trials of a run, by the text that `key_of_trials` gives."""
-    found: dict[str, TrialSet] = {}
+def listings_of(claims: Sequence[Record]) -> dict[str, Listing]:
+    """The different lists behind the claims of a run, by the text that `keys_of_listings` gives."""
+    found: dict[str, Listing] = {}
     for claim in claims:
-        key = key_of_trials(claim)
-        if key and key not in found:
-            facts = {name: value for name, value in claim["provenance"].items() if name != "trials" and value}
-            found[key] = TrialSet(f"page-trials-{len(found) + 1}", facts, tuple(claim["provenance"]["trials"]))
+        for kind, key in keys_of_listings(claim):
+            if key not in found:
+                facts = {name: value for name, value in claim["provenance"].items() if not _is_list(value) and value}
+                title = source_name(claim["source"], claim["profile"])
+                lines = tuple(claim["provenance"][kind])
+                found[key] = Listing(f"page-{kind}-{len(found) + 1}", kind, title, facts, lines)
     return found
 
 
-def key_of_trials(claim: Record) -> str:
-    """What tells the trials of a record from others; empty where it has none."""
-    provenance = claim["provenance"]
-    if not provenance.get("trials"):
-        return ""
-    trials = [{name: trial[name] for name in trial if name not in NOT_SHOWN} for trial in provenance["trials"]]
-    return json.dumps({**provenance, "trials": trials}, sort_keys=True, default=str)
+def keys_of_listings(claim: Record) -> Iterator[tuple[str, str]]:
+    """What tells each list behind a record from others, with its kind."""
+    for kind, lines in claim["provenance"].items():
+        if _is_list(lines):
+            shown = [{name: line[name] for name in line if name not in NOT_SHOWN} for line in lines]
+            yield kind, json.dumps({**claim["provenance"], kind: shown}, sort_keys=True, default=str)
 
 
 def other_facts(claim: Record) -> dict[str, str]:
-    """Where a record's numbers come from, its trials apart."""
-    return {name: in_words(value) for name, value in claim["provenance"].items() if name != "trials" and value}
+    """Where a record's numbers come from, its lists apart."""
+    return {name: in_words(value) for name, value in claim["provenance"].items() if value and not _is_list(value)}
 
 
 def in_words(value: object) -> str:
@@ -94,16 +98,20 @@ def in_words(value: object) -> str:
 def command_of(claim: Record, options: Mapping[str, Any]) -> str:
     """The shell command that decides just this claim again, on the same evidence."""
     words = ["pytest", claim["test"]]
-    if claim["source"] == "trials":
+    if claim["source"] == TRIALS:
         chosen = {**options, "profile": claim["profile"]} if claim["profile"] != "paper" else dict(options)
         named = {name: value for name, value in chosen.items() if (name, value) != ("profile", "embedded")}
-        words += [word for name, value in named.items() for word in (f"--claims-{name}", str(value))]
+        words += [word for name, value in named.items() for word in (f"--claims-{name.replace('_', '-')}", str(value))]
     return shlex.join(words)
 
 
-def _task_in_words(task: str, trials: Sequence[Trial]) -> str:
+def _is_list(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(line, Mapping) for line in value)
+
+
+def _task_in_words(task: str, trials: Sequence[Line]) -> str:
     first = trials[0]
-    seeds = [str(trial.get("seed")) for trial in trials]
+    seeds = list(dict.fromkeys(str(trial.get("seed")) for trial in trials))
     shown = first.get("demonstrations_in_context", first.get("k"))
     demonstrations = f"{shown} of {first.get('k')} demonstrations"
     plural = "s" if len(seeds) > 1 else ""

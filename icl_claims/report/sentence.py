@@ -7,7 +7,7 @@ from math import log2
 from typing import Any
 
 from icl_claims.claims import EVERY_TASK
-from icl_claims.report.names import method_name, metric_name, quantity_name, split_quantity, task_name
+from icl_claims.report.names import in_print, split_quantity, task_name
 from icl_claims.report.numbers import interval, number, p_value
 
 Record = dict[str, Any]
@@ -18,12 +18,12 @@ _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", 
 def verdict_sentence(claim: Record) -> str:
     """What was compared, on how many tasks it came out which way, the pooled effect, and the p values.
 
-    A claim that compares no two quantities keeps the words of its evidence.
+    A claim that is not about one quantity being higher or lower than another keeps the words of its evidence.
     """
     tasks = [finding for finding in claim["tasks"] if finding["task"] != EVERY_TASK]
     counted = [finding for finding in tasks if finding["outcome"] != "absent"]
-    if not claim["quantity"] or not counted:
-        return str(claim["why"])
+    if not counted or not (claim["quantity"] and claim["quantity"].get("direction")):
+        return in_print(claim["why"])
     parts = [_counts(claim["quantity"], tasks, counted), *_effect(claim["effect"]), *_tests(claim["p"])]
     return "; ".join(parts) + "."
 
@@ -38,9 +38,12 @@ def _counts(quantity: dict[str, str], tasks: Sequence[Record], counted: Sequence
         outcome: [task_name(finding["task"]) for finding in tasks if finding["outcome"] == outcome]
         for outcome in ("holds", "fails", "unclear", "absent")
     }
-    upwards = quantity["direction"] == "above" if quantity.get("direction") else _upwards(counted)
+    upwards = quantity["direction"] == "above"
     here, there = ("higher", "lower") if upwards else ("lower", "higher")
     sentence = f"{_subject(quantity, here)} on {len(by_outcome['holds'])} of {len(tasks)} tasks"
+    plain = sum((finding["difference"] or 0.0) * (1 if upwards else -1) > 0 for finding in counted)
+    if plain != len(by_outcome["holds"]):
+        sentence += f" ({plain} by the plain numbers)"
     others = [
         f"{words} on {', '.join(by_outcome[outcome])}"
         for outcome, words in (("fails", there), ("unclear", "undecided"), ("absent", "without evidence"))
@@ -50,21 +53,11 @@ def _counts(quantity: dict[str, str], tasks: Sequence[Record], counted: Sequence
 
 
 def _subject(quantity: dict[str, str], direction: str) -> str:
-    left, right = quantity["left"], quantity["right"]
-    (metric, method), (other_metric, other_method) = split_quantity(left), split_quantity(right)
-    if method and metric == other_metric and other_method:
-        name = metric_name(metric)
-        return f"{_capital(name)} of {method_name(method)} is {direction} than that of {method_name(other_method)}"
-    return f"{_capital(quantity_name(left))} is {direction} than {quantity_name(right)}"
-
-
-def _upwards(findings: Sequence[Record]) -> bool:
-    """Whether the claim says `higher`: the side on which it holds, or the other one of where it fails."""
-    votes = 0
-    for finding in findings:
-        if finding["difference"] is not None and finding["outcome"] in ("holds", "fails"):
-            votes += (1 if finding["difference"] > 0 else -1) * (1 if finding["outcome"] == "holds" else -1)
-    return votes >= 0
+    (metric, whose), (other_metric, other) = split_quantity(quantity["left"]), split_quantity(quantity["right"])
+    if not whose:
+        return f"{_capital(metric)} is {direction} than {in_print(quantity['right'])}"
+    compared = f"that of {other}" if metric == other_metric and other else in_print(quantity["right"])
+    return f"{_capital(metric)} of {whose} is {direction} than {compared}"
 
 
 def _effect(effect: dict[str, float] | None) -> list[str]:

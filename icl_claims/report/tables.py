@@ -1,15 +1,17 @@
-"""Tables 1 to 4 of Rethinking: what the paper printed and what our trials gave, in one cell."""
+"""Tables 1 to 4 of Rethinking: what was printed, what the authors' runs hold and what our trials gave, in one cell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
-from icl_claims.evidence.printed import PERCENTAGES, printed_tables
+from icl_claims.evidence.author_logs import author_runs
+from icl_claims.evidence.printed import AVERAGE, PERCENTAGES, printed_tables
 from icl_claims.report.names import method_name, metric_name, task_name
 
 PAPER = "rethinking"
@@ -19,8 +21,7 @@ TITLES = {
     3: "Layer-causal finetuning with gradients clipped at 12 (also table 2 of Revisited)",
     4: "SimAOU and SimAM of finetuning and linearized finetuning (also table 3 of Revisited)",
 }
-AVERAGE = "average"
-OUR_NAMES = {"layer_causal_clipped": "layer_causal_clip_12"}
+AUTHORS = "author runs"
 
 Values = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 
@@ -60,7 +61,7 @@ def papers_tables(pictures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     ours = {profile: numbers.get("values") or {} for profile, numbers in pictures.items()}
     printed = printed_tables()
     printed = printed[printed["paper"] == PAPER]
-    return [_table(number, printed[printed["table"] == number], ours) for number in TITLES]
+    return [_table(number, printed[printed["table"] == str(number)], ours) for number in TITLES]
 
 
 def _table(number: int, printed: pd.DataFrame, ours: Mapping[str, Values]) -> Table:
@@ -80,15 +81,23 @@ def _numbers(
 ) -> Iterator[Number]:
     if task in by_task:
         yield Number("printed", by_task[task].removeprefix("0") if metric not in PERCENTAGES else by_task[task])
-    for profile, values in ours.items():
-        mine = [_value(values, one, metric, method) for one in tasks if task in (one, AVERAGE) and one != AVERAGE]
-        found = [value for value in mine if value is not None]
-        if found and len(found) == len(mine):
-            yield Number(profile, _text(fmean(found), metric))
+    of_cell = [one for one in tasks if one != AVERAGE] if task == AVERAGE else [task]
+    for whose, values in {AUTHORS: _authors_values(), **ours}.items():
+        found = [value for one in of_cell if (value := values.get(one, {}).get(metric, {}).get(method)) is not None]
+        if found and len(found) == len(of_cell):
+            yield Number(whose, _text(fmean(found), metric))
 
 
-def _value(values: Values, task: str, metric: str, method: str) -> float | None:
-    return values.get(task, {}).get(metric, {}).get(OUR_NAMES.get(method, method))
+@cache
+def _authors_values() -> dict[str, dict[str, dict[str, float]]]:
+    """By task, metric and method, the mean over the authors' draws; of each, the first run that holds it."""
+    runs = author_runs()
+    overall = runs[(runs["study"] == "main") & runs["layer"].isna()]
+    of_draws = overall.drop_duplicates(["task", "metric", "method", "seed", "permutation"])
+    values: dict[str, dict[str, dict[str, float]]] = {}
+    for (task, metric, method), rows in of_draws.groupby(["task", "metric", "method"]):
+        values.setdefault(str(task), {}).setdefault(str(metric), {})[str(method)] = float(rows["value"].mean())
+    return values
 
 
 def _text(value: float, metric: str) -> str:

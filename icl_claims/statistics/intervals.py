@@ -1,4 +1,4 @@
-"""Intervals for means over queries, and for their differences. NaN marks a query that does not count."""
+"""Intervals for means over queries, and for their differences. NaN marks a value that does not count."""
 
 from __future__ import annotations
 

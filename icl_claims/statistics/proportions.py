@@ -1,7 +1,8 @@
 """Score intervals of proportions: they hold for a handful of queries, and for proportions near 0 and 1.
 
 A proportion is the mean of a column of 0 and 1. Several columns are those of several seeds, and are counted together;
-where they are of one length, seeds ask the same queries, and what they share is not taken for independent evidence.
+where they are of one length, seeds ask the same queries. What the answers to a query share, under several seeds or in a
+column that has several values a query, is not taken for independent evidence.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import optimize, stats
 
-from icl_claims.statistics.columns import Column
+from icl_claims.statistics.columns import Column, by_query
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
 
 NEXT_TO = 1e-9  # far less than the width of any score interval
@@ -97,30 +98,31 @@ def _tango_score(truth: float, pairs: float, only_left: float, only_right: float
 
 
 def design_effect(by_seed: Sequence[Column]) -> float:
-    """How many answers to a query, one of each seed, tell as much as one from independent queries.
+    """How many answers to a query, of each seed one or several, tell as much as one from independent queries.
 
     Args:
         by_seed: one column a seed. Of different lengths they are about different queries.
 
     Returns:
-        Between 1, if a query's answers have nothing in common, and the number of seeds, if they are all alike, or if
-        there is no variation to tell it from.
+        Between 1, if a query's answers have nothing in common, and the most answers that there are to a query, if they
+        are all alike, or if there is no variation to tell it from.
 
     Source: Korn and Graubard 1998, the ratio of a proportion's variance over clusters to its binomial variance.
     """
-    seeds = len(by_seed)
-    if seeds == 1 or len({len(column) for column in by_seed}) > 1:
+    answers = [by_query(column) for column in by_seed]
+    same_queries = len({len(column) for column in answers}) == 1
+    of_each = [int((~np.isnan(column)).sum(axis=1).max(initial=1)) for column in answers]
+    most = float(sum(of_each) if same_queries else max(of_each))
+    clusters = np.concatenate(answers, axis=1) if same_queries else np.concatenate(answers)
+    counts = ~np.isnan(clusters)
+    if most == 1 or not counts.any():
         return 1.0
-    values = np.stack(by_seed)
-    counts = ~np.isnan(values)
-    if not counts.any():
-        return 1.0
-    residuals = np.where(counts, values - values[counts].mean(), 0.0)
-    queries, alone = int(counts.any(axis=0).sum()), float((residuals**2).sum())
+    residuals = np.where(counts, clusters - clusters[counts].mean(), 0.0)
+    queries, alone = int(counts.any(axis=1).sum()), float((residuals**2).sum())
     if queries == 1 or alone == 0:
-        return float(seeds)
-    together = float((residuals.sum(axis=0) ** 2).sum()) * queries / (queries - 1)
-    return float(np.clip(together / alone, 1, seeds))
+        return most
+    together = float((residuals.sum(axis=1) ** 2).sum()) * queries / (queries - 1)
+    return float(np.clip(together / alone, 1, most))
 
 
 def _by_seed(columns: Columns) -> list[Column]:

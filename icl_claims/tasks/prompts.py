@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Literal, Protocol
 
 import numpy as np
@@ -98,6 +99,17 @@ class Demonstrations:
     def shown(self) -> int:
         """How many demonstrations lie in the context."""
         return len(self.context_order)
+
+    @property
+    def spans(self) -> tuple[range, ...]:
+        """Where in the context each shown demonstration lies, without its separator."""
+        ends = accumulate((len(self._written(index)) + 1 for index in self.context_order), initial=1)
+        return tuple(range(start, end - 1) for start, end in pairwise(ends))
+
+    @property
+    def shown_alone(self) -> tuple[tuple[int, ...], ...]:
+        """bos, template and label of every demonstration in the context, in its order."""
+        return tuple((self.bos, *self._written(index)) for index in self.context_order)
 
     @property
     def sequences(self) -> tuple[tuple[int, ...], ...]:

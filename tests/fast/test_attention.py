@@ -12,9 +12,8 @@ from torch.autograd import forward_ad
 from transformers import AutoModelForCausalLM, Gemma2Config
 
 from icl_claims.errors import ModelError, PromptError
-from icl_claims.models.attention import NAME, AttentionPass
+from icl_claims.models.attention import NAME
 from icl_claims.models.language_model import FAMILIES, LanguageModel
-from icl_claims.models.layout import Layout
 from icl_claims.models.random_models import (
     BOS,
     CONFIGURATIONS,
@@ -143,17 +142,25 @@ def test_forward_and_backward_derivatives_of_an_answer_after_a_prefix_agree(fami
 
 
 @every_family
-def test_the_probe_sees_the_prefix_when_asked_to(plain, family):
+def test_the_probe_is_scored_against_the_keys_it_is_asked_to(plain, family):
     model, prefix, rows = small(family), [BOS, 5, 6, 7, 8], [[9, 10, 11], [12, 13, 14, 15, 16]]
-    layout = Layout(tuple(map(len, rows)), model.device)
-    probe = layout.packed_index([-1, -1])
-    now = AttentionPass(layout, model.read_prefix(prefix), probe, probe_prefix=True)
-    ids = torch.tensor([[*rows[0], *rows[1]]])
-    with torch.inference_mode(), now.active():
-        model.network(ids, position_ids=(layout.column + len(prefix))[None], use_cache=False)
+    read, few = model.read_prefix(prefix), [3, 1]
+    keys = tuple(of_layer[:, few] for of_layer in read.keys)
+    seen = model.answer(rows, read, answer_at=-1, probe_at=-1, against=keys)
     for row, own in enumerate(rows):
-        wanted = plain.see(plain.network(family), prefix + own).scores[:, :, -1, : len(prefix)]
-        torch.testing.assert_close(torch.stack(now.prefix_scores)[:, :, row], wanted, **CLOSE)
+        wanted = plain.see(plain.network(family), prefix + own).scores[:, :, -1, few]
+        torch.testing.assert_close(torch.stack(seen.scores_against)[:, :, row], wanted, **CLOSE)
+
+
+@every_family
+def test_what_the_probe_is_scored_against_is_not_attended_to(family):
+    model, rows = small(family), [[9, 10, 11], [12, 13]]
+    opening, keys = model.read_prefix([BOS]), model.read_prefix([BOS, 5, 6, 7]).keys
+    plainly = model.answer(rows, opening, answer_at=-1, probe_at=-1)
+    scored = model.answer(rows, opening, answer_at=-1, probe_at=-1, against=keys)
+    assert plainly.scores_against is None
+    assert torch.equal(scored.logits, plainly.logits)
+    assert torch.equal(scored.scores, plainly.scores)
 
 
 @every_family

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_transformers import small_demonstrations
 
@@ -109,6 +109,7 @@ def test_what_finetuning_learned_may_be_given_or_is_learned_on_the_way(update):
 
 
 @methods
+@settings(max_examples=5)
 @given(shown=small_demonstrations())
 def test_a_bound_that_nothing_reaches_changes_nothing(method, shown):
     model = random_model("opt", 2, 0)

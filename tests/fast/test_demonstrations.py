@@ -27,7 +27,7 @@ def drawn(draw):
     shown, learned = (draw(st.permutations(range(count))) for _ in range(2))
     labels = draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))
     context = tuple(shown[: draw(st.integers(1, count))])
-    templates = tuple((10 + i, 20 + i) for i in range(count))
+    templates = tuple((10 + i, 20 + i)[: 1 + i % 2] for i in range(count))
     return Demonstrations(BOS, SEPARATOR, templates, tuple(labels), LABELS, context, tuple(learned))
 
 
@@ -37,6 +37,16 @@ def test_a_context_and_its_sequences_are_written_from_the_same_rows(demonstratio
     shown = [(*rows[i], SEPARATOR) for i in demonstrations.context_order]
     assert demonstrations.context == (BOS, *sum(shown, ()))
     assert demonstrations.sequences == tuple((BOS, *rows[i]) for i in demonstrations.learning_order)
+
+
+@given(drawn())
+def test_a_shown_demonstration_lies_in_its_span_of_the_context_and_separators_lie_between(demonstrations):
+    context, spans = demonstrations.context, demonstrations.spans
+    found = tuple((BOS, *context[span.start : span.stop]) for span in spans)
+    assert found == demonstrations.shown_alone
+    assert set(found) <= set(demonstrations.sequences)
+    between = set(range(len(context))) - {place for span in spans for place in span}
+    assert [context[place] for place in sorted(between)] == [BOS, *[SEPARATOR] * demonstrations.shown]
 
 
 @given(drawn())

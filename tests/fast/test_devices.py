@@ -19,6 +19,7 @@ from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, ZeroShot
 from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainable
+from icl_claims.methods.linearized import LearnedLinearly
 from icl_claims.models import values
 from icl_claims.models.attention import NAME
 from icl_claims.models.language_model import LanguageModel
@@ -66,6 +67,12 @@ def tensors_of(answer) -> tuple[torch.Tensor, ...]:
     return tuple(value for value in vars(answer).values() if isinstance(value, torch.Tensor))
 
 
+def inside(learned):
+    """All that an answer holds of what went on inside; a first-order expansion has no attention to demonstrations."""
+    training = None if isinstance(learned, LearnedLinearly) else learned.training_tokens(SHOWN)
+    return learned.answer(QUERIES, lens=True, training=training)
+
+
 # Without values
 
 
@@ -73,7 +80,7 @@ def tensors_of(answer) -> tuple[torch.Tensor, ...]:
 def test_learning_and_answering_leave_no_tensor_on_another_device(family, method):
     model = model_of(random_network(family, 2, 0, attention=NAME).to("meta"))
     learned = method.learn(model, SHOWN)
-    answer = learned.answer(QUERIES, lens=True)
+    answer = inside(learned)
     held = (*tensors_of(answer), *learned.prefix.keys, *learned.weights.values())
     assert all(tensor.is_meta for tensor in held)
     assert answer.log_probabilities.shape == (2, 2)
@@ -101,10 +108,7 @@ def test_looking_at_values_is_for_tensors_that_have_some():
 @every_method_and_family
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.3), (torch.float16, 0.05)])
 def test_half_precision_gives_finite_answers_close_to_those_of_float32(family, method, dtype, tolerance):
-    half, full = (
-        method.learn(random_model(family, 2, 0, kind), SHOWN).answer(QUERIES, lens=True)
-        for kind in (dtype, torch.float32)
-    )
+    half, full = (inside(method.learn(random_model(family, 2, 0, kind), SHOWN)) for kind in (dtype, torch.float32))
     for got, wanted in zip(tensors_of(half), tensors_of(full), strict=True):
         assert got.isfinite().all()
         assert (got.float() - wanted).norm() < tolerance * wanted.norm()
@@ -214,7 +218,7 @@ def test_a_model_on_two_devices_learns_and_answers(family, method, pretended_dev
     with pretended_devices as mode:
         without_values(model, mode)
         learned = method.learn(model, SHOWN)
-        answer = learned.answer(QUERIES, lens=True)
+        answer = inside(learned)
     assert [keys.device.type for keys in learned.prefix.keys] == ["cpu", "meta"]
     layer_of = {tuned.name: tuned.layer for tuned in model.tuned_parameters}
     assert all(value.device.type == ("cpu", "meta")[layer_of[name]] for name, value in learned.weights.items())

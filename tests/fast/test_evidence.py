@@ -287,6 +287,47 @@ def test_the_table_is_tidy():
     assert not pd.isna(table[table["metric"] == "accuracy"]["value"]).any()
 
 
+ASKED = np.arange(60)
+# Of six queries in turn: both change to one label, to different ones, only one method changes, none does (three).
+LABELS = {"zsl": np.zeros(60, dtype=int), "gold": np.where(ASKED % 6 < 3, 1, 0)}
+LABELS |= {"icl": LABELS["gold"], "ft": np.choose(ASKED % 6, [1, 2, 0, 0, 0, 0])}
+
+
+def test_a_query_that_two_methods_change_differently_is_two_changes_and_one_query():
+    got = finding(trial("cb", **LABELS), Quantity("rpa", "finetuning"), "cb", below=0.9)
+    assert (got.left, got.queries, got.outcome) == (pytest.approx(10 / 40), 30, "holds")
+    parts = [Quantity(f"rpa_{part}", "finetuning") for part in ("correct", "incorrect")]
+    got = finding(trial("cb", **LABELS), parts[0], "cb", above=parts[1])
+    assert (got.left, got.right, got.queries) == (pytest.approx(10 / 30), 0.0, 30)
+
+
+def test_over_all_tasks_it_is_so_too():
+    results = {"cb": [trial("cb", **LABELS)], "agnews": [trial("agnews", **LABELS)]}
+    got = TrialsEvidence(results).compare(Quantity("rpa", "finetuning"), below=0.9).together
+    assert (got.left, got.queries) == (pytest.approx(0.25), 60)
+
+
+def test_the_table_has_a_second_row_for_a_second_change_and_no_other():
+    table = TrialsEvidence({"cb": [trial("cb", **LABELS)]}).table().query("method == 'finetuning'")
+    rows = table[table["metric"] == "rpa"]
+    assert rows["query"].value_counts().sort_index().tolist() == [2 if query % 6 == 1 else 1 for query in ASKED]
+    assert rows["value"].mean() == pytest.approx(0.25)
+    assert len(table[table["metric"] == "rpa_correct"]) == 60
+
+
+def test_steps_of_learning_are_no_queries_even_where_there_are_as_many():
+    result = replace(trial(), gradient_norms={"finetuning": np.ones((60, 2))})
+    table = TrialsEvidence({"sst2": [result]}).table()
+    assert table[table["metric"] == "gradient_norm"]["query"].isna().all()
+
+
+@pytest.mark.parametrize("kind", ["rpa", "accuracy"])
+def test_a_single_query_has_no_interval_whatever_it_is_asked(kind):
+    alone = {name: labels[:1] for name, labels in LABELS.items()}
+    got = finding(trial("cb", **alone), Quantity(kind, "finetuning"), "cb", above=0.5)
+    assert (got.left, got.difference, got.queries) == (1.0, 0.5, 1)
+
+
 def test_provenance_names_every_trial():
     provenance = TrialsEvidence({"sst2": [trial(seed=3)]}, {"profile": "tiny"}).provenance()
     assert provenance["profile"] == "tiny"

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_transformers import small_demonstrations
 
+from icl_claims.errors import DivergenceError
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.methods.base import weight_changes
 from icl_claims.methods.block_loss import block_losses
@@ -83,6 +84,11 @@ def test_where_nothing_is_learned_there_is_no_length_to_match():
     model = random_model("llama", 2, 0)
     learned = LayerCausal(0.0, norm_matched=True).learn(model, SHOWN)
     assert not learned.drift().any()
+
+
+def test_finetuning_that_runs_off_leaves_no_length_to_match():
+    with pytest.raises(DivergenceError, match="finetuning diverged"):
+        LayerCausal(1e39, norm_matched=True).learn(random_model("llama", 2, 0), SHOWN)
 
 
 # The loss of a block

@@ -105,6 +105,34 @@ def test_a_method_asked_in_other_words_has_no_attention_maps_to_compare(answers)
     assert "sim_am/zero_shot_paraphrased" not in found
 
 
+# The order in which demonstrations are attended to
+
+
+def orders_measured(answers, **shares):
+    """Kendall's tau of every method, by what attention each gives to demonstrations."""
+    attending = {name: replace(one, training_attention=shares.get(name)) for name, one in answers.items()}
+    found = measure(SPEC, attending, np.array([0, 1, 0, 1]), QUERIES, None)["by_layer"]
+    return {entry.removeprefix("kendall/"): tau for entry, tau in found.items() if entry.startswith("kendall/")}
+
+
+def test_in_context_learning_attends_in_its_own_order_and_against_the_reverse(answers):
+    shares = torch.rand(LAYERS, BATCH, 8, generator=torch.Generator().manual_seed(0))
+    found = orders_measured(answers, in_context=shares, zero_shot=shares.square(), finetuning=1 - shares)
+    assert set(found) == {"zero_shot", "finetuning", "random_update"}
+    np.testing.assert_allclose(found["zero_shot"], np.ones((BATCH, LAYERS)), atol=1e-6)
+    np.testing.assert_allclose(found["finetuning"], -np.ones((BATCH, LAYERS)), atol=1e-6)
+    assert (np.abs(found["random_update"]) < 1).all()
+
+
+def test_a_single_demonstration_has_no_order(answers):
+    alone = torch.ones(LAYERS, BATCH, 1)
+    assert np.isnan(orders_measured(answers, in_context=alone, zero_shot=alone)["zero_shot"]).all()
+
+
+def test_no_order_is_measured_where_attention_to_demonstrations_was_not_asked_for(answers):
+    assert orders_measured(answers) == {}
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 9])
 @pytest.mark.parametrize("tokens", [1, 20, 1000])
 def test_neighbours_in_length_are_never_parted(count, tokens):

@@ -11,7 +11,10 @@ import torch
 from icl_claims.errors import UsageError
 from icl_claims.methods import Answer, Finetuning, InContext, ZeroShot, another_querys_update, gaussian_update
 from icl_claims.metrics.similarity import sim_am_update, sim_aou
-from icl_claims.models.random_models import BOS, EOS, random_model
+from icl_claims.models.attention import NAME
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.random_models import BOS, EOS, random_model, random_network
+from icl_claims.models.tokens import TokenEncoder
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 30), (7, 8, 9, 31), (11, 12, 30)))
@@ -121,6 +124,19 @@ def test_in_half_precision_updates_keep_their_length():
         for answer in (null, finetuned)
     ]
     torch.testing.assert_close(*lengths, **CLOSE)
+
+
+def test_no_tensor_is_left_on_another_device():
+    network = random_network("llama", 2, 0, attention=NAME).to("meta")
+    model = LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
+    zero_shot, in_context = (m.learn(model, SHOWN).answer(QUERIES) for m in (ZeroShot(), InContext()))
+    nulls = (
+        gaussian_update(in_context, zero_shot, EVERY, 5),
+        another_querys_update(in_context, zero_shot, EVERY),
+    )
+    for null in nulls:
+        assert null.attention_outputs.is_meta
+        assert null.scores.is_meta
 
 
 def test_an_answer_without_scores_has_no_control(answers):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from icl_claims.errors import ModelError
-from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, SwitchedLabels, ZeroShot
 from icl_claims.models.blocks import find_blocks
 from icl_claims.models.projections import key_value_parameters
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
@@ -21,6 +21,10 @@ METHODS = (
     Finetuning(0.1, "label_only"),
     LayerCausal(0.1),
     LayerCausal(0.1, "sequential"),
+    LayerCausal(0.1, "sequential", clip=Clipping("finetuning")),
+    LayerCausal(0.1, clip=Clipping("global_l2", 0.1), norm_matched=True),
+    Linearized(0.01),
+    SwitchedLabels(Finetuning(0.1), "cyclic"),
 )
 CONTEXT = [BOS, 4, 5, 6, EOS, 7, 8, 9, 10, EOS]
 DEMONSTRATIONS = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10)))

@@ -12,6 +12,7 @@ from sample_claims import RUN, sample_document, sample_finding, sample_record
 
 from icl_claims.errors import ReportError
 from icl_claims.report.document import check_document, document_text, make_document, read_document
+from icl_claims.report.names import in_print
 from icl_claims.report.numbers import DASH, MINUS, number, p_value
 from icl_claims.report.order import section_of
 from icl_claims.report.runs import find_run, save_run
@@ -86,7 +87,12 @@ def test_claims_stand_in_the_papers_order_with_sections_by_number():
 
 @pytest.mark.parametrize(
     ("where", "section"),
-    [("section 3.4 and figure 2", "Section 3.4"), ("figure 1", "Figure 1"), ("on the SimAOU metric", "elsewhere")],
+    [
+        ("section 3.4 and figure 2", "Section 3.4"),
+        ("figure 1", "Figure 1"),
+        ("on the SimAOU metric", "elsewhere"),
+        ("table of results", "elsewhere"),
+    ],
 )
 def test_a_place_belongs_to_the_section_it_opens_with(where, section):
     assert section_of(where) == section
@@ -108,7 +114,7 @@ def test_the_sentence_of_a_verdict_is_made_from_its_numbers():
     tasks.append(sample_finding(task="sst5", outcome="fails", difference=-0.1))
     claim = sample_record(
         tasks=tasks,
-        quantity={"left": "sim_aou of layer_causal", "right": "sim_aou of finetuning"},
+        quantity={"left": "sim_aou of layer_causal", "right": "sim_aou of finetuning", "direction": "above"},
         effect={"estimate": 0.09, "low": 0.04, "high": 0.14},
         p={"sign": 7 / 64, "sign_flip": None, "smallest": 1 / 64, "holm": None},
     )
@@ -119,11 +125,52 @@ def test_the_sentence_of_a_verdict_is_made_from_its_numbers():
 
 
 def test_the_sentence_of_a_claim_that_says_lower_says_lower():
-    claim = sample_record(
-        tasks=[sample_finding(difference=-0.2)], quantity={"left": "rpa of finetuning", "right": "0.5"}
-    )
+    quantity = {"left": "rpa of finetuning", "right": "0.5", "direction": "below"}
+    claim = sample_record(tasks=[sample_finding(difference=-0.2)], quantity=quantity)
     sentence = verdict_sentence(make_document(RUN, [claim])["claims"][0])
     assert sentence == "RPA of finetuning is lower than 0.5 on 1 of 1 tasks."
+
+
+def test_the_sentence_tells_what_the_plain_numbers_say_where_intervals_leave_it_open():
+    quantity = {
+        "left": "sim_aou of finetuning (study untrained)",
+        "right": "sim_aou of finetuning",
+        "direction": "above",
+    }
+    tasks = [
+        sample_finding(),
+        sample_finding(task="mr", outcome="unclear"),
+        sample_finding(task="cb", outcome="absent"),
+    ]
+    claim = sample_record(tasks=tasks, quantity=quantity)
+    assert verdict_sentence(make_document(RUN, [claim])["claims"][0]) == (
+        "SimAOU of finetuning (study untrained) is higher than that of finetuning on 1 of 3 tasks "
+        "(2 by the plain numbers), undecided on MR, without evidence on CB."
+    )
+
+
+def test_a_claim_that_is_not_about_higher_or_lower_keeps_the_words_of_its_evidence():
+    claim = sample_record(why="rpa of finetuning is as large, sst5 apart.", quantity={"left": "a", "right": "b"})
+    assert verdict_sentence(make_document(RUN, [claim])["claims"][0]) == "RPA of finetuning is as large, SST5 apart."
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        (
+            "sim_am of layer_causal_clip_0.5 (study clips)",
+            "SimAM of layer-causal finetuning clipped at 0.5 (study clips)",
+        ),
+        (
+            "kendall of in_context against finetuning",
+            "rank correlation of attention to demonstrations of in-context learning against finetuning",
+        ),
+        ("some of finetuning", "some of finetuning"),
+        ("about 7 on sst5, mr", "about 7 on SST5, MR"),
+    ],
+)
+def test_quantities_and_tasks_get_their_printed_names(text, printed):
+    assert in_print(text) == printed
 
 
 def test_saved_runs_are_numbered_and_found_by_number_name_file_and_last(tmp_path):

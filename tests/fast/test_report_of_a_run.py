@@ -152,6 +152,15 @@ def test_junit_xml_carries_id_and_verdict_and_keeps_other_properties(run_claims,
     assert not any(name in one for one in found for name in ("claim", "pictures"))
 
 
+def test_what_workers_report_about_pictures_is_merged_whichever_comes_first():
+    from icl_claims.pytest_plugin.record import _merged
+
+    few = {"tiny": {"values": {"cb": {"rpa": {"finetuning": 0.5}}}, "clip_sweep": {"cb": [1]}}}
+    more = {"tiny": {"values": {"cb": {"rpa": {"linearized": 0.4}}, "mr": {}}, "clip_sweep": {"cb": [1, 2]}}}
+    assert _merged(_merged({}, few), more) == _merged(_merged({}, more), few)
+    assert _merged(few, more)["tiny"]["values"]["cb"]["rpa"] == {"finetuning": 0.5, "linearized": 0.4}
+
+
 def test_junit_xml_carries_the_effect(pytester):
     from icl_claims.pytest_plugin.junit import junit_properties
 

@@ -82,14 +82,9 @@ def test_links_inside_the_page_lead_somewhere_and_nothing_leads_outside():
     assert {link for link in seen.links if not link.startswith("#")} == set()
 
 
-@pytest.mark.parametrize("hostile", HOSTILE, ids=["script", "quotes", "rtl", "templates", "long", "broken"])
-def test_what_data_say_is_shown_as_text(tmp_path, hostile):
+def hostile_claim(hostile):
     finding = sample_finding(task=hostile, note=hostile)
-    changes = {hostile: {"shared": {"correct": 2, "incorrect": 1}}}
-    norms = {hostile: {hostile: [[1.0, 2.0], [2.0, 1.0]]}}
-    by_layer = {hostile: {"sim_aou": {hostile: [0.1, 0.2], "finetuning": [0.2, 0.1]}}}
-    sweep = {hostile: [{"clip": None, "sim_aou": 0.1, "sim_am": None}]}
-    claim = sample_record(
+    return sample_record(
         statement=hostile,
         why=hostile,
         where=hostile,
@@ -98,14 +93,37 @@ def test_what_data_say_is_shown_as_text(tmp_path, hostile):
         beside=[{"name": hostile, "why": hostile, "tasks": [finding]}],
         provenance={"model": hostile, "trials": [{"task": hostile, "seed": 1, "model": hostile}]},
     )
-    pictures = {"embedded": {"changes": changes, "gradient_norms": norms, "by_layer": by_layer, "clip_sweep": sweep}}
-    document = make_document({**RUN, "name": hostile, "commit": hostile}, [claim], pictures=pictures)
-    page, _ = write_report(tmp_path, document, figures=tmp_path)
+
+
+def as_written(text):
+    """What a file in UTF-8 can hold of it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=["script", "quotes", "rtl", "templates", "long", "broken"])
+def test_what_data_say_is_shown_as_text(tmp_path, hostile):
+    document = make_document({**RUN, "name": hostile, "commit": hostile}, [hostile_claim(hostile)])
+    page, _ = write_report(tmp_path, document)
     seen = Seen(page.read_text(encoding="utf-8"))
     assert seen.tags.count("script") == 1
     assert "img" not in seen.tags
-    shown = hostile.encode("utf-8", "backslashreplace").decode()
-    assert any(shown in text for text in seen.text)
+    assert any(as_written(hostile) in text for text in seen.text)
+
+
+def test_pictures_of_tasks_and_methods_with_hostile_names_are_drawn_as_text(tmp_path):
+    pictures = {
+        "changes": {name: {"shared": {"correct": 2, "incorrect": 1}} for name in HOSTILE},
+        "gradient_norms": {name: {name: [[1.0, 2.0], [2.0, 1.0]]} for name in HOSTILE[:2]},
+        "by_layer": {name: {"sim_aou": {name: [0.1, 0.2], "finetuning": [0.2, 0.1]}} for name in HOSTILE},
+        "clip_sweep": {name: [{"clip": None, "sim_aou": 0.1, "sim_am": None}] for name in HOSTILE},
+    }
+    document = make_document(RUN, [sample_record()], pictures={"../<b>": pictures})
+    page, _ = write_report(tmp_path, document, figures=tmp_path / "figures")
+    seen = Seen(page.read_text(encoding="utf-8"))
+    assert seen.tags.count("script") == 1
+    assert "img" not in seen.tags
+    assert any(text.startswith("<script>alert") for text in seen.text)
+    assert len(list((tmp_path / "figures").glob("*.svg"))) == 4
 
 
 @given(st.text(max_size=60))
@@ -178,10 +196,14 @@ def test_where_nothing_has_a_difference_there_is_no_plot():
 
 def test_the_tables_hold_the_printed_figures_and_ours_as_the_paper_scales_them():
     ours = {"sst2": {"accuracy": {"zero_shot": 0.625}, "sim_aou": {"finetuning": -0.02345}}}
-    first, second, *_ = papers_tables({"embedded": {"values": ours}})
+    first, second, third, _ = papers_tables({"embedded": {"values": ours}})
     accuracy = dict(zip(first.columns, first.rows[0].cells, strict=True))["SST2"]
-    assert [(one.whose, one.text) for one in accuracy] == [("printed", "70.5"), ("embedded", "62.5")]
+    assert [(one.whose, one.text) for one in accuracy] == [("printed", "70.5"), ("embedded", "62.5")], (
+        "the authors logged none"
+    )
     row = next(row for row in second.rows if row.name == "SimAOU, finetuning")
     cells = dict(zip(second.columns, row.cells, strict=True))
-    assert [one.text for one in cells["SST2"]] == [".1091", f"{MINUS}.0234"]
-    assert [one.whose for one in cells["average"]] == ["printed"], "an average needs every task"
+    assert [one.text for one in cells["SST2"]] == [".1091", ".1105", f"{MINUS}.0234"]
+    assert [one.whose for one in cells["average"]] == ["printed", "author runs"], "an average needs every task"
+    [clipped] = [row.cells[0] for row in third.rows if row.name == "SimAM, layer-causal finetuning clipped at 12"]
+    assert [one.text for one in clipped] == [".4227", ".4227"]

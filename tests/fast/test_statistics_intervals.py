@@ -148,6 +148,16 @@ def test_columns_that_count_different_queries_vary_like_two_samples(seed, n, m):
     assert error == pytest.approx(math.sqrt(a.var(ddof=1) / n + b.var(ddof=1) / m))
 
 
+@given(seeds, st.integers(4, 30))
+def test_values_of_one_query_are_one_observation(seed, n):
+    """Two equal values a query tell what one does; a second value that never counts tells nothing."""
+    column, nothing = normal(n, seed), np.full(n, np.nan)
+    for other in (column, nothing):
+        got, wanted = (influence(left, np.zeros(n)) for left in (np.stack([column, other], axis=1), column))
+        assert (got.difference, got.counted) == (pytest.approx(wanted.difference), n)
+        np.testing.assert_allclose(got.of_queries, wanted.of_queries, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("left", "right"),
     [([np.nan] * 3, [0.0] * 3), ([0.0, 1.0, 1.0], [np.nan] * 3), ([1.0, np.nan, np.nan], [0.0] * 3)],

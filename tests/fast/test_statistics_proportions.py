@@ -132,9 +132,20 @@ def test_seeds_of_different_lengths_are_about_different_queries():
     assert design_effect([np.ones(3), np.zeros(4)]) == 1.0
 
 
-@given(st.lists(st.lists(st.sampled_from([0.0, 1.0, np.nan]), min_size=6, max_size=6), min_size=1, max_size=4))
+six_queries = st.lists(st.sampled_from([0.0, 1.0, np.nan]), min_size=6, max_size=6).map(np.array)
+
+
+@given(st.lists(six_queries, min_size=2, max_size=4), st.integers(0, 2))
+def test_several_answers_to_a_query_count_like_those_of_several_seeds(columns, never):
+    together = np.stack([*columns, *[np.full(6, np.nan)] * never], axis=1)
+    most = max(1, np.isfinite(together).sum(axis=1).max())
+    assert design_effect([together]) == pytest.approx(min(design_effect(columns), most))
+    assert wilson(together).estimate == pytest.approx(wilson(columns).estimate, nan_ok=True)
+
+
+@given(st.lists(six_queries, min_size=1, max_size=4))
 def test_a_design_effect_is_between_one_and_the_number_of_seeds(by_seed):
-    assert 1 <= design_effect([np.array(column) for column in by_seed]) <= len(by_seed)
+    assert 1 <= design_effect(by_seed) <= len(by_seed)
 
 
 # By what the columns are

@@ -65,8 +65,8 @@ def test_the_numbers_found_give_every_printed_percentage(task):
     assert tuple((said == 0).sum(axis=1)) == (found.right[0], found.right[1], found.right[2])
 
 
-@pytest.mark.parametrize("task", ["sst2", "mr", "subj"])
-def test_with_two_labels_the_alignments_are_those_of_our_metric(task):
+@pytest.mark.parametrize("task", TASKS)
+def test_the_alignments_are_those_of_our_metric(task):
     found = counts_behind(cells_of(task), QUERIES[task], TASKS[task].labels)
     zero_shot, in_context, finetuned = labels_said(found.of_kinds)
     for only, (shared, either) in {"correct": found.corrections, "incorrect": found.errors}.items():

@@ -17,8 +17,8 @@ from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import run_trial
-from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Reordered, SwitchedLabels
-from icl_claims.metrics.predictions import rec2ftp
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, Reordered, SwitchedLabels
+from icl_claims.metrics.predictions import rec2ftp, rpa
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.tasks.catalogue import TASKS
@@ -161,9 +161,22 @@ def test_metrics_of_a_result_are_those_of_its_predictions(result):
     np.testing.assert_array_equal(result.column("accuracy", "finetuning"), ft == result.gold)
     np.testing.assert_array_equal(result.column("changed", "in_context"), icl != zsl)
     np.testing.assert_array_equal(result.column("rec2ftp", "finetuning"), rec2ftp(icl, ft, zsl, result.gold))
+    np.testing.assert_array_equal(result.column("rpa", "finetuning"), rpa(icl, ft, zsl, result.gold))
     np.testing.assert_array_equal(
         result.column("sim_aou", "finetuning"), result.by_layer["sim_aou/finetuning"].mean(axis=1)
     )
+
+
+def test_the_order_in_which_demonstrations_are_attended_to_is_measured(model_of):
+    model = model_of()
+    got = run_trial(spec_of(model, methods=(Finetuning(RATE), LayerCausal(0.1), Linearized(0.01))), model, DATA)
+    measured = {entry.partition("/")[2] for entry in got.by_layer if entry.startswith("kendall/")}
+    assert measured == {"zero_shot", "finetuning", "layer_causal", "random_update"}
+    for method in measured:
+        column = got.column("kendall", method)
+        assert column.shape == got.gold.shape
+        assert (np.abs(column) <= 1).all()
+    np.testing.assert_array_equal(got.column("kendall", "zero_shot"), got.by_layer["kendall/zero_shot"].mean(axis=1))
 
 
 def test_what_was_not_measured_is_none_and_not_a_number(result):

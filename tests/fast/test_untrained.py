@@ -7,10 +7,13 @@ import torch
 
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Finetuning, InContext, ZeroShot
+from icl_claims.models.attention import NAME
 from icl_claims.models.fairseq_folder import load_fairseq
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.models.reference import load_model
 from icl_claims.models.spread import spread
+from icl_claims.models.tokens import TokenEncoder
 from icl_claims.models.untrained import untrained
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
@@ -127,6 +130,14 @@ def test_models_from_files_can_be_untrained(load):
 def _fairseq():
     folder = fixtures_folder() / "fairseq"
     return load_fairseq(folder, name="fairseq", device=torch.device("cpu"), dtype=torch.float32)
+
+
+@every_keep
+def test_no_tensor_is_left_on_another_device(keep):
+    network = random_network("llama", 2, 0, attention=NAME).to("meta")
+    trained = LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
+    answer = Finetuning(0.1).learn(untrained(trained, keep, 3), SHOWN).answer(QUERIES)
+    assert answer.log_probabilities.is_meta
 
 
 def test_a_model_that_is_spread_is_spread_again():

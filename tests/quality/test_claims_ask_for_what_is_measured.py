@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from data_claims import data_claims, questions_of, sides_of
 
-from icl_claims.experiments.measure import RANDOM, WITH_NULLS, ZERO_SHOT, pairs
+from icl_claims.experiments.measure import RANDOM, WITH_NULLS, WITH_TRAINING_ATTENTION, ZERO_SHOT, pairs
 from icl_claims.experiments.result import IN_CONTEXT, LAYER_METRICS, METRICS, PREDICTION_METRICS, SIMILARITIES
 from icl_claims.experiments.studies import STUDIES
 
@@ -27,6 +27,8 @@ def test_a_slip_is_noticed():
         Quantity("sim_am", "random_update"),
         Quantity("sim_aou", "finetuning", "in_context_cyclic_labels"),
         Quantity("order_spread", "finetuning"),
+        Quantity("kendall", "linearized"),
+        Quantity("kendall", "layer_causal", study="labels"),
     )
     assert [quantity for quantity in slips if is_measured(quantity)] == []
 
@@ -42,6 +44,8 @@ def is_measured(quantity) -> bool:
         return {method, reference} <= set(answered)
     if metric == "lens_loss":
         return method in answered
+    if metric == "kendall":
+        return method in {*WITH_TRAINING_ATTENTION, RANDOM} - {IN_CONTEXT} & {*answered, RANDOM}
     if metric in SIMILARITIES:
         return (method, reference) in pairs(answered) or is_null(quantity, answered)
     return metric in set(METRICS) - set(LAYER_METRICS) and method in learned

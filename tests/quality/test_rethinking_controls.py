@@ -79,7 +79,7 @@ def rpa_over_the_sum(in_context, finetuned, zero_shot, gold, **options):
 
 
 def rpa_over_changes_by_finetuning(in_context, finetuned, zero_shot, gold, **options):
-    return np.where(finetuned != zero_shot, rpa(in_context, finetuned, zero_shot, gold, **options), np.nan)
+    return np.where((finetuned != zero_shot)[:, None], rpa(in_context, finetuned, zero_shot, gold, **options), np.nan)
 
 
 def last_loss_only(*case):
@@ -216,11 +216,13 @@ CONTROLS = [
         "rpa-def",
         "only changes by finetuning count",
         RPA_FILE,
-        {
-            f"{PREDICTIONS}.rpa": lambda icl, ft, zero, gold, **o: np.where(
-                ft != zero, rpa(icl, ft, zero, gold, **o), np.nan
-            )
-        },
+        {f"{PREDICTIONS}.rpa": rpa_over_changes_by_finetuning},
+    ),
+    Control(
+        "rpa-def",
+        "a query changed to two labels counts once",
+        RPA_FILE,
+        {f"{PREDICTIONS}.rpa": lambda *case, **options: rpa(*case, **options)[:, :1]},
     ),
     Control(
         "rec-insufficient",

@@ -127,6 +127,29 @@ def test_differences_of_proportions_on_other_queries(seeds, queries):
     assert coverage(draw) == NOMINAL
 
 
+@every_size
+@pytest.mark.parametrize("of_queries", [(0.2, 0.6, 0.05, 0.15), (0.5, 0.05, 0.2, 0.25)])
+def test_shares_of_changes_of_which_a_query_has_one_or_two(queries, of_queries):
+    """Unchanged queries, shared changes, changes of one method, and queries that two methods change differently."""
+    rows = np.array([[np.nan, np.nan], [1.0, np.nan], [0.0, np.nan], [0.0, 0.0]])
+    _, shared, alone, apart = of_queries
+
+    def draw(generator):
+        changes = rows[generator.choice(len(rows), queries, p=of_queries)]
+        return wilson(changes), shared / (shared + alone + 2 * apart)
+
+    assert coverage(draw) == NOMINAL
+
+
+def test_taking_two_changes_of_a_query_for_independent_is_caught():
+    rows = np.array([[1.0, np.nan], [0.0, 0.0]])
+
+    def draw(generator):
+        return wilson(rows[generator.choice(2, 128, p=[0.8, 0.2])].ravel()), 2 / 3
+
+    assert coverage(draw) < 0.9
+
+
 # Runs and tasks
 
 

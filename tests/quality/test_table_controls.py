@@ -18,7 +18,7 @@ rpa = predictions.rpa
 
 def all_changes_over_those_by_finetuning(in_context, finetuned, zero_shot, gold, *, only="all"):
     column = rpa(in_context, finetuned, zero_shot, gold, only=only)
-    return np.where(finetuned != zero_shot, column, np.nan) if only == "all" else column
+    return np.where((finetuned != zero_shot)[:, None], column, np.nan) if only == "all" else column
 
 
 CONTROLS = [
@@ -27,7 +27,13 @@ CONTROLS = [
         "of all changes, only those by finetuning count",
         FILE,
         {"icl_claims.metrics.predictions.rpa": all_changes_over_those_by_finetuning},
-    )
+    ),
+    Control(
+        "rpa-between",
+        "a query changed to two labels counts once",
+        FILE,
+        {"icl_claims.metrics.predictions.rpa": lambda *case, **options: rpa(*case, **options)[:, :1]},
+    ),
 ]
 
 

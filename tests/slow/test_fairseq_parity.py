@@ -20,6 +20,8 @@ import torch
 
 from icl_claims.errors import ModelError
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
+from icl_claims.methods.gradient_diagnostics import accumulated_block_gradient_norms
+from icl_claims.metrics.predictions import rec2ftp
 from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou
 from icl_claims.models.fairseq_tokens import find_bpe_files, read_fairseq_tokens
 from icl_claims.models.reference import load_model
@@ -30,7 +32,7 @@ from icl_claims.tasks.prompts import build_prompts
 
 CONTEXT = 2048
 TOLERANCE = {"zs": 2e-6, "icl": 2e-6, "ft": 5e-5, "per_layer": 5e-5}
-METRIC, LOSS, CHANGE = 1e-5, 1e-3, 2e-5
+METRIC, LOSS, CHANGE, NORM = 1e-5, 1e-3, 2e-5, 2e-5
 METHODS = {"ft": Finetuning(0.01), "per_layer": LayerCausal(0.01, update="concurrent")}
 SETTINGS = {"zs": ZeroShot(), "icl": InContext(), **METHODS}
 
@@ -137,6 +139,46 @@ def test_losses_of_every_step_are_the_same(learned, told, setting):
     theirs = told["finetune"][setting]
     in_bits = np.array(learned[setting].losses) / math.log(2)
     np.testing.assert_allclose(in_bits, theirs["logged_loss_bits"], rtol=0, atol=LOSS)
+
+
+@pytest.mark.parametrize("setting", METHODS)
+def test_gradients_of_keys_and_values_have_the_same_norms_at_every_step(learned, told, setting):
+    theirs = [
+        [sum(norm**2 for name, norm in of_step.items() if name.startswith(f"L{layer}.")) ** 0.5 for layer in range(4)]
+        for of_step in told["finetune"][setting]["kv_grad_norms_per_step"]
+    ]
+    ours = learned[setting].gradient_norms
+    np.testing.assert_allclose(ours, theirs, rtol=NORM)
+    overall = told["finetune"][setting]["kv_global_grad_norm_preclip"]
+    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), overall, rtol=NORM)
+
+
+@pytest.mark.parametrize("setting", METHODS)
+def test_the_norms_that_were_logged_are_of_gradients_that_add_up(model, prompts, told, setting):
+    layer_causal = setting == "per_layer"
+    ours = accumulated_block_gradient_norms(model, prompts.demonstrations, 0.01, layer_causal=layer_causal)
+    theirs = told["finetune"][setting]["decoder_layer_grad_norm_as_logged"]
+    np.testing.assert_allclose(ours, theirs, rtol=NORM)
+
+
+@pytest.mark.parametrize("setting", METHODS)
+def test_predictions_are_corrected_as_often(answers, told, setting):
+    theirs, gold = told["metrics"][setting], np.array(told["gold"])
+    zero_shot, in_context, tuned = (
+        answers[name].log_probabilities.argmax(-1).numpy() for name in ("zs", "icl", setting)
+    )
+    counts = theirs["f2t_counts"]
+    corrected = {
+        name: (zero_shot != gold) & (predicted == gold) for name, predicted in (("icl", in_context), ("ft", tuned))
+    }
+    assert corrected["icl"].sum() == counts["number of ICL F2T examples"]
+    assert corrected["ft"].sum() == counts["number of FTZS F2T examples"]
+    assert (corrected["icl"] & corrected["ft"]).sum() == counts["number of both F2T examples"]
+    column = rec2ftp(in_context, tuned, zero_shot, gold)
+    if theirs["Rec2FTP"] is None:
+        assert np.isnan(column).all()
+    else:
+        assert np.nanmean(column) == theirs["Rec2FTP"] / 100
 
 
 @pytest.mark.parametrize("setting", METHODS)

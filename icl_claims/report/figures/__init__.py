@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,8 +20,9 @@ def draw_pictures(numbers: Mapping[str, Any], profile: str) -> Iterator[Picture]
 
     Args:
         numbers: `changes`, `gradient_norms`, `by_layer` and `clip_sweep`, each by task; any may be missing.
-        profile: whose trials gave the numbers; part of the pictures' names.
+        profile: whose trials gave the numbers; part of the pictures' names, as letters, digits and hyphens.
     """
+    profile = re.sub(r"[^A-Za-z0-9]+", "-", profile)
     with style():
         if numbers.get("changes"):
             yield draw_changes(numbers["changes"], profile)

@@ -10,7 +10,7 @@ from icl_claims.report.figures.drawing import SERIES, Picture, panels, short
 from icl_claims.report.names import metric_name, task_name
 from icl_claims.report.numbers import number
 
-METRICS = ("sim_aou", "sim_am")
+METRICS = ("sim_aou", "sim_am", "sim_am_update")
 UNCLIPPED = "none"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -18,22 +18,23 @@ Sweep = Sequence[Mapping[str, float | None]]
 
 
 def draw_clip_sweep(sweeps: Mapping[str, Sweep], profile: str) -> Picture:
-    """A panel for SimAOU and one for SimAM: a line a task over the limits, evenly spaced, without a limit last.
+    """A panel for each of `METRICS` that was measured: a line a task over evenly spaced limits, no limit last.
 
     Args:
         sweeps: by task, the metrics at each limit of the global L2 norm; None is unclipped.
         profile: whose trials gave the numbers.
     """
     limits = sorted({_limit(point) for sweep in sweeps.values() for point in sweep})
-    figure, axes = panels(len(METRICS), 2, 2.5)
-    for axis, metric in zip(axes, METRICS, strict=True):
+    metrics = [metric for metric in METRICS if any(metric in point for sweep in sweeps.values() for point in sweep)]
+    figure, axes = panels(len(metrics), 3, 2.3)
+    for axis, metric in zip(axes, metrics, strict=True):
         for place, (task, sweep) in enumerate(sweeps.items()):
             points = sorted(sweep, key=_limit)
-            values = np.array([np.nan if point[metric] is None else point[metric] for point in points], dtype=float)
+            values = np.array([np.nan if point.get(metric) is None else point[metric] for point in points], dtype=float)
             marker, colour = _MARKERS[place % len(_MARKERS)], SERIES[place % len(SERIES)]
             places = [limits.index(_limit(point)) for point in points]
             axis.plot(places, values, marker=marker, color=colour, markersize=4, label=short(task_name(task)))
-        axis.set_xticks(range(len(limits)), [_label(limit) for limit in limits])
+        axis.set_xticks(range(len(limits)), [_label(limit) for limit in limits], rotation=60 if len(limits) > 7 else 0)
         axis.set_title(metric_name(metric))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
     figure.supxlabel("limit of the gradient's global L2 norm", fontsize=8)

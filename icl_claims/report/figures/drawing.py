@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +37,7 @@ COLOURS = {
     "series-6": "#6a63b5",
 }
 SERIES = tuple(colour for name, colour in COLOURS.items() if name.startswith("series"))
+LOOKS = ("finetuning", "layer_causal", "linearized", "layer_causal_sequential", "layer_causal_norm_matched")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _LONG_FRACTION = re.compile(r"-?[0-9]+\.[0-9]{4,}")
 _STYLE: Any = {
@@ -158,9 +159,16 @@ def short(text: str, length: int = 28) -> str:
     return plain if len(plain) <= length else plain[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def look_of(place: int) -> dict[str, Any]:
-    """Colour and dashes of the line in this place."""
-    return {"color": SERIES[place % len(SERIES)], "linestyle": _DASHES[place % len(_DASHES)]}
+def looks_of(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and dashes of every method's line: the papers' own methods look alike in every picture."""
+    places = {method: LOOKS.index(method) for method in methods if method in LOOKS}
+    free = (place for place in range(len(LOOKS) + len(methods)) if place not in places.values())
+    places |= {method: next(free) for method in methods if method not in LOOKS}
+    looks = {
+        method: {"color": SERIES[place % len(SERIES)], "linestyle": _DASHES[place % len(_DASHES)]}
+        for method, place in places.items()
+    }
+    return looks | {method: {"color": COLOURS["ink"], "linestyle": "-"} for method in methods if method == "zero_shot"}
 
 
 def panels(count: int, columns: int, height: float, *, share: bool = False) -> tuple[Figure, list[Axes]]:

@@ -1,0 +1,44 @@
+"""How the attention of a query is shared out among the demonstrations, and how it would be at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def shares_of_demonstrations(
+    scores: Float[Tensor, "heads queries tokens"], lengths: Sequence[int]
+) -> Float[Tensor, "queries demonstrations"]:
+    """The share of attention that each demonstration gets: softmax over all tokens, in single precision or finer.
+
+    Args:
+        scores: scaled pre-softmax scores of every query over the tokens of all demonstrations, end to end.
+        lengths: tokens of each demonstration.
+
+    Returns:
+        The sum over a demonstration's tokens, averaged over heads; over demonstrations it is 1.
+
+    Source: Dai et al. 2023, attention to training tokens; their code adds up the scores of all heads, then takes the
+        softmax.
+    """
+    attention = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).mean(0)
+    return torch.stack([tokens.sum(-1) for tokens in torch.split(attention, list(lengths), -1)], -1)
+
+
+def random_attention(
+    layers: int, demonstrations: int, queries: Sequence[int], seed: int
+) -> Float[np.ndarray, "layers queries demonstrations"]:
+    """Numbers without order, U[0,1), one stream a query, so that they do not depend on how queries are batched.
+
+    Args:
+        layers: of the model.
+        demonstrations: that attention is shared among.
+        queries: index of each query in the trial.
+        seed: of the draws.
+    """
+    streams = (np.random.default_rng((seed, query, 2)) for query in queries)
+    return np.stack([stream.random((layers, demonstrations)) for stream in streams], axis=1)

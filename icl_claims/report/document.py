@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def make_document(
     pictures: Mapping[str, Any] | None = None,
     coverage: Iterable[Mapping[str, Any]] = (),
 ) -> Document:
-    """A document of the present version, its claims in the papers' order.
+    """A document of the present version, its claims in the papers' order; a number that is not finite becomes null.
 
     Args:
         run: the facts of the run.
@@ -53,8 +54,8 @@ def make_document(
     return {
         "schema_version": SCHEMA_VERSION,
         "run": {"name": "", "interrupted": False, **run},
-        "claims": in_papers_order(_complete(claim) for claim in claims),
-        "pictures": dict(pictures or {}),
+        "claims": in_papers_order(_complete(_finite(claim)) for claim in claims),
+        "pictures": _finite(pictures or {}),
         "coverage": [dict(entry) for entry in coverage],
     }
 
@@ -103,20 +104,21 @@ def read_document(path: Path) -> Document:
 
 
 def document_text(document: Document) -> str:
-    """The document as JSON.
-
-    Raises:
-        ReportError: a number in it is not finite.
-    """
-    try:
-        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    except ValueError as error:
-        raise ReportError("The claims hold a number that is not finite", expected="null in its place") from error
+    """The document as JSON."""
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _complete(claim: Mapping[str, Any]) -> dict[str, Any]:
     beside = [{**entry, "tasks": _findings(entry["tasks"])} for entry in claim.get("beside", ())]
     return {**_RECORD, **claim, "tasks": _findings(claim["tasks"]), "beside": beside}
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {name: _finite(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not isfinite(data) else data
 
 
 def _findings(tasks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -73,9 +73,13 @@ def test_what_is_no_document_is_refused(tmp_path, text):
         read_document(tmp_path / "claims.json")
 
 
-def test_a_number_that_is_not_finite_is_refused():
-    with pytest.raises(ReportError, match="not finite"):
-        document_text(make_document(RUN, [sample_record(tasks=[sample_finding(left=float("nan"))])]))
+def test_a_number_that_is_not_finite_is_written_as_nothing():
+    finding = sample_finding(left=float("nan"), high=float("inf"))
+    sweep = [{"clip": None, "sim_aou": float("-inf"), "sim_am": 0.5}]
+    document = make_document(RUN, [sample_record(tasks=[finding])], pictures={"tiny": {"clip_sweep": {"cb": sweep}}})
+    written = json.loads(document_text(check_document(document, "sample")))
+    assert (written["claims"][0]["tasks"][0]["left"], written["claims"][0]["tasks"][0]["high"]) == (None, None)
+    assert written["pictures"]["tiny"]["clip_sweep"]["cb"] == [{"clip": None, "sim_aou": None, "sim_am": 0.5}]
 
 
 def test_claims_stand_in_the_papers_order_with_sections_by_number():

@@ -152,13 +152,37 @@ def test_junit_xml_carries_id_and_verdict_and_keeps_other_properties(run_claims,
     assert not any(name in one for one in found for name in ("claim", "pictures"))
 
 
-def test_what_workers_report_about_pictures_is_merged_whichever_comes_first():
-    from icl_claims.pytest_plugin.record import _merged
+PICTURES = """
+    import pytest
+    from icl_claims.claims import Claim, Verdict
 
-    few = {"tiny": {"values": {"cb": {"rpa": {"finetuning": 0.5}}}, "clip_sweep": {"cb": [1]}}}
-    more = {"tiny": {"values": {"cb": {"rpa": {"linearized": 0.4}}, "mr": {}}, "clip_sweep": {"cb": [1, 2]}}}
-    assert _merged(_merged({}, few), more) == _merged(_merged({}, more), few)
-    assert _merged(few, more)["tiny"]["values"]["cb"]["rpa"] == {"finetuning": 0.5, "linearized": 0.4}
+    COUNTS = {"shared": {"correct": 2, "incorrect": 1}}
+
+    def claim(name):
+        return Claim(name, "rethinking", "section 1", "Something holds.")
+
+    @claim("first").decided_on("printed")
+    def test_first(request, evidence, decide):
+        request.node.user_properties.append(("pictures", {"tiny": {"changes": {"cb": COUNTS, "mr": COUNTS}}}))
+        decide(Verdict("supported", "Because."))
+
+    @claim("second").decided_on("printed")
+    def test_second(request, evidence, decide):
+        request.node.user_properties.append(("pictures", {"tiny": {"changes": {"cb": COUNTS}, "values": {"cb": {}}}}))
+        decide(Verdict("supported", "Because."))
+"""
+
+
+def test_what_tests_bring_for_pictures_is_put_together_drawn_and_saved(pytester):
+    pytester.makepyfile(PICTURES)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "--claims-figures=figures", "--junitxml=junit.xml")
+    reports = pytester.path / "reports"
+    drawn = json.loads((reports / "claims.json").read_text(encoding="utf-8"))["pictures"]["tiny"]
+    assert list(drawn["changes"]) == ["cb", "mr"]
+    assert "values" in drawn
+    assert "Changes of predictions" in (reports / "claims.html").read_text(encoding="utf-8")
+    assert {path.name for path in (pytester.path / "figures").iterdir()} == {"changes-tiny.svg", "changes-tiny.pdf"}
+    assert 'name="pictures"' not in (pytester.path / "junit.xml").read_text(encoding="utf-8")
 
 
 def test_junit_xml_carries_the_effect(pytester):

@@ -21,7 +21,7 @@ claims: $(READY) ## decide the claims; the report goes to reports/claims.html
 	$(BIN)/pytest claims/
 
 test: $(READY) ## the project's own tests
-	$(BIN)/pytest tests/
+	$(BIN)/pytest tests/ -n auto --dist loadfile
 
 bench: $(READY) ## measure the speed against the authors' procedure, about 10 minutes; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks

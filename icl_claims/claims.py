@@ -206,7 +206,7 @@ class TaskRule:
             outcome = "absent" if together is None else together.outcome
             supported, refuted = supported and outcome == "holds", refuted or outcome == "fails"
         word: Word = "supported" if supported else "refuted" if refuted else "inconclusive"
-        why = self._because(holds, fails, comparison) + "".join(f" {_aside(other)}" for other in beside)
+        why = self._because(holds, fails, comparison)
         change = self._would_change(word, holds, fails, comparison)
         return Verdict(word, why, comparison, beside=beside, would_change=change)
 
@@ -271,7 +271,7 @@ class CaseRule:
         for group, verb in ((fails, "fails"), (unclear, "undecided")):
             if group:
                 why += f"; {verb}: " + ", ".join(f.task + (f" ({f.note})" if f.note else "") for f in group)
-        why += "." + "".join(f" {_aside(other)}" for other in beside)
+        why += "."
         return Verdict(word, why, comparison, cases=len(counted), beside=beside)
 
 
@@ -363,12 +363,3 @@ def absent(tasks: Iterable[str], why: str) -> tuple[Finding, ...]:
 def _absence(tasks: Iterable[Finding]) -> str:
     reasons = list(dict.fromkeys(finding.note for finding in tasks if finding.note))
     return "; ".join(reasons) or "There is no evidence."
-
-
-def _aside(other: Comparison) -> str:
-    """What a comparison that does not decide says, in a sentence."""
-    counted = [finding for finding in other.tasks if finding.outcome != "absent"]
-    if not counted:
-        return f"Beside it, {other.question}: no evidence."
-    holds, fails = (sum(finding.outcome == outcome for finding in counted) for outcome in ("holds", "fails"))
-    return f"Beside it, {other.question}: holds on {holds}, fails on {fails} of {len(counted)}."

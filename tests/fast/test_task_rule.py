@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.claims import EVERY_TASK, Finding, TaskRule
+from icl_claims.claims import EVERY_TASK, Comparison, Finding, TaskRule
 from icl_claims.errors import ClaimError
 
 OUTCOMES = ("holds", "fails", "unclear", "absent")
+
+
+def decide(rule, findings):
+    return rule.decide(Comparison("a question", tuple(findings)))
 
 
 def could_go(outcome):
@@ -39,35 +43,33 @@ def test_a_verdict_is_given_only_where_the_undecided_tasks_could_not_turn_it(at_
     rule = TaskRule(at_least, overall=overall)
     findings = [Finding(f"task {i}", outcome) for i, outcome in enumerate(outcomes)]
     everything = [*findings, Finding(EVERY_TASK, together)] if overall else findings
-    assert rule.decide(everything).word == brute_force(rule, outcomes, together)
+    assert decide(rule, everything).word == brute_force(rule, outcomes, together)
 
 
-@given(st.integers(1, 6), st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=5))
-def test_a_task_that_is_not_named_at_all_is_undecided(at_least, outcomes):
-    rule, findings = TaskRule(at_least), [Finding(f"task {i}", outcome) for i, outcome in enumerate(outcomes)]
-    assert rule.decide(findings).word == brute_force(
-        rule, [*outcomes, *["unclear"] * (6 - len(outcomes))], "unclear"
-    ) or (all(outcome == "absent" for outcome in outcomes) and rule.decide(findings).word == "not run")
+@pytest.mark.parametrize("count", [0, 5, 7])
+def test_a_rule_is_about_as_many_tasks_as_it_says(count):
+    with pytest.raises(ClaimError, match=f"A rule about 6 tasks: got findings of {count}"):
+        decide(TaskRule(5), [Finding(f"task {i}", "holds") for i in range(count)])
 
 
 @given(st.integers(1, 6), st.lists(st.sampled_from(OUTCOMES), min_size=6, max_size=6), st.randoms())
 def test_the_order_of_tasks_does_not_matter(at_least, outcomes, random):
     findings = [Finding(f"task {i}", outcome) for i, outcome in enumerate(outcomes)]
     shuffled = random.sample(findings, 6)
-    assert TaskRule(at_least).decide(findings).word == TaskRule(at_least).decide(shuffled).word
+    assert decide(TaskRule(at_least), findings).word == decide(TaskRule(at_least), shuffled).word
 
 
 def test_a_claim_about_the_sum_is_undecided_where_the_sum_is_missing():
     findings = [Finding(f"task {i}", "holds") for i in range(6)]
-    assert TaskRule(6, overall=True).decide(findings).word == "inconclusive"
+    assert decide(TaskRule(6, overall=True), findings).word == "inconclusive"
 
 
 def test_the_reason_names_the_undecided_tasks_and_quotes_the_sign_test():
-    findings = [*(Finding(f"t{i}", "holds") for i in range(5)), Finding("cb", "unclear", note="no query counts")]
-    why = TaskRule(5).decide(findings).why
+    findings = [Finding(f"t{i}", "holds", difference=0.1) for i in range(5)]
+    why = decide(TaskRule(5), [*findings, Finding("cb", "unclear", note="no query counts")]).why
     assert "Holds on 5 and fails on 0 of 6 tasks, and 5 are needed" in why
     assert "undecided: cb (no query counts)" in why
-    assert "p = 0.031; 5 tasks allow no less than 0.031" in why
+    assert "sign test: p = 0.031; sign-flip test of the differences: p = 0.031; 5 tasks allow no less than 0.031" in why
 
 
 @pytest.mark.parametrize("at_least", [0, 7, -1])

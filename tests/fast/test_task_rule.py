@@ -48,7 +48,7 @@ def test_a_verdict_is_given_only_where_the_undecided_tasks_could_not_turn_it(at_
 
 @pytest.mark.parametrize("count", [0, 5, 7])
 def test_a_rule_is_about_as_many_tasks_as_it_says(count):
-    with pytest.raises(ClaimError, match=f"A rule about 6 tasks: got findings of {count}"):
+    with pytest.raises(ClaimError, match=f"A rule about 6 tasks, got findings of {count}"):
         decide(TaskRule(5), [Finding(f"task {i}", "holds") for i in range(count)])
 
 

@@ -73,7 +73,7 @@ class Learned:
         """
         if self.prefix.tokens == len(demonstrations.context):
             return tokens_in_context(self.prefix, demonstrations)
-        return tokens_read_alone(self.model, demonstrations, self.weights)
+        return tokens_read_alone(self.model, self.prefix, demonstrations, self.weights)
 
     def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
         """Answer a batch of queries, none of which sees another.

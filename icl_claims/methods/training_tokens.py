@@ -53,21 +53,22 @@ def tokens_in_context(prefix: Prefix, demonstrations: Demonstrations) -> Trainin
     return TrainingTokens(keys, tuple(map(len, spans)))
 
 
-def tokens_read_alone(model: LanguageModel, demonstrations: Demonstrations, weights: Weights) -> TrainingTokens:
-    """The same demonstrations, each read after bos as if there were no other.
+def tokens_read_alone(
+    model: LanguageModel, opening: Prefix, demonstrations: Demonstrations, weights: Weights
+) -> TrainingTokens:
+    """The same demonstrations, each read right after bos, where a query stands, too, as if there were no other.
 
-    Each stands right after bos, where a query stands, too. With rotary positions a key is turned by the position at
-    which it is read: here by that in its own demonstration, in the context by that in the context.
+    With rotary positions a key is turned by the position at which it is read: here by that in its own demonstration, in
+    the context by that in the context.
 
     Args:
         model: that reads them.
+        opening: bos, read with the weights.
         demonstrations: of which those in the context are read.
         weights: with which the model reads; those that are not among them are as pretrained.
 
     Source: Dai et al. 2023, attention to training tokens; in the keys' place, their code takes the query vectors that
         the training tokens had while they were stepped on.
     """
-    alone = demonstrations.shown_alone
-    read = [model.read_prefix(sequence, weights).keys for sequence in alone]
-    keys = tuple(torch.cat([of_one[:, 1:] for of_one in of_layer], dim=1) for of_layer in zip(*read, strict=True))
-    return TrainingTokens(keys, tuple(len(sequence) - 1 for sequence in alone))
+    rows = [demonstrations.context[span.start : span.stop] for span in demonstrations.spans]
+    return TrainingTokens(model.keys_of(rows, opening, weights), tuple(map(len, rows)))

@@ -59,7 +59,7 @@ class AttentionPass:
         prefix: the context that every row attends to, or None.
         probe: packed index of the probe position of each row, or None when nothing is to be recorded.
         probe_against: keys of any tokens over which the scores of the probe position are recorded too, or None.
-        keep_prefix: whether keys and values are kept, to become a `Prefix`.
+        keep_prefix: whether keys and values of the rows are kept, to become a `Prefix` or to be scored against.
     """
 
     layout: Layout

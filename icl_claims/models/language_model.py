@@ -146,6 +146,17 @@ class LanguageModel:
         self._run(now, [ids], 0, torch.zeros(1, dtype=torch.long, device=self.head_device), weights)
         return Prefix(tuple(now.keys), tuple(now.values), len(ids))
 
+    def keys_of(self, rows: Sequence[Sequence[int]], prefix: Prefix, weights: Weights | None = None) -> Keys:
+        """Keys of the tokens of some rows, end to end, where each row is read after the same prefix and sees no other.
+
+        Raises:
+            PromptError: prefix and row together do not fit the model's context.
+        """
+        now = AttentionPass(Layout(tuple(map(len, rows)), self.device), prefix, keep_prefix=True)
+        with torch.inference_mode():
+            self._run(now, rows, prefix.tokens, torch.zeros(1, dtype=torch.long, device=self.head_device), weights)
+        return tuple(now.keys)
+
     def answer(
         self,
         rows: Sequence[Sequence[int]],

@@ -76,11 +76,6 @@ class Demonstrations:
         return tuple(range(start, end - 1) for start, end in pairwise(ends))
 
     @property
-    def shown_alone(self) -> tuple[tuple[int, ...], ...]:
-        """bos, template and label of every demonstration in the context, in its order."""
-        return tuple((self.bos, *self._written(index)) for index in self.context_order)
-
-    @property
     def sequences(self) -> tuple[tuple[int, ...], ...]:
         """bos, template and label of every demonstration that finetuning steps on, one at a time."""
         return tuple((self.bos, *self._written(index)) for index in self.learning_order)

@@ -43,9 +43,9 @@ def test_a_context_and_its_sequences_are_written_from_the_same_rows(demonstratio
 @given(drawn())
 def test_a_shown_demonstration_lies_in_its_span_of_the_context_and_separators_lie_between(demonstrations):
     context, spans = demonstrations.context, demonstrations.spans
-    found = tuple((BOS, *context[span.start : span.stop]) for span in spans)
-    assert found == demonstrations.shown_alone
-    assert set(found) <= set(demonstrations.sequences)
+    rows = [(*t, LABELS[label]) for t, label in zip(demonstrations.templates, demonstrations.labels, strict=True)]
+    found = [context[span.start : span.stop] for span in spans]
+    assert found == [rows[i] for i in demonstrations.context_order]
     between = set(range(len(context))) - {place for span in spans for place in span}
     assert [context[place] for place in sorted(between)] == [BOS, *[SEPARATOR] * demonstrations.shown]
 

@@ -16,6 +16,7 @@ from selenium.webdriver.chrome.service import Service
 
 BROWSERS, DRIVER = ("chromium", "chromium-browser", "google-chrome"), "chromedriver"
 WIDTH = 1120
+CLAIM = "lc-aou-5of6"  # the one that is photographed open, where the run has it
 
 
 def installed() -> tuple[str, str] | None:
@@ -58,11 +59,10 @@ def main(page: str = "reports/claims.html", folder: str = "docs") -> None:
         browser.get(address)
         browser.save_screenshot(f"{folder}/ledger.png")
         claim = browser.execute_script(
-            "const opened = [...document.querySelectorAll('.ledger details')];"
-            "return (opened.find((one) => one.querySelector('.trials svg.forest')) || "
-            "opened.find((one) => one.querySelector('svg.forest')) || opened[0]).id"
+            f"const wanted = document.getElementById('{CLAIM}');"
+            "return (wanted || document.querySelector('details:has(svg.forest)') || {id: ''}).id"
         )
-        look(browser, height=1180)
+        look(browser, height=1500)
         browser.get(f"{address}#{claim}")
         browser.save_screenshot(f"{folder}/claim.png")
         heat_map = browser.execute_script(

@@ -11,7 +11,6 @@ METRICS = {
     "changed": "share of changed predictions",
     "drift": "drift of the weights",
     "gradient_norm": "gradient norm",
-    "kendall": "rank correlation of attention to demonstrations",
     "lens_loss": "loss of the logit lens",
     "log_gradient_ratio": "log ratio of gradient norms",
     "most_frequent_label": "share of the most frequent prediction",
@@ -24,6 +23,7 @@ METRICS = {
     "sim_aou_unnormalised": "SimAOU without normalisation",
     "sim_am": "SimAM",
     "sim_am_update": "SimAM of updates",
+    "kendall": "Kendall's tau",
 }
 METHODS = {
     "zero_shot": "zero-shot",

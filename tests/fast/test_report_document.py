@@ -167,7 +167,7 @@ def test_a_claim_that_is_not_about_higher_or_lower_keeps_the_words_of_its_eviden
         ),
         (
             "kendall of in_context against finetuning",
-            "rank correlation of attention to demonstrations of in-context learning against finetuning",
+            "Kendall's tau of in-context learning against finetuning",
         ),
         ("some of finetuning", "some of finetuning"),
         ("about 7 on sst5, mr", "about 7 on SST5, MR"),

@@ -98,6 +98,12 @@ def test_two_stored_trials_are_compared_by_the_beginning_of_a_key(store, run):
     assert [word for word in ("k", "4", "3") if word in page] == ["k", "4", "3"]
 
 
+def test_a_digest_is_explained(store, run):
+    put(store, "abc")
+    put(store, "def", code="yesterday")
+    assert "code (the code that makes the numbers)" in run("why", "def")
+
+
 def test_a_specification_is_read_from_a_file(store, run, tmp_path):
     put(store, "abc", k=3)
     file = tmp_path / "trial.json"

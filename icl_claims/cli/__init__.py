@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from icl_claims import __version__
+from icl_claims.cli import cache
 from icl_claims.cli.arguments import (
     AsJson,
     DataFolder,
@@ -41,6 +42,9 @@ app = typer.Typer(
 console = Console()
 SAVED_RUNS = Path("reports/runs")
 RUN_HELP = "A claims.json, or a saved run: its file, number or name, or last."
+
+
+app.add_typer(cache.app, name="cache")
 
 
 def main() -> None:

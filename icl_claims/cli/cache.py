@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from icl_claims.experiments.inventory import Entry
 
 KEY = 12  # letters of a key that are shown
+DIGEST_OF = {"model": "the model's files", "data": "the examples", "code": "the code that makes the numbers"}
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 app = typer.Typer(help="Look after the trials that were run before and are kept.", no_args_is_help=True)
@@ -187,7 +188,8 @@ def _print_changes(found: Any) -> None:
     other, changed = found
     table = Table("part", "stored", "this one", title=f"New against the nearest stored trial, of {other['task']}:")
     for change in changed:
-        table.add_row(change.where, *(_short(value) for value in (change.before, change.after)))
+        where = f"{change.where} ({DIGEST_OF[change.where]})" if change.where in DIGEST_OF else change.where
+        table.add_row(where, *(_short(value) for value in (change.before, change.after)))
     console.print(table)
 
 

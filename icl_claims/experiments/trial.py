@@ -242,7 +242,7 @@ class _Trial:
 
 def _where(model: LanguageModel) -> dict[str, Any]:
     """What rounding depends on."""
-    return {"device": str(model.device), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    return {"device": str(model.device), "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
 
 
 def _put_together(blocks: list[tuple[list[int], dict[str, Any]]], rows: int, entries: set[str]) -> dict[str, Any]:

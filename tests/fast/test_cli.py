@@ -217,8 +217,11 @@ def test_a_trial_on_all_gpus_of_a_machine_without_any_is_one_on_the_cpu(run, fol
     assert spread["metrics"] == alone["metrics"]
 
 
+SLOWLY = ("--learning-rate", 0.1)  # at the tiny model's own rates a first-order expansion of another one diverges
+
+
 def test_every_method_and_control_of_several_tasks_is_one_command(run, small):
-    code, out, _ = run("trial", *small, "--task", "sst2,cb", "--queries", 4, "--methods", "all", "--json")
+    code, out, _ = run("trial", *small, "--task", "sst2,cb", "--queries", 4, "--methods", "all", *SLOWLY, "--json")
     assert code == 0
     told = json.loads(out)
     weights = ["trained", "embeddings_norms_head", "norms", "nothing"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from icl_claims.claims import GENERALLY, Finding
+from icl_claims.claims import GENERALLY, Comparison, Finding
 from icl_claims.evidence.comparison import judge
 from icl_claims.statistics.differences import difference_interval
 from icl_claims.statistics.power import smallest_detectable
@@ -53,7 +53,7 @@ def word(generator, columns, differences):
     for task, difference in zip(TASKS, differences, strict=True):
         interval = difference_interval(*columns(generator, difference), seed=0, resamples=RESAMPLES)
         findings.append(Finding(task, judge(interval, upwards=True)))
-    return GENERALLY.decide(findings).word
+    return GENERALLY.decide(Comparison("whether it is so", tuple(findings))).word
 
 
 def shares(columns, differences, draws):

@@ -9,6 +9,7 @@ from icl_claims.report.compare import Compared, Comparison, Effect
 from icl_claims.report.names import source_name, task_name
 from icl_claims.report.numbers import interval, number
 from icl_claims.report.page import page_environment
+from icl_claims.report.sentence import short_reason
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -24,7 +25,8 @@ def comparison_json(comparison: Comparison) -> str:
 def comparison_page(comparison: Comparison) -> str:
     """The comparison as a page without any outside resource."""
     page = page_environment().get_template("comparison.html.jinja")
-    return page.render(comparison=comparison, claim_in_words=claim_in_words, effect_in_words=effect_in_words)
+    words = {"claim_in_words": claim_in_words, "effect_in_words": effect_in_words, "short_reason": short_reason}
+    return page.render(comparison=comparison, **words)
 
 
 def claim_in_words(claim: Compared) -> str:
@@ -44,7 +46,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield f"{comparison.same} verdicts are the same."
     yield f"{len(comparison.verdicts)} verdicts changed{':' if comparison.verdicts else '.'}"
     for verdict in comparison.verdicts:
-        yield f"  {claim_in_words(verdict.claim)}: {verdict.old} -> {verdict.new}. {verdict.why}"
+        yield f"  {claim_in_words(verdict.claim)}: {verdict.old} -> {verdict.new}. {short_reason(verdict.why)}"
     if comparison.effects:
         yield f"{len(comparison.effects)} differences changed beyond their intervals:"
         for effect in comparison.effects:

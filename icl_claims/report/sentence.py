@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from math import log2
 from typing import Any
@@ -30,9 +29,14 @@ def verdict_sentence(claim: Record) -> str:
 
 
 def by_the_rule(claim: Record) -> str:
-    """What the rule says, without tests and controls, which have their own place; empty where it was said already."""
-    words = re.split(r" By the plain numbers", in_print(claim["why"]))[0]
+    """What the rule says; empty where the sentence said it already."""
+    words = short_reason(claim["why"])
     return "" if verdict_sentence(claim).startswith(words) else words
+
+
+def short_reason(why: str) -> str:
+    """Why a verdict is what it is, without the tests over tasks, which the sentence of a verdict has."""
+    return in_print(why.partition(" By the plain numbers")[0])
 
 
 def count_in_words(count: int) -> str:

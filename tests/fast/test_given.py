@@ -90,7 +90,9 @@ def test_a_method_learns_from_the_switched_labels(method, switch):
 def test_what_finetuning_learned_from_the_true_labels_is_not_taken_for_the_others():
     wrapped = SwitchedLabels(LayerCausal(0.3, norm_matched=True), "cyclic")
     truthful = Finetuning(0.3).learn(model(), SHOWN)
-    assert torch.equal(said(wrapped.learn(model(), SHOWN, truthful)), said(wrapped.learn(model(), SHOWN)))
+    assert torch.equal(
+        said(wrapped.learn(model(), SHOWN, {"finetuning": truthful})), said(wrapped.learn(model(), SHOWN))
+    )
 
 
 # Order

@@ -8,7 +8,7 @@ import pytest
 import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 
 CLAIM = """
-    from icl_claims.claims import Claim, Finding, Quantity, TaskRule, Verdict
+    from icl_claims.claims import Claim, Comparison, Finding, Quantity, TaskRule, Verdict
 
     CLAIM = Claim("some-claim", "rethinking", "section 1", "Something <b>holds</b>.", rule=TaskRule(at_least=4))
 
@@ -16,10 +16,12 @@ CLAIM = """
     def test_claim(evidence, decide):
         decide({decided})
 """
-HOLDS = '[Finding(str(i), "holds", 1.0, 0.0, 1.0, 0.5, 1.5, 10) for i in range(6)]'
-FAILS = '[Finding(str(i), "fails", 0.0, 1.0, -1.0, -1.5, -0.5, 10) for i in range(6)]'
-UNCLEAR = '[Finding(str(i), "unclear", 0.0, 0.0, 0.0, -1.0, 1.0, 10, note="too few") for i in range(6)]'
-ABSENT = '[Finding(str(i), "absent", note="no GPU") for i in range(6)]'
+HOLDS = 'Comparison("a question", tuple(Finding(str(i), "holds", 1.0, 0.0, 1.0, 0.5, 1.5, 10) for i in range(6)))'
+FAILS = 'Comparison("a question", tuple(Finding(str(i), "fails", 0.0, 1.0, -1.0, -1.5, -0.5, 10) for i in range(6)))'
+UNCLEAR = (
+    'Comparison("a question", tuple(Finding(str(i), "unclear", low=-1.0, high=1.0, note="few") for i in range(6)))'
+)
+ABSENT = 'Comparison("a question", tuple(Finding(str(i), "absent", note="no GPU") for i in range(6)))'
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_an_inconclusive_claim_is_its_own_word_and_not_a_failure(run_claim):
     result, [claim] = run_claim(UNCLEAR)
     result.stdout.fnmatch_lines(["*1 inconclusive*"])
     assert claim["verdict"] == "inconclusive"
-    assert "too few" in claim["why"]
+    assert "few" in claim["why"]
     assert result.ret == 0
 
 

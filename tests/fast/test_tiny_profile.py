@@ -39,7 +39,7 @@ def trials(model):
 
 
 def accuracies(results, method):
-    return [float(result.per_query("accuracy", method).mean()) for result in results]
+    return [float(result.column("accuracy", method).mean()) for result in results]
 
 
 def test_the_model_has_less_than_two_million_parameters(model):
@@ -70,7 +70,7 @@ def test_labels_of_the_demonstrations_are_what_is_learned(model):
     data = CHOICES.read_data()["sst2"]
     exchanged = replace(data, train=tuple(replace(row, label=1 - row.label) for row in data.train))
     spec = replace(plan_trials(CHOICES, model, CHOICES.read_data())[0], methods=())
-    right, wrong = (run_trial(spec, model, rows).per_query("accuracy", "in_context") for rows in (data, exchanged))
+    right, wrong = (run_trial(spec, model, rows).column("accuracy", "in_context") for rows in (data, exchanged))
     assert right.mean() > 0.9
     assert wrong.mean() < 0.1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -24,6 +25,23 @@ class ClaimScheduling(LoadScopeScheduling):
         super().__init__(config)
         self._groups = min(groups, self.numnodes)
         self._of_profile: dict[str, dict[str, int]] = {}
+
+    def remove_node(self, node: Any) -> str | None:
+        """Give the tests of a worker that is gone to others, but the one that it crashed in, which would crash again.
+
+        Returns:
+            That test; None where the worker had done its work.
+        """
+        work: dict[str, dict[str, bool]] = self.assigned_work.pop(node)
+        crashed = next(((unit, test) for unit in work.values() for test, done in unit.items() if not done), None)
+        if crashed is None:
+            return None
+        unit, test = crashed
+        unit[test] = True
+        self.workqueue.update({scope: unit for scope, unit in work.items() if not all(unit.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return test
 
     def _split_scope(self, nodeid: str) -> str:
         on_trials = _ON_TRIALS.search(nodeid)

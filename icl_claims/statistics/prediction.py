@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from icl_claims.statistics.columns import Column, Influence, influence, over_seeds
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
@@ -54,7 +54,7 @@ def prediction_interval(
     between = float(means.var(ddof=1))  # of the means of seeds, with the noise of as many queries as were asked
     shared, own = (0.0, 0.0) if same_queries else _noise_of_queries(influences)
     fewer = float(np.mean([len(column) for column in columns])) / new_queries
-    squares = [float(stats.t.ppf((1 + confidence) / 2, freedom)) ** 2 for freedom in (seeds - 1, counted - 1)]
+    squares = [float(scipy.stats.t.ppf((1 + confidence) / 2, freedom)) ** 2 for freedom in (seeds - 1, counted - 1)]
 
     of_seeds, of_queries = between * (1 / seeds + 1 / new_seeds), shared * (1 + fewer)
     more_noise, less_noise = (own * max(change, 0.0) / new_seeds for change in (fewer - 1, 1 - fewer))

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from icl_claims.statistics.columns import Column, by_query
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
@@ -83,8 +83,8 @@ def tango(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> Inte
         return UNDEFINED
     difference, counts = (only_left - only_right) / pairs, (pairs, only_left, only_right, _deviations(confidence))
     # Without discordant pairs, or with no other, the difference itself is a root; the bounds are the next ones.
-    low = optimize.brentq(_tango_score, -1.0, difference - NEXT_TO, counts) if difference > -1 else -1.0
-    high = optimize.brentq(_tango_score, difference + NEXT_TO, 1.0, counts) if difference < 1 else 1.0
+    low = scipy.optimize.brentq(_tango_score, -1.0, difference - NEXT_TO, counts) if difference > -1 else -1.0
+    high = scipy.optimize.brentq(_tango_score, difference + NEXT_TO, 1.0, counts) if difference < 1 else 1.0
     return Interval(difference, float(low), float(high))
 
 
@@ -130,4 +130,4 @@ def _by_seed(columns: Columns) -> list[Column]:
 
 
 def _deviations(confidence: float) -> float:
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(scipy.stats.norm.ppf((1 + confidence) / 2))

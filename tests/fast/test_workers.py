@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -110,6 +111,41 @@ def test_only_runs_of_claims_are_scheduled_so(config, pytester):
     chosen = config("claims")
     chosen.option.dist = "loadfile"
     assert scheduling_of(chosen) is None
+
+
+class Node:
+    """A worker as its controller sees it."""
+
+    shutting_down = False
+    gateway = SimpleNamespace(id="gw")
+
+    def __init__(self):
+        self.sent = []
+
+    def send_runtest_some(self, tests):
+        self.sent += tests
+
+    def shutdown(self):
+        self.shutting_down = True
+
+
+def test_the_test_that_a_worker_crashed_in_is_not_given_to_another(config):
+    tests = ["a.py::test_0[exact]", *(f"b.py::test_{number}[trials]" for number in range(4))]
+    scheduling, nodes = ClaimScheduling(config(workers=2), 1), [Node(), Node(), Node()]
+
+    def add(node):
+        scheduling.add_node(node)
+        scheduling.registered_collections[node] = tests
+
+    add(nodes[0])
+    add(nodes[1])
+    scheduling.schedule()
+    crashing = next(node for node in nodes if 1 in node.sent)
+    scheduling.mark_test_complete(crashing, 1)
+    assert scheduling.remove_node(crashing) == tests[2]
+    add(nodes[2])
+    scheduling.schedule()
+    assert nodes[2].sent == [3, 4]
 
 
 # Sharing trials

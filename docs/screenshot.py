@@ -55,7 +55,7 @@ def main(page: str = "reports/claims.html", folder: str = "docs") -> None:
         sys.exit("Chromium or chromedriver is missing: on Debian, `apt-get install chromium chromium-driver`.")
     address = Path(page).resolve().as_uri()
     with chromium(*found) as browser:
-        look(browser, height=1180)
+        look(browser, height=1500)
         browser.get(address)
         browser.save_screenshot(f"{folder}/ledger.png")
         claim = browser.execute_script(

@@ -34,8 +34,11 @@ def print_summary(terminal: Any, claims: Sequence[Record], comparison: Compariso
             terminal.write_line("")
     for (paper, section), group in groupby(claims, key=lambda claim: (claim["paper"], section_of(claim["where"]))):
         terminal.write_line(f"{paper_name(paper)}, {section[:1].lower()}{section[1:]}", bold=True)
-        for name, records in groupby(group, key=lambda claim: claim["id"]):
-            _print_claim(terminal, name, list(records))
+        by_name: dict[str, list[Record]] = {}
+        for claim in group:
+            by_name.setdefault(claim["id"], []).append(claim)
+        for name, records in by_name.items():
+            _print_claim(terminal, name, records)
 
 
 def counts_in_words(claims: Sequence[Record]) -> str:

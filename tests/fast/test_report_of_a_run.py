@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
+from sample_claims import RUN, sample_record
 
 import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
+from icl_claims.report.document import make_document
 
 CLAIMS = """
     import pytest
@@ -115,6 +117,28 @@ def test_the_terminal_shows_claims_by_section_and_the_changed_ones_first(run_cla
         ]
     )
     assert "\x1b[" not in result.stdout.str()
+
+
+def test_a_claim_that_is_placed_in_several_ways_is_one_line():
+    from icl_claims.pytest_plugin.summary import print_summary
+
+    class Terminal:
+        said = ""
+
+        def write(self, text, **_markup):
+            self.said += text
+
+        def write_line(self, text, **_markup):
+            self.said += text + "\n"
+
+        def section(self, title):
+            self.said += title + "\n"
+
+    places = ["section 3.3", "section 3.3, figure 1", "section 3.3, reasons"]
+    claims = [sample_record(name, where=where) for name, where in zip("aba", places, strict=True)]
+    terminal = Terminal()
+    print_summary(terminal, make_document(RUN, claims)["claims"], None)
+    assert [line.split()[0] for line in terminal.said.splitlines()[2:]] == ["a", "b"]
 
 
 def test_words_are_coloured_where_colour_is_asked_for(run_claims):

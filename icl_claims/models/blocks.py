@@ -22,6 +22,7 @@ BeforeBlock = Callable[[Any, Any], Any]
 AfterBlock = Callable[[int, Any, Any, Any], Any]
 """Takes a block's layer, its positional and keyword arguments and its output; gives another output, or None."""
 
+BLOCKS_READ_AT_ONCE = 5
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "layer_norm")
 
 
@@ -51,7 +52,8 @@ class Blocks:
     ) -> Float[Tensor, "layers rows labels"]:
         """The logit lens: what the outputs of every block say of the labels when final norm and head read them.
 
-        One block is read at a time, so that logits over the vocabulary are never held for all of them.
+        A few blocks are read at a time: logits over the vocabulary are never held for all of them, and the head's
+        weights are not fetched from memory for every one.
 
         Args:
             outputs: of every block, lowest first, at the position of the answer.
@@ -64,7 +66,12 @@ class Blocks:
         """
         device = next(self.head.parameters()).device
         wanted = torch.tensor(list(label_ids), device=device)
-        return torch.stack([at_least_single(self.read(hidden)).log_softmax(-1)[:, wanted] for hidden in outputs])
+        read = []
+        for first in range(0, len(outputs), BLOCKS_READ_AT_ONCE):
+            some = torch.stack([hidden.to(device) for hidden in outputs[first : first + BLOCKS_READ_AT_ONCE]])
+            logits = at_least_single(self.read(some))
+            read.append(logits[..., wanted] - logits.logsumexp(-1, keepdim=True))
+        return torch.cat(read)
 
     @contextmanager
     def around(self, *, after: AfterBlock, before: BeforeBlock | None = None) -> Iterator[None]:

@@ -39,7 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-console = Console()
 SAVED_RUNS = Path("reports/runs")
 RUN_HELP = "A claims.json, or a saved run: its file, number or name, or last."
 
@@ -59,7 +58,7 @@ def main() -> None:
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False) -> None:
     if version:
-        console.print(f"icl_claims {__version__}")
+        Console().print(f"icl_claims {__version__}")
         raise typer.Exit
 
 
@@ -78,7 +77,7 @@ def list_claims(
     table = Table("id", "paper", "where", "sources", "statement", title=f"{len(claims)} claims")
     for claim in claims:
         table.add_row(claim["id"], claim["paper"], claim["where"], ", ".join(claim["sources"]), claim["statement"])
-    console.print(table)
+    Console().print(table)
 
 
 @app.command()
@@ -94,7 +93,7 @@ def studies() -> None:
     for study in STUDIES.values():
         profiles = ", ".join(name for name, profile in PROFILES.items() if study.name in profile.studies)
         table.add_row(study.name, study.what, profiles, ", ".join(method.name for method in study.methods(1.0)))
-    console.print(table)
+    Console().print(table)
 
 
 @app.command()
@@ -298,4 +297,4 @@ def doctor() -> None:
     table = Table("what", "found", "what to do")
     for line in examine():
         table.add_row(line.what, f"[{'green' if line.good else 'yellow'}]{line.found}[/]", line.todo)
-    console.print(table)
+    Console().print(table)

@@ -32,7 +32,6 @@ DIGEST_OF = {"model": "the model's files", "data": "the examples", "code": "the 
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 app = typer.Typer(help="Look after the trials that were run before and are kept.", no_args_is_help=True)
-console = Console()
 
 
 @app.command()
@@ -53,9 +52,9 @@ def ls(as_json: AsJson = False) -> None:
         numbers = (str(spec.get(name, "")) for name in ("k", "seed", "queries"))
         row = (entry.state, spec.get("task", ""), model, *numbers, methods, decimal(entry.size), age(entry.written))
         table.add_row(entry.key[:KEY], *row)
-    console.print(table)
+    Console().print(table)
     whole, held = sum(entry.state == "whole" for entry in found), sum(entry.size for entry in found)
-    console.print(f"{whole} trials, {decimal(held)} in {default_store()}.", soft_wrap=True)
+    Console().print(f"{whole} trials, {decimal(held)} in {default_store()}.", soft_wrap=True)
 
 
 @app.command()
@@ -103,9 +102,9 @@ def why(
         changed = None if found is None else [vars(change) for change in found[1]]
         typer.echo(json.dumps({"spec": dict(wanted), "nearest": None if found is None else found[0], "new": changed}))
     elif found is None:
-        console.print("It is new: the store holds no other trial.")
+        Console().print("It is new: the store holds no other trial.")
     elif not found[1]:
-        console.print("It is not new: the store holds it.")
+        Console().print("It is not new: the store holds it.")
     else:
         _print_changes(found)
 
@@ -125,11 +124,11 @@ def gc(
     age_limit = None if older_than is None else timedelta(days=older_than)
     for entry, reason in unneeded(entries(store), code_digest(), older_than=age_limit, partials=partials):
         if not dry_run and not remove(store, entry):
-            console.print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: a run is at it, left")
+            Console().print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: a run is at it, left")
             continue
         freed += entry.size
-        console.print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: {reason}")
-    console.print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed in {store}.", soft_wrap=True)
+        Console().print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: {reason}")
+    Console().print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed in {store}.", soft_wrap=True)
 
 
 @app.command()
@@ -141,8 +140,8 @@ def verify() -> None:
     checked = list(damage(default_store()))
     damaged = [(entry, problem) for entry, problem in checked if problem]
     for _, problem in damaged:
-        console.print(problem, style="red", soft_wrap=True)
-    console.print(f"{len(checked)} trials checked, {len(damaged)} damaged.")
+        Console().print(problem, style="red", soft_wrap=True)
+    Console().print(f"{len(checked)} trials checked, {len(damaged)} damaged.")
     if damaged:
         raise typer.Exit(1)
 
@@ -190,7 +189,7 @@ def _print_changes(found: Any) -> None:
     for change in changed:
         where = f"{change.where} ({DIGEST_OF[change.where]})" if change.where in DIGEST_OF else change.where
         table.add_row(where, *(_short(value) for value in (change.before, change.after)))
-    console.print(table)
+    Console().print(table)
 
 
 def _short(value: Any) -> str:

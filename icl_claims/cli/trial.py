@@ -9,23 +9,17 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from icl_claims.cli.trial_table import means, print_trial
 from icl_claims.errors import UsageError
 from icl_claims.experiments.plain import mean_over_rows, rounded
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.records import RecordWriter
-from icl_claims.experiments.result import (
-    LAYER_METRICS,
-    PREDICTION_METRICS,
-    STEP_METRICS,
-    WEIGHT_METRICS,
-    TrialResult,
-)
+from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.store import TrialStore, default_store
 from icl_claims.experiments.studies import STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
@@ -40,8 +34,6 @@ from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Order, ProbePosition, Truncation
 
 EVERYTHING = "all"
-SHOWN_OF_IN_CONTEXT = ("accuracy", "changed", "most_frequent_label")
-METRICS = (*PREDICTION_METRICS, *LAYER_METRICS, *STEP_METRICS, *WEIGHT_METRICS)
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,7 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
     """
     _check(arguments)
     examples = choices.read_data()
-    err = Console(stderr=True)
+    out, err = Console(), Console(stderr=True)
     loaded = choices.load_model(lambda text: err.print(text, highlight=False))
     named = arguments.learning_rate is not None
     rates = "named" if named else choices.learning_rates(loaded.digest).origin
@@ -113,7 +105,7 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
             if as_json:
                 shown.append({**as_plain_data(result), "learning_rates": rates})
             else:
-                _print(spec, result, rates)
+                print_trial(out, result, rates)
     if as_json:
         sys.stdout.write(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1) + "\n")
 
@@ -193,7 +185,8 @@ def _run(
     alone: bool,
 ) -> TrialResult:
     if records is None:
-        return run_trial(spec, model, data, report)
+        store, key = TrialStore(default_store()), spec.key()
+        return store.get_or_run(key, lambda: run_trial(spec, model, data, report, kept=store.partial(key)))
     prompts = prompts_of(spec, model, data)
     folder = records if alone else records / (spec.task if spec.weights == "trained" else f"{spec.task}_{spec.weights}")
     writer = RecordWriter(folder, prompts.gold, [len(row) for row in prompts.queries.rows])
@@ -207,10 +200,7 @@ def as_plain_data(result: TrialResult) -> dict[str, Any]:
     """A trial as JSON: its specification, one number a metric and method, by layer, predictions and provenance."""
     return {
         "spec": result.spec,
-        "metrics": {
-            method: {metric: value for metric in METRICS if (value := _mean(result, metric, method)) is not None}
-            for method in result.measured
-        },
+        "metrics": means(result),
         "by_layer": {name: rounded(mean_over_rows(values), 6) for name, values in result.by_layer.items()},
         "gradient_norms": {name: rounded(values, 6) for name, values in result.gradient_norms.items()},
         "drift": {name: rounded(values, 8) for name, values in result.drift.items()},
@@ -222,42 +212,6 @@ def as_plain_data(result: TrialResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "provenance": result.provenance,
     }
-
-
-def _print(spec: TrialSpec, result: TrialResult, rates: str) -> None:
-    shown = result.provenance
-    table = Table(
-        "method",
-        *(metric.replace("_", " ") for metric in METRICS),
-        title=(
-            f"{spec.task}: {len(result.gold)} queries, {shown['demonstrations_in_context']} of {spec.k} demonstrations "
-            f"in context, seed {spec.seed}, {shown['model']}, {spec.weights} weights, {shown['data']} data, "
-            f"calibration {spec.calibration}"
-        ),
-    )
-    for method in result.measured:
-        values = [_mean(result, metric, method) for metric in METRICS]
-        table.add_row(method, *("" if value is None else f"{value:.3g}" for value in values))
-    console = Console()
-    console.print(table)
-    for method, reason in result.failures.items():
-        console.print(f"{method}: {reason}", style="yellow")
-    for note in shown["notes"]:
-        console.print(note, style="yellow")
-    seconds = ", ".join(f"{what} {spent:.1f} s" for what, spent in result.seconds.items())
-    console.print(
-        f"Changes are counted against zero-shot, similarities against in-context learning. "
-        f"Learning rates: {rates}. {seconds}.",
-        style="dim",
-    )
-
-
-def _mean(result: TrialResult, metric: str, method: str) -> float | None:
-    if method in ("zero_shot", "in_context") and metric in PREDICTION_METRICS and metric not in SHOWN_OF_IN_CONTEXT:
-        return None
-    values = result.column(metric, method)
-    counted = None if values is None else values[~np.isnan(values)]
-    return None if counted is None or not len(counted) else round(float(counted.mean()), 6)
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:

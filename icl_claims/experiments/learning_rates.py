@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from icl_claims.cache_folder import cache_folder
 from icl_claims.errors import StoreError, UsageError
 from icl_claims.experiments.profiles import Profile
-from icl_claims.experiments.store import default_store
 
 TUNE = "`icl-claims tune` finds its own"
 
@@ -29,8 +29,8 @@ class LearningRates:
 
 
 def rates_file(digest: str) -> Path:
-    """Where the rates of a model are kept: under the environment variable ICL_CLAIMS_CACHE, or the user's cache."""
-    return default_store().parent / "learning_rates" / f"{digest}.json"
+    """Where the rates of a model are kept in the cache."""
+    return cache_folder() / "learning_rates" / f"{digest}.json"
 
 
 def learning_rates(profile: Profile, digest: str, *, own_model: bool, file: Path | None = None) -> LearningRates:

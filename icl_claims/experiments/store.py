@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 
+from icl_claims.cache_folder import cache_folder
 from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.experiments.partial import PartialTrial
 from icl_claims.experiments.result import TrialResult
@@ -26,9 +26,8 @@ _PLAIN = ("spec", "losses", "failures", "seconds", "provenance")
 
 
 def default_store() -> Path:
-    """The folder of trials: under the environment variable ICL_CLAIMS_CACHE, or the user's cache."""
-    chosen = os.environ.get("ICL_CLAIMS_CACHE")
-    return (Path(chosen) if chosen else user_cache_path("icl_claims")) / "trials"
+    """The folder of trials in the cache."""
+    return cache_folder() / "trials"
 
 
 class TrialStore:

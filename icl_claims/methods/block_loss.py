@@ -1,4 +1,4 @@
-"""The loss of every block's own prediction, without ever holding the logits of more than one block."""
+"""The loss of every block's own prediction, without ever holding the logits of more than a few blocks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from icl_claims.methods.descent import Loss, loss_scale, sequence_loss
+from icl_claims.methods.descent import Loss, loss_scale
 from icl_claims.models.blocks import Blocks, hidden_of
-from icl_claims.models.language_model import LanguageModel, next_token_losses
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.values import at_least_single
+
+ROWS_READ_AT_ONCE = 256
+"""Positions whose logits are held at once: so many that the head's weights are not fetched from memory for each few."""
 
 
 def block_losses(
@@ -24,20 +28,26 @@ def block_losses(
 
     Source: "Understanding In-Context Learning ... Revisited", section 3.1 and figure 1.
     """
-    losses: list[Tensor] = []
+    outputs: list[Tensor] = []
 
-    def read(_layer: int, _args: Any, _kwargs: Any, output: Any) -> None:
-        losses.append(block_loss(model.blocks, hidden_of(output), sequence, loss))
+    def keep(_layer: int, _args: Any, _kwargs: Any, output: Any) -> None:
+        outputs.append(hidden_of(output))
 
-    with model.blocks.around(before=detached, after=read):
+    with model.blocks.around(before=detached, after=keep):
         model.sequence_logits(sequence, weights, keep=(0,))
-    return losses
+    at_once = max(1, ROWS_READ_AT_ONCE // len(sequence))
+    starts = range(0, len(outputs), at_once)
+    return [
+        loss_of_block
+        for first in starts
+        for loss_of_block in _losses(model.blocks, outputs[first : first + at_once], sequence, loss)
+    ]
 
 
 def block_loss(blocks: Blocks, hidden: Tensor, sequence: Sequence[int], loss: Loss) -> Tensor:
     """The loss of what final norm and head read from one block's output [1, tokens, hidden], differentiable in it."""
-    read: Callable[..., Tensor] = _HeadLoss.apply
-    return read(hidden, blocks, sequence, loss)
+    (only,) = _losses(blocks, [hidden], sequence, loss)
+    return only
 
 
 def detached(args: Any, kwargs: Any) -> tuple[Any, Any]:
@@ -47,21 +57,33 @@ def detached(args: Any, kwargs: Any) -> tuple[Any, Any]:
     }
 
 
-class _HeadLoss(torch.autograd.Function):
-    """Keeps the gradient in the hidden states, which is all that the head has to tell, instead of its logits."""
+def _losses(blocks: Blocks, outputs: Sequence[Tensor], sequence: Sequence[int], loss: Loss) -> Sequence[Tensor]:
+    counted = sequence if loss == "all_tokens" else sequence[-2:]
+    read: Callable[..., Tensor] = _HeadLosses.apply
+    return read(blocks, list(counted[1:]), *(hidden[:, -len(counted) : -1] for hidden in outputs)).unbind()
+
+
+class _HeadLosses(torch.autograd.Function):
+    """Keeps the gradients in the hidden states, which are all that the head has to tell, instead of its logits."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, blocks: Blocks, sequence: Sequence[int], loss: Loss) -> Tensor:
-        ctx.scale = loss_scale(hidden.dtype)
+    def forward(ctx: Any, blocks: Blocks, wanted: list[int], *outputs: Tensor) -> Tensor:
+        ctx.scale = loss_scale(outputs[0].dtype)
+        device = next(blocks.head.parameters()).device
         with torch.enable_grad():
-            leaf = hidden.detach().requires_grad_()
-            value = sequence_loss(next_token_losses(blocks.read(leaf)[0], sequence), loss)
-            (gradient,) = torch.autograd.grad(value * ctx.scale, leaf)
-        ctx.save_for_backward(gradient)
-        return value.detach()
+            hidden = torch.cat([output.detach().to(device) for output in outputs]).requires_grad_()
+            logits = at_least_single(blocks.read(hidden)).flatten(0, 1)
+            targets = torch.tensor(wanted, device=device).repeat(len(outputs))
+            losses = nn.functional.cross_entropy(logits, targets, reduction="none").view(len(outputs), -1).mean(1)
+            (gradients,) = torch.autograd.grad(losses.sum() * ctx.scale, hidden)
+        ctx.save_for_backward(*(gradient.to(out.device) for gradient, out in zip(gradients, outputs, strict=True)))
+        return losses.detach()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor, None, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * (of_loss / ctx.scale).to(gradient), None, None, None
+    def backward(ctx: Any, of_losses: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = (
+            (gradient * (of_loss.to(gradient.device) / ctx.scale).to(gradient)).unsqueeze(0)
+            for gradient, of_loss in zip(ctx.saved_tensors, of_losses, strict=True)
+        )
+        return None, None, *gradients

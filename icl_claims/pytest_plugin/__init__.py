@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from icl_claims.pytest_plugin.collected import INPUT, ControllersList, WorkersList
-from icl_claims.pytest_plugin.fixtures import decide, evidence, model, trials
+from icl_claims.pytest_plugin.fixtures import decide, evidence, kept, model, tell_again, trials
 from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
 from icl_claims.pytest_plugin.record import RunRecord, claim_of, declare
 from icl_claims.pytest_plugin.unasked_files import selects_nothing_in
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 RECORD = pytest.StashKey[RunRecord]()
 
-__all__ = ["decide", "evidence", "model", "trials"]
+__all__ = ["decide", "evidence", "kept", "model", "trials"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,6 +80,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         declared = declare(item)
         if declared is not None:
             item.user_properties.append(("claim", declared))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Tell a verdict that was kept, instead of running the test that reached it."""
+    if "icl_claims.pytest_plugin.kept_verdicts" not in sys.modules:
+        return None
+    from icl_claims.pytest_plugin.kept_verdicts import KeptVerdict
+
+    verdict = pyfuncitem.funcargs.get("evidence")
+    if not isinstance(verdict, KeptVerdict):
+        return None
+    tell_again(pyfuncitem, verdict)
+    return True
 
 
 def pytest_report_teststatus(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
     from icl_claims.evidence.trials import TrialsEvidence
     from icl_claims.models.language_model import LanguageModel
+    from icl_claims.pytest_plugin.kept_verdicts import KeptVerdict, KeptVerdicts
+    from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
 
 
 @pytest.fixture(scope="session")
@@ -35,12 +37,24 @@ def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]
     return TrialsOfRun(pytestconfig, _visible)
 
 
+@pytest.fixture(scope="session")
+def kept(request: pytest.FixtureRequest) -> KeptVerdicts | None:
+    """The verdicts that the same code reached before; None where every claim is to be decided again."""
+    if request.config.getoption("claims_again"):
+        return None
+    from icl_claims.pytest_plugin.kept_verdicts import kept_verdicts
+
+    return kept_verdicts(request.config, request.session.items[0].path)
+
+
 @pytest.fixture
-def evidence(request: pytest.FixtureRequest) -> Any:
-    """The evidence that the test's parameter names."""
+def evidence(request: pytest.FixtureRequest, kept: KeptVerdicts | None) -> Any:
+    """The evidence that the test's parameter names; the verdict itself where the same evidence gave one before."""
     source, profile = request.param
     claim: Claim = request.node.get_closest_marker("claim").args[0]
     with _named_errors():
+        if kept is not None and (known := kept.get(request.node.nodeid, source, _digest_of_evidence(request))):
+            return known
         if source == "exact":
             from icl_claims.evidence.exact import ExactEvidence
 
@@ -59,7 +73,7 @@ def evidence(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def decide(request: pytest.FixtureRequest) -> Callable[..., None]:
+def decide(request: pytest.FixtureRequest, kept: KeptVerdicts | None) -> Callable[..., None]:
     """Record a verdict, and give the test the outcome that belongs to it.
 
     It takes a `Verdict`, or a `Comparison` that the claim's rule decides, with other comparisons that are shown
@@ -80,25 +94,52 @@ def decide(request: pytest.FixtureRequest) -> Callable[..., None]:
             shown = with_null_band(shown, beside)
             found = claim.rule.decide(shown, beside)
         provenance = asked.provenance() if hasattr(asked, "provenance") else {}
-        reason = expected_refutation(request.node, claim.id, asked.source)
-        request.node.user_properties.append(("verdict", verdict_record(found, provenance, reason)))
+        record = verdict_record(found, provenance)
+        digest = _digest_of_evidence(request)
+        if kept is not None and digest:
+            kept.keep(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":
-            profile = request.node.callspec.params["evidence"][1]
-            request.node.user_properties.append(("pictures", request.getfixturevalue("trials").new_pictures(profile)))
-        _conclude(found, reason)
+            drawn = request.getfixturevalue("trials").new_pictures(request.node.callspec.params["evidence"][1])
+            if kept is not None and drawn:
+                kept.keep_pictures(digest, drawn)
+            request.node.user_properties.append(("pictures", drawn))
+        _tell(request.node, claim, asked.source, record)
 
     return decided
 
 
-def _conclude(verdict: Verdict, known: str | None) -> None:
-    if verdict.word == "refuted":
+def tell_again(node: pytest.Function, verdict: KeptVerdict) -> None:
+    """Give a claim's test the outcome that belongs to a verdict that was reached before."""
+    request: pytest.FixtureRequest = node._request
+    node.user_properties.append(("kept", verdict.written.isoformat()))
+    if verdict.source == "trials":
+        drawn = request.getfixturevalue("kept").pictures(_digest_of_evidence(request))
+        node.user_properties.append(("pictures", drawn))
+    mark = node.get_closest_marker("claim")
+    if mark is not None:
+        _tell(node, mark.args[0], verdict.source, verdict.record)
+
+
+def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
+    """What a verdict follows from besides code; empty where it is no evidence that another run would find again."""
+    source, profile = request.node.callspec.params["evidence"]
+    if source != "trials":
+        return str(source)
+    trials: TrialsOfRun = request.getfixturevalue("trials")
+    return trials.digest(profile)
+
+
+def _tell(node: pytest.Function, claim: Claim, source: str, record: dict[str, Any]) -> None:
+    known, word, why = expected_refutation(node, claim.id, source), record["verdict"], record["why"]
+    node.user_properties.append(("verdict", record | {"known_refutation": known or ""}))
+    if word == "refuted":
         if known is not None:
             pytest.xfail(f"refuted, as known: {known}")
-        pytest.fail(f"refuted: {verdict.why}", pytrace=False)
+        pytest.fail(f"refuted: {why}", pytrace=False)
     if known is not None:
-        pytest.fail(f"{verdict.word}, but it is registered as refuted ({known}): {verdict.why}", pytrace=False)
-    if verdict.word in ("inconclusive", "not run"):
-        pytest.skip(f"{verdict.word}: {verdict.why}")
+        pytest.fail(f"{word}, but it is registered as refuted ({known}): {why}", pytrace=False)
+    if word in ("inconclusive", "not run"):
+        pytest.skip(f"{word}: {why}")
 
 
 @contextmanager

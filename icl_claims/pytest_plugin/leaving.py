@@ -31,6 +31,7 @@ class WhatIsLeft:
         comparison: with the run that was named, or else with the newest saved one; None where there is none.
         named: whether the run to compare with was named.
         problem: why something could not be written.
+        kept: how many of the verdicts an earlier run had reached.
     """
 
     claims: Sequence[dict[str, Any]]
@@ -38,6 +39,7 @@ class WhatIsLeft:
     comparison: Comparison | None = None
     named: bool = False
     problem: str = ""
+    kept: int = 0
 
     @property
     def failed(self) -> bool:
@@ -55,6 +57,8 @@ class WhatIsLeft:
             terminal.write(comparison_text(self.comparison))
         if terminal.verbosity >= -1:
             terminal.write_line(counts_in_words(self.claims))
+            if self.kept:
+                terminal.write_line(f"{self.kept} as an earlier run of the same code decided (--claims-again: anew)")
             for path in self.written:
                 terminal.write_line(f"report: {path}")
         if self.problem:
@@ -67,6 +71,7 @@ def leave(
     *,
     seconds: float,
     interrupted: bool,
+    kept: int,
     pictures: dict[str, Any],
     coverage: Sequence[dict[str, Any]],
 ) -> WhatIsLeft:
@@ -77,6 +82,7 @@ def leave(
         claims: its records.
         seconds: how long it took.
         interrupted: whether some of its claims were not reached.
+        kept: how many of its verdicts an earlier run had reached.
         pictures: by profile, the numbers behind the papers' figures.
         coverage: what the papers contain.
     """
@@ -94,7 +100,7 @@ def leave(
         saved = save_run(document, folder / "runs")
     except IclClaimsError as error:
         return WhatIsLeft(document["claims"], problem=str(error))
-    return WhatIsLeft(document["claims"], (*written, saved), comparison, named is not None)
+    return WhatIsLeft(document["claims"], (*written, saved), comparison, named is not None, kept=kept)
 
 
 def report_folder(config: pytest.Config) -> Path:

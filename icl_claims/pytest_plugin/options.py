@@ -74,6 +74,11 @@ def add_options(parser: pytest.Parser) -> None:
         "--claims-report", metavar="DIR", help="folder of claims.html and claims.json; default: reports in the root"
     )
     group.addoption("--claims-name", metavar="NAME", help="of the saved run, runs/NNNN_NAME.json; default: the profile")
+    group.addoption(
+        "--claims-again",
+        action="store_true",
+        help="decide every claim again, also those that the same code decided before on the same evidence",
+    )
     group.addoption("--claims-figures", metavar="DIR", help="also save every figure of the report as SVG and PDF here")
     group.addoption(
         "--claims-compare",

@@ -25,14 +25,14 @@ UNDECIDED: dict[str, Any] = {
 """What stands where no verdict was reached."""
 
 
-def verdict_record(verdict: Verdict, provenance: dict[str, Any], known: str | None) -> dict[str, Any]:
-    """A verdict as plain data."""
+def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, Any]:
+    """A verdict as plain data; whether a refutation is known is for who tells it."""
     comparison = verdict.comparison
     return {
         "verdict": verdict.word,
         "why": verdict.why,
         "would_change": verdict.would_change,
-        "known_refutation": known or "",
+        "known_refutation": "",
         "cases": verdict.cases,
         "quantity": None if comparison is None else _sides(comparison),
         "tasks": [] if comparison is None else [asdict(finding) for finding in comparison.tasks],

@@ -56,6 +56,7 @@ class RunRecord:
         started: when.
         claims: what was decided so far.
         pictures: by profile, the numbers behind the papers' figures, as the reports brought them.
+        kept: how many verdicts an earlier run had reached.
     """
 
     config: pytest.Config
@@ -63,6 +64,7 @@ class RunRecord:
     started: float = field(default_factory=time.time)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
     pictures: dict[str, Any] = field(default_factory=dict)
+    kept: int = 0
     begun: bool = False
     left: WhatIsLeft | None = None
 
@@ -95,6 +97,8 @@ class RunRecord:
         for name, value in report.user_properties:
             if name == "pictures" and isinstance(value, dict):
                 self.pictures = _merged(self.pictures, value)
+            if name == "kept" and report.when == "call":
+                self.kept += 1
         if report.when == "teardown":
             report.user_properties = junit_properties(report)
 
@@ -111,6 +115,7 @@ class RunRecord:
             claims,
             seconds=time.time() - self.started,
             interrupted=interrupted,
+            kept=self.kept,
             pictures=self.pictures,
             coverage=coverage_of_papers(),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +17,7 @@ import torch
 from icl_claims.evidence.comparison import AbsentEvidence
 from icl_claims.evidence.pictures import pictures
 from icl_claims.evidence.trials import TrialsEvidence
-from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.plan import Choices, ModelIdentity, plan_trials
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore, default_store
@@ -38,12 +40,31 @@ class TrialsOfRun:
         self._known: dict[str, TrialsEvidence | AbsentEvidence] = {}
         self._run_studies: dict[str, list[str]] = defaultdict(list)
         self._drawn: dict[str, int] = {}
+        self._digests: dict[str, str] = {}
 
     def __call__(self, profile: str) -> TrialsEvidence | AbsentEvidence:
         """The trials of a profile; the chosen one by default."""
         if profile not in self._known:
             self._known[profile] = self._run(choices_of(self._config, profile))
         return self._known[profile]
+
+    def digest(self, profile: str) -> str:
+        """SHA-256 of all that the trials of a profile are run with; empty where they cannot be run here."""
+        if profile not in self._digests:
+            choices = choices_of(self._config, profile)
+            self._digests[profile] = "" if why_not(choices) else self._digest(choices)
+        return self._digests[profile]
+
+    def _digest(self, choices: Choices) -> str:
+        data = choices.read_data()
+        with self._visible(self._config) as say:
+            identity = choices.identify_model(say)
+        keys = {
+            study: [spec.key() for spec in plan_trials(choices, identity, data, study)]
+            for study in ("main", *choices.chosen_studies())
+        }
+        told = {"trials": keys, "details": _details_of(choices, identity)}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def new_pictures(self, profile: str) -> dict[str, Any]:
         """By profile, the numbers behind the figures, if studies were run since they were asked for last."""
@@ -58,10 +79,9 @@ class TrialsOfRun:
         return {name: pictures(evidence, [study for study in studies if study != "main"])}
 
     def _run(self, choices: Choices) -> TrialsEvidence | AbsentEvidence:
-        details: dict[str, Any] = {"profile": choices.profile.name, "changed": list(choices.changed)}
         reason = why_not(choices)
         if reason:
-            return AbsentEvidence("trials", reason, details)
+            return AbsentEvidence("trials", reason, _details(choices))
         worker = worker_of(self._config)
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
         data = choices.read_data()
@@ -83,9 +103,16 @@ class TrialsOfRun:
             with self._visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
                 return run_all(choices, specs, load, data, _named(report, name), worker)
 
-        details["learning_rates"] = choices.learning_rates(identity.digest).origin
-        details |= {"model": choices.model_reference, "data": choices.source.name}
-        return TrialsEvidence(study("main"), details, study)
+        return TrialsEvidence(study("main"), _details_of(choices, identity), study)
+
+
+def _details(choices: Choices) -> dict[str, Any]:
+    return {"profile": choices.profile.name, "changed": list(choices.changed)}
+
+
+def _details_of(choices: Choices, identity: ModelIdentity) -> dict[str, Any]:
+    rates = choices.learning_rates(identity.digest).origin
+    return {**_details(choices), "learning_rates": rates, "model": choices.model_reference, "data": choices.source.name}
 
 
 def why_not(choices: Choices) -> str:

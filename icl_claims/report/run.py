@@ -36,9 +36,14 @@ def run_facts(
         "icl_claims": __version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
+        "libraries": libraries(),
         "commit": _commit(root),
     }
+
+
+def libraries() -> dict[str, str]:
+    """The versions of the libraries whose versions may change a number."""
+    return {name: found for name in LIBRARIES if (found := _version(name))}
 
 
 def _version(name: str) -> str:

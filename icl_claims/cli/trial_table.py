@@ -1,0 +1,112 @@
+"""What one trial measured, as tables that fit the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from icl_claims.experiments.result import (
+    LAYER_METRICS,
+    PREDICTION_METRICS,
+    STEP_METRICS,
+    WEIGHT_METRICS,
+    TrialResult,
+)
+
+METRICS = (*PREDICTION_METRICS, *LAYER_METRICS, *STEP_METRICS, *WEIGHT_METRICS)
+SHOWN_OF_IN_CONTEXT = ("accuracy", "changed", "most_frequent_label")
+NUMBER_WIDTH = 9  # of three digits with a sign, a point and an exponent
+BORDER, CELL_BORDER = 1, 3  # rich draws a line at the left, and a line and two spaces a cell
+
+Rows = dict[str, dict[str, float]]
+
+
+def means(result: TrialResult) -> Rows:
+    """One number a method and metric, over queries, layers and steps; metrics that a method lacks are left out."""
+    return {
+        method: {metric: value for metric in METRICS if (value := _mean(result, metric, method)) is not None}
+        for method in result.measured
+    }
+
+
+def print_trial(console: Console, result: TrialResult, rates: str) -> None:
+    """Print what a trial measured.
+
+    Args:
+        console: whose width decides how many metrics stand side by side.
+        result: of the trial.
+        rates: where its learning rates come from.
+    """
+    spec, shown = result.spec, result.provenance
+    console.print(
+        f"{spec['task']}: {len(result.gold)} queries, {shown['demonstrations_in_context']} of {spec['k']} "
+        f"demonstrations in context, seed {spec['seed']}, {shown['model']}, {spec['weights']} weights, "
+        f"{shown['data']} data, calibration {spec['calibration']}",
+        style="bold",
+        highlight=False,
+    )
+    for table in _tables(means(result), console.width):
+        console.print(table)
+    for method, reason in result.failures.items():
+        console.print(f"{method}: {reason}", style="yellow")
+    for note in shown["notes"]:
+        console.print(note, style="yellow")
+    console.print(
+        "Changes are counted against zero-shot, similarities against in-context learning. "
+        f"Learning rates: {rates}. Time: {_spent(result.seconds)}.\n",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _tables(rows: Rows, width: int) -> Iterator[Table]:
+    metrics = [metric for metric in METRICS if any(metric in row for row in rows.values())]
+    for side_by_side in _that_fit(metrics, width - BORDER - CELL_BORDER - max(map(len, rows), default=0)):
+        table = Table("method")
+        for metric in side_by_side:
+            table.add_column(metric.replace("_", " "), justify="right", min_width=_widest_word(metric))
+        for method, row in rows.items():
+            if any(metric in row for metric in side_by_side):
+                table.add_row(method, *(f"{row[metric]:.3g}" if metric in row else "" for metric in side_by_side))
+        yield table
+
+
+def _that_fit(metrics: Sequence[str], width: int) -> Iterator[list[str]]:
+    waiting, left = list[str](), width
+    for metric in metrics:
+        needed = max(_widest_word(metric), NUMBER_WIDTH) + CELL_BORDER
+        if waiting and needed > left:
+            yield waiting
+            waiting, left = [], width
+        waiting.append(metric)
+        left -= needed
+    if waiting:
+        yield waiting
+
+
+def _widest_word(metric: str) -> int:
+    return max(map(len, metric.split("_")))
+
+
+def _spent(seconds: dict[str, float]) -> str:
+    """`learn 12.0 s, answer 3.1 s`: what was timed, without the names of methods."""
+    return ", ".join(f"{what} {sum(_of(what, seconds)):.1f} s" for what in dict.fromkeys(map(_first_word, seconds)))
+
+
+def _of(what: str, seconds: dict[str, float]) -> Iterable[float]:
+    return (spent for name, spent in seconds.items() if _first_word(name) == what)
+
+
+def _first_word(text: str) -> str:
+    return text.partition(" ")[0]
+
+
+def _mean(result: TrialResult, metric: str, method: str) -> float | None:
+    if method in ("zero_shot", "in_context") and metric in PREDICTION_METRICS and metric not in SHOWN_OF_IN_CONTEXT:
+        return None
+    values = result.column(metric, method)
+    counted = None if values is None else values[~np.isnan(values)]
+    return None if counted is None or not len(counted) else round(float(counted.mean()), 6)

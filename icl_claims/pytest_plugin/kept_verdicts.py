@@ -1,0 +1,120 @@
+"""Verdicts that the same code reached before on the same evidence: they are read, and not reached again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import icl_claims
+from icl_claims.cache_folder import cache_folder
+from icl_claims.errors import StoreError
+from icl_claims.experiments.sealed import MANIFEST, read_manifest, write_sealed
+from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.report.run import libraries
+
+
+def default_verdicts() -> Path:
+    """The folder of verdicts in the cache: a folder for each state of the code that reached some."""
+    return cache_folder() / "verdicts"
+
+
+@dataclass(frozen=True)
+class KeptVerdict:
+    """Stands in for the evidence of a claim that was decided on it before.
+
+    Args:
+        source: of the evidence.
+        record: the verdict, as plain data.
+        written: when it was reached, in UTC.
+    """
+
+    source: str
+    record: dict[str, Any]
+    written: datetime
+
+
+class KeptVerdicts:
+    """The verdicts of earlier runs, by everything that they follow from.
+
+    Args:
+        folder: where those of one state of the code are kept; made when the first is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, test: str, source: str, evidence: str) -> KeptVerdict | None:
+        """The verdict that a test reached before; None if it never did, or what was kept is damaged.
+
+        Args:
+            test: its id.
+            source: of the evidence.
+            evidence: digest of the evidence, or its name where code alone decides what it says.
+        """
+        found = self._read(_key("verdict", test, source, evidence))
+        return None if found is None else KeptVerdict(source, *found)
+
+    def keep(self, test: str, source: str, evidence: str, record: dict[str, Any]) -> None:
+        """Keep a verdict; where nothing can be written it is reached again the next time."""
+        self._write(_key("verdict", test, source, evidence), record)
+
+    def pictures(self, evidence: str) -> dict[str, Any]:
+        """The numbers behind the figures that were drawn last from some evidence; empty if there are none."""
+        found = self._read(_key("pictures", evidence))
+        return {} if found is None else found[0]
+
+    def keep_pictures(self, evidence: str, pictures: dict[str, Any]) -> None:
+        """Keep the numbers behind the figures."""
+        self._write(_key("pictures", evidence), pictures)
+
+    def _read(self, key: str) -> tuple[dict[str, Any], datetime] | None:
+        if not (self._folder / key / MANIFEST).is_file():
+            return None
+        try:
+            manifest = read_manifest(self._folder / key, key)
+        except StoreError:
+            return None
+        return manifest.facts, manifest.written
+
+    def _write(self, key: str, facts: dict[str, Any]) -> None:
+        with suppress(OSError):
+            shutil.rmtree(self._folder / key, ignore_errors=True)
+            write_sealed(self._folder / key, key, facts, {})
+
+
+def kept_verdicts(config: pytest.Config, test: Path) -> KeptVerdicts:
+    """The verdicts that were reached by the code of a run.
+
+    Args:
+        config: of the run.
+        test: a file of claims; what lies in its folder under the run's root counts as its code.
+    """
+    return KeptVerdicts(default_verdicts() / _code(config, test))
+
+
+def _code(config: pytest.Config, test: Path) -> str:
+    """SHA-256 of everything but the evidence that a verdict follows from: code, fixtures, versions, seeds."""
+    files = [*_files(Path(icl_claims.__file__).parent, "**/*"), *_files(fixtures_folder(), "**/*")]
+    inside = test.relative_to(config.rootpath).parts if test.is_relative_to(config.rootpath) else ()
+    files += _files(config.rootpath / inside[0], "**/*.py") if len(inside) > 1 else _files(test.parent, "*.py")
+    digests = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    options = [config.getoption(name, None) for name in ("hypothesis_seed", "hypothesis_profile")]
+    found = [digests, platform.python_version(), libraries(), options]
+    return hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest()
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return [path for path in sorted(folder.glob(pattern)) if path.is_file() and "__pycache__" not in path.parts]
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,10 +116,14 @@ def gc(
     partials: Annotated[bool, typer.Option("--partials", help="Also what is kept of interrupted trials.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
-    """Remove what no run will read: trials of other versions of the code, damaged ones, and what killed runs left."""
+    """Remove what no run will read: trials of other versions of the code, damaged ones, and what killed runs left.
+
+    The verdicts of other versions of the code go, too.
+    """
     from icl_claims.experiments.inventory import entries, remove, unneeded
     from icl_claims.experiments.spec import code_digest
     from icl_claims.experiments.store import default_store
+    from icl_claims.pytest_plugin.kept_verdicts import outdated_verdicts
 
     store, freed = default_store(), 0
     age_limit = None if older_than is None else timedelta(days=older_than)
@@ -128,6 +133,11 @@ def gc(
             continue
         freed += entry.size
         Console().print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: {reason}")
+    for folder in outdated_verdicts():
+        freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        Console().print(f"{folder.name[:KEY]}: verdicts of another version of the code")
+        if not dry_run:
+            shutil.rmtree(folder, ignore_errors=True)
     Console().print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed in {store}.", soft_wrap=True)
 
 

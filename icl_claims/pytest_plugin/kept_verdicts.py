@@ -27,6 +27,12 @@ def default_verdicts() -> Path:
     return cache_folder() / "verdicts"
 
 
+def outdated_verdicts() -> list[Path]:
+    """The folders of verdicts of every state of the code but the one that reached some last."""
+    folders = [folder for folder in default_verdicts().glob("*") if folder.is_dir()]
+    return sorted(folders, key=lambda folder: folder.stat().st_mtime)[:-1]
+
+
 @dataclass(frozen=True)
 class KeptVerdict:
     """Stands in for the evidence of a claim that was decided on it before.

@@ -1,0 +1,53 @@
+"""What a trial measured fits the terminal, whatever its width, and nothing is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+from stored_trials import made_up_result
+
+from icl_claims.cli.trial_table import means, print_trial
+
+
+@pytest.fixture
+def result():
+    found = made_up_result()
+    named = {"agreement": "same_label", "calibration": "none", "weights": "trained", "k": 3, "seed": 1, "task": "sst2"}
+    shown = {"notes": [], "data": "miniature", "demonstrations_in_context": 3, "model": "made up"}
+    return replace(found, spec=found.spec | named, provenance=found.provenance | shown)
+
+
+@pytest.fixture
+def printed(result):
+    def printed(width):
+        page = StringIO()
+        print_trial(Console(file=page, width=width), result, "of the profile")
+        return page.getvalue()
+
+    return printed
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 250])
+def test_every_number_is_shown_within_the_width(result, printed, width):
+    text = printed(width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for method, row in means(result).items():
+        assert method in text
+        for value in row.values():
+            assert f"{value:.3g}" in text
+
+
+def test_a_wide_terminal_has_fewer_tables(printed):
+    tables = [printed(width).count("method") for width in (60, 300)]
+    assert tables[0] > tables[1] == 1
+
+
+def test_times_are_summed_over_methods(result, printed):
+    seconds = {"learn finetuning": 1.0, "learn layer_causal": 2.5, "answer zero_shot": 0.25, "metrics": 0.1}
+    result.seconds.clear()
+    result.seconds.update(seconds)
+    assert "learn 3.5 s, answer 0.2 s, metrics 0.1 s" in printed(300)

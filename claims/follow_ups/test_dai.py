@@ -40,8 +40,9 @@ KENDALL_TRAINING_TOKENS = Claim(
     statement="In-context learning and finetuning rank the demonstrations by the attention that they give to them more "
     "alike than chance would have it.",
 )
-KENDALL_BEFORE, KENDALL_FT, KENDALL_LC, KENDALL_RANDOM = (
-    Quantity("kendall", method) for method in ("zero_shot", "finetuning", "layer_causal", "random_update")
+KENDALL_BEFORE, KENDALL_FT, KENDALL_LC, KENDALL_RANDOM, KENDALL_LENGTHS = (
+    Quantity("kendall", method)
+    for method in ("zero_shot", "finetuning", "layer_causal", "random_update", "demonstration_lengths")
 )
 
 LATER_LAYERS_MORE_SIMILAR = Claim(
@@ -68,9 +69,10 @@ def test_icl_recalls_most_corrections_of_finetuning_on_average(evidence, decide)
 @KENDALL_TRAINING_TOKENS.decided_on("trials")
 def test_icl_and_finetuning_attend_to_demonstrations_in_a_like_order(evidence, decide):
     untuned = Question(KENDALL_FT, above=KENDALL_BEFORE), Question(KENDALL_BEFORE, above=KENDALL_RANDOM)
+    by_length = Question(KENDALL_FT, above=KENDALL_LENGTHS)
     layer_causal = Question(KENDALL_LC, above=KENDALL_RANDOM)
     like_order = evidence.compare(KENDALL_FT, above=KENDALL_RANDOM)
-    decide(like_order, beside=answered(evidence, *untuned, layer_causal))
+    decide(like_order, beside=answered(evidence, *untuned, by_length, layer_causal))
 
 
 @LATER_LAYERS_MORE_SIMILAR.decided_on("author_runs", "trials")

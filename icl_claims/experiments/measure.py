@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_ao
 from icl_claims.metrics.training_attention import random_attention
 from icl_claims.statistics.rank import kendall_tau
 
-ZERO_SHOT, RANDOM = "zero_shot", "random_update"
+ZERO_SHOT, RANDOM, LENGTHS = "zero_shot", "random_update", "demonstration_lengths"
 WITH_NULLS = ("finetuning", "layer_causal", "linearized")
 """The methods whose updates are also replaced by random ones of the same size and by those of another query."""
 WITH_TRAINING_ATTENTION = (ZERO_SHOT, IN_CONTEXT, "finetuning", "layer_causal")
@@ -32,6 +32,7 @@ def measure(
     gold: Int[np.ndarray, " batch"],
     queries: list[int],
     partners: list[int] | None,
+    lengths: Sequence[int],
 ) -> Numbers:
     """The numbers of a batch.
 
@@ -42,6 +43,7 @@ def measure(
         queries: the index of each query of the batch in the trial, from which its random draws follow.
         partners: for each query of the batch, the place in it of another one, whose update serves as a control; None
             where there is only one query.
+        lengths: tokens of each demonstration in the context: a longer one gets more attention from whatever attends.
     """
     by_layer: dict[str, Any] = {}
     for method, reference in pairs(tuple(answers)):
@@ -56,7 +58,9 @@ def measure(
         for name, answer in answers.items()
         if answer.lens is not None
     }
-    orders = {entry_of("kendall", name): tau for name, tau in _orders_of_demonstrations(spec, answers, queries)}
+    orders = {
+        entry_of("kendall", name): tau for name, tau in _orders_of_demonstrations(spec, answers, queries, lengths)
+    }
     return {
         "log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()},
         "by_layer": {entry: numbers(values).astype(np.float32) for entry, values in by_layer.items()} | orders | lenses,
@@ -111,9 +115,12 @@ def _uniform(spec: TrialSpec, answers: Mapping[str, Answer], queries: list[int])
 
 
 def _orders_of_demonstrations(
-    spec: TrialSpec, answers: Mapping[str, Answer], queries: list[int]
+    spec: TrialSpec, answers: Mapping[str, Answer], queries: list[int], lengths: Sequence[int]
 ) -> Iterator[tuple[str, Float[np.ndarray, "batch layers"]]]:
-    """Kendall's tau between the attention that in-context learning gives to the demonstrations and another, by name."""
+    """Kendall's tau between the attention that in-context learning gives to the demonstrations and another, by name.
+
+    Two nulls are among the others: numbers without order, and how long the demonstrations are.
+    """
     shares = {
         name: numbers(answer.training_attention)
         for name, answer in answers.items()
@@ -124,6 +131,7 @@ def _orders_of_demonstrations(
     in_context = shares.pop(IN_CONTEXT)
     layers, _, demonstrations = in_context.shape
     shares[RANDOM] = random_attention(layers, demonstrations, queries, spec.seed)
+    shares[LENGTHS] = np.broadcast_to(np.asarray(lengths, dtype=float), in_context.shape)
     for name, other in shares.items():
         yield name, kendall_tau(in_context, other).T.astype(np.float32)
 

@@ -162,7 +162,9 @@ class _Trial:
         self.progress(words, SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done / queries)
         answers = self._answers(self.prompts.queries.some(batch), inside=True)
         with self._timed("metrics"):
-            found = measure(self.spec, answers, np.array(self.prompts.gold)[batch], batch, partners_in(batch))
+            gold = np.array(self.prompts.gold)[batch]
+            lengths = [len(span) for span in self.prompts.demonstrations.spans]
+            found = measure(self.spec, answers, gold, batch, partners_in(batch), lengths)
         if self.watch is not None:
             self.watch(batch, answers)
         return found

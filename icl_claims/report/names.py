@@ -35,6 +35,7 @@ METHODS = {
     "layer_causal_clip_to_finetuning": "layer-causal finetuning clipped to the norms of finetuning",
     "linearized": "linearized finetuning",
     "random_update": "a random update",
+    "demonstration_lengths": "the lengths of the demonstrations",
 }
 SOURCE_NAMES = {"exact": "exact", "printed": "printed", "author_runs": "author runs", "trials": "trials"}
 _PREFIXES = (

@@ -18,6 +18,7 @@ from icl_claims.tasks.prompts import Queries
 SPEC = TrialSpec("model", "data", "sst2", k=4, seed=0, permutation=0, queries=None, methods=())
 LAYERS, HEADS, BATCH, HIDDEN, WIDTH, LABELS = 3, 2, 4, 8, 5, 2
 QUERIES = [7, 3, 5, 1]
+LENGTHS = (5, 9, 7, 12, 6, 8, 11, 10)
 
 
 def answer(seed, *, lens=False):
@@ -40,7 +41,7 @@ def answers():
 
 @pytest.fixture
 def numbers(answers):
-    return measure(SPEC, answers, np.array([0, 1, 0, 1]), QUERIES, partners_in(QUERIES))
+    return measure(SPEC, answers, np.array([0, 1, 0, 1]), QUERIES, partners_in(QUERIES), LENGTHS)
 
 
 def test_every_method_is_compared_with_in_context_learning_and_finetuning_with_its_variants():
@@ -78,7 +79,7 @@ def test_nulls_replace_the_update_of_finetuning(numbers):
 
 def test_a_single_query_has_no_other_one(answers):
     alone = {name: replace(one, **first_row(one)) for name, one in answers.items()}
-    found = measure(SPEC, alone, np.array([0]), [7], partners_in([7]))["by_layer"]
+    found = measure(SPEC, alone, np.array([0]), [7], partners_in([7]), LENGTHS)["by_layer"]
     assert not any("other_query" in entry for entry in found)
 
 
@@ -93,14 +94,15 @@ def first_row(one):
 
 
 def test_only_the_chosen_similarity_of_attention_maps_is_measured(answers):
-    found = measure(replace(SPEC, sim_am=("direct",)), answers, np.array([0, 1, 0, 1]), QUERIES, None)["by_layer"]
+    direct = replace(SPEC, sim_am=("direct",))
+    found = measure(direct, answers, np.array([0, 1, 0, 1]), QUERIES, None, LENGTHS)["by_layer"]
     assert "sim_am/finetuning" in found
     assert not any(entry.startswith("sim_am_update") for entry in found)
 
 
 def test_a_method_asked_in_other_words_has_no_attention_maps_to_compare(answers):
     others = {**answers, "zero_shot_paraphrased": replace(answers["finetuning"], scores=None)}
-    found = measure(SPEC, others, np.array([0, 1, 0, 1]), QUERIES, None)["by_layer"]
+    found = measure(SPEC, others, np.array([0, 1, 0, 1]), QUERIES, None, LENGTHS)["by_layer"]
     assert "sim_aou/zero_shot_paraphrased" in found
     assert "sim_am/zero_shot_paraphrased" not in found
 
@@ -111,17 +113,24 @@ def test_a_method_asked_in_other_words_has_no_attention_maps_to_compare(answers)
 def orders_measured(answers, **shares):
     """Kendall's tau of every method, by what attention each gives to demonstrations."""
     attending = {name: replace(one, training_attention=shares.get(name)) for name, one in answers.items()}
-    found = measure(SPEC, attending, np.array([0, 1, 0, 1]), QUERIES, None)["by_layer"]
+    lengths = LENGTHS[: shares["in_context"].shape[-1]] if shares else LENGTHS
+    found = measure(SPEC, attending, np.array([0, 1, 0, 1]), QUERIES, None, lengths)["by_layer"]
     return {entry.removeprefix("kendall/"): tau for entry, tau in found.items() if entry.startswith("kendall/")}
 
 
 def test_in_context_learning_attends_in_its_own_order_and_against_the_reverse(answers):
     shares = torch.rand(LAYERS, BATCH, 8, generator=torch.Generator().manual_seed(0))
     found = orders_measured(answers, in_context=shares, zero_shot=shares.square(), finetuning=1 - shares)
-    assert set(found) == {"zero_shot", "finetuning", "random_update"}
+    assert set(found) == {"zero_shot", "finetuning", "random_update", "demonstration_lengths"}
     np.testing.assert_allclose(found["zero_shot"], np.ones((BATCH, LAYERS)), atol=1e-6)
     np.testing.assert_allclose(found["finetuning"], -np.ones((BATCH, LAYERS)), atol=1e-6)
     assert (np.abs(found["random_update"]) < 1).all()
+
+
+def test_the_length_of_a_demonstration_is_a_null_for_its_share(answers):
+    shares = torch.tensor(LENGTHS).div(sum(LENGTHS)).expand(LAYERS, BATCH, len(LENGTHS))
+    found = orders_measured(answers, in_context=shares, zero_shot=1 - shares)
+    np.testing.assert_allclose(found["demonstration_lengths"], np.ones((BATCH, LAYERS)), atol=1e-6)
 
 
 def test_a_single_demonstration_has_no_order(answers):

@@ -171,7 +171,7 @@ def test_the_order_in_which_demonstrations_are_attended_to_is_measured(model_of)
     model = model_of()
     got = run_trial(spec_of(model, methods=(Finetuning(RATE), LayerCausal(0.1), Linearized(0.01))), model, DATA)
     measured = {entry.partition("/")[2] for entry in got.by_layer if entry.startswith("kendall/")}
-    assert measured == {"zero_shot", "finetuning", "layer_causal", "random_update"}
+    assert measured == {"zero_shot", "finetuning", "layer_causal", "random_update", "demonstration_lengths"}
     for method in measured:
         column = got.column("kendall", method)
         assert column.shape == got.gold.shape
@@ -222,7 +222,8 @@ def test_a_method_whose_answers_diverge_on_the_way_leaves_no_numbers_behind(mode
     got = run_trial(spec_of(model), model, DATA, tokens_per_batch=1)
     assert "smaller learning rate" in got.failures["finetuning"]
     assert got.methods == ("zero_shot", "in_context")
-    assert {entry.partition("/")[2] for entry in got.by_layer} == {"zero_shot", "in_context", "random_update"}
+    left = {"zero_shot", "in_context", "random_update", "demonstration_lengths"}
+    assert {entry.partition("/")[2] for entry in got.by_layer} == left
 
 
 def test_a_damaged_model_is_an_error_and_not_a_failure_of_a_method(model_of):

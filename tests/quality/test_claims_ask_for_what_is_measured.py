@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from data_claims import data_claims, questions_of, sides_of
 
-from icl_claims.experiments.measure import RANDOM, WITH_NULLS, WITH_TRAINING_ATTENTION, ZERO_SHOT, pairs
+from icl_claims.experiments.measure import LENGTHS, RANDOM, WITH_NULLS, WITH_TRAINING_ATTENTION, ZERO_SHOT, pairs
 from icl_claims.experiments.result import IN_CONTEXT, LAYER_METRICS, METRICS, PREDICTION_METRICS, SIMILARITIES
 from icl_claims.experiments.studies import STUDIES
 
@@ -45,7 +45,7 @@ def is_measured(quantity) -> bool:
     if metric == "lens_loss":
         return method in answered
     if metric == "kendall":
-        return method == RANDOM or method in (set(WITH_TRAINING_ATTENTION) & set(answered)) - {IN_CONTEXT}
+        return method in (RANDOM, LENGTHS) or method in (set(WITH_TRAINING_ATTENTION) & set(answered)) - {IN_CONTEXT}
     if metric in SIMILARITIES:
         return (method, reference) in pairs(answered) or is_null(quantity, answered)
     return metric in set(METRICS) - set(LAYER_METRICS) and method in learned

@@ -1,0 +1,135 @@
+"""The rules that turn a comparison into a verdict; a claim has one before any number is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding
+from icl_claims.claims.verdict import Verdict, Word
+from icl_claims.errors import ClaimError
+from icl_claims.statistics.tests import sign_flip_test, sign_test
+
+
+@dataclass(frozen=True)
+class TaskRule:
+    """A claim about tasks holds when it holds on at least so many of them.
+
+    A task that is undecided or was not run counts for neither side, so the verdict is `supported` or `refuted` only
+    where the undecided tasks could not turn it.
+
+    Args:
+        at_least: on how many tasks the claim must hold.
+        of: how many tasks there are.
+        overall: whether it must hold for the mean over tasks, too.
+    """
+
+    at_least: int
+    of: int = 6
+    overall: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.at_least <= self.of:
+            raise ClaimError("A rule asks for the impossible", expected=f"1 to {self.of}", got=f"{self.at_least=}")
+
+    def __str__(self) -> str:
+        words = f"holds on at least {self.at_least} of {self.of} tasks" if self.of > 1 else "holds on the task"
+        return words + (" and over all of them together" if self.overall else "")
+
+    def decide(self, comparison: Comparison, beside: Iterable[Comparison] = ()) -> Verdict:
+        """The verdict of what the tasks say.
+
+        Raises:
+            ClaimError: there are not as many tasks as the rule speaks of.
+        """
+        tasks, together, beside = comparison.tasks, comparison.together, tuple(beside)
+        if len(tasks) != self.of:
+            raise ClaimError(f"A rule about {self.of} tasks", got=f"findings of {len(tasks)}")
+        if all(finding.outcome == "absent" for finding in tasks):
+            return Verdict("not run", _absence(tasks), comparison, beside=beside)
+        holds, fails = (sum(finding.outcome == outcome for finding in tasks) for outcome in ("holds", "fails"))
+        supported, refuted = holds >= self.at_least, fails > self.of - self.at_least
+        if self.overall:
+            outcome = "absent" if together is None else together.outcome
+            supported, refuted = supported and outcome == "holds", refuted or outcome == "fails"
+        word: Word = "supported" if supported else "refuted" if refuted else "inconclusive"
+        why = self._because(holds, fails, comparison)
+        change = self._would_change(word, holds, fails, comparison)
+        return Verdict(word, why, comparison, beside=beside, would_change=change)
+
+    def _because(self, holds: int, fails: int, comparison: Comparison) -> str:
+        tasks, together = comparison.tasks, comparison.together
+        sentence = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {self.at_least} are needed"
+        undecided = [f for f in tasks if f.outcome in ("unclear", "absent")]
+        if undecided:
+            sentence += f"; undecided: {', '.join(f.task + (f' ({f.note})' if f.note else '') for f in undecided)}"
+        if self.overall and together is not None:
+            sentence += f"; over {EVERY_TASK} it {'is unclear' if together.outcome == 'unclear' else together.outcome}"
+        differences = comparison.differences()
+        if differences and comparison.upwards is not None:
+            sentence += f". By the plain numbers it is so on {comparison.in_favour()} of {len(differences)}"
+        if len(differences) > 1 and comparison.upwards is not None:
+            p, _ = sign_test(comparison.in_favour(), len(differences))
+            flipped, smallest = sign_flip_test(differences)
+            sentence += (
+                f" (one-sided sign test: p = {p:.2g}; sign-flip test of the differences: p = {flipped:.2g}; "
+                f"{len(differences)} tasks allow no less than {smallest:.2g})"
+            )
+        return sentence + "."
+
+    def _would_change(self, word: Word, holds: int, fails: int, comparison: Comparison) -> str:
+        tasks = comparison.tasks
+        if word == "inconclusive":
+            waiting = [f for f in tasks if f.outcome == "unclear" and f.needed is not None]
+            wanted = f"It would be supported if {self.at_least - holds} more of the undecided tasks held"
+            if self.at_least <= holds:
+                wanted = f"It would be supported if it held over {EVERY_TASK}"
+            if fails <= self.of - self.at_least:
+                wanted += f", and refuted if {self.of - self.at_least + 1 - fails} more failed"
+            if waiting:
+                needed = ", ".join(f"{f.task} about {f.needed}" for f in waiting)
+                wanted += f". If the differences are as they seem, these would decide (queries, or runs): {needed}"
+            return wanted + "."
+        if word == "supported":
+            return f"It would be refuted if it failed on {self.of - self.at_least + 1} of {self.of} tasks."
+        if word == "refuted":
+            return f"It would be supported if it held on {self.at_least} of {self.of} tasks."
+        return ""
+
+
+@dataclass(frozen=True)
+class CaseRule:
+    """A claim holds when it holds in every case: of mathematics to rounding, of figures to their last printed place."""
+
+    words: str = "holds in every case tried, to rounding"
+
+    def __str__(self) -> str:
+        return self.words
+
+    def decide(self, comparison: Comparison, beside: Iterable[Comparison] = ()) -> Verdict:
+        """The verdict of a list of cases, each with a finding under its own name."""
+        found, beside = comparison.findings, tuple(beside)
+        counted = [finding for finding in found if finding.outcome != "absent"]
+        if not counted:
+            return Verdict("not run", _absence(found), comparison, beside=beside)
+        fails, unclear = ([f for f in counted if f.outcome == outcome] for outcome in ("fails", "unclear"))
+        word: Word = "refuted" if fails else "inconclusive" if unclear else "supported"
+        why = f"Holds in {len(counted) - len(fails) - len(unclear)} of {len(counted)} cases"
+        for group, verb in ((fails, "fails"), (unclear, "undecided")):
+            if group:
+                why += f"; {verb}: " + ", ".join(f.task + (f" ({f.note})" if f.note else "") for f in group)
+        why += "."
+        return Verdict(word, why, comparison, cases=len(counted), beside=beside)
+
+
+Rule = TaskRule | CaseRule
+
+# How the words of a paper become a count of tasks; fixed before any number was seen.
+GENERALLY = TaskRule(5)  # a sentence without a count: one exception is allowed
+ON_MOST_TASKS = TaskRule(4)  # "most": more than half
+IN_EVERY_CASE = CaseRule()  # an identity
+
+
+def _absence(tasks: Iterable[Finding]) -> str:
+    reasons = list(dict.fromkeys(finding.note for finding in tasks if finding.note))
+    return "; ".join(reasons) or "There is no evidence."

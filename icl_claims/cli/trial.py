@@ -24,7 +24,7 @@ from icl_claims.experiments.studies import STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
 from icl_claims.methods.clipping import ClippedNorm
-from icl_claims.methods.descent import Loss
+from icl_claims.methods.losses import Loss
 from icl_claims.metrics.calibration import Calibration
 from icl_claims.metrics.predictions import Agreement
 from icl_claims.metrics.similarity import RandomBaseline

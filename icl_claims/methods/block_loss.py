@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from icl_claims.methods.descent import Loss, loss_scale
+from icl_claims.methods.descent import loss_scale
+from icl_claims.methods.losses import Loss
 from icl_claims.models.blocks import Blocks, hidden_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.values import at_least_single

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,9 +17,6 @@ from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.projections import TunedParameter
 from icl_claims.models.values import all_finite, at_least_single
 from icl_claims.tasks.demonstrations import Demonstrations
-
-Loss = Literal["all_tokens", "label_only"]
-"""Which tokens of a demonstration are learned: all after the first (the authors' code), or the label alone."""
 
 DIVERGED = 100.0
 """Nats a token above which learning counts as diverged: guessing among 50,000 tokens costs 11."""
@@ -56,11 +53,6 @@ def masters(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def trainable(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same values as leaves of a new graph."""
     return {name: value.detach().requires_grad_() for name, value in weights.items()}
-
-
-def sequence_loss(losses: Tensor, which: Loss) -> Tensor:
-    """Mean cross-entropy over all tokens after the first, or of the last token (the label) alone."""
-    return losses.mean() if which == "all_tokens" else losses[-1]
 
 
 def loss_scale(dtype: torch.dtype) -> float:

@@ -7,17 +7,16 @@ from dataclasses import dataclass, field, replace
 from icl_claims.methods.base import Known, Learned, learned_by
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.descent import (
-    Loss,
     finite,
     gradients_of,
     masters,
     name_of,
-    sequence_loss,
     sgd_step,
     trainable,
     tuned,
 )
-from icl_claims.models.language_model import LanguageModel, next_token_losses
+from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
+from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.projections import layer_norms
 from icl_claims.models.values import number
 from icl_claims.tasks.demonstrations import Demonstrations

@@ -13,8 +13,9 @@ from icl_claims.errors import UsageError
 from icl_claims.methods.base import Known, Learned, learned_by, weight_changes
 from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
-from icl_claims.methods.descent import Loss, finite, gradients_of, masters, name_of, settled, sgd_step, trainable, tuned
+from icl_claims.methods.descent import finite, gradients_of, masters, name_of, settled, sgd_step, trainable, tuned
 from icl_claims.methods.finetuning import Finetuning
+from icl_claims.methods.losses import Loss
 from icl_claims.models.blocks import hidden_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.projections import TunedParameter, layer_norms

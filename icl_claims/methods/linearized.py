@@ -18,20 +18,19 @@ from torch.autograd.forward_ad import dual_level
 from icl_claims.errors import UsageError
 from icl_claims.methods.base import Answer, Known, Learned, diverged
 from icl_claims.methods.descent import (
-    Loss,
     by_layer,
     finite,
     loss_scale,
     masters,
     name_of,
-    sequence_loss,
     settled,
     sgd_step,
     trainable,
 )
+from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
 from icl_claims.methods.training_tokens import TrainingTokens
 from icl_claims.models.attention import Prefix
-from icl_claims.models.language_model import LanguageModel, Weights, next_token_losses
+from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.projections import layer_norms
 from icl_claims.models.values import all_finite, at_least_single, number
 from icl_claims.tasks.demonstrations import Demonstrations

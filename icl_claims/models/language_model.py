@@ -298,11 +298,3 @@ def _record_attention_output(_module: nn.Module, _inputs: Any, output: Any) -> N
     if now is not None and now.probe is not None:
         hidden: Tensor = output[0]
         now.outputs.append(hidden[0, now.probe.to(hidden.device)])
-
-
-def next_token_losses(
-    logits: Float[Tensor, "tokens vocabulary"], ids: Sequence[int]
-) -> Float[Tensor, " tokens_after_first"]:
-    """Cross-entropy in nats of every token after the first, given those before it."""
-    wanted = torch.tensor(list(ids)[1:], device=logits.device)
-    return nn.functional.cross_entropy(at_least_single(logits[:-1]), wanted, reduction="none")

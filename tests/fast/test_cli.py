@@ -195,7 +195,7 @@ def test_a_trial_prints_json_with_its_numbers(run, small):
     code, out, _ = run("trial", *small, "--task", "sst2", "--queries", 6, "--json")
     assert code == 0
     told = json.loads(out)
-    nulls = {"random_update", "gaussian_of_finetuning", "other_query_of_finetuning"}
+    nulls = {"random_update", "gaussian_of_finetuning", "other_query_of_finetuning", "demonstration_lengths"}
     assert set(told["metrics"]) == {"zero_shot", "in_context", "finetuning"} | nulls
     assert len(told["gold"]) == 6
     assert told["spec"]["dtype"] == "float32"

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Literal
 
 import numpy as np
@@ -63,7 +62,7 @@ class InContextPass:
             answers, spent = timed(lambda: answered(self._read(learned, demonstrations), queries))
             rounds.ours.append(spent / len(queries))
             if not self.reading:
-                rounds.fractions.append(work / spent / mean((before, machine_rate(model, TOKENS_PER_BATCH))))
+                rounds.count(work / spent, before, machine_rate(model, TOKENS_PER_BATCH))
         return rounds.outcome(case, "a query", float(np.abs(theirs - answers[sampled]).max()))
 
     def _read(self, learned: Learned, demonstrations: Demonstrations) -> Learned:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any, TypeVar
 
+from benchmarks.arithmetic import MachineRate
 from icl_claims.errors import ModelError
 
 Result = TypeVar("Result")
@@ -20,7 +21,10 @@ Say = Callable[[str], None]
 TOLERANCE = 1e-4
 """How far numbers of both sides may lie apart: log-probabilities, similarities, tuned weights."""
 
-TITLE = "| case | reference | ours | times faster, median (range) | of the machine's rate | largest difference |"
+TITLE = (
+    "| case | reference | ours | times faster, median (range) "
+    "| of the rate of the same products | of the best product's rate | largest difference |"
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Outcome:
         ours: seconds of ours, the median of the rounds.
         unit: what the seconds are for.
         fraction_of_peak: of ours, floating-point operations a second as a share of what torch.matmul did just before
-            and after, the median of the rounds.
+            and after, with the best of the blocks' shapes; the median of the rounds.
+        fraction_of_products: as a share of what the blocks' matrix products did by themselves, one after another.
         max_difference: the largest between the numbers of both sides.
     """
 
@@ -58,6 +63,7 @@ class Outcome:
     ours: float
     unit: str
     fraction_of_peak: float | None = None
+    fraction_of_products: float | None = None
     max_difference: float | None = None
 
 
@@ -68,12 +74,19 @@ class Rounds:
     Args:
         reference: of every round.
         ours: of every round.
-        fractions: of the machine's rate, where it is measured.
+        of_peak: ours as shares of the machine's best rate, where that is measured.
+        of_products: ours as shares of the rate of the same products by themselves.
     """
 
     reference: list[float] = field(default_factory=list)
     ours: list[float] = field(default_factory=list)
-    fractions: list[float] = field(default_factory=list)
+    of_peak: list[float] = field(default_factory=list)
+    of_products: list[float] = field(default_factory=list)
+
+    def count(self, rate: float, before: MachineRate, after: MachineRate) -> None:
+        """Note the rate of ours in a round, in operations a second, beside those of the machine before and after."""
+        self.of_peak.append(rate / mean((before.peak, after.peak)))
+        self.of_products.append(rate / mean((before.products, after.products)))
 
     def outcome(self, case: str, unit: str, max_difference: float | None = None) -> Outcome:
         """The rounds in short.
@@ -91,7 +104,8 @@ class Rounds:
             reference=median(self.reference),
             ours=median(self.ours),
             unit=unit,
-            fraction_of_peak=median(self.fractions) if self.fractions else None,
+            fraction_of_peak=median(self.of_peak) if self.of_peak else None,
+            fraction_of_products=median(self.of_products) if self.of_products else None,
             max_difference=max_difference,
         )
 
@@ -110,17 +124,21 @@ def as_json(outcomes: Sequence[Outcome], machine: dict[str, Any]) -> str:
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """Outcomes as a table."""
-    return "\n".join([TITLE, "| --- | ---: | ---: | ---: | ---: | ---: |", *map(_line, outcomes)]) + "\n"
+    return "\n".join([TITLE, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |", *map(_line, outcomes)]) + "\n"
 
 
 def _line(outcome: Outcome) -> str:
-    ratio, peak, difference = outcome.ratio, outcome.fraction_of_peak, outcome.max_difference
+    ratio, difference = outcome.ratio, outcome.max_difference
+    shares = outcome.fraction_of_products, outcome.fraction_of_peak
     cells = (
         outcome.case,
         f"{outcome.reference:.3g} s {outcome.unit}",
         f"{outcome.ours:.3g} s",
         f"{ratio.median:.3g} ({ratio.min:.3g} to {ratio.max:.3g})",
-        "" if peak is None else f"{peak:.0%}",
+        *(
+            "" if share is None else f"{share:.0%}"
+            for share in (outcome.fraction_of_products, outcome.fraction_of_peak)
+        ),
         "" if difference is None else f"{difference:.0e}",
     )
     return f"| {' | '.join(cells)} |"

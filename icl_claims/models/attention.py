@@ -196,10 +196,16 @@ def _attend_within(q: Tensor, k: Tensor, v: Tensor, scale: float, layout: Layout
 
 
 def _attend_before(q: Tensor, keys: Tensor, values: Tensor, scale: float, layout: Layout, window: int | None) -> Part:
-    """Of every row to the shared prefix; [kv_heads, group, tokens, ...]."""
-    grouped, tokens = _grouped(q, keys.shape[0]), keys.shape[1]
-    shared_keys, shared_values = (x[:, None].expand(-1, grouped.shape[1], -1, -1) for x in (keys, values))
-    return attend_part(grouped, shared_keys, shared_values, scale, layout.sees_prefix(tokens, window))
+    """Of every row to the shared prefix; [kv_heads, group, tokens, ...].
+
+    All that reads one key head stands in one long column of queries: the kernel takes larger blocks of it.
+    """
+    kv_heads, group = keys.shape[0], q.shape[0] // keys.shape[0]
+    seen = layout.sees_prefix(keys.shape[1], window)
+    column, shown = q.reshape(1, kv_heads, -1, q.shape[-1]), None if seen is None else seen.repeat(group, 1)
+    part = attend_part(column, keys[None], values[None], scale, shown)
+    attended, log_mass = (x.view(kv_heads, group, -1, *x.shape[3:]) for x in (part.attended, part.log_mass))
+    return Part(attended, log_mass)
 
 
 AttentionInterface.register(NAME, attend)

@@ -135,10 +135,7 @@ def _line(outcome: Outcome) -> str:
         f"{outcome.reference:.3g} s {outcome.unit}",
         f"{outcome.ours:.3g} s",
         f"{ratio.median:.3g} ({ratio.min:.3g} to {ratio.max:.3g})",
-        *(
-            "" if share is None else f"{share:.0%}"
-            for share in (outcome.fraction_of_products, outcome.fraction_of_peak)
-        ),
+        *("" if share is None else f"{share:.0%}" for share in shares),
         "" if difference is None else f"{difference:.0e}",
     )
     return f"| {' | '.join(cells)} |"

@@ -163,10 +163,7 @@ def compare(zero_shot: Sequence[Seen], in_context: Sequence[Seen], tuned: Sequen
     log_probabilities = np.array([seen.log_probabilities for seen in tuned])
     sim_aou, sim_am = [], []
     for before, shown, after in zip(zero_shot, in_context, tuned, strict=True):
-        states = [
-            x.attention_outputs / np.linalg.norm(x.attention_outputs, axis=-1, keepdims=True)
-            for x in (before, shown, after)
-        ]
+        states = [_normalised(x.attention_outputs) for x in (before, shown, after)]
         sim_aou.append(_cosine(states[1] - states[0], states[2] - states[0]))
         sim_am.append(_cosine(shown.scores, after.scores).mean(-1))
     return Compared(log_probabilities.argmax(-1), log_probabilities, np.array(sim_aou), np.array(sim_am))

@@ -136,6 +136,9 @@ def trial(
         str, typer.Option(help="Shared changes: same_label (authors' code) or changed (paper's words).")
     ] = "same_label",
     calibration: Annotated[str | None, typer.Option(help="none or contextual.")] = None,
+    diagnostics: Annotated[
+        bool, typer.Option(help="Also the logit lens, and the attention to the demonstrations.")
+    ] = True,
     export_records: Annotated[
         Path | None, typer.Option(help="Folder that gets all activations, in the layout of the authors' code.")
     ] = None,
@@ -179,6 +182,7 @@ def trial(
         random_baseline=random_baseline,
         agreement=agreement,
         calibration=calibration,
+        diagnostics=diagnostics,
         records=export_records,
     )
     run_and_print(chosen, arguments, as_json=as_json)

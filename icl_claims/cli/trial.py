@@ -55,6 +55,7 @@ class TrialArguments:
         random_baseline: what is drawn for the random SimAOU.
         agreement: when two prediction changes agree.
         calibration: of the predicted labels.
+        diagnostics: whether the logit lens and the attention to the demonstrations are measured.
         records: folder that gets all activations in the authors' layout.
     """
 
@@ -72,6 +73,7 @@ class TrialArguments:
     random_baseline: str = "update"
     agreement: str = "same_label"
     calibration: str | None = None
+    diagnostics: bool = True
     records: Path | None = None
 
 
@@ -142,7 +144,7 @@ def _specs_of(
     rate = choices.learning_rates(model.digest).by_task[task]
     if rate_is_named and arguments.learning_rate is not None:
         rate = arguments.learning_rate
-    named = ("permutation", "weights", "probe", "truncation", "order", "random_baseline", "agreement")
+    named = ("permutation", "weights", "probe", "truncation", "order", "random_baseline", "agreement", "diagnostics")
     chosen: dict[str, Any] = {name: getattr(arguments, name) for name in named}
     optional = {"seed": arguments.seed, "calibration": arguments.calibration}
     chosen |= {name: value for name, value in optional.items() if value is not None}

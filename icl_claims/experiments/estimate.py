@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from icl_claims.experiments.measure import WITH_TRAINING_ATTENTION
+from icl_claims.experiments.measure import DIAGNOSED
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore
@@ -187,7 +187,7 @@ def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> d
     return {
         "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.network.parameters()),
         "keys and values of the demonstrations": context * of_a_token,
-        "keys of the demonstrations, by method": len(WITH_TRAINING_ATTENTION) * context * of_a_token // 2,
+        "keys of the demonstrations, by method": len(DIAGNOSED) * context * of_a_token // 2,
         "tuned keys and values": compared * tuned * size,
         "a batch of queries": batch_memory(model, prompts, compared, tokens),
         "a training step": 3 * tuned * max(4, size) + kept_for_gradients + sequence * vocabulary * (size + 3 * 4),

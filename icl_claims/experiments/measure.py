@@ -19,8 +19,11 @@ from icl_claims.statistics.rank import kendall_tau
 ZERO_SHOT, RANDOM, LENGTHS = "zero_shot", "random_update", "demonstration_lengths"
 WITH_NULLS = ("finetuning", "layer_causal", "linearized")
 """The methods whose updates are also replaced by random ones of the same size and by those of another query."""
-WITH_TRAINING_ATTENTION = (ZERO_SHOT, IN_CONTEXT, "finetuning", "layer_causal")
-"""The methods whose attention to the demonstrations is measured; each but in-context learning reads them once more."""
+DIAGNOSED = (ZERO_SHOT, IN_CONTEXT, "finetuning", "layer_causal")
+"""The methods of which every layer's own prediction and the attention to the demonstrations are measured.
+
+Each but in-context learning reads the demonstrations once more for it.
+"""
 
 Numbers = dict[str, dict[str, Any]]
 """`log_probabilities` by method and `by_layer` by entry, a row for every query of the batch."""

@@ -179,6 +179,7 @@ def plan_trials(
             weights=asked.weights,
             dtype=str(model.dtype).removeprefix("torch."),
             calibration=profile.calibration,
+            diagnostics=asked.diagnostics,
             code=code_digest(),
         )
         specs += [replace(base, seed=seed, permutation=permutation) for seed, permutation in runs]

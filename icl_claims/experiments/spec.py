@@ -49,6 +49,8 @@ class TrialSpec:
         sim_am: which similarities of attention maps are measured, `direct` as sim_am and `update` as sim_am_update.
         random_baseline: what is drawn for the random SimAOU.
         agreement: when two prediction changes agree.
+        diagnostics: whether the logit lens and the attention to the demonstrations are measured, of the methods in
+            `icl_claims.experiments.measure.DIAGNOSED`.
         code: digest of the code that makes the numbers.
 
     Raises:
@@ -73,6 +75,7 @@ class TrialSpec:
     sim_am: tuple[AttentionMapSimilarity, ...] = ("direct", "update")
     random_baseline: RandomBaseline = "update"
     agreement: Agreement = "same_label"
+    diagnostics: bool = True
     code: str = ""
 
     def __post_init__(self) -> None:

@@ -35,12 +35,14 @@ class Study:
         what: in a sentence.
         methods: what is compared with in-context learning, given the learning rate of the task.
         weights: of the model.
+        diagnostics: whether the logit lens and the attention to the demonstrations are measured.
     """
 
     name: str
     what: str
     methods: Callable[[float], tuple[Method, ...]]
     weights: Literal["trained"] | Kept = "trained"
+    diagnostics: bool = False
 
 
 def _main(rate: float) -> tuple[Method, ...]:
@@ -83,7 +85,7 @@ def _finetuning(rate: float) -> tuple[Method, ...]:
 STUDIES = {
     study.name: study
     for study in (
-        Study("main", "standard, layer-causal and linearised finetuning", _main),
+        Study("main", "standard, layer-causal and linearised finetuning", _main, diagnostics=True),
         Study("updates", "layer-causal finetuning of all layers at once, and of one after another", _updates),
         Study("clips", "layer-causal finetuning, its gradients clipped in every way", _clips),
         Study("labels", "demonstrations with false labels", _labels),

@@ -16,7 +16,7 @@ import torch
 from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import out_of_memory, partners_in
-from icl_claims.experiments.measure import WITH_TRAINING_ATTENTION, Numbers, measure, numbers
+from icl_claims.experiments.measure import DIAGNOSED, Numbers, measure, numbers
 from icl_claims.experiments.partial import PartialTrial
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
@@ -135,7 +135,7 @@ class _Trial:
                 learned = method.learn(self.model, self.prompts.demonstrations, self.learned)
             self.state.keep_learned(method.name, learned)
         self.learned[method.name] = learned
-        if method.name in WITH_TRAINING_ATTENTION:
+        if self._diagnosed(method.name):
             with self._timed(f"read demonstrations as {method.name}"):
                 self.training[method.name] = learned.training_tokens(self.prompts.demonstrations)
 
@@ -176,11 +176,15 @@ class _Trial:
                 continue
             with self._timed(f"answer {name}"):
                 try:
-                    training = self.training.get(name) if inside else None
-                    answers[name] = method.answer(queries, lens=inside, training=training)
+                    looked_into = inside and self._diagnosed(name)
+                    training = self.training.get(name) if looked_into else None
+                    answers[name] = method.answer(queries, lens=looked_into, training=training)
                 except DivergenceError as error:
                     self._fail(name, str(error))
         return answers
+
+    def _diagnosed(self, method: str) -> bool:
+        return self.spec.diagnostics and method in DIAGNOSED
 
     def _fail(self, method: str, why: str) -> None:
         self.state.failures[method] = why

@@ -11,12 +11,9 @@ from torch.autograd.function import once_differentiable
 
 from icl_claims.methods.descent import loss_scale
 from icl_claims.methods.losses import Loss
-from icl_claims.models.blocks import Blocks, hidden_of
+from icl_claims.models.blocks import ROWS_READ_AT_ONCE, Blocks, hidden_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.values import at_least_single
-
-ROWS_READ_AT_ONCE = 256
-"""Positions whose logits are held at once: so many that the head's weights are not fetched from memory for each few."""
 
 
 def block_losses(

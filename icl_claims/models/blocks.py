@@ -22,7 +22,9 @@ BeforeBlock = Callable[[Any, Any], Any]
 AfterBlock = Callable[[int, Any, Any, Any], Any]
 """Takes a block's layer, its positional and keyword arguments and its output; gives another output, or None."""
 
-BLOCKS_READ_AT_ONCE = 5
+ROWS_READ_AT_ONCE = 256
+"""Positions whose logits are held at once: so many that the head's weights are not fetched from memory for each few."""
+
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "layer_norm")
 
 
@@ -67,8 +69,9 @@ class Blocks:
         device = next(self.head.parameters()).device
         wanted = torch.tensor(list(label_ids), device=device)
         read = []
-        for first in range(0, len(outputs), BLOCKS_READ_AT_ONCE):
-            some = torch.stack([hidden.to(device) for hidden in outputs[first : first + BLOCKS_READ_AT_ONCE]])
+        at_once = max(1, ROWS_READ_AT_ONCE // len(outputs[0]))
+        for first in range(0, len(outputs), at_once):
+            some = torch.stack([hidden.to(device) for hidden in outputs[first : first + at_once]])
             logits = at_least_single(self.read(some))
             read.append(logits[..., wanted] - logits.logsumexp(-1, keepdim=True))
         return torch.cat(read)

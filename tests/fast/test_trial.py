@@ -179,6 +179,17 @@ def test_the_order_in_which_demonstrations_are_attended_to_is_measured(model_of)
     np.testing.assert_array_equal(got.column("kendall", "zero_shot"), got.by_layer["kendall/zero_shot"].mean(axis=1))
 
 
+def test_without_diagnostics_all_other_numbers_are_the_same(model_of, result):
+    model = model_of()
+    got = run_trial(spec_of(model, diagnostics=False), model, DATA)
+    left_out = {entry for entry in result.by_layer if entry.startswith(("kendall/", "lens_loss/"))}
+    assert left_out
+    assert set(got.by_layer) == set(result.by_layer) - left_out
+    for entry, values in got.by_layer.items():
+        np.testing.assert_array_equal(values, result.by_layer[entry])
+    same(got.log_probabilities, result.log_probabilities, atol=0)
+
+
 def test_what_was_not_measured_is_none_and_not_a_number(result):
     assert result.column("sim_aou", "layer_causal") is None
     assert result.column("rpa", "layer_causal") is None
@@ -276,6 +287,7 @@ CHANGES = {
     "sim_am": ("direct",),
     "random_baseline": "state",
     "agreement": "changed",
+    "diagnostics": False,
     "code": "another",
 }
 SPEC = TrialSpec("model", "data", "sst2", 3, 5, 0, None, (Finetuning(RATE),), code="code")

@@ -95,7 +95,7 @@ def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts
         probe=spec.probe,
         truncation=spec.truncation,
         order=spec.order,
-        fillers=spec.fillers,
+        fillers=spec.fillers if spec.calibration == "contextual" else (),
     )
 
 

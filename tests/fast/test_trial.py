@@ -245,11 +245,12 @@ def test_a_damaged_model_is_an_error_and_not_a_failure_of_a_method(model_of):
         run_trial(spec_of(model), model, DATA)
 
 
-def test_a_trial_without_fillers_needs_none(model_of, result):
+def test_queries_without_content_are_asked_only_for_calibration(model_of, result):
     model = model_of()
-    got = run_trial(spec_of(model, fillers=()), model, DATA)
-    same(got.log_probabilities, result.log_probabilities, atol=0)
-    assert got.content_free["finetuning"].shape == (0, 2)
+    calibrated = run_trial(spec_of(model, calibration="contextual"), model, DATA)
+    same(calibrated.log_probabilities, result.log_probabilities, atol=0)
+    assert calibrated.content_free["finetuning"].shape == (3, 2)
+    assert result.content_free["finetuning"].shape == (0, 2)
 
 
 def test_contextual_calibration_without_fillers_is_refused():

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from icl_claims.claims import IN_EVERY_CASE, CaseRule, Claim, Finding, Outcome, Verdict
+from icl_claims.claims import IN_EVERY_CASE, CaseRule, Claim, Comparison, Finding, Outcome, Verdict
 from icl_claims.theory import in_context_regression as regression
 from icl_claims.theory import linear_self_attention as attention
 
@@ -281,4 +281,5 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
     word = "refuted" if "fails" in outcomes else "supported" if outcomes == {"holds"} else "inconclusive"
     said = "; ".join(f"{f.task} {f.difference:.2g} [{f.low:.2g}, {f.high:.2g}]" for f in findings)
     cases = sum(finding.queries for finding in findings)
-    return Verdict(word, f"Mean and interval over {len(TRAINING_SEEDS)} seeds: {said}.", tuple(findings), cases)
+    measures = Comparison("a trained layer against a step of gradient descent", tuple(findings), upwards=None)
+    return Verdict(word, f"Mean and interval over {len(TRAINING_SEEDS)} seeds: {said}.", measures, cases)

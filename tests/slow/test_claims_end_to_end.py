@@ -41,7 +41,7 @@ EXACT = {
     },
     "revisited": {"rec2ftp-def", "lc-detached", "lc-losses-summed", "vonoswald-step"},
     "shen": {"order-invariance"},
-    "von_oswald": {"construction", "layers-are-steps", "gd-plus-plus", "only-products-matter"},
+    "von_oswald": {"construction", "layers-are-steps", "gd-plus-plus", "only-products-matter", "trained-layer-is-gd"},
 }
 TRIAL_CLAIMS = {claim.claim.id for claim in data_claims("trials")}
 ABOUT_CLIPPING = {"clip-fixes-am", "clip-above-unclipped", "clip-task-dependent", "clip-to-ft-norm"}
@@ -88,7 +88,7 @@ def run_claims(folder: Path, *options: str) -> tuple[int, list[dict], str]:
 
 
 def test_every_exact_claim_is_decided_with_the_number_of_cases_tried(tmp_path):
-    code, claims, printed = run_claims(tmp_path, "-m", "exact and not trained")
+    code, claims, printed = run_claims(tmp_path, "-m", "exact")
     assert code == 0, printed
     deciding = [claim for claim in claims if not claim["condition"]]
     assert {(c["paper"], c["id"]) for c in deciding} == {(paper, name) for paper, ids in EXACT.items() for name in ids}
@@ -103,7 +103,7 @@ def test_printed_claims_are_decided_alike_by_one_process_and_by_two(tmp_path):
 
     alone = verdicts("-n", "0")
     assert alone
-    assert verdicts("-n", "2") == alone
+    assert verdicts("-n", "2", "--claims-again") == alone
 
 
 @pytest.mark.parametrize("real", [False, True], ids=["miniature", "real"])
@@ -134,8 +134,28 @@ def test_a_second_run_reads_its_trials_from_the_store(tmp_path, random_model):
     options = ["-m", "trials and not gpu", f"--claims-model=path:{random_model}", "--claims-tasks=sst2"]
     options += ["--claims-k=4", "--claims-queries=12"]
     _, first, _ = run_claims(tmp_path, *options)
-    _, second, _ = run_claims(tmp_path, *options)
+    _, second, _ = run_claims(tmp_path, *options, "--claims-again")
     assert [claim["provenance"]["trials"] for claim in second] == [claim["provenance"]["trials"] for claim in first]
+
+
+def test_a_second_run_tells_what_the_first_decided_on_its_trials(tmp_path, random_model):
+    def document() -> dict:
+        found = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
+        return {**found, "run": None, "claims": [{**claim, "seconds": 0} for claim in found["claims"]]}
+
+    options = ["-m", "trials and not gpu", f"--claims-model=path:{random_model}", "--claims-tasks=sst2"]
+    options += ["--claims-k=4", "--claims-queries=6"]
+    code, decided, printed = run_claims(tmp_path, *options)
+    before = document()
+    assert "as an earlier run" not in printed
+    code_again, told, printed = run_claims(tmp_path, *options)
+    assert code_again == code
+    assert f"{len(told)} as an earlier run of the same code decided" in printed
+    assert document() == before
+    assert before["pictures"]
+    _, others, printed = run_claims(tmp_path, *options[:-1], "--claims-queries=7")
+    assert "as an earlier run" not in printed
+    assert others != decided
 
 
 def test_the_papers_profile_runs_on_a_fairseq_checkpoint_over_the_real_tasks(tmp_path):

@@ -64,7 +64,7 @@ FULL = Effort(
     context=1000,
     contexts=(250, 500, 2000),
     numbers=(16, 32, 128),
-    trial=Size(32, 40),
+    trial=Size(32, 64),
     small_trial=Size(8, 16),
     steps=(8, 2),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import walk_packages
 
 import pytest
 import torch
@@ -11,8 +13,18 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
+import icl_claims
 from icl_claims.models.random_models import BOS, EOS, FIRST_WORD, random_network
 from icl_claims.models.tokens import TokenEncoder
+
+# What a run of pytest inside a test imports is forgotten when it ends, but its packages still hand out the old modules;
+# imported again they would be there twice, each with half of what was registered. So all is imported before.
+for _name in (
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.backends.backend_svg",
+    *(module.name for module in walk_packages(icl_claims.__path__, "icl_claims.")),
+):
+    import_module(_name)
 
 _RECORDED = "eager_with_recorded_scores"
 _scores: list[Tensor] = []

@@ -11,21 +11,27 @@ import torch
 from torch import Tensor
 
 from icl_claims.methods import Learned
+from icl_claims.methods.given import AskedInOtherWords
 from icl_claims.methods.linearized import LearnedLinearly
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel
 
 KINDS = {kind.__name__: kind for kind in (Learned, LearnedLinearly)}
 _INNER = "|"
+_IN_OTHER_WORDS = "asked in other words"
 
 
-def can_be_packed(learned: Learned) -> bool:
-    """Whether keeping it pays: a change of weights took many steps, while a prefix is read again as fast."""
-    return bool(learned.weights) and type(learned) in KINDS.values()
+def bytes_of(learned: Learned) -> int:
+    """How much memory what a method learned takes, the model aside."""
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in _all_tensors(learned)}
+    return sum(storage.nbytes() for storage in storages.values())
 
 
 def packed(learned: Learned) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Plain data and arrays of what a method learned; the model is not among them."""
+    if isinstance(learned, AskedInOtherWords):
+        facts, arrays = packed(learned.learned)
+        return {"kind": _IN_OTHER_WORDS, "learned": facts}, arrays
     values = {field.name: getattr(learned, field.name) for field in fields(learned)}
     tensors = {f"{name}{_INNER}{inner}": tensor for name, held in values.items() for inner, tensor in _tensors(held)}
     facts = {
@@ -46,8 +52,10 @@ def unpacked(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], model: 
         arrays: by name.
         model: that learned.
     """
+    if facts["kind"] == _IN_OTHER_WORDS:
+        return AskedInOtherWords.of(unpacked(facts["learned"], arrays, model))
     places = {name: value.device for name, value in model.tuned_values().items()}
-    of_layers = [keys.device for keys in model.read_prefix([model.tokens.bos]).keys]
+    of_layers = {parameter.layer: places[parameter.name] for parameter in model.tuned_parameters}
     held: dict[str, dict[str, Tensor]] = {}
     for name, (dtype, stride) in facts["layout"].items():
         field, _, inner = name.partition(_INNER)
@@ -59,6 +67,12 @@ def unpacked(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], model: 
     }
     norms = arrays.get("gradient_norms")
     return KINDS[facts["kind"]](model=model, losses=tuple(facts["losses"]), gradient_norms=norms, **values)
+
+
+def _all_tensors(learned: Learned) -> Iterator[Tensor]:
+    for field in fields(learned):
+        held = getattr(learned, field.name)
+        yield from _all_tensors(held) if isinstance(held, Learned) else (tensor for _, tensor in _tensors(held))
 
 
 def _tensors(held: Any) -> Iterator[tuple[str, Tensor]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,13 @@ class Part:
         kind: of what, such as `start`, which is the first of every trial.
         facts: plain data.
         numbers: arrays by name.
+        folder: sealed, that holds it.
     """
 
     kind: str
     facts: dict[str, Any]
     numbers: dict[str, np.ndarray]
+    folder: Path
 
 
 class PartialTrial:
@@ -47,36 +49,43 @@ class PartialTrial:
         self._next = 0
         self._can_be_written = True
 
-    def recall(self) -> list[Part]:
+    def recall(self) -> Iterator[Part]:
         """The parts that an earlier process finished, in order; none where it is not known how it started.
 
         A damaged part is left out with a warning.
         """
         found = parts_in(self.folder)
-        parts = [part for path in found if (part := self._read(path)) is not None]
-        if not parts or parts[0].kind != START:
+        parts = (part for path in found if (part := self._read(path)) is not None)
+        start = next(parts, None)
+        if start is None or start.kind != START:
             self.remove()
-            return []
+            return
         self._next = int(found[-1].name.partition("-")[0]) + 1
-        return parts
+        yield start
+        yield from parts
 
-    def keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> None:
+    def keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
         """Keep a part; where it cannot be written, a warning says so once, and the trial goes on without.
 
         Args:
             kind: of what; the first one is `start`.
             facts: plain data.
             numbers: arrays by name.
+
+        Returns:
+            The sealed folder that holds it; None where it could not be written.
         """
         if not self._can_be_written:
-            return
+            return None
         name = f"{self._next:05d}-{kind}"
         try:
             write_sealed(self.folder / name, f"{self._key}/{name}", facts, numbers)
-            self._next += 1
         except OSError as error:
             self._can_be_written = False
             _warn(f"What is finished of a trial is not kept: {self.folder} cannot be written ({error}).")
+            return None
+        self._next += 1
+        return self.folder / name
 
     def remove(self) -> None:
         """Forget all parts."""
@@ -89,7 +98,7 @@ class PartialTrial:
         except StoreError as error:
             _warn(f"{error} This part of a trial is computed again.")
             return None
-        return Part(path.name.partition("-")[2], manifest.facts, numbers)
+        return Part(path.name.partition("-")[2], manifest.facts, numbers, path)
 
 
 def parts_in(folder: Path) -> list[Path]:

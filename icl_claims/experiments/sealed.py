@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load_file, save
 
 from icl_claims.errors import StoreError
 
@@ -108,15 +108,32 @@ def read_sealed(folder: Path, name: str | None = None) -> tuple[Manifest, dict[s
     Raises:
         StoreError: it is damaged, holds something else, or was written in another format.
     """
-    manifest = read_manifest(folder, name)
+    return _read(folder, name, verified=True)
+
+
+def read_again(folder: Path) -> tuple[Manifest, dict[str, np.ndarray]]:
+    """The same, of a folder that this process wrote or has read before: its arrays are not checked against a checksum.
+
+    Raises:
+        StoreError: it was cut or removed meanwhile.
+    """
+    return _read(folder, None, verified=False)
+
+
+def _read(folder: Path, name: str | None, *, verified: bool) -> tuple[Manifest, dict[str, np.ndarray]]:
+    manifest, path = read_manifest(folder, name), folder / NUMBERS
     try:
-        content = (folder / NUMBERS).read_bytes()
-        if (len(content), hashlib.sha256(content).hexdigest()) != (manifest.size, manifest.sha256):
+        if path.stat().st_size != manifest.size or (verified and _checksum(path) != manifest.sha256):
             raise _damaged(folder, "the checksum of its manifest", "another")
-        arrays = load(content)
+        arrays = load_file(path)
         return manifest, {key: arrays[key] for key in manifest.numbers}
     except (OSError, KeyError, SafetensorError) as error:
         raise _damaged(folder, "whole arrays", f"{type(error).__name__}: {error}") from error
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _seal(manifest: dict[str, Any]) -> bytes:

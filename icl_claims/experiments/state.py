@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from icl_claims.experiments.batches import Batches
-from icl_claims.experiments.learned_arrays import can_be_packed, packed, unpacked
+from icl_claims.experiments.learned_arrays import packed
+from icl_claims.experiments.learned_by_method import LearnedByMethod
 from icl_claims.experiments.measure import Numbers
 from icl_claims.experiments.partial import START, Part, PartialTrial
 from icl_claims.methods import Learned
-from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.prompts import Queries
 
 Asked = Literal["queries", "content_free"]
@@ -29,6 +30,7 @@ class TrialState:
 
     Args:
         tokens: of a batch of queries, at most, unless memory ran out.
+        learned: what methods learned.
         kept: where parts are kept; None for nowhere.
         blocks: of queries that all methods have answered.
         failures: by method, why it gives nothing.
@@ -37,12 +39,12 @@ class TrialState:
     """
 
     tokens: int
+    learned: LearnedByMethod
     kept: PartialTrial | None = None
     blocks: dict[Asked, list[Block]] = field(default_factory=lambda: {"queries": [], "content_free": []})
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     notes: list[str] = field(default_factory=list)
-    _learned: dict[str, Part] = field(default_factory=dict)
     _tokens_left: dict[str, int] = field(default_factory=dict)
 
     def begin(self, facts: Mapping[str, Any], where: Mapping[str, Any]) -> None:
@@ -52,24 +54,22 @@ class TrialState:
             facts: about the trial, for whoever looks at what is kept.
             where: it is run; a trial that goes on elsewhere says so, for its numbers may differ by rounding.
         """
-        parts = [] if self.kept is None else self.kept.recall()
-        for part in parts:
+        before = None
+        for part in () if self.kept is None else self.kept.recall():
+            before = part.facts["where"] if part.kind == START else before
             self._take_up(part)
-        if not parts:
+        if before is None:
             self._keep(START, {**facts, "tokens": self.tokens, "where": dict(where)}, {})
-        elif (before := parts[0].facts["where"]) != where:
+        elif before != where:
             self.notes.append(f"begun with {_in_words(before)}, went on with {_in_words(where)}")
 
-    def recall_learned(self, method: str, model: LanguageModel) -> Learned | None:
-        """What a method learned in an interrupted run; None where that was not kept."""
-        part = self._learned.pop(method, None)
-        return None if part is None else unpacked(part.facts["learned"], part.numbers, model)
-
     def keep_learned(self, method: str, learned: Learned) -> None:
-        """Keep what a method learned, if that pays."""
-        if self.kept is not None and can_be_packed(learned):
+        """Keep what a method learned: a change of weights took many steps, while a prefix is read again as fast."""
+        folder = None
+        if self.kept is not None and learned.weights:
             facts, numbers = packed(learned)
-            self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
+            folder = self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
+        self.learned.put(method, learned, folder)
 
     def batches(self, asked: Asked, queries: Queries) -> Batches:
         """Those queries that have no block yet, in the batches in which an uninterrupted run would put them."""
@@ -90,10 +90,11 @@ class TrialState:
         flat = {f"{group}|{entry}": values for group, of in numbers.items() for entry, values in of.items()}
         self._keep(asked, {"batch": batch, "groups": list(numbers), "tokens": tokens}, flat)
 
-    def _keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> None:
-        if self.kept is not None:
-            so_far = {"failures": self.failures, "seconds": dict(self.seconds), "notes": self.notes}
-            self.kept.keep(kind, {**facts, **so_far}, numbers)
+    def _keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
+        if self.kept is None:
+            return None
+        so_far = {"failures": self.failures, "seconds": dict(self.seconds), "notes": self.notes}
+        return self.kept.keep(kind, {**facts, **so_far}, numbers)
 
     def _take_up(self, part: Part) -> None:
         facts = part.facts
@@ -102,7 +103,7 @@ class TrialState:
         if part.kind == START:
             self.tokens = facts["tokens"]
         elif part.kind == LEARNED:
-            self._learned[facts["method"]] = part
+            self.learned.put_file(facts["method"], part.folder)
         else:
             asked: Asked = "queries" if part.kind == "queries" else "content_free"
             self.blocks[asked].append((facts["batch"], _grouped(part)))

@@ -16,6 +16,7 @@ import torch
 from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import out_of_memory, partners_in
+from icl_claims.experiments.learned_by_method import LearnedByMethod, memory_for_learned
 from icl_claims.experiments.measure import DIAGNOSED, Numbers, measure, numbers
 from icl_claims.experiments.partial import PartialTrial
 from icl_claims.experiments.result import TrialResult
@@ -44,6 +45,7 @@ def run_trial(
     *,
     kept: PartialTrial | None = None,
     tokens_per_batch: int | None = None,
+    learned_in_memory: int | None = None,
 ) -> TrialResult:
     """Run a trial.
 
@@ -56,6 +58,8 @@ def run_trial(
         kept: where finished parts are kept, and taken up from where an interrupted run kept some.
         tokens_per_batch: of queries that are answered at once, at most; an interrupted trial goes on with its own.
             By default as many as fit the free memory. Numbers depend on it by no more than rounding.
+        learned_in_memory: bytes of what methods learned that stay in memory, at most; the rest lies in files until a
+            method answers. By default as `memory_for_learned` has it. No number depends on it.
 
     Returns:
         Numbers by query and layer. A method that diverged is named in `failures` and has no numbers.
@@ -70,7 +74,9 @@ def run_trial(
     if spec.weights != "trained":
         model = untrained(model, spec.weights, spec.seed)
     prompts = prompts_of(spec, model, data)
-    state = TrialState(tokens_per_batch or tokens_that_fit(model, prompts, len(spec.methods)), kept)
+    tokens = tokens_per_batch or tokens_that_fit(model, prompts, len(spec.methods))
+    in_memory = memory_for_learned(model.device) if learned_in_memory is None else learned_in_memory
+    state = TrialState(tokens, LearnedByMethod(model, in_memory, None if kept is None else kept.folder), kept)
     state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model))
     running = _Trial(spec, model, prompts, state, progress, watch)
     running.learn()
@@ -109,12 +115,16 @@ class _Trial:
     state: TrialState
     progress: Progress
     watch: Watch | None
-    learned: dict[str, Learned] = field(default_factory=dict)
     training: dict[str, TrainingTokens] = field(default_factory=dict)
 
     @property
     def methods(self) -> tuple[Method, ...]:
         return (ZeroShot(), InContext(), *self.spec.methods)
+
+    @property
+    def answering(self) -> list[str]:
+        """The names of the methods that have not failed."""
+        return [method.name for method in self.methods if method.name not in self.state.failures]
 
     def learn(self) -> None:
         for number, method in enumerate(self.methods):
@@ -129,14 +139,13 @@ class _Trial:
                 raise out_of_memory(f"what {method.name} learns") from error
 
     def _learn(self, method: Method) -> None:
-        learned = self.state.recall_learned(method.name, self.model)
-        if learned is None:
+        if method.name not in self.state.learned:
             with self._timed(f"learn {method.name}"):
-                learned = method.learn(self.model, self.prompts.demonstrations, self.learned)
+                learned = method.learn(self.model, self.prompts.demonstrations, self.state.learned)
             self.state.keep_learned(method.name, learned)
-        self.learned[method.name] = learned
         if self._diagnosed(method.name):
             with self._timed(f"read demonstrations as {method.name}"):
+                learned = self.state.learned[method.name]
                 self.training[method.name] = learned.training_tokens(self.prompts.demonstrations)
 
     def answer(self) -> None:
@@ -158,7 +167,7 @@ class _Trial:
 
     def _measured(self, batch: list[int]) -> Numbers:
         done, queries = sum(len(block) for block, _ in self.state.blocks["queries"]), len(self.prompts.queries)
-        words = f"{len(self.learned)} methods answer, query {done + 1} of {queries}"
+        words = f"{len(self.answering)} methods answer, query {done + 1} of {queries}"
         self.progress(words, SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done / queries)
         answers = self._answers(self.prompts.queries.some(batch), inside=True)
         with self._timed("metrics"):
@@ -171,14 +180,12 @@ class _Trial:
 
     def _answers(self, queries: Queries, *, inside: bool = False) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
-        for name, method in self.learned.items():
-            if name in self.state.failures:
-                continue
+        for name in self.answering:
             with self._timed(f"answer {name}"):
                 try:
                     looked_into = inside and self._diagnosed(name)
                     training = self.training.get(name) if looked_into else None
-                    answers[name] = method.answer(queries, lens=looked_into, training=training)
+                    answers[name] = self.state.learned[name].answer(queries, lens=looked_into, training=training)
                 except DivergenceError as error:
                     self._fail(name, str(error))
         return answers
@@ -199,7 +206,7 @@ class _Trial:
 
     def result(self, data: TaskData) -> TrialResult:
         prompts, state = self.prompts, self.state
-        answered = {name: method for name, method in self.learned.items() if name not in state.failures}
+        changed = {name: _Change.of(state.learned[name]) for name in self.answering}
         said = self._assembled("queries", "log_probabilities", len(prompts.queries))
         without_content = self._assembled("content_free", "log_probabilities", len(prompts.content_free))
         return TrialResult(
@@ -209,9 +216,9 @@ class _Trial:
             log_probabilities=said,
             content_free={name: without_content.get(name, values[:0]) for name, values in said.items()},
             by_layer=self._assembled("queries", "by_layer", len(prompts.queries)),
-            gradient_norms={n: m.gradient_norms for n, m in answered.items() if m.gradient_norms is not None},
-            drift={name: method.drift() for name, method in answered.items() if method.weights},
-            losses={name: list(method.losses) for name, method in answered.items() if method.losses},
+            gradient_norms={name: of.gradient_norms for name, of in changed.items() if of.gradient_norms is not None},
+            drift={name: of.drift for name, of in changed.items() if of.drift is not None},
+            losses={name: of.losses for name, of in changed.items() if of.losses},
             failures=state.failures,
             seconds=dict(state.seconds),
             provenance=self._provenance(data),
@@ -244,6 +251,19 @@ class _Trial:
             "notes": self.state.notes,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """How a method changed the weights, without the weights."""
+
+    gradient_norms: np.ndarray | None
+    drift: np.ndarray | None
+    losses: list[float]
+
+    @classmethod
+    def of(cls, learned: Learned) -> _Change:
+        return cls(learned.gradient_norms, learned.drift() if learned.weights else None, list(learned.losses))
 
 
 def _where(model: LanguageModel) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from icl_claims.methods.base import Answer, Known, Learned, Method
+from icl_claims.methods.base import Answer, Known, Learned, Method, learned_by
 from icl_claims.methods.training_tokens import TrainingTokens
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.demonstrations import Demonstrations
@@ -83,18 +83,27 @@ class Paraphrased:
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn as the method does."""
-        learned = self.method.learn(model, demonstrations, known)
-        took = learned.model, learned.prefix, learned.weights, learned.losses, learned.gradient_norms
-        return _AskedInOtherWords(*took, learned=learned)
+        return AskedInOtherWords.of(learned_by(self.method, model, demonstrations, known or {}))
 
 
 @dataclass(frozen=True, eq=False)
-class _AskedInOtherWords(Learned):
-    """Answers paraphrased queries; their tokens are others, so their attention scores compare with none."""
+class AskedInOtherWords(Learned):
+    """Answers paraphrased queries; their tokens are others, so their attention scores compare with none.
+
+    Args:
+        learned: what answers them.
+    """
 
     learned: Learned = field(kw_only=True)
 
+    @classmethod
+    def of(cls, learned: Learned) -> AskedInOtherWords:
+        """What was learned, to be asked in other words."""
+        took = learned.model, learned.prefix, learned.weights, learned.losses, learned.gradient_norms
+        return cls(*took, learned=learned)
+
     def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
+        """Answer a batch of queries in the words of the task's second template."""
         answer = self.learned.answer(queries.in_other_words(), lens=lens, training=training)
         return replace(answer, scores=None, widths=())
 

@@ -10,8 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from jsonschema_rs import Draft202012Validator
 
 from icl_claims.errors import ReportError
 from icl_claims.report.order import in_papers_order
@@ -43,7 +42,8 @@ def make_document(
     pictures: Mapping[str, Any] | None = None,
     coverage: Iterable[Mapping[str, Any]] = (),
 ) -> Document:
-    """A document of the present version, its claims in the papers' order; a number that is not finite becomes null.
+    """A document of the present version, its claims in the papers' order; a number that is not
+    finite becomes null, half a character its escape.
 
     Args:
         run: the facts of the run.
@@ -53,10 +53,10 @@ def make_document(
     """
     return {
         "schema_version": SCHEMA_VERSION,
-        "run": {"name": "", "interrupted": False, **run},
-        "claims": in_papers_order(_complete(_finite(claim)) for claim in claims),
-        "pictures": _finite(pictures or {}),
-        "coverage": [dict(entry) for entry in coverage],
+        "run": _writable({"name": "", "interrupted": False, **run}),
+        "claims": in_papers_order(_complete(_writable(claim)) for claim in claims),
+        "pictures": _writable(pictures or {}),
+        "coverage": [_writable(entry) for entry in coverage],
     }
 
 
@@ -66,10 +66,11 @@ def check_document(document: Document, name: str) -> Document:
     Raises:
         ReportError: it is not, with the first place where.
     """
-    problem = best_match(_validator().iter_errors(document))
+    problem = next(_validator().iter_errors(document), None)
     if problem is not None:
+        place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.instance_path)
         raise ReportError(
-            f"{name} is not a document of claims at {problem.json_path}",
+            f"{name} is not a document of claims at ${place}",
             expected=f"what claims.schema.json, version {SCHEMA_VERSION}, says",
             got=problem.message[:300],
         )
@@ -113,11 +114,14 @@ def _complete(claim: Mapping[str, Any]) -> dict[str, Any]:
     return {**_RECORD, **claim, "tasks": _findings(claim["tasks"]), "beside": beside}
 
 
-def _finite(data: Any) -> Any:
+def _writable(data: Any) -> Any:
+    """The same data without what JSON and UTF-8 have no form for: numbers that are not finite, halves of characters."""
     if isinstance(data, Mapping):
-        return {name: _finite(value) for name, value in data.items()}
+        return {_writable(name): _writable(value) for name, value in data.items()}
     if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
+        return [_writable(value) for value in data]
+    if isinstance(data, str):
+        return data.encode(errors="backslashreplace").decode()
     return None if isinstance(data, float) and not isfinite(data) else data
 
 

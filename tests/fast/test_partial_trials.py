@@ -27,12 +27,16 @@ def kept(folder):
     return partial
 
 
+def recalled(folder, key="key"):
+    return list(PartialTrial(folder, key).recall())
+
+
 def numbers(parts):
     return [part.facts["number"] for part in parts if part.kind == "block"]
 
 
 def test_parts_come_back_in_the_order_in_which_they_were_finished(kept, folder):
-    parts = PartialTrial(folder, "key").recall()
+    parts = recalled(folder)
     assert [part.kind for part in parts] == [START, "block", "block", "block"]
     assert parts[0].facts == {"tokens": 9}
     assert [part.numbers["values"].shape for part in parts[1:]] == [(2, 0), (2, 1), (2, 2)]
@@ -40,9 +44,9 @@ def test_parts_come_back_in_the_order_in_which_they_were_finished(kept, folder):
 
 def test_a_later_process_goes_on_after_the_last_part(kept, folder):
     later = PartialTrial(folder, "key")
-    later.recall()
+    list(later.recall())
     later.keep("block", {"number": 3}, {})
-    assert numbers(PartialTrial(folder, "key").recall()) == [0, 1, 2, 3]
+    assert numbers(recalled(folder)) == [0, 1, 2, 3]
 
 
 def test_a_damaged_part_is_left_out_with_a_warning_and_its_place_is_not_taken(kept, folder):
@@ -53,20 +57,20 @@ def test_a_damaged_part_is_left_out_with_a_warning_and_its_place_is_not_taken(ke
         assert numbers(later.recall()) == [0, 2]
     later.keep("block", {"number": 1}, {})
     with pytest.warns(StoreWarning):
-        assert numbers(PartialTrial(folder, "key").recall()) == [0, 2, 1]
+        assert numbers(recalled(folder)) == [0, 2, 1]
 
 
 def test_a_part_that_another_trial_finished_is_left_out(kept, folder):
     other = folder.with_name("other.partial")
     shutil.copytree(folder, other)
     with pytest.warns(StoreWarning, match="what belongs to key"):
-        assert PartialTrial(other, "other").recall() == []
+        assert recalled(other, "other") == []
     assert not other.exists()
 
 
 def test_without_its_start_a_trial_is_begun_anew(kept, folder):
     shutil.rmtree(parts_in(folder)[0])
-    assert PartialTrial(folder, "key").recall() == []
+    assert recalled(folder) == []
     assert not folder.exists()
 
 
@@ -85,11 +89,11 @@ def test_where_a_part_cannot_be_written_the_trial_goes_on_with_one_warning(folde
         partial.keep(START, {}, {})
     with warnings.catch_warnings(action="error"):
         partial.keep(START, {}, {})
-    assert partial.recall() == []
+    assert list(partial.recall()) == []
 
 
 def test_removed_parts_are_gone(kept, folder):
     kept.remove()
     assert not folder.exists()
     kept.keep(START, {}, {})
-    assert [part.kind for part in PartialTrial(folder, "key").recall()] == [START]
+    assert [part.kind for part in recalled(folder)] == [START]

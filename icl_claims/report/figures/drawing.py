@@ -98,8 +98,21 @@ class Picture:
         """The figure as SVG, as matplotlib writes it."""
         text = io.StringIO()
         with style():
+            self._arrange()
             self.figure.savefig(text, format="svg", metadata={"Creator": "icl_claims", "Date": None})
         return text.getvalue()
+
+    def save_pdf(self, file: Path) -> None:
+        """Save the figure as PDF."""
+        with style():
+            self._arrange()
+            self.figure.savefig(file, format="pdf", metadata={"Creator": "icl_claims", "CreationDate": None})
+
+    def _arrange(self) -> None:
+        """Make room for all text once; a figure with a layout engine is drawn a second time to do so at each saving."""
+        if (engine := self.figure.get_layout_engine()) is not None:
+            engine.execute(self.figure)
+            self.figure.set_layout_engine("none")
 
     def inline(self) -> Markup:
         """The SVG for a page: without prologue, its ids its own, its colours those of the page."""
@@ -148,8 +161,7 @@ def save_picture(picture: Picture, folder: Path) -> tuple[Path, Path]:
     """Save a picture as SVG and as PDF into a folder that exists."""
     svg, pdf = (folder / f"{picture.name}.{kind}" for kind in ("svg", "pdf"))
     svg.write_text(picture.svg, encoding="utf-8")
-    with style():
-        picture.figure.savefig(pdf, format="pdf", metadata={"Creator": "icl_claims", "CreationDate": None})
+    picture.save_pdf(pdf)
     return svg, pdf
 
 

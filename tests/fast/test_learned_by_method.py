@@ -1,0 +1,177 @@
+"""What methods learned is the same to the last bit, whether it waits in memory or in files."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+
+import pytest
+import torch
+from stored_trials import GROUPS
+
+from icl_claims.errors import StoreError, StoreWarning
+from icl_claims.experiments import learned_by_method
+from icl_claims.experiments.learned_arrays import bytes_of
+from icl_claims.experiments.learned_by_method import LearnedByMethod
+from icl_claims.experiments.partial import PartialTrial, parts_in
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.trial import run_trial
+from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, Paraphrased, ZeroShot
+from icl_claims.models.random_models import random_model
+from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.examples import Example, TaskData
+
+FINETUNING = Finetuning(0.3)
+METHODS = (
+    ZeroShot(),
+    InContext(),
+    FINETUNING,
+    LayerCausal(0.3, norm_matched=True),
+    Linearized(0.3),
+    Paraphrased(ZeroShot()),
+    Paraphrased(FINETUNING),
+)
+SHOWN = Demonstrations.from_rows(1, 2, ((5, 6, 7), (8, 9), (5, 9, 6)))
+
+
+@pytest.fixture(params=["llama", "gpt2", "opt", "gpt_neox"])
+def model(request):
+    return random_model(request.param, 2, 0)
+
+
+@pytest.fixture
+def learned(model):
+    known = {}
+    for method in METHODS:
+        known[method.name] = method.learn(model, SHOWN, known)
+    return known
+
+
+def tensors_of(learned):
+    weights = [*learned.weights.items()]
+    prefix = [("keys", key) for key in learned.prefix.keys] + [("values", value) for value in learned.prefix.values]
+    return weights + prefix
+
+
+def assert_same(one, other):
+    assert type(one) is type(other)
+    assert one.losses == other.losses
+    for (name, mine), (same_name, theirs) in zip(tensors_of(one), tensors_of(other), strict=True):
+        assert name == same_name
+        assert (mine.dtype, mine.stride(), mine.device) == (theirs.dtype, theirs.stride(), theirs.device)
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("in_memory", [0, 10_000, 10**9])
+def test_what_is_got_is_what_was_put_wherever_it_was_meanwhile(model, learned, in_memory, tmp_path):
+    kept = LearnedByMethod(model, in_memory, tmp_path)
+    for name, of in learned.items():
+        kept.put(name, of)
+    assert list(kept) == list(learned)
+    for name, of in learned.items():
+        assert_same(kept[name], of)
+    assert sum(map(bytes_of, kept._held.values())) <= in_memory
+    assert bool(list(tmp_path.iterdir())) == (in_memory < 10**9)
+    assert "something else" not in kept
+    with pytest.raises(KeyError):
+        kept["something else"]
+
+
+def test_files_go_with_what_they_stand_for(model, learned, tmp_path):
+    kept = LearnedByMethod(model, 0, tmp_path)
+    kept.put("finetuning", learned["finetuning"])
+    assert list(tmp_path.iterdir())
+    del kept
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_can_be_written_all_stays_in_memory_with_one_warning(model, learned, tmp_path):
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    kept = LearnedByMethod(model, 0, in_the_way)
+    with pytest.warns(StoreWarning, match="stays in memory"):
+        kept.put("finetuning", learned["finetuning"])
+    with warnings.catch_warnings(action="error"):
+        kept.put("layer_causal", learned["layer_causal_norm_matched"])
+    assert kept["finetuning"] is learned["finetuning"]
+    assert kept["layer_causal"] is learned["layer_causal_norm_matched"]
+
+
+def test_a_full_disk_leaves_what_was_put_aside_before(model, learned, tmp_path, monkeypatch):
+    kept = LearnedByMethod(model, 0, tmp_path)
+    kept.put("finetuning", learned["finetuning"])
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(learned_by_method, "write_sealed", full)
+    with pytest.warns(StoreWarning, match="No space left"):
+        kept.put("in_context", learned["in_context"])
+    assert_same(kept["finetuning"], learned["finetuning"])
+    assert_same(kept["in_context"], learned["in_context"])
+
+
+def test_a_file_that_somebody_removed_is_named(model, learned, tmp_path):
+    kept = LearnedByMethod(model, 0, tmp_path)
+    kept.put("finetuning", learned["finetuning"])
+    for folder in tmp_path.iterdir():
+        shutil.rmtree(folder)
+    with pytest.raises(StoreError, match="damaged"):
+        kept["finetuning"]
+
+
+def test_what_shares_memory_is_counted_once(model, learned):
+    finetuned, in_other_words = learned["finetuning"], learned["finetuning_paraphrased"]
+    assert in_other_words.learned is finetuned
+    assert bytes_of(in_other_words) == bytes_of(finetuned)
+    tuned = sum(value.nbytes for value in model.tuned_values().values())
+    assert tuned <= bytes_of(finetuned) <= tuned + 6 * sum(key.nbytes for key in finetuned.prefix.keys)
+
+
+# A whole trial
+
+WORDS = ("warm", "dull", "slow", "kind", "loud", "rare")
+
+
+def example(row):
+    return Example({"sentence": " ".join(WORDS[(row + i) % 6] for i in range(1 + row % 4))}, row % 2, row)
+
+
+DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example, range(9))), "directory", "data")
+
+
+@pytest.fixture
+def trial(word_encoder, tmp_path):
+    model = random_model("llama", 2, 0)
+    model.tokens = word_encoder()
+    spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, METHODS[2:], calibration="contextual")
+
+    def run(in_memory, folder=None):
+        partial = None if folder is None else PartialTrial(tmp_path / folder, "key")
+        return run_trial(spec, model, DATA, kept=partial, tokens_per_batch=16, learned_in_memory=in_memory)
+
+    return run
+
+
+@pytest.mark.parametrize("folder", [None, "key.partial"])
+def test_a_trial_gives_the_same_bits_however_much_stays_in_memory(trial, folder, tmp_path):
+    in_memory, in_files = trial(10**9), trial(0, folder)
+    for group in GROUPS:
+        mine, theirs = getattr(in_memory, group), getattr(in_files, group)
+        assert list(mine) == list(theirs)
+        assert all(mine[name].tobytes() == theirs[name].tobytes() for name in mine), group
+    assert in_memory.losses == in_files.losses
+    if folder:
+        assert not list((tmp_path / folder).glob("learned-*"))
+
+
+def test_weights_that_are_kept_for_a_later_process_are_not_written_twice(trial, tmp_path, monkeypatch):
+    aside = []
+    put_aside = LearnedByMethod._put_aside
+    monkeypatch.setattr(
+        LearnedByMethod, "_put_aside", lambda self, learned: aside.append(learned) or put_aside(self, learned)
+    )
+    trial(0, "key.partial")
+    assert not any(learned.weights for learned in aside)
+    assert any("learned" in part.name for part in parts_in(tmp_path / "key.partial"))

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.answering import in_context_passes, other_contexts, other_depths, other_numbers
+from benchmarks.memory import memory_of_a_trial
 from benchmarks.outcome import Outcome, Say, as_markdown, write
 from benchmarks.processes import two_processes
 from benchmarks.setting import FULL, QUICK, Setting
@@ -31,6 +32,7 @@ CASES: dict[str, Callable[[Setting, Say], Iterator[Outcome]]] = {
     "trials": whole_trials,
     "learning": learning,
     "processes": two_processes,
+    "memory": memory_of_a_trial,
 }
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 """How far numbers of both sides may lie apart: log-probabilities, similarities, tuned weights."""
 
 TITLE = (
-    "| case | reference | ours | times faster, median (range) "
+    "| case | reference | ours | times faster (or less), median (range) "
     "| of the rate of the same products | of the best product's rate | largest difference |"
 )
 
@@ -51,6 +51,7 @@ class Outcome:
         reference: seconds of the reference, the median of the rounds.
         ours: seconds of ours, the median of the rounds.
         unit: what the seconds are for.
+        measure: `s`, or what is measured in the place of seconds.
         fraction_of_peak: of ours, floating-point operations a second as a share of what torch.matmul did just before
             and after, with the best of the blocks' shapes; the median of the rounds.
         fraction_of_products: as a share of what the blocks' matrix products did by themselves, one after another.
@@ -62,6 +63,7 @@ class Outcome:
     reference: float
     ours: float
     unit: str
+    measure: str = "s"
     fraction_of_peak: float | None = None
     fraction_of_products: float | None = None
     max_difference: float | None = None
@@ -69,7 +71,7 @@ class Outcome:
 
 @dataclass
 class Rounds:
-    """Both sides of a case by turns, in seconds for one unit of work.
+    """Both sides of a case by turns, in seconds (or another measure) for one unit of work.
 
     Args:
         reference: of every round.
@@ -88,7 +90,7 @@ class Rounds:
         self.of_peak.append(rate / mean((before.peak, after.peak)))
         self.of_products.append(rate / mean((before.products, after.products)))
 
-    def outcome(self, case: str, unit: str, max_difference: float | None = None) -> Outcome:
+    def outcome(self, case: str, unit: str, max_difference: float | None = None, *, measure: str = "s") -> Outcome:
         """The rounds in short.
 
         Raises:
@@ -104,6 +106,7 @@ class Rounds:
             reference=median(self.reference),
             ours=median(self.ours),
             unit=unit,
+            measure=measure,
             fraction_of_peak=median(self.of_peak) if self.of_peak else None,
             fraction_of_products=median(self.of_products) if self.of_products else None,
             max_difference=max_difference,
@@ -132,8 +135,8 @@ def _line(outcome: Outcome) -> str:
     shares = outcome.fraction_of_products, outcome.fraction_of_peak
     cells = (
         outcome.case,
-        f"{outcome.reference:.3g} s {outcome.unit}",
-        f"{outcome.ours:.3g} s",
+        f"{outcome.reference:.3g} {outcome.measure} {outcome.unit}",
+        f"{outcome.ours:.3g} {outcome.measure}",
         f"{ratio.median:.3g} ({ratio.min:.3g} to {ratio.max:.3g})",
         *("" if share is None else f"{share:.0%}" for share in shares),
         "" if difference is None else f"{difference:.0e}",

@@ -43,6 +43,7 @@ class Effort:
         numbers: other numbers of queries.
         trial: that both sides run as a whole, in one round less; the papers had 32 demonstrations.
         small_trial: that is run in one process and in two.
+        memory_trial: of every method, whose memory is looked at.
         steps: of finetuning, and of layer-causal finetuning, which projects onto the vocabulary at every layer.
     """
 
@@ -54,6 +55,7 @@ class Effort:
     numbers: tuple[int, ...]
     trial: Size
     small_trial: Size
+    memory_trial: Size
     steps: tuple[int, int]
 
 
@@ -66,6 +68,7 @@ FULL = Effort(
     numbers=(16, 32, 128),
     trial=Size(32, 64),
     small_trial=Size(8, 16),
+    memory_trial=Size(8, 16),
     steps=(8, 2),
 )
 QUICK = Effort(
@@ -77,6 +80,7 @@ QUICK = Effort(
     numbers=(2,),
     trial=Size(3, 4),
     small_trial=Size(2, 3),
+    memory_trial=Size(2, 3),
     steps=(2, 1),
 )
 

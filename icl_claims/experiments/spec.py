@@ -22,7 +22,7 @@ AttentionMapSimilarity = Literal["direct", "update"]
 
 CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
-    *("experiments/batches.py", "experiments/measure.py", "experiments/trial.py"),
+    *("experiments/batches.py", "experiments/learned_*.py", "experiments/measure.py", "experiments/trial.py"),
 )
 
 

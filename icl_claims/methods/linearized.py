@@ -6,14 +6,11 @@ J is never formed: forward-mode differentiation gives J d in the same pass that 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
-from torch.autograd.forward_ad import dual_level
 
 from icl_claims.errors import UsageError
 from icl_claims.methods.base import Answer, Known, Learned, diverged
@@ -27,6 +24,7 @@ from icl_claims.methods.descent import (
     sgd_step,
     trainable,
 )
+from icl_claims.methods.dual_numbers import dual, dual_numbers, first_order, parts, with_tangents
 from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
 from icl_claims.methods.training_tokens import TrainingTokens
 from icl_claims.models.attention import Prefix
@@ -71,7 +69,7 @@ class Linearized:
             norms.append(layer_norms(model.tuned_parameters, gradients))
             changes = sgd_step(model.tuned_parameters, changes, gradients, self.learning_rate)
         weights = settled(self, model, {name: start[name] + change for name, change in changes.items()}, len(losses))
-        with torch.no_grad(), dual_level():
+        with torch.no_grad(), dual_numbers():
             opening = model.prefix_of([demonstrations.bos], with_tangents(start, changes))
             keys, values = (
                 tuple(zip(*map(parts, of_layers), strict=True)) for of_layers in (opening.keys, opening.values)
@@ -91,7 +89,7 @@ class Linearized:
     ) -> tuple[float, tuple[Tensor, ...]]:
         """The loss at f_lin, and J^T times its gradient there: both from one pass through the model."""
         leaves, scale = trainable(start), loss_scale(model.dtype)
-        with dual_level():
+        with dual_numbers():
             logits = model.sequence_logits(sequence, with_tangents(leaves, changes))
             at_start, moved = parts(logits)
         leaf = (at_start + moved).detach().requires_grad_()
@@ -131,7 +129,7 @@ class LearnedLinearly(Learned):
                 "Attention to the demonstrations' tokens", expected="a prefix or weights", got="a first-order expansion"
             )
         model = self.model
-        with torch.no_grad(), dual_level():
+        with torch.no_grad(), dual_numbers():
             seen = model.activations(
                 queries.rows,
                 self._prefix(),
@@ -167,26 +165,3 @@ class LearnedLinearly(Learned):
             for sides in ((at_start.keys, changes.keys), (at_start.values, changes.values))
         )
         return Prefix(keys, values, at_start.tokens)
-
-
-def with_tangents(values: Mapping[str, Tensor], changes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Dual numbers: whatever is computed from them carries its first-order change along."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own: the first dual number compiles scripts
-        return {name: dual(value, changes[name]) for name, value in values.items()}
-
-
-def first_order(number: Tensor) -> Tensor:
-    """Value and first-order change of a dual number, added."""
-    value, change = parts(number)
-    return value + change
-
-
-def parts(number: Tensor) -> tuple[Tensor, Tensor]:
-    """Value and first-order change of a dual number."""
-    unpack: Callable[[Tensor], tuple[Tensor, Tensor | None]] = forward_ad.unpack_dual
-    value, change = unpack(number)
-    return value, torch.zeros_like(value) if change is None else change
-
-
-dual: Callable[[Tensor, Tensor], Tensor] = forward_ad.make_dual

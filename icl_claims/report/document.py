@@ -42,8 +42,9 @@ def make_document(
     pictures: Mapping[str, Any] | None = None,
     coverage: Iterable[Mapping[str, Any]] = (),
 ) -> Document:
-    """A document of the present version, its claims in the papers' order; a number that is not
-    finite becomes null, half a character its escape.
+    """A document of the present version, its claims in the papers' order.
+
+    A number that is not finite becomes null, and half a character its escape.
 
     Args:
         run: the facts of the run.

@@ -40,6 +40,7 @@ def draw_changes(changes: Changes, profile: str) -> Picture:
         axis.set_yticks(range(len(KINDS)), KINDS)
         axis.tick_params(axis="y", length=0)
         axis.set_xlim(0, widest * 1.03)
+        axis.locator_params(axis="x", integer=True)
     figure.legend(loc="outside upper center", ncols=len(WHO))
     figure.supxlabel("changed predictions", fontsize=8)
     return Picture(

@@ -1,15 +1,12 @@
 """Shen et al. 2024, on the six tasks: how much the order of demonstrations matters, in context and in finetuning."""
 
-from dataclasses import replace
+from quantities import COMPARABLE, denied
 
-from quantities import COMPARABLE
-
-from icl_claims.claims import Claim, Comparison, Quantity
+from icl_claims.claims import Claim, Quantity
 from icl_claims.evidence.questions import Question, answered
 
 SPREAD_ICL = Quantity("order_spread", "in_context", study="orders")
 SPREAD_FT = Quantity("order_spread", "finetuning", study="orders")
-DENIED = {"holds": "fails", "fails": "holds"}
 
 ORDER_SENSITIVITY = Claim(
     id="order-sensitivity",
@@ -26,9 +23,3 @@ def test_order_matters_differently_in_context_and_in_finetuning(evidence, decide
     any_in_context, any_in_finetuning = Question(SPREAD_ICL, above=0.0), Question(SPREAD_FT, above=0.0)
     alike = evidence.equivalent(SPREAD_FT, SPREAD_ICL, within=COMPARABLE)
     decide(denied(alike), beside=answered(evidence, more_in_context, any_in_context, any_in_finetuning))
-
-
-def denied(comparison: Comparison) -> Comparison:
-    """The opposite of what was asked."""
-    findings = (replace(found, outcome=DENIED.get(found.outcome, found.outcome)) for found in comparison.findings)
-    return replace(comparison, question=f"not: {comparison.question}", findings=tuple(findings))

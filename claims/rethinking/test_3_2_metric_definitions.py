@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from cases import attention_maps, attention_outputs
 from hypothesis import given
@@ -17,8 +18,11 @@ from small_transformers import (
 )
 
 from icl_claims.claims import IN_EVERY_CASE, Claim
+from icl_claims.experiments import result
 from icl_claims.methods import prompting
 from icl_claims.metrics import similarity
+
+AVERAGED = "averaged over layers and queries"
 
 SIM_AOU = Claim(
     id="metric-aou-def",
@@ -48,9 +52,9 @@ def test_sim_aou_is_the_cosine_of_updates_of_normalised_attention_outputs(eviden
             for layer in range(layers):
                 icl, ft, zero = (unit(h[layer, query].tolist()) for h in states)
                 literal[query, layer] = cosine(minus(icl, zero), minus(ft, zero))
-        evidence.equal(
-            similarity.sim_aou(*states), literal, "cos(h_ICL - h_ZSL, h_FT - h_ZSL)", within=SINGLE_PRECISION
-        )
+        values = similarity.sim_aou(*states)
+        evidence.equal(values, literal, "cos(h_ICL - h_ZSL, h_FT - h_ZSL)", within=SINGLE_PRECISION)
+        evidence.equal(score("sim_aou", values), mean(literal), AVERAGED, within=SINGLE_PRECISION)
 
     @given(attention_outputs(), st.floats(0.1, 10))
     def length_of_a_state_is_irrelevant(states, scale):
@@ -97,9 +101,9 @@ def test_sim_am_is_the_cosine_of_scores_over_the_tokens_of_the_query(evidence, d
             for layer in range(layers):
                 of_heads = [cosine(*(m[layer, head, query].tolist() for m in maps[:2])) for head in range(heads)]
                 literal[query, layer] = sum(of_heads) / heads
-        evidence.equal(
-            similarity.sim_am(*maps[:2]), literal, "mean over heads of cos(m_ICL, m_FT)", within=SINGLE_PRECISION
-        )
+        values = similarity.sim_am(*maps[:2])
+        evidence.equal(values, literal, "mean over heads of cos(m_ICL, m_FT)", within=SINGLE_PRECISION)
+        evidence.equal(score("sim_am", values), mean(literal), AVERAGED, within=SINGLE_PRECISION)
 
     @given(attention_maps(), st.integers(1, 4))
     def tokens_that_a_query_does_not_have_are_irrelevant(maps, more):
@@ -146,6 +150,26 @@ def test_on_updates_of_scores_two_methods_can_change_places(evidence, decide):
         evidence.check(bool(of_update[0] < of_update[1]), "updates: what moved the same way is nearer")
 
     decide(evidence.every(barely_moved_the_wrong_way_against_far_the_right_way))
+
+
+def score(metric, values):
+    """The score of a trial with such values, query by query and layer by layer."""
+    queries = len(values)
+    trial = result.TrialResult(
+        spec={},
+        query_rows=np.arange(queries),
+        gold=np.zeros(queries, dtype=int),
+        log_probabilities={},
+        content_free={},
+        by_layer={f"{metric}/finetuning": values.numpy()},
+    )
+    return torch.tensor([trial.column(metric, "finetuning").mean()])
+
+
+def mean(table):
+    """The sum of all entries, divided by how many there are."""
+    entries = [entry for row in table.tolist() for entry in row]
+    return torch.tensor([sum(entries) / len(entries)])
 
 
 def unit(h):

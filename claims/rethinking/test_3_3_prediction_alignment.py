@@ -1,6 +1,6 @@
 """Rethinking, section 3.3, table 1 and figure 1: how far the predictions of the two methods align."""
 
-from quantities import ACCURACY_FT, ACCURACY_ICL, REC2FTP, RPA
+from quantities import ACCURACY_FT, ACCURACY_ICL, OF_ANY_TASK, REC2FTP, RPA
 
 from icl_claims.claims import ON_MOST_TASKS, Claim, Quantity, TaskRule, jointly
 from icl_claims.evidence.questions import Question, answered
@@ -82,5 +82,6 @@ def test_changes_to_the_correct_label_are_shared_more(evidence, decide):
 @REC_INSUFFICIENT.decided_on("author_runs", "trials")
 def test_high_recall_goes_with_few_shared_changes(evidence, decide):
     recalled, shared = Question(REC2FTP, above=HIGH_RECALL), Question(RPA, below=MAJORITY)
-    both = jointly(evidence.compare(REC2FTP, above=HIGH_RECALL), evidence.compare(RPA, below=MAJORITY))
+    high = evidence.compare(REC2FTP, above=HIGH_RECALL, confidence=OF_ANY_TASK)
+    both = jointly(high, evidence.compare(RPA, below=MAJORITY, confidence=OF_ANY_TASK))
     decide(both, beside=answered(evidence, recalled, shared))

@@ -1,10 +1,10 @@
 """Rethinking, section 3.4 and figure 3: two reasons why layer-causal finetuning might do worse.
 
-Gradients are those of the keys' and values' projections, at every step, before any clipping. The ratio of the two
-methods' norms is a logarithm: 0 where they are equal.
+Gradients are those of the keys' and values' projections, before any clipping. Where the two methods' are compared, it
+is at the first step, which both take from the same weights; the ratio is a logarithm, 0 where they are equal.
 """
 
-from quantities import LOWER_LAYERS, MIDDLE_LAYERS, UPPER_LAYERS, at
+from quantities import LC_OVER_FT, LC_OVER_FT_AT_FIRST, LOWER_LAYERS, MIDDLE_LAYERS, UPPER_LAYERS, at
 
 from icl_claims.claims import Claim, Quantity, jointly
 from icl_claims.evidence.questions import Question, answered
@@ -12,7 +12,6 @@ from icl_claims.evidence.questions import Question, answered
 LENS_LOSS = Quantity("lens_loss", "zero_shot")
 DRIFT_FT, DRIFT_LC = Quantity("drift", "finetuning"), Quantity("drift", "layer_causal")
 GRADIENT_FT, GRADIENT_LC = Quantity("gradient_norm", "finetuning"), Quantity("gradient_norm", "layer_causal")
-LC_OVER_FT = Quantity("log_gradient_ratio", "layer_causal")
 
 LOWER_LAYERS_NOT_PREDICTORS = Claim(
     id="lower-layers-not-predictors",
@@ -65,9 +64,13 @@ def test_layer_causal_finetuning_drifts_further_in_the_lower_layers(evidence, de
 
 @LC_LOWER_GRAD.decided_on("trials")
 def test_layer_causal_gradients_are_larger_in_the_lower_layers(evidence, decide):
-    larger = evidence.compare(at(LC_OVER_FT, LOWER_LAYERS), above=0.0)
-    falls_with_depth = evidence.compare(at(LC_OVER_FT, LOWER_LAYERS), above=at(LC_OVER_FT, UPPER_LAYERS))
-    decide(jointly(larger, falls_with_depth), beside=answered(evidence, Question(LC_OVER_FT, above=0.0)))
+    lower, upper = at(LC_OVER_FT_AT_FIRST, LOWER_LAYERS), at(LC_OVER_FT_AT_FIRST, UPPER_LAYERS)
+    larger, falls_with_depth = evidence.compare(lower, above=0.0), evidence.compare(lower, above=upper)
+    at_every_step = (
+        Question(at(LC_OVER_FT, LOWER_LAYERS), above=0.0),
+        Question(at(LC_OVER_FT, LOWER_LAYERS), above=at(LC_OVER_FT, UPPER_LAYERS)),
+    )
+    decide(jointly(larger, falls_with_depth), beside=[larger, falls_with_depth, *answered(evidence, *at_every_step)])
 
 
 @GRAD_DAMPED.decided_on("trials")

@@ -80,10 +80,15 @@ def test_linearised_finetuning_brings_attention_scores_closer_to_icl(evidence, d
 @LIN_MEMORY.decided_on("trials")
 def test_memory_keeps_linearised_finetuning_from_the_tasks_left_out(evidence, decide):
     asked = evidence.compare(AOU_LINEAR, above=AOU_RANDOM, tasks=LEFT_OUT)
-    findings = tuple(finding if finding.outcome == "absent" else was_evaluated(finding) for finding in asked.tasks)
+    papers_model = getattr(evidence, "details", {}).get("profile") == "paper"
+    findings = tuple(told_by(finding, papers_model=papers_model) for finding in asked.tasks)
     decide(replace(asked, question="linearised finetuning cannot be evaluated", findings=findings, upwards=None))
 
 
-def was_evaluated(finding):
-    """A task on which there are numbers is one that memory does not rule out."""
-    return replace(finding, outcome="fails", note="it was evaluated")
+def told_by(finding, *, papers_model):
+    """A task on which there are numbers of the papers' model is one that memory does not rule out."""
+    if finding.outcome == "absent":
+        return finding
+    if not papers_model:
+        return replace(finding, outcome="absent", needed=None, note="it was evaluated, but of a smaller model")
+    return replace(finding, outcome="fails", needed=None, note="it was evaluated")

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from predicted_cases import predictions
 
-from icl_claims.claims import IN_EVERY_CASE, Claim
+from icl_claims.claims import IN_EVERY_CASE, Claim, Comparison, Finding
+from icl_claims.evidence.author_logs import author_runs
 from icl_claims.metrics import predictions as metrics
 
 REC2FTP = Claim(
@@ -55,6 +56,31 @@ def test_rec2ftp_is_the_recall_of_the_corrections_of_finetuning(evidence, decide
             mean_of_column_is_ratio_of_set_sizes, a_tally_query_by_query_gives_the_same, a_method_recalls_itself
         )
     )
+
+
+@REC2FTP.decided_on("author_runs")
+def test_what_their_code_logs_is_the_share_of_what_it_counts(evidence, decide):
+    findings = [
+        compared_with_counts(f"{log}, permutation {permutation}", lines)
+        for (log, permutation), lines in author_runs().groupby(["log", "permutation"], sort=False)
+        if {"rec2ftp", "rec2ftp_logged"} <= set(lines["metric"])
+    ]
+    question = "the logged Rec2FTP is the share of the logged counts, to its last digit"
+    decide(Comparison(question, tuple(findings), None))
+
+
+def compared_with_counts(log, lines):
+    """Whether a log's Rec2FTP is the quotient of the counts that stand beside it, rounded or cut."""
+    by_metric = lines.set_index("metric")
+    logged, unit = by_metric.loc["rec2ftp_logged", ["value", "unit"]]
+    share = by_metric.loc["rec2ftp", "value"]
+    outcome = "holds" if abs(share - logged) <= unit else "fails"
+    return Finding(log, outcome, float(logged), float(share), float(logged - share), note=lines_counted(by_metric))
+
+
+def lines_counted(by_metric):
+    """The counts of a log, in words."""
+    return f"{by_metric.loc['rec2ftp', 'counted']} of {by_metric.loc['rec2ftp', 'of']}"
 
 
 def correct_queries(predicted, gold):

@@ -8,21 +8,22 @@ from quantities import (
     AM_UPDATE_LC,
     AOU_FT,
     AOU_LC,
+    LC_OVER_FT,
+    LC_OVER_FT_AT_FIRST,
     LOWER_LAYERS,
+    UPPER_LAYERS,
     at,
 )
 
-from icl_claims.claims import ON_MOST_TASKS, Claim, Quantity, TaskRule
+from icl_claims.claims import ON_MOST_TASKS, Claim, TaskRule, jointly
 from icl_claims.evidence.questions import Question, against_nulls, answered
-
-LC_OVER_FT = Quantity("log_gradient_ratio", "layer_causal")
 
 LC_AOU_HIGHER_B = Claim(
     id="lc-aou-higher-b",
     paper="revisited",
     where="section 4.1, table 1",
-    statement="Task by task and on average, attention outputs move more in in-context learning's direction in per- "
-    "layer training than in standard finetuning.",
+    statement="On average, and on all tasks but one at most, attention outputs move more in in-context learning's "
+    "direction in per-layer training than in standard finetuning.",
     rule=TaskRule(at_least=5, overall=True),
 )
 
@@ -39,7 +40,8 @@ GRAD_NORM_B = Claim(
     id="grad-norm-b",
     paper="revisited",
     where="section 4.1, figure 2",
-    statement="Gradients of the attention layers are larger in per-layer training than in standard finetuning.",
+    statement="Gradients of the lower attention layers are larger in per-layer training than in standard finetuning, "
+    "and the ratio falls with depth.",
 )
 
 
@@ -58,5 +60,7 @@ def test_per_layer_training_takes_attention_scores_away_from_icl(evidence, decid
 
 @GRAD_NORM_B.decided_on("trials")
 def test_gradients_of_per_layer_training_are_larger(evidence, decide):
-    first_layers = Question(at(LC_OVER_FT, LOWER_LAYERS), above=0.0)
-    decide(evidence.compare(LC_OVER_FT, above=0.0), beside=answered(evidence, first_layers))
+    lower, upper = at(LC_OVER_FT_AT_FIRST, LOWER_LAYERS), at(LC_OVER_FT_AT_FIRST, UPPER_LAYERS)
+    larger, falls_with_depth = evidence.compare(lower, above=0.0), evidence.compare(lower, above=upper)
+    everywhere = Question(LC_OVER_FT_AT_FIRST, above=0.0), Question(LC_OVER_FT, above=0.0)
+    decide(jointly(larger, falls_with_depth), beside=[larger, falls_with_depth, *answered(evidence, *everywhere)])

@@ -136,7 +136,14 @@ def _together(same_task: list[Finding]) -> Finding:
     notes = [finding.note for finding in same_task if finding.note]
     if len(set(outcomes)) > 1:
         notes.append("; ".join(outcomes) + " in turn")
-    return replace(same_task[0], outcome=outcome, note="; ".join(dict.fromkeys(notes)))
+    undecided = [finding.needed for finding in same_task if finding.outcome == "unclear"]
+    needed = max((n for n in undecided if n is not None), default=None) if outcome == "unclear" else None
+    return replace(
+        same_task[0],
+        outcome=outcome,
+        note="; ".join(dict.fromkeys(notes)),
+        needed=None if None in undecided else needed,
+    )
 
 
 def absent(tasks: Iterable[str], why: str) -> tuple[Finding, ...]:

@@ -69,11 +69,12 @@ class TaskRule:
         if differences and comparison.upwards is not None:
             sentence += f". By the plain numbers it is so on {comparison.in_favour()} of {len(differences)}"
         if len(differences) > 1 and comparison.upwards is not None:
-            p, _ = sign_test(comparison.in_favour(), len(differences))
+            telling = sum(difference != 0 for difference in differences)
+            p, _ = sign_test(comparison.in_favour(), telling)
             flipped, smallest = sign_flip_test(differences)
             sentence += (
                 f" (one-sided sign test: p = {p:.2g}; sign-flip test of the differences: p = {flipped:.2g}; "
-                f"{len(differences)} tasks allow no less than {smallest:.2g})"
+                f"{telling} tasks allow no less than {smallest:.2g})"
             )
         return sentence + "."
 
@@ -91,9 +92,11 @@ class TaskRule:
                 wanted += f". If the differences are as they seem, these would decide (queries, or runs): {needed}"
             return wanted + "."
         if word == "supported":
-            return f"It would be refuted if it failed on {self.of - self.at_least + 1} of {self.of} tasks."
+            either = f", or over {EVERY_TASK}" if self.overall else ""
+            return f"It would be refuted if it failed on {self.of - self.at_least + 1} of {self.of} tasks{either}."
         if word == "refuted":
-            return f"It would be supported if it held on {self.at_least} of {self.of} tasks."
+            both = f" and over {EVERY_TASK}" if self.overall else ""
+            return f"It would be supported if it held on {self.at_least} of {self.of} tasks{both}."
         return ""
 
 

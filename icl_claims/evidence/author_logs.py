@@ -43,21 +43,23 @@ _LOGGED = {
     "sim_am": ("sim_am", None),
     "sim_am_zsl": ("sim_am", "zero_shot"),
     "sim_am_update": ("sim_am_update", None),
+    "rec2ftp": ("rec2ftp_logged", None),
     "accuracy_ft": ("accuracy", None),
     "accuracy_icl": ("accuracy", "in_context"),
     "accuracy_zsl": ("accuracy", "zero_shot"),
 }
 """Their name of a metric: ours, and the method it belongs to where that is not the finetuned one."""
+_PERCENTAGES = ("accuracy", "rec2ftp_logged")
 _LOG = ["run", "precision", "task", "method", "clip_norm", "seed", "permutation"]
 
 
 @cache
 def author_runs() -> pd.DataFrame:
-    """The runs: run, precision, log, task, study, method, metric, seed, permutation, layer, value, unit, counts.
+    """The runs: run, precision, log, task, study, method, metric, seed, permutation, layer, value, unit, counted, of.
 
     A row is an overall number, or that of a layer (counted from 0; missing for overall ones). `run` is the commit and
-    `log` the file of it; `unit` is the worth of the last logged digit, 0 where the number follows from the counts of
-    queries that stand in `counts`. Percentages are fractions. The rows of the runs come in the order of `RUNS`.
+    `log` the file of it; `unit` is the worth of the last logged digit, 0 where the number is a share: `counted`
+    of `of` queries. Percentages are fractions. The rows of the runs come in the order of `RUNS`.
     """
     logged = pd.read_csv(fixtures_folder() / FILE, dtype={"value": str, "clip_norm": str})
     logged["clip_norm"] = logged["clip_norm"].fillna("")
@@ -75,7 +77,7 @@ def author_runs() -> pd.DataFrame:
         }
         tuned = _METHODS[method].format(clip=clip)
         rows += [of_log | {"method": tuned} | row for row in (*_similarities(lines), *_of_predictions(lines))]
-    table = pd.DataFrame(rows).astype({"layer": "Int64"})
+    table = pd.DataFrame(rows).astype({"layer": "Int64", "counted": "Int64", "of": "Int64"})
     order = {run: place for place, run in enumerate(RUNS)}
     return table.sort_values("run", key=lambda runs: runs.map(order), kind="stable", ignore_index=True)
 
@@ -85,9 +87,9 @@ def _similarities(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for metric, layer, text in zip(lines["metric"], lines["layer"], lines["value"], strict=True):
         if metric in _LOGGED:
             name, other = _LOGGED[metric]
-            scale = 0.01 if name == "accuracy" else 1.0
+            scale = 0.01 if name in _PERCENTAGES else 1.0
             unit = scale * 10.0 ** -len(text.partition(".")[2])
-            row = {"metric": name, "layer": layer, "value": scale * float(text), "unit": unit, "counts": ""}
+            row = {"metric": name, "layer": layer, "value": scale * float(text), "unit": unit}
             yield row if other is None else row | {"method": other}
 
 
@@ -115,4 +117,4 @@ def _of_predictions(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _share(metric: str, counted: int, of: int) -> dict[str, Any]:
-    return {"metric": metric, "layer": None, "value": counted / of, "unit": 0.0, "counts": f"{counted} of {of}"}
+    return {"metric": metric, "layer": None, "value": counted / of, "unit": 0.0, "counted": counted, "of": of}

@@ -20,12 +20,15 @@ from icl_claims.evidence.comparison import (
     judge,
     judge_equal,
     of_the_model,
+    over_tasks,
     unknown_quantity,
 )
 from icl_claims.evidence.printed import Judge
+from icl_claims.statistics.columns import Column
 from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
 from icl_claims.statistics.intervals import CONFIDENCE, Interval, seeds_interval
 from icl_claims.statistics.power import seeds_needed, smallest_detectable
+from icl_claims.statistics.proportions import newcombe, wilson
 
 __all__ = ["AuthorRunsEvidence", "author_runs"]
 
@@ -42,7 +45,17 @@ class _Logged:
     run: str = ""
     precision: str = ""
     log: str = ""
-    counts: str = ""
+    counted: int = 0
+    of: int = 0
+
+    @property
+    def counts(self) -> str:
+        return f"{self.counted} of {self.of}" if self.of else ""
+
+    @property
+    def answers(self) -> Column:
+        """1 for every query that is counted, and 0 for the others it is a share of."""
+        return np.repeat([1.0, 0.0], [self.counted, self.of - self.counted])
 
 
 @dataclass(frozen=True)
@@ -61,9 +74,15 @@ class _Draws:
         return _mean(self.left), _mean(self.right)
 
     def interval(self, confidence: float) -> Interval:
-        """Student's interval over draws; for a single one, what the logged digits leave open."""
+        """Student's interval over draws; for a single one, over the queries it counts, or what digits leave open."""
         if len(self.left) > 1:
             return seeds_interval(self.differences, confidence)
+        mine, other = self.left[0], self.right[0]
+        if mine.of and other.of:
+            return newcombe(mine.answers, other.answers, confidence)
+        if mine.of and not other.run:
+            share = wilson(mine.answers, confidence)
+            return Interval(share.estimate - other.value, share.low - other.value, share.high - other.value)
         (difference,), margin = self.differences, (self.left[0].unit + self.right[0].unit) / 2
         return Interval(difference, difference - margin, difference + margin)
 
@@ -76,7 +95,7 @@ class _Draws:
         elif upwards is None:
             words = f"{runs} runs"
         else:
-            agree = sum((difference > 0) == upwards for difference in self.differences)
+            agree = sum(difference > 0 if upwards else difference < 0 for difference in self.differences)
             words = f"{agree} of {runs} runs agree"
         sides = [dict.fromkeys(f"{one.run}, {one.precision}" for one in side if one.run) for side in self._sides]
         return f"{words}; " + " against ".join(dict.fromkeys("; ".join(side) for side in sides if side))
@@ -104,6 +123,7 @@ class AuthorRunsEvidence:
         above: Side | None = None,
         below: Side | None = None,
         tasks: Sequence[str] = ALL_TASKS,
+        confidence: float = CONFIDENCE,
     ) -> Comparison:
         """Compare quantities over the draws of demonstrations that were run with both, one interval a task.
 
@@ -111,7 +131,11 @@ class AuthorRunsEvidence:
             ClaimError: no run holds such a quantity.
         """
         side, upwards = direction(above, below)
-        findings = self._findings(left, side, tasks, lambda interval, _size: judge(interval, upwards), upwards)
+
+        def judged(interval: Interval, _size: float) -> Outcome:
+            return judge(interval, upwards)
+
+        findings = self._findings(left, side, tasks, judged, upwards, confidence)
         return Comparison(in_words(left, side, upwards), findings, upwards, left, side)
 
     def equivalent(
@@ -145,14 +169,14 @@ class AuthorRunsEvidence:
         tasks: Sequence[str],
         judged: Judge,
         upwards: bool | None,
-        confidence: float = CONFIDENCE,
+        confidence: float,
     ) -> tuple[Finding, ...]:
         for quantity in (one for one in (left, side) if isinstance(one, Quantity)):
             self._refuse_what_was_not_logged(quantity)
         found = {task: _draws_of(left, side, task) for task in tasks}
         counted = [draws for draws in found.values() if draws is not None]
         of_tasks = (_finding(task, draws, judged, upwards, confidence) for task, draws in found.items())
-        return (*of_tasks, _together(counted, judged, confidence))
+        return (*of_tasks, _together(counted, len(found), judged, confidence))
 
     def _refuse_what_was_not_logged(self, quantity: Quantity) -> None:
         known = author_runs()[["metric", "method", "study"]].drop_duplicates().to_numpy()
@@ -183,16 +207,16 @@ def _finding(task: str, draws: _Draws | None, judged: Judge, upwards: bool | Non
     )
 
 
-def _together(tasks: Sequence[_Draws], judged: Judge, confidence: float) -> Finding:
-    """The mean over tasks, each as heavy as another, with Student's interval over tasks."""
+def _together(tasks: Sequence[_Draws], asked: int, judged: Judge, confidence: float) -> Finding:
+    """The mean over tasks, each as heavy as another, with Student's interval; undecided where others could turn it."""
     if len(tasks) < 2:
         return Finding(EVERY_TASK, "unclear" if tasks else "absent", note="one task" if tasks else "no task was logged")
     left, right = (float(np.mean(means)) for means in zip(*(draws.means for draws in tasks), strict=True))
     interval = seeds_interval([float(np.mean(draws.differences)) for draws in tasks], confidence)
     bounds = interval.estimate, interval.low, interval.high
     runs = sum(len(draws.left) for draws in tasks)
-    note = f"over {len(tasks)} tasks"
-    return Finding(EVERY_TASK, judged(interval, right), left, right, *bounds, queries=runs, note=note)
+    outcome = judged(interval, right) if len(tasks) == asked else "unclear"
+    return Finding(EVERY_TASK, outcome, left, right, *bounds, queries=runs, note=over_tasks(len(tasks), asked))
 
 
 def _draws_of(left: Quantity, side: Side, task: str) -> _Draws | None:
@@ -232,7 +256,8 @@ def _numbers(quantity: Quantity, task: str) -> Iterator[tuple[Draw, _Logged]]:
     for log, lines in found.groupby("log", sort=False):
         line: pd.Series[Any] = lines.iloc[0]
         value, unit = float(lines["value"].mean()), float(lines["unit"].max())
-        number = _Logged(value, unit, line["run"], line["precision"], str(log), line["counts"])
+        counts = [0 if pd.isna(line[name]) else int(line[name]) for name in ("counted", "of")]
+        number = _Logged(value, unit, line["run"], line["precision"], str(log), *counts)
         yield (int(line["seed"]), int(line["permutation"])), number
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from icl_claims.claims import Comparison, Outcome, Quantity, absent
 from icl_claims.errors import ClaimError
 from icl_claims.statistics.equivalence import Equivalence, equivalence
-from icl_claims.statistics.intervals import Interval
+from icl_claims.statistics.intervals import CONFIDENCE, Interval
 from icl_claims.tasks.catalogue import TASKS
 
 Side = Quantity | float
@@ -28,6 +28,7 @@ class TaskEvidence(Protocol):
         above: Side | None = None,
         below: Side | None = None,
         tasks: Sequence[str] = ALL_TASKS,
+        confidence: float = CONFIDENCE,
     ) -> Comparison:
         """Whether a quantity lies above, or below, another quantity or a number, on each task and on their mean.
 
@@ -36,6 +37,8 @@ class TaskEvidence(Protocol):
             above: what it should exceed.
             below: what it should stay under.
             tasks: that the claim is about.
+            confidence: of each task's interval, where the source has any: higher where a claim looks for one task among
+                several.
         """
         ...
 
@@ -77,6 +80,7 @@ class AbsentEvidence:
         above: Side | None = None,
         below: Side | None = None,
         tasks: Sequence[str] = ALL_TASKS,
+        confidence: float = CONFIDENCE,
     ) -> Comparison:
         """No task has evidence."""
         side, upwards = direction(above, below)
@@ -134,6 +138,11 @@ def judge_equal(interval: Interval, margin: float) -> Outcome:
 def of_the_model(quantity: Quantity) -> Quantity:
     """The quantity as tables and logs know it: of a model, trained or not, and of none of our studies."""
     return quantity if quantity.study.startswith("untrained") else replace(quantity, study="main")
+
+
+def over_tasks(counted: int, asked: int) -> str:
+    """Over which tasks a mean is taken, and that it does not decide where some are missing."""
+    return f"over {counted} tasks" if counted == asked else f"over {counted} of {asked} tasks: the others could turn it"
 
 
 def unknown_quantity(side: Quantity, source: str, known: Sequence[str]) -> ClaimError:

@@ -25,7 +25,7 @@ from icl_claims.evidence.comparison import (
     unknown_quantity,
 )
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.statistics.intervals import Interval
+from icl_claims.statistics.intervals import CONFIDENCE, Interval
 
 FILE = "published/printed_tables.csv"
 PERCENTAGES = ("accuracy", "rpa", "rpa_correct", "rpa_incorrect", "rec2ftp")
@@ -130,6 +130,7 @@ class PrintedEvidence:
         above: Side | None = None,
         below: Side | None = None,
         tasks: Sequence[str] = ALL_TASKS,
+        confidence: float = CONFIDENCE,
     ) -> Comparison:
         """Compare printed figures, of one table where one prints both, cut or rounded as they may have been.
 
@@ -216,8 +217,10 @@ def _mean_of_figures(findings: Sequence[Finding], judged: Judge) -> Finding:
         return Finding(EVERY_TASK, "absent", note="no task is printed")
     columns = np.array([[f.left, f.right, f.difference, f.low, f.high] for f in counted], dtype=float)
     left, right, difference, low, high = (float(mean) for mean in columns.mean(axis=0))
-    outcome = judged(Interval(difference, low, high), right)
+    outcome = judged(Interval(difference, low, high), right) if len(counted) == len(findings) else "unclear"
     note = f"the mean of {len(counted)} printed figures; no average is printed"
+    if len(counted) < len(findings):
+        note += f", and {len(findings) - len(counted)} more could turn it"
     return Finding(EVERY_TASK, outcome, left, right, difference, low, high, note=note)
 
 

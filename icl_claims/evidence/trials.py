@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from icl_claims.evidence.comparison import (
     in_words,
     judge,
     judge_equal,
+    over_tasks,
     unknown_quantity,
 )
 from icl_claims.experiments.plain import mean_over_rows
@@ -26,13 +27,13 @@ from icl_claims.statistics.columns import Column, by_query, queries_that_count
 from icl_claims.statistics.differences import difference_interval
 from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
 from icl_claims.statistics.hierarchical import hierarchical_difference
-from icl_claims.statistics.intervals import Interval, seeds_interval
-from icl_claims.statistics.power import queries_needed, smallest_detectable
+from icl_claims.statistics.intervals import CONFIDENCE, Interval, seeds_interval
+from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
 from icl_claims.statistics.prediction import prediction_interval
-from icl_claims.statistics.tests import beats_chance
+from icl_claims.statistics.proportions import tango
 
 BOOTSTRAP_SEED = 0
-SIGNIFICANCE = 0.05
+SIGNIFICANCE = 0.05  # one-sided, of the question whether in-context learning beats the most frequent label
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
 Judge = Callable[[Interval, float], Outcome]
@@ -65,6 +66,7 @@ class TrialsEvidence:
         above: Side | None = None,
         below: Side | None = None,
         tasks: Sequence[str] = ALL_TASKS,
+        confidence: float = CONFIDENCE,
     ) -> Comparison:
         """Compare quantities over the queries of each task, by the interval of their difference.
 
@@ -74,7 +76,7 @@ class TrialsEvidence:
             ClaimError: there is no such metric.
         """
         side, upwards = direction(above, below)
-        findings = self._findings(left, side, tasks, lambda interval, _size: judge(interval, upwards))
+        findings = self._findings(left, side, tasks, lambda interval, _size: judge(interval, upwards), confidence)
         return Comparison(in_words(left, side, upwards), findings, upwards, left, side)
 
     def equivalent(
@@ -90,7 +92,8 @@ class TrialsEvidence:
             return judge_equal(interval, within * abs(size))
 
         findings = self._findings(left, to, tasks, judged, confidence=CONFIDENCE_FOR_EQUIVALENCE)
-        return Comparison(equal_in_words(left, to, within), findings, None, left, to)
+        without = tuple(replace(finding, needed=None) for finding in findings)  # what is needed is told for 0 alone
+        return Comparison(equal_in_words(left, to, within), without, None, left, to)
 
     def provenance(self) -> dict[str, Any]:
         """What was run, task by task."""
@@ -123,7 +126,7 @@ class TrialsEvidence:
         return found.get(task, ())
 
     def _findings(
-        self, left: Quantity, side: Side, tasks: Sequence[str], judged: Judge, confidence: float = 0.95
+        self, left: Quantity, side: Side, tasks: Sequence[str], judged: Judge, confidence: float
     ) -> tuple[Finding, ...]:
         for quantity in _quantities(left, side):
             if quantity.metric not in METRICS:
@@ -131,7 +134,7 @@ class TrialsEvidence:
         asked = [_Asked(self, task, left, side) for task in tasks]
         return (
             *(_finding(of_task, judged, confidence) for of_task in asked),
-            _together([of_task for of_task in asked if of_task.counts], judged, confidence),
+            _together(asked, judged, confidence),
         )
 
 
@@ -164,12 +167,13 @@ class _Asked:
         if not any(quantity.metric in PREDICTION_METRICS for quantity in _quantities(self.left, self.side)):
             return ""
         results = self.evidence.results_of("main", self.task) or self.evidence.results_of(self.left.study, self.task)
-        right = np.concatenate([result.column("accuracy", "in_context") for result in results])
-        gold = np.concatenate([result.gold for result in results])
-        chance = np.unique(gold, return_counts=True)[1].max() / len(gold)
-        if beats_chance(int(right.sum()), len(right), chance) < SIGNIFICANCE:
+        right = [column for result in results if (column := result.column("accuracy", "in_context")) is not None]
+        most_frequent = np.bincount(np.concatenate([result.gold for result in results])).argmax()
+        guessed = [(result.gold == most_frequent).astype(float) for result in results]
+        if tango(right, guessed, 1 - 2 * SIGNIFICANCE).low > 0:
             return ""
-        return f"in-context learning does not beat chance (accuracy {right.mean():.2f}, most frequent {chance:.2f})"
+        accuracy, chance = _average(right), _average(guessed)
+        return f"in-context learning does not beat chance (accuracy {accuracy:.2f}, most frequent {chance:.2f})"
 
     @property
     def counts(self) -> bool:
@@ -208,10 +212,11 @@ def _finding(asked: _Asked, judged: Judge, confidence: float) -> Finding:
     if outcome == "unclear":
         defined = np.isfinite(interval.low)
         note = "the interval does not decide" if defined else "no spread" if counted else "no query counts"
-        needed = queries_needed(interval, counted) if defined else None
+        of_queries = max(map(len, mine)) > 1
+        needed = queries_needed(interval, counted) if of_queries else seeds_needed(interval, counted)
     if asked.no_learning:
         outcome, note, needed = "unclear", asked.no_learning, None
-    predicted = prediction_interval(mine, len(mine[0]))
+    predicted = prediction_interval(mine, len(mine[0]), same_queries=True)
     return Finding(
         asked.task,
         outcome,
@@ -223,30 +228,31 @@ def _finding(asked: _Asked, judged: Judge, confidence: float) -> Finding:
         queries=counted,
         note=note,
         needed=needed,
-        detectable=smallest_detectable(interval) if np.isfinite(interval.low) else None,
+        detectable=smallest_detectable(interval, confidence=confidence),
         predicted_low=_number(predicted.low),
         predicted_high=_number(predicted.high),
     )
 
 
 def _together(asked: Sequence[_Asked], judged: Judge, confidence: float) -> Finding:
-    """The mean over the tasks that count, each as heavy as another."""
-    if not asked:
+    """The mean over the tasks that count, each as heavy as another; undecided where others could turn it."""
+    counting = [of_task for of_task in asked if of_task.counts]
+    if not counting:
         return Finding(EVERY_TASK, "unclear", note="no task counts")
-    columns = [of_task.columns for of_task in asked]
+    columns = [of_task.columns for of_task in counting]
     left, right = [mine for mine, _ in columns], [other for _, other in columns]
     interval = hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence)
     size = float(np.mean([_average(other) for other in right]))
     return Finding(
         EVERY_TASK,
-        judged(interval, size),
+        judged(interval, size) if len(counting) == len(asked) else "unclear",
         left=_number(float(np.mean([_average(mine) for mine in left]))),
         right=_number(size),
         difference=_number(interval.estimate),
         low=_number(interval.low),
         high=_number(interval.high),
         queries=sum(map(_queries, left)),
-        note=f"over {len(asked)} tasks",
+        note=over_tasks(len(counting), len(asked)),
     )
 
 

@@ -189,7 +189,7 @@ def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> d
         "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.network.parameters()),
         "keys and values of the demonstrations": context * of_a_token,
         "keys of the demonstrations, by method": len(DIAGNOSED) * context * of_a_token // 2,
-        "tuned keys and values": min(compared * tuned * size, memory_for_learned(model.device)),
+        "tuned keys and values": min(compared * tuned * size, memory_for_learned(model.device) + 2 * tuned * size),
         "a batch of queries": batch_memory(model, prompts, compared, tokens),
         "a training step": 3 * tuned * max(4, size) + kept_for_gradients + sequence * vocabulary * (size + 3 * 4),
     }

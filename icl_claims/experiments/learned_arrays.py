@@ -21,9 +21,10 @@ _INNER = "|"
 _IN_OTHER_WORDS = "asked in other words"
 
 
-def bytes_of(learned: Learned) -> int:
-    """How much memory what a method learned takes, the model aside."""
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in _all_tensors(learned)}
+def bytes_of(*learned: Learned) -> int:
+    """How much memory what methods learned takes, the model aside; what they share is counted once."""
+    tensors = (tensor for each in learned for tensor in _all_tensors(each))
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in tensors}
     return sum(storage.nbytes() for storage in storages.values())
 
 

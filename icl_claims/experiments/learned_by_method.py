@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from icl_claims.errors import StoreWarning
+from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.experiments.learned_arrays import bytes_of, packed, unpacked
 from icl_claims.experiments.sealed import read_again, write_sealed
 from icl_claims.experiments.token_budget import free_memory
@@ -20,6 +20,7 @@ from icl_claims.methods import Learned
 from icl_claims.models.language_model import LanguageModel
 
 ON_CPU = 256 * 2**20  # bytes: files are read from the system's own cache about as fast as memory is copied
+_PREFIX = "learned-"
 SHARE_ON_CUDA = 0.25  # of what is free: from files, weights must cross to the device for every batch
 
 
@@ -35,7 +36,7 @@ class LearnedByMethod(Mapping[str, Learned]):
     Args:
         model: that learned.
         in_memory: bytes that stay in memory, at most, unless they can be put nowhere else.
-        near: folder beside whose files others are put; None for the system's own for temporary files.
+        near: folder of this process alone, in which others are put; None for the system's own for temporary files.
     """
 
     model: LanguageModel
@@ -56,8 +57,7 @@ class LearnedByMethod(Mapping[str, Learned]):
             folder: sealed, that holds it; None for none.
         """
         self._names.append(method)
-        held = sum(map(bytes_of, self._held.values()))
-        if held + bytes_of(learned) > self.in_memory and (place := folder or self._put_aside(learned)) is not None:
+        if not self._fits(learned) and (place := folder or self._put_aside(learned)) is not None:
             self._files[method] = place
         else:
             self._held[method] = learned
@@ -72,12 +72,19 @@ class LearnedByMethod(Mapping[str, Learned]):
 
         Raises:
             KeyError: it learned nothing yet.
-            StoreError: somebody changed or removed the file that holds it.
+            StoreError: somebody cut or removed the file that holds it.
         """
         if method in self._held:
             return self._held[method]
-        manifest, arrays = read_again(self._files[method])
-        return unpacked(manifest.facts["learned"], arrays, self.model)
+        try:
+            manifest, arrays = read_again(self._files[method])
+        except StoreError as error:
+            todo = "Run it again: what else is finished of the trial is taken up."
+            raise StoreError(f"What {method} learned was cut or removed meanwhile: {error}", todo=todo) from error
+        learned = unpacked(manifest.facts["learned"], arrays, self.model)
+        if self._fits(learned):
+            self._held[method] = learned
+        return learned
 
     def __contains__(self, method: object) -> bool:
         return method in self._held or method in self._files
@@ -87,6 +94,9 @@ class LearnedByMethod(Mapping[str, Learned]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def _fits(self, learned: Learned) -> bool:
+        return bytes_of(*self._held.values(), learned) <= self.in_memory
 
     def _put_aside(self, learned: Learned) -> Path | None:
         """The folder where it lies now; None where nothing can be written."""
@@ -109,6 +119,8 @@ class LearnedByMethod(Mapping[str, Learned]):
         """A new folder, removed with this object."""
         if self.near is not None:
             self.near.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix="learned-", dir=self.near)
+            for left_by_a_killed_run in self.near.glob(f"{_PREFIX}*"):
+                shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=self.near)
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)

@@ -17,7 +17,7 @@ SIMILARITIES = ("sim_aou", "sim_aou_unnormalised", "sim_am", "sim_am_update")
 LAYER_METRICS = (*SIMILARITIES, "kendall", "lens_loss")
 CHANGES_COUNTED: dict[str, predictions.Changes] = {"rpa": "all", "rpa_correct": "correct", "rpa_incorrect": "incorrect"}
 PREDICTION_METRICS = ("accuracy", "changed", "rec2ftp", *CHANGES_COUNTED, "most_frequent_label", "order_spread")
-STEP_METRICS = ("gradient_norm", "log_gradient_ratio")
+STEP_METRICS = ("gradient_norm", "log_gradient_ratio", "first_log_gradient_ratio")
 WEIGHT_METRICS = ("drift",)
 METRICS = (*PREDICTION_METRICS, *LAYER_METRICS, *STEP_METRICS, *WEIGHT_METRICS)
 Depth = tuple[float, float]
@@ -77,7 +77,8 @@ class TrialResult:
         """One value a query, NaN where it does not count; the metric is their mean. None if it was not measured.
 
         Metrics of attention are means over layers; those of predictions are 0 or 1. RPA has [queries, 2] values, one
-        for each change of a query. Gradients have one value a step of learning, and changes of weights a single one.
+        for each change of a query. Gradients have one value a step of learning; those of the first step, which is taken
+        from the same weights by all methods, and changes of weights have a single one.
 
         Args:
             metric: one of `METRICS`.
@@ -102,7 +103,10 @@ class TrialResult:
         if metric == "gradient_norm" or norms is None:
             return norms
         standard = self.gradient_norms.get("finetuning")
-        return None if standard is None else np.log(norms / standard)
+        if standard is None:
+            return None
+        steps = slice(1) if metric == "first_log_gradient_ratio" else slice(None)
+        return np.asarray(np.log(norms[steps] / standard[steps]))
 
     def _of_predictions(self, metric: str, method: str, reference: str) -> Float[np.ndarray, "queries ..."] | None:
         if not {method, reference, "zero_shot"} <= set(self.methods):

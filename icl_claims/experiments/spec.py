@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from icl_claims.errors import UsageError
-from icl_claims.methods import Method
+from icl_claims.methods import Method, Paraphrased
 from icl_claims.metrics.calibration import Calibration
 from icl_claims.metrics.predictions import Agreement
 from icl_claims.metrics.similarity import RandomBaseline
@@ -21,8 +21,8 @@ AttentionMapSimilarity = Literal["direct", "update"]
 """SimAM of the scores (both papers' tables), or of their change (the authors' later code)."""
 
 CODE_THAT_MAKES_NUMBERS = (
-    *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
-    *("experiments/batches.py", "experiments/learned_*.py", "experiments/measure.py", "experiments/trial.py"),
+    *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "statistics/rank.py"),
+    *("experiments/batches.py", "experiments/learned_arrays.py", "experiments/measure.py", "experiments/trial.py"),
 )
 
 
@@ -54,7 +54,8 @@ class TrialSpec:
         code: digest of the code that makes the numbers.
 
     Raises:
-        UsageError: contextual calibration without a filler, or two methods of one name.
+        UsageError: contextual calibration without a filler, two methods of one name, or a method that is asked in other
+            words with other parameters than the method of its name.
     """
 
     model: str
@@ -82,6 +83,11 @@ class TrialSpec:
         if self.calibration == "contextual" and not self.fillers:
             raise UsageError("Contextual calibration", expected="at least one filler", got="none")
         names = [method.name for method in self.methods]
+        by_name = dict(zip(names, self.methods, strict=True))
+        for method in self.methods:
+            if isinstance(method, Paraphrased) and by_name.get(method.method.name, method.method) != method.method:
+                wanted = f"the parameters of {method.method.name}, with which it shares what is learned"
+                raise UsageError(f"The method {method.name}", expected=wanted, got="others")
         if len({*names, "zero_shot", "in_context"}) != len(names) + 2:
             raise UsageError("The methods of a trial", expected="one of each name", got=", ".join(names))
 

@@ -46,7 +46,8 @@ def batch_memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
+    """Bytes that are free on a device, or that torch holds there for nothing yet."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + int(reserved)
     return int(psutil.virtual_memory().available)

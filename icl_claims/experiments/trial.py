@@ -68,6 +68,7 @@ def run_trial(
         UsageError: model or data are not those of the specification.
         ModelError: the model answers with something that is not a number.
         PromptError: the task cannot be put to this model.
+        StoreError: somebody cut or removed a file in which something waits.
     """
     if (model.digest, data.digest) != (spec.model, spec.data):
         raise UsageError("The model or the data are not those of the trial's specification")

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-ROUNDING = 1e-5  # relative; float32 rounds at 1e-7, and scores are sums of a few dozen products
+ROUNDING = 1e-4  # relative, of float32: scores are sums of products of keys that long contexts have turned
+ROUNDINGS = 4  # of a coarser dtype, which its scores may be apart
 RandomBaseline = Literal["update", "state"]
 """What is drawn from U[0,1): the update itself (the authors' code), or the state it is an update of (their words)."""
 
@@ -92,8 +93,9 @@ def sim_am_update(
 
     Source: the authors' later code; in no table of either paper.
     """
+    rounding = max(ROUNDING, ROUNDINGS * torch.finfo(zero_shot.dtype).eps)
     by_context, by_other = in_context.float() - zero_shot.float(), other.float() - zero_shot.float()
-    moved = by_context.norm(dim=-1) > ROUNDING * zero_shot.float().norm(dim=-1)
+    moved = by_context.norm(dim=-1) > rounding * zero_shot.float().norm(dim=-1)
     cosines = cosine_similarity(by_context, by_other, dim=-1).where(moved, torch.nan)
     return cosines.nanmean(dim=1).T
 

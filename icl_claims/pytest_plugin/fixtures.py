@@ -44,7 +44,9 @@ def kept(request: pytest.FixtureRequest) -> KeptVerdicts | None:
         return None
     from icl_claims.pytest_plugin.kept_verdicts import kept_verdicts
 
-    return kept_verdicts(request.config, request.session.items[0].path)
+    return kept_verdicts(
+        request.config, {item.path for item in request.session.items if item.get_closest_marker("claim")}
+    )
 
 
 @pytest.fixture

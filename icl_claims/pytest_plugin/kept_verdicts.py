@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 import icl_claims
 from icl_claims.cache_folder import cache_folder
 from icl_claims.errors import StoreError
 from icl_claims.experiments.sealed import MANIFEST, read_manifest, write_sealed
 from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.pytest_plugin.record import merged
 from icl_claims.report.run import libraries
 
 
@@ -74,13 +77,16 @@ class KeptVerdicts:
         self._write(_key("verdict", test, source, evidence), record)
 
     def pictures(self, evidence: str) -> dict[str, Any]:
-        """The numbers behind the figures that were drawn last from some evidence; empty if there are none."""
+        """The numbers behind the figures that were drawn from some evidence; empty if there are none."""
         found = self._read(_key("pictures", evidence))
         return {} if found is None else found[0]
 
     def keep_pictures(self, evidence: str, pictures: dict[str, Any]) -> None:
-        """Keep the numbers behind the figures."""
-        self._write(_key("pictures", evidence), pictures)
+        """Keep the numbers behind the figures, beside those that are kept of studies that were not run again."""
+        with suppress(OSError, NotImplementedError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._folder / "pictures.lock"):
+                self._write(_key("pictures", evidence), merged(self.pictures(evidence), pictures))
 
     def _read(self, key: str) -> tuple[dict[str, Any], datetime] | None:
         if not (self._folder / key / MANIFEST).is_file():
@@ -97,25 +103,30 @@ class KeptVerdicts:
             write_sealed(self._folder / key, key, facts, {})
 
 
-def kept_verdicts(config: pytest.Config, test: Path) -> KeptVerdicts:
+def kept_verdicts(config: pytest.Config, tests: Iterable[Path]) -> KeptVerdicts:
     """The verdicts that were reached by the code of a run.
 
     Args:
         config: of the run.
-        test: a file of claims; what lies in its folder under the run's root counts as its code.
+        tests: the files of claims; what lies in their folders under the run's root counts as their code.
     """
-    return KeptVerdicts(default_verdicts() / _code(config, test))
+    return KeptVerdicts(default_verdicts() / _code(config, tests))
 
 
-def _code(config: pytest.Config, test: Path) -> str:
+def _code(config: pytest.Config, tests: Iterable[Path]) -> str:
     """SHA-256 of everything but the evidence that a verdict follows from: code, fixtures, versions, seeds."""
     files = [*_files(Path(icl_claims.__file__).parent, "**/*"), *_files(fixtures_folder(), "**/*")]
-    inside = test.relative_to(config.rootpath).parts if test.is_relative_to(config.rootpath) else ()
-    files += _files(config.rootpath / inside[0], "**/*.py") if len(inside) > 1 else _files(test.parent, "*.py")
+    of_claims = {path for test in tests for path in _code_beside(config, test)}
+    files += sorted(of_claims | set(_files(config.rootpath, "conftest.py")))
     digests = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
     options = [config.getoption(name, None) for name in ("hypothesis_seed", "hypothesis_profile")]
     found = [digests, platform.python_version(), libraries(), options]
     return hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest()
+
+
+def _code_beside(config: pytest.Config, test: Path) -> list[Path]:
+    inside = test.relative_to(config.rootpath).parts if test.is_relative_to(config.rootpath) else ()
+    return _files(config.rootpath / inside[0], "**/*.py") if len(inside) > 1 else _files(test.parent, "*.py")
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

@@ -96,7 +96,7 @@ class RunRecord:
         self.add(report)
         for name, value in report.user_properties:
             if name == "pictures" and isinstance(value, dict):
-                self.pictures = _merged(self.pictures, value)
+                self.pictures = merged(self.pictures, value)
             if name == "kept" and report.when == "call":
                 self.kept += 1
         if report.when == "teardown":
@@ -128,10 +128,10 @@ class RunRecord:
             self.left.print(terminalreporter)
 
 
-def _merged(known: Any, new: Any) -> Any:
+def merged(known: Any, new: Any) -> Any:
     """Both together, whichever worker reported first: a list that grew replaces the shorter one."""
     if isinstance(known, dict) and isinstance(new, dict):
-        return known | {name: _merged(known[name], new[name]) if name in known else new[name] for name in new}
+        return known | {name: merged(known[name], new[name]) if name in known else new[name] for name in new}
     return known if isinstance(known, list) and isinstance(new, list) and len(known) > len(new) else new
 
 

@@ -98,10 +98,11 @@ class TrialsOfRun:
         def study(name: str) -> dict[str, list[TrialResult]]:
             if name not in choices.chosen_studies():
                 return {}
-            self._run_studies[choices.profile.name].append(name)
             specs, quiet = plan_trials(choices, identity, data, name), self._config.get_verbosity() < 0
             with self._visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
-                return run_all(choices, specs, load, data, _named(report, name), worker)
+                found = run_all(choices, specs, load, data, _named(report, name), worker)
+            self._run_studies[choices.profile.name].append(name)
+            return found
 
         return TrialsEvidence(study("main"), _details_of(choices, identity), study)
 

@@ -123,7 +123,9 @@ def _writable(data: Any) -> Any:
         return [_writable(value) for value in data]
     if isinstance(data, str):
         return data.encode(errors="backslashreplace").decode()
-    return None if isinstance(data, float) and not isfinite(data) else data
+    if isinstance(data, float):
+        return float(data) if isfinite(data) else None  # numpy's float64 is a float, too, but JSON knows none
+    return data
 
 
 def _findings(tasks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ METRICS = {
     "gradient_norm": "gradient norm",
     "lens_loss": "loss of the logit lens",
     "log_gradient_ratio": "log ratio of gradient norms",
+    "first_log_gradient_ratio": "log ratio of gradient norms at the first step",
     "most_frequent_label": "share of the most frequent prediction",
     "order_spread": "spread over orders",
     "rec2ftp": "Rec2FTP",

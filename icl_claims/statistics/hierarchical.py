@@ -12,6 +12,7 @@ from icl_claims.statistics.columns import Column, Influence, influence
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval, seeds_interval
 
 FEWEST_TO_DRAW_FROM = 5
+ROUNDING = 1e-12
 
 
 def hierarchical_difference(
@@ -36,7 +37,8 @@ def hierarchical_difference(
 
     Returns:
         The mean of the tasks' differences; undefined for fewer than two tasks, or where a column counts no query. Up
-        to four tasks are too few to be drawn from: theirs is Student's interval.
+        to four tasks are too few to be drawn from: theirs is Student's interval. Bounds are NaN where all tasks have
+        one difference, as shares of a few queries may: that tells nothing of their spread.
 
     Source: Davison and Hinkley 1997, section 3.8 (resampling of nested levels); Efron and Tibshirani 1993,
     section 12.5 (bootstrap-t).
@@ -48,6 +50,8 @@ def hierarchical_difference(
     if len(tasks) < 2 or any(not seeds or min(one.counted for one in seeds) < 1 for seeds in tasks):
         return UNDEFINED
     of_tasks = np.array([np.mean([one.difference for one in seeds]) for seeds in tasks])
+    if np.ptp(of_tasks) <= ROUNDING * max(1.0, float(np.abs(of_tasks).max())):
+        return Interval(float(of_tasks.mean()), np.nan, np.nan)
     if len(tasks) < FEWEST_TO_DRAW_FROM:
         return seeds_interval(of_tasks.tolist(), confidence)
     generator = np.random.default_rng(seed)

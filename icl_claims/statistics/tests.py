@@ -41,11 +41,6 @@ def sign_flip_test(differences: Sequence[float]) -> tuple[float, float]:
     return float(found.pvalue), 0.5 ** len(telling)
 
 
-def beats_chance(correct: int, answered: int, chance: float) -> float:
-    """One-sided exact binomial p value that accuracy exceeds chance."""
-    return float(scipy.stats.binomtest(correct, answered, chance, alternative="greater").pvalue)
-
-
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """The p values of a family of tests, so adjusted that one below alpha is wrong with probability alpha at most.
 

@@ -117,7 +117,7 @@ def test_a_file_that_somebody_removed_is_named(model, learned, tmp_path):
     kept.put("finetuning", learned["finetuning"])
     for folder in tmp_path.iterdir():
         shutil.rmtree(folder)
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreError, match=r"finetuning learned was cut or removed.*Run it again"):
         kept["finetuning"]
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import comb
 
-from icl_claims.statistics.tests import beats_chance, holm, sign_flip_test, sign_test
+from icl_claims.statistics.tests import holm, sign_flip_test, sign_test
 
 p_values = st.lists(st.floats(0, 1), max_size=8).map(lambda values: dict(zip("hgfedcba", values, strict=False)))
 
@@ -45,13 +44,6 @@ def test_one_difference_turned_over_raises_p(differences, place):
 def test_tasks_that_cannot_tell_do_not_count_in_the_sign_flip_test():
     assert sign_flip_test([0.1, 0.0, 0.2, float("nan")]) == sign_flip_test([0.1, 0.2]) == (0.25, 0.25)
     assert sign_flip_test([0.0]) == sign_flip_test([]) == (1.0, 1.0)
-
-
-@given(st.integers(1, 60), st.data(), st.sampled_from([0.2, 1 / 3, 0.5]))
-def test_beating_chance_is_the_upper_tail_of_the_binomial(answered, data, chance):
-    correct = data.draw(st.integers(0, answered))
-    tail = sum(comb(answered, i) * chance**i * (1 - chance) ** (answered - i) for i in range(correct, answered + 1))
-    assert beats_chance(correct, answered, chance) == pytest.approx(min(tail, 1), rel=1e-9)
 
 
 def rejected_step_by_step(family, alpha):

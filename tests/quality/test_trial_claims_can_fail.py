@@ -11,7 +11,7 @@ from data_claims import data_claims
 from icl_claims.claims import EVERY_TASK, Comparison, Finding, Outcome
 from icl_claims.evidence.comparison import ALL_TASKS, direction
 
-AGAINST_WHAT_IS_ASKED = {"order-sensitivity"}  # asks whether two spreads are equal, and claims that they are not
+AGAINST_WHAT_IS_ASKED = {"order-sensitivity", "lc-sequential"}  # ask whether two are equal, and claim that they are not
 WHEN_TASKS_DIFFER = {"clip-task-dependent"}
 NEVER_WHERE_MEASURED = {"lin-memory"}
 EXCEPTIONS = WHEN_TASKS_DIFFER | NEVER_WHERE_MEASURED
@@ -23,8 +23,13 @@ class Planted:
     """Evidence in which a comparison holds or fails on a task, whatever is compared."""
 
     outcome: Callable[[str], Outcome]
+    profile: str = "paper"
 
-    def compare(self, left, *, above=None, below=None, tasks=ALL_TASKS):
+    @property
+    def details(self):
+        return {"profile": self.profile}
+
+    def compare(self, left, *, above=None, below=None, tasks=ALL_TASKS, confidence=None):
         side, upwards = direction(above, below)
         return Comparison("planted", self._findings(tasks), upwards, left, side)
 
@@ -65,4 +70,6 @@ def test_clipping_depends_on_the_task_only_if_tasks_differ():
 
 
 def test_a_measured_task_is_not_out_of_reach_for_want_of_memory():
-    assert by_name("lin-memory").decided_on(Planted(lambda _: "unclear")).word == "refuted"
+    claim = by_name("lin-memory")
+    assert claim.decided_on(Planted(lambda _: "unclear")).word == "refuted"
+    assert claim.decided_on(Planted(lambda _: "unclear", profile="embedded")).word == "not run"

@@ -16,7 +16,6 @@ from icl_claims.experiments.learned_by_method import LearnedByMethod
 from icl_claims.experiments.measure import Numbers
 from icl_claims.experiments.partial import START, Part, PartialTrial
 from icl_claims.methods import Learned
-from icl_claims.methods.given import AskedInOtherWords
 from icl_claims.tasks.prompts import Queries
 
 Asked = Literal["queries", "content_free"]
@@ -65,13 +64,9 @@ class TrialState:
             self.notes.append(f"begun with {_in_words(before)}, went on with {_in_words(where)}")
 
     def keep_learned(self, method: str, learned: Learned) -> None:
-        """Keep what a method learned.
-
-        A change of weights took many steps, while a prefix is read again as fast; what is asked in other words was kept
-        with the method that learned it.
-        """
+        """Keep what a method learned: a change of weights took many steps, while a prefix is read again as fast."""
         folder = None
-        if self.kept is not None and learned.weights and not isinstance(learned, AskedInOtherWords):
+        if self.kept is not None and learned.weights:
             facts, numbers = packed(learned)
             folder = self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
         self.learned.put(method, learned, folder)

@@ -202,7 +202,8 @@ def test_a_method_that_was_not_run_is_absent_and_not_unclear(metric, overall):
 def test_all_tasks_together_weigh_alike():
     results = {"sst2": [trial("sst2", n=40)], "cb": [trial("cb", n=90, ft=np.zeros(90, dtype=int))]}
     changed = [Quantity("changed", method) for method in ("in_context", "finetuning")]
-    together = by_task(TrialsEvidence(results).compare(changed[0], above=changed[1]))[EVERY_TASK]
+    asked = TrialsEvidence(results).compare(changed[0], above=changed[1], tasks=("sst2", "cb"))
+    together = by_task(asked)[EVERY_TASK]
     assert together.difference == pytest.approx((0 + 2 / 3) / 2)
     assert (together.note, together.queries) == ("over 2 tasks", 130)
     assert together.left - together.right == pytest.approx(together.difference)
@@ -211,17 +212,41 @@ def test_all_tasks_together_weigh_alike():
 def test_a_failure_of_another_method_does_not_take_a_task_out_of_all_together():
     results = {"sst2": [trial(failures={"finetuning": "diverged"}, by_layer={})]}
     compared = TrialsEvidence(results).compare(ACCURACY["in_context"], above=ACCURACY["zero_shot"])
-    assert by_task(compared)[EVERY_TASK].note == "over 1 tasks"
+    assert by_task(compared)[EVERY_TASK].note.startswith("over 1 of 6 tasks")
 
 
 def test_a_task_without_learning_does_not_count_towards_predictions_on_all_tasks():
     results = {"sst2": [trial()], "mr": [trial("mr", icl=np.zeros(60, dtype=int))]}
     predictions, attention = (
-        by_task(TrialsEvidence(results).compare(left, above=right))[EVERY_TASK]
+        by_task(TrialsEvidence(results).compare(left, above=right, tasks=("sst2", "mr")))[EVERY_TASK]
         for left, right in ((ACCURACY["in_context"], ACCURACY["zero_shot"]), (SIM_AOU, RANDOM))
     )
-    assert predictions.note == "over 1 tasks"
+    assert predictions.note == "over 1 of 2 tasks: the others could turn it"
     assert attention.note == "over 2 tasks"
+
+
+def test_a_mean_over_some_of_the_tasks_does_not_decide():
+    results = {task: [trial(task)] for task in ("sst2", "sst5", "mr", "subj", "agnews")}
+    question = {"left": ACCURACY["in_context"], "above": ACCURACY["zero_shot"]}
+    of_five, of_six = (
+        by_task(TrialsEvidence(held).compare(question["left"], above=question["above"]))[EVERY_TASK]
+        for held in (results, {**results, "cb": [trial("cb")]})
+    )
+    assert of_five.outcome == "unclear"
+    assert of_five.low is None or of_five.low > 0
+    assert of_six.note == "over 6 tasks"
+
+
+def test_seeds_and_queries_do_not_make_a_guess_beat_chance():
+    generator = np.random.default_rng(0)
+    opened = 0
+    for _ in range(100):
+        gold = (generator.random(128) < 0.4).astype(int)
+        guesses = [(generator.random(128) < 0.0).astype(int) for _ in range(3)]
+        lucky = [np.where(generator.random(128) < 0.1, generator.integers(0, 2, 128), guess) for guess in guesses]
+        trials = tuple(trial(gold=gold, icl=guess, n=128) for guess in lucky)
+        opened += finding(trials, ACCURACY["in_context"], above=ACCURACY["zero_shot"]).note.find("beat chance") < 0
+    assert opened <= 10
 
 
 def test_where_no_task_counts_all_together_are_unclear():

@@ -71,7 +71,7 @@ def test_what_is_got_is_what_was_put_wherever_it_was_meanwhile(model, learned, i
     assert list(kept) == list(learned)
     for name, of in learned.items():
         assert_same(kept[name], of)
-    assert sum(map(bytes_of, kept._held.values())) <= in_memory
+    assert bytes_of(*kept._held.values()) <= in_memory
     assert bool(list(tmp_path.iterdir())) == (in_memory < 10**9)
     assert "something else" not in kept
     with pytest.raises(KeyError):
@@ -175,3 +175,19 @@ def test_weights_that_are_kept_for_a_later_process_are_not_written_twice(trial, 
     trial(0, "key.partial")
     assert not any(learned.weights for learned in aside)
     assert any("learned" in part.name for part in parts_in(tmp_path / "key.partial"))
+
+
+def test_what_is_read_stays_where_there_is_room(model, learned, tmp_path):
+    before, after = LearnedByMethod(model, 0, tmp_path), LearnedByMethod(model, 10**9, tmp_path)
+    before.put("finetuning", learned["finetuning"])
+    after.put_file("finetuning", before._files["finetuning"])
+    assert after["finetuning"] is after["finetuning"]
+    assert before["finetuning"] is not before["finetuning"]
+
+
+def test_what_killed_runs_left_is_removed(model, learned, tmp_path):
+    (tmp_path / "learned-left").mkdir()
+    kept = LearnedByMethod(model, 0, tmp_path)
+    kept.put("in_context", learned["in_context"])
+    assert len(list(tmp_path.glob("learned-*"))) == 1
+    assert not (tmp_path / "learned-left").exists()

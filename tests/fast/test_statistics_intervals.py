@@ -97,10 +97,18 @@ def test_constant_columns_give_an_interval_without_width(value, n, seeds):
     columns = [np.full(n, value)] * seeds
     for interval in (
         bootstrap_mean(columns, seed=0, resamples=100),
-        hierarchical_difference([columns] * 6, [[np.zeros(n)] * seeds] * 6, seed=0, resamples=100),
         seeds_interval([value] * (seeds + 1)),
     ):
         assert numbers(interval) == pytest.approx((value, value, value), abs=1e-12)
+
+
+@given(st.floats(-1, 1), sizes, st.integers(1, 4), st.integers(2, 8))
+def test_equal_tasks_tell_nothing_of_others(value, n, seeds, tasks):
+    """Such as shares of a few queries, all of which are 1: their interval would have no width."""
+    columns, zeros = [np.full(n, value)] * seeds, [np.zeros(n)] * seeds
+    interval = hierarchical_difference([columns] * tasks, [zeros] * tasks, seed=0, resamples=100)
+    assert interval.estimate == pytest.approx(value, abs=1e-12)
+    assert np.isnan([interval.low, interval.high]).all()
 
 
 def test_resamples_without_spread_do_not_make_a_bound_infinite():

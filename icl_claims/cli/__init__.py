@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from icl_claims import __version__
 from icl_claims.cli import cache
@@ -52,7 +52,8 @@ def main() -> None:
     try:
         app()
     except IclClaimsError as error:
-        Console(stderr=True).print(f"icl-claims: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        text = str(error).replace("--claims-", "--")  # the same options without the prefix that pytest needs
+        Console(stderr=True).print(f"icl-claims: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
 
 
@@ -75,7 +76,9 @@ def list_claims(
     if as_json:
         typer.echo(json.dumps(claims, indent=1, ensure_ascii=False))
         return
-    table = Table("id", "paper", "where", "sources", "statement", title=f"{len(claims)} claims")
+    table = Table(
+        Column("id", overflow="fold"), "paper", "where", "sources", "statement", title=f"{len(claims)} claims"
+    )
     for claim in claims:
         table.add_row(claim["id"], claim["paper"], claim["where"], ", ".join(claim["sources"]), claim["statement"])
     Console().print(table)
@@ -90,7 +93,8 @@ def studies() -> None:
     from icl_claims.experiments.profiles import PROFILES
     from icl_claims.experiments.studies import STUDIES
 
-    table = Table("study", "what", "profiles", "methods beside zero-shot and in-context learning")
+    methods = Column("methods beside zero-shot and in-context learning", overflow="fold")
+    table = Table("study", "what", "profiles", methods)
     for study in STUDIES.values():
         profiles = ", ".join(name for name, profile in PROFILES.items() if study.name in profile.studies)
         table.add_row(study.name, study.what, profiles, ", ".join(method.name for method in study.methods(1.0)))

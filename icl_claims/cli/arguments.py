@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from icl_claims.experiments.plan import Choices
 
 ProfileName = Annotated[str, typer.Option(help="The set-up to start from: embedded, tiny or paper.")]
-ModelReference = Annotated[str | None, typer.Option(help="embedded, tiny, path:DIR, hub:NAME or fairseq:DIR.")]
+ModelReference = Annotated[
+    str | None, typer.Option(help="embedded, tiny, path:DIR, hub:NAME or fairseq:DIR; default: the profile's.")
+]
 DataFolder = Annotated[Path | None, typer.Option(help="Folder of the real tasks; default: $ICL_CLAIMS_DATA.")]
 TaskNames = Annotated[str | None, typer.Option(help="Only these tasks, with commas: sst2, sst5, mr, subj, agnews, cb.")]
-DemonstrationCount = Annotated[int | None, typer.Option("--k", help="Demonstrations.", min=1)]
+DemonstrationCount = Annotated[int | None, typer.Option("--k", help="Demonstrations; default: the profile's.", min=1)]
 DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, or spread (over all GPUs).")]
 DtypeName = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 StudyNames = Annotated[str | None, typer.Option(help="Further trials, with commas, or all; default: the profile's.")]

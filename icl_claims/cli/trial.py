@@ -22,7 +22,7 @@ from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore, default_store
 from icl_claims.experiments.studies import STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
-from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, learner_of
 from icl_claims.methods.clipping import ClippedNorm
 from icl_claims.methods.losses import Loss
 from icl_claims.metrics.calibration import Calibration
@@ -165,7 +165,22 @@ def _methods(arguments: TrialArguments, rate: float) -> tuple[Method, ...]:
         return tuple(chosen)
     norm: Any = arguments.clip_norm
     clip = Clipping(norm, arguments.clip)
-    return tuple(replace(m, clip=clip) if isinstance(m, Finetuning | LayerCausal) else m for m in chosen)
+    return tuple(_clipped(method, clip) for method in chosen)
+
+
+def _clipped(method: Any, clip: Clipping) -> Any:
+    """A method whose gradients are clipped, also where it lies within another; in-context learning has none."""
+    learner = learner_of(method)
+    if isinstance(learner, InContext | ZeroShot):
+        return method
+    if not isinstance(learner, Finetuning | LayerCausal) or learner.clip is not None:
+        raise UsageError(
+            "--clip",
+            expected="methods that can be clipped, and are not clipped already",
+            got=method.name,
+            todo="Name the others with --methods.",
+        )
+    return _with(method, "clip", clip)
 
 
 def _with(method: Any, name: str, value: Any) -> Any:

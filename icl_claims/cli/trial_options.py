@@ -19,6 +19,11 @@ from icl_claims.cli.arguments import (
     choices_of,
 )
 
+CALIBRATION = (
+    "contextual: label words' probabilities are divided by those after queries without content (Zhao et al. 2021); or "
+    "none; default: the profile's (embedded: contextual, tiny and paper: none)."
+)
+
 
 def trial(
     task: Annotated[str, typer.Option(help="sst2, sst5, mr, subj, agnews, cb, several with commas, or all.")],
@@ -26,17 +31,24 @@ def trial(
     model: ModelReference = None,
     data: DataFolder = None,
     k: DemonstrationCount = None,
-    seed: Annotated[int | None, typer.Option(help="Of the draw of demonstrations.", min=0)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the draw of demonstrations; default: the profile's first.", min=0)
+    ] = None,
     permutation: Annotated[int, typer.Option(help="Of the demonstrations; 0 leaves their order.", min=0, max=4)] = 0,
-    queries: Annotated[int | None, typer.Option(help="Queries asked.", min=1)] = None,
+    queries: Annotated[int | None, typer.Option(help="Queries asked, at most; default: the profile's.", min=1)] = None,
     methods: Annotated[
-        str, typer.Option(help="What is compared with in-context learning: names with commas, or all.")
+        str,
+        typer.Option(
+            help="Compared with in-context learning: names with commas, as `icl-claims studies` has them, or all."
+        ),
     ] = "finetuning",
-    learning_rate: Annotated[float | None, typer.Option(help="Of finetuning.", min=0.0)] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of finetuning; default: the task's in the rates.", min=0.0)
+    ] = None,
     loss: Annotated[
         str, typer.Option(help="Tokens that are learned: all_tokens (authors' code) or label_only.")
     ] = "all_tokens",
-    clip: Annotated[float | None, typer.Option(help="Norm at which the gradients of finetuning are clipped.")] = None,
+    clip: Annotated[float | None, typer.Option(help="Norm at which gradients are clipped; default: none.")] = None,
     clip_norm: Annotated[
         str, typer.Option(help="global_l2 (authors' code), layer_l2, l_inf (paper's words) or finetuning.")
     ] = "global_l2",
@@ -58,7 +70,7 @@ def trial(
     agreement: Annotated[
         str, typer.Option(help="Shared changes: same_label (authors' code) or changed (paper's words).")
     ] = "same_label",
-    calibration: Annotated[str | None, typer.Option(help="none or contextual.")] = None,
+    calibration: Annotated[str | None, typer.Option(help=CALIBRATION)] = None,
     diagnostics: Annotated[
         bool, typer.Option(help="Also the logit lens, and the attention to the demonstrations.")
     ] = True,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from icl_claims.experiments.result import (
     LAYER_METRICS,
@@ -65,7 +65,7 @@ def print_trial(console: Console, result: TrialResult, rates: str) -> None:
 def _tables(rows: Rows, width: int) -> Iterator[Table]:
     metrics = [metric for metric in METRICS if any(metric in row for row in rows.values())]
     for side_by_side in _that_fit(metrics, width - BORDER - CELL_BORDER - max(map(len, rows), default=0)):
-        table = Table("method")
+        table = Table(Column("method", overflow="fold"))
         for metric in side_by_side:
             table.add_column(metric.replace("_", " "), justify="right", min_width=_widest_word(metric))
         for method, row in rows.items():

@@ -150,7 +150,7 @@ def _named_errors() -> Iterator[None]:
     try:
         yield
     except IclClaimsError as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
 
 
 @contextmanager

@@ -88,7 +88,10 @@ def read_document(path: Path) -> Document:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ReportError(f"{path} cannot be read: {error}", expected="a claims.json or a saved run") from error
-    version = found.get("schema_version") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or "schema_version" not in found:
+        todo = "Name a run, or run pytest claims/ first."
+        raise ReportError(f"{path}", expected="a claims.json or a saved run", got="other JSON", todo=todo)
+    version = found["schema_version"]
     if version not in READABLE:
         raise ReportError(
             f"{path} has an unknown version",
@@ -97,11 +100,14 @@ def read_document(path: Path) -> Document:
             todo="Read it with the version of icl_claims that wrote it.",
         )
     try:
+        if not isinstance(found["claims"], list):
+            raise TypeError("its claims are no list")
         document = make_document(
             found["run"], found["claims"], pictures=found.get("pictures"), coverage=found.get("coverage", ())
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ReportError(f"{path} is no document of claims", got=repr(error)) from error
+        todo = "It was changed or cut: name another run, or run pytest claims/ again."
+        raise ReportError(f"{path} is no document of claims", got=repr(error), todo=todo) from error
     return check_document(document, str(path))
 
 

@@ -70,6 +70,7 @@ def page_environment() -> Environment:
     )
     environment.filters |= {
         "by_the_rule": by_the_rule,
+        "tasks_of": _tasks_of,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "day": _day,
         "duration": duration,
@@ -104,10 +105,15 @@ def _counts(claims: Iterable[Record]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     ranked = sorted(claims, key=lambda claim: (bool(claim["condition"]), COLUMNS.index(claim["source"])))
     for claim in ranked:
-        name = "conditions" if claim["condition"] else source_name(claim["source"], claim["profile"])
+        name = "what claims need" if claim["condition"] else source_name(claim["source"], claim["profile"])
         row = counts.setdefault(name, dict.fromkeys(WORDS, 0))
         row[claim["verdict"]] += 1
     return counts
+
+
+def _tasks_of(comparisons: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Every task that one of some comparisons is about, each once."""
+    return list(dict.fromkeys(finding["task"] for one in comparisons for finding in one["tasks"]))
 
 
 def _day(finished: str) -> str:

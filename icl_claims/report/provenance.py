@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ Record = dict[str, Any]
 Line = Mapping[str, Any]
 
 TRIALS = "trials"
+_STUDY_NOT_RUN = re.compile(r"--claims-studies (\w+)")  # what a task's note asks for
 # What differs between two runs of the same trials, or is too long to read.
 NOT_SHOWN = ("finished", "seconds", "demonstration_rows")
 _ALWAYS = ("task", "seed", "permutation", "queries", "run")
@@ -99,6 +101,10 @@ def command_of(claim: Record, options: Mapping[str, Any]) -> str:
     """The shell command that decides just this claim again, on the same evidence."""
     words = ["pytest", claim["test"]]
     if claim["source"] == TRIALS:
+        studies = sorted({study for finding in claim["tasks"] for study in _STUDY_NOT_RUN.findall(finding["note"])})
+        options = {**options, **({"studies": ",".join(studies)} if studies else {})}
+        if claim["profile"] == "paper":
+            options = {"model": "fairseq:DIR", "data": "DIR", **options}
         chosen = {**options, "profile": claim["profile"]} if claim["profile"] != "paper" else dict(options)
         named = {name: value for name, value in chosen.items() if (name, value) != ("profile", "embedded")}
         words += [word for name, value in named.items() for word in (f"--claims-{name.replace('_', '-')}", str(value))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from icl_claims.errors import ReportError
@@ -46,7 +47,9 @@ def write_whole(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8", errors="backslashreplace")
         beside.replace(path)
     except OSError as error:
-        raise ReportError(f"{path} cannot be written: {error}", todo="Name another folder for the report.") from error
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise ReportError(f"{path} cannot be written: {error}", todo="Name another file or folder.") from error
 
 
 def save_pictures(pictures: list[Picture], folder: Path) -> list[Path]:

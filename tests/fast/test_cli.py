@@ -139,7 +139,7 @@ def test_the_version_is_shown(run):
             "--probe: expected label_token or template_end, got 'x'",
         ),
         (("trial", "--task", "sst2", "--profile", "huge"), "Unknown profile: expected one of tiny, embedded, paper"),
-        (("plan", "--profile", "paper"), "has no model of its own: expected --claims-model"),
+        (("plan", "--profile", "paper"), "has no model of its own: expected --model"),
         (("plan", "--seeds", "1,x"), "--seeds: expected whole numbers"),
         (("plan", "--model", "FOLDER", "--profile", "tiny", "--rates", "no.json"), "got no such file"),
         (("tune", "--tasks", "imdb"), "Unknown task"),
@@ -244,6 +244,26 @@ def test_parameters_of_a_trial_are_in_its_record(run, small):
     assert {name: spec[name] for name in others} == others
     (method,) = spec["methods"]
     assert (method["loss"], method["clip"]["norm"], method["clip"]["at"]) == ("label_only", "l_inf", 2.0)
+
+
+def test_clipping_reaches_methods_within_methods_and_no_others(run, small):
+    asked = ("--task", "cb", "--queries", 4, "--clip", 2, "--json")
+    code, out, _ = run("trial", *small, *asked, "--methods", "finetuning_cyclic_labels,in_context_order_1")
+    assert code == 0
+    tuned, untuned = json.loads(out)["spec"]["methods"]
+    assert tuned["method"]["clip"]["at"] == 2.0
+    assert "clip" not in untuned["method"]
+    for refused in ("linearized", "layer_causal_clip_12"):
+        code, _, err = run("trial", *small, *asked, "--methods", refused)
+        assert code == 2
+        assert f"--clip: expected methods that can be clipped, and are not clipped already, got {refused}" in err
+
+
+def test_errors_name_the_options_of_this_command(run, small):
+    code, _, err = run("trial", *small, "--task", "cb", "--device", "cuda")
+    assert code == 2
+    assert "--device cpu" in err
+    assert "--claims-device" not in err
 
 
 def test_records_are_written_in_the_layout_of_the_authors_code(run, small, tmp_path):

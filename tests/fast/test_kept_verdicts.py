@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 
 import pytest
 
@@ -148,3 +149,30 @@ def test_the_verdicts_of_the_newest_code_are_not_outdated(monkeypatch, tmp_path)
         KeptVerdicts(default_verdicts() / code).keep("test", "exact", "exact", {"verdict": "supported"})
         os.utime(default_verdicts() / code, (age, age))
     assert [folder.name for folder in outdated_verdicts()] == ["old"]
+
+
+def test_code_of_every_claim_counts_whichever_test_comes_first(run, pytester):
+    for folder, content in (
+        ("first", "def test_other(): pass"),
+        ("second", CLAIMS.format(word="supported", sources='"exact"')),
+    ):
+        pytester.mkdir(folder).joinpath(f"test_of_{folder}.py").write_text(textwrap.dedent(content), encoding="utf-8")
+    decided = pytester.path / "decided"
+    for helper, expected in (("", 1), ("", 1), ("A = 1", 2)):
+        pytester.path.joinpath("second", "helper.py").write_text(helper, encoding="utf-8")
+        pytester.runpytest_inprocess("-p", "no:cacheprovider", "first", "second")
+        assert len(decided.read_text(encoding="utf-8")) == expected
+
+
+def test_the_configuration_of_the_run_counts_as_code(run, pytester):
+    run()
+    pytester.makeconftest("SEED = 1")
+    _, _, decided = run()
+    assert decided == 2
+
+
+def test_pictures_of_studies_that_are_not_run_again_are_kept(tmp_path):
+    kept = KeptVerdicts(tmp_path / "kept")
+    kept.keep_pictures("evidence", {"tiny": {"changes": {"cb": {}}, "clip_sweep": {"cb": [1]}}})
+    kept.keep_pictures("evidence", {"tiny": {"changes": {"mr": {}}}})
+    assert kept.pictures("evidence") == {"tiny": {"changes": {"cb": {}, "mr": {}}, "clip_sweep": {"cb": [1]}}}

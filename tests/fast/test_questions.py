@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from icl_claims.claims import Quantity, jointly
+from icl_claims.claims import Comparison, Finding, Quantity, jointly
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.author_runs import AuthorRunsEvidence
 from icl_claims.evidence.comparison import AbsentEvidence
@@ -84,6 +84,23 @@ def test_an_untrained_model_is_another_model():
     assert answered(PRINTED, Question(untrained, above=0.0)) == ()
     (found,) = answered(RUNS, Question(untrained, above=AOU_FT, tasks=("mr",)))
     assert found.tasks[0].difference > 0
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "wanted", "needed"),
+    [
+        (("unclear", "fails"), (72, None), None),
+        (("holds", "unclear"), (None, 500), 500),
+        (("unclear", "unclear"), (72, 500), 500),
+        (("unclear", "unclear"), (72, None), None),
+    ],
+)
+def test_questions_asked_jointly_need_what_the_undecided_ones_need(outcomes, wanted, needed):
+    asked = (
+        Comparison("a question", (Finding("cb", outcome, needed=n),))
+        for outcome, n in zip(outcomes, wanted, strict=True)
+    )
+    assert jointly(*asked).findings[0].needed == needed
 
 
 def test_questions_asked_jointly_favour_no_side():

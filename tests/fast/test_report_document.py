@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,6 +73,27 @@ def test_what_is_no_document_is_refused(tmp_path, text):
     (tmp_path / "claims.json").write_text(text, encoding="utf-8")
     with pytest.raises(ReportError):
         read_document(tmp_path / "claims.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{}", "expected a claims.json or a saved run, got other JSON. Name a run, or run pytest claims/ first"),
+        ('{"schema_version": 2, "run": {}}', "name another run"),
+        ('{"schema_version": 2, "run": {}, "claims": {}}', "its claims are no list"),
+    ],
+)
+def test_what_is_no_document_is_refused_with_what_to_do(tmp_path, text, told):
+    (tmp_path / "claims.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ReportError, match=re.escape(told)):
+        read_document(tmp_path / "claims.json")
+
+
+def test_numbers_of_numpy_and_halves_of_characters_can_be_written():
+    finding = sample_finding(left=np.float64(0.25), note="\ud800")
+    written = json.loads(document_text(check_document(make_document(RUN, [sample_record(tasks=[finding])]), "sample")))
+    assert written["claims"][0]["tasks"][0]["left"] == 0.25
+    assert written["claims"][0]["tasks"][0]["note"] == "\\ud800"
 
 
 def test_a_number_that_is_not_finite_is_written_as_nothing():

@@ -178,6 +178,21 @@ def test_the_command_of_a_claim_repeats_the_options_of_the_run():
     assert "--claims-profile tiny --claims-tasks sst2,sst5,mr,subj,agnews,cb" in page
 
 
+def test_the_command_of_a_claim_brings_what_it_lacked():
+    finding = sample_finding(outcome="absent", note="not run without --claims-studies clips")
+    page = page_of(sample_record(tasks=[finding]), sample_record("other", profile="paper"))
+    assert "--claims-studies clips" in page
+    assert "--claims-model fairseq:DIR --claims-data DIR" in page
+
+
+def test_every_task_that_a_control_is_about_has_a_column():
+    few, more = ([sample_finding(task=task) for task in tasks] for tasks in (("cb",), ("cb", "agnews")))
+    beside = [{"name": name, "tasks": tasks, "why": ""} for name, tasks in (("one", few), ("two", more))]
+    page = page_of(sample_record(beside=beside))
+    table = page[page.index("The same question asked of nulls") :]
+    assert table[: table.index("</thead>")].count("<th") == 1 + 2 + 1
+
+
 def test_the_forest_plot_places_every_number_on_one_scale():
     findings = [sample_finding(low=-0.2, difference=0.0, high=0.8, printed=0.3, null_low=-0.1, null_high=0.1)]
     plot = forest_plot(findings, {"estimate": 0.3, "low": 0.2, "high": 0.4})

@@ -8,6 +8,7 @@ from icl_claims.errors import UsageError
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import ORDERS, STUDIES, every_method, find_study
+from icl_claims.methods import Finetuning, Paraphrased
 
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
@@ -43,6 +44,16 @@ def test_two_methods_of_one_name_are_refused():
     methods = find_study("untrained").methods(0.1) * 2
     with pytest.raises(UsageError, match="one of each name"):
         TrialSpec("model", "data", "sst2", k=4, seed=0, permutation=0, queries=None, methods=methods)
+
+
+def test_what_is_asked_in_other_words_has_the_parameters_of_the_method_of_its_name():
+    def spec(rate):
+        methods = (Finetuning(0.3), Paraphrased(Finetuning(rate)))
+        return TrialSpec("m", "d", "sst2", k=4, seed=0, permutation=0, queries=None, methods=methods)
+
+    assert spec(0.3).methods
+    with pytest.raises(UsageError, match="finetuning_paraphrased: expected the parameters of finetuning"):
+        spec(0.01)
 
 
 def test_a_parameter_of_a_method_within_a_method_makes_another_trial():

@@ -47,7 +47,7 @@ def main(
         typer.Option("--write", help="JSON file, with a table beside it; of all cases: benchmarks/results.json."),
     ] = None,
 ) -> None:
-    """Measure how much faster the suite is than the procedure of the papers' authors, about 10 minutes on 2 idle cores.
+    """Measure how much faster the suite is than the procedure of the papers' authors, about 20 minutes on 2 idle cores.
 
     Both sides run in one process by turns, in several rounds, with the same weights and prompts. Their predictions and
     similarities are compared in the same run, and a difference is an error. The seconds are medians; a ratio is that of

@@ -21,6 +21,8 @@ Say = Callable[[str], None]
 TOLERANCE = 1e-4
 """How far numbers of both sides may lie apart: log-probabilities, similarities, tuned weights."""
 
+LARGE = 1000  # written without an exponent
+
 TITLE = (
     "| case | reference | ours | times faster (or less), median (range) "
     "| of the rate of the same products | of the best product's rate | largest difference |"
@@ -130,13 +132,17 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([TITLE, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |", *map(_line, outcomes)]) + "\n"
 
 
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value >= LARGE else f"{value:.3g}"
+
+
 def _line(outcome: Outcome) -> str:
     ratio, difference = outcome.ratio, outcome.max_difference
     shares = outcome.fraction_of_products, outcome.fraction_of_peak
     cells = (
         outcome.case,
-        f"{outcome.reference:.3g} {outcome.measure} {outcome.unit}",
-        f"{outcome.ours:.3g} {outcome.measure}",
+        f"{_figure(outcome.reference)} {outcome.measure} {outcome.unit}",
+        f"{_figure(outcome.ours)} {outcome.measure}",
         f"{ratio.median:.3g} ({ratio.min:.3g} to {ratio.max:.3g})",
         *("" if share is None else f"{share:.0%}" for share in shares),
         "" if difference is None else f"{difference:.0e}",

@@ -87,8 +87,8 @@ def test_an_untrained_model_scores_too(evidence, decide):
     less_is_kept = [Question(untrained(AOU_FT, f"untrained_{kept}"), above=AOU_FT) for kept in ("norms", "all")]
     chance = untrained(AOU_RANDOM)
     nulls = Question(untrained(AOU_FT), above=chance), *against_nulls(untrained(AOU_FT), but=chance)
-    as_high = evidence.equivalent(untrained(AOU_FT), AOU_FT, within=COMPARABLE)
-    beside = [as_high, *answered(evidence, *less_is_kept, *nulls)]
+    as_high = Question(untrained(AOU_FT), equal_to=AOU_FT, within=COMPARABLE)
+    beside = answered(evidence, as_high, *less_is_kept, *nulls)
     decide(evidence.compare(untrained(AOU_FT), above=AOU_FT), beside=beside)
 
 

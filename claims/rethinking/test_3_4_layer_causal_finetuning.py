@@ -64,9 +64,9 @@ def test_layer_causal_finetuning_moves_attention_outputs_more_as_icl_does(eviden
 
 @LC_AM_LOWER.decided_on("printed", "author_runs", "trials")
 def test_layer_causal_finetuning_leaves_attention_scores_further_from_icl(evidence, decide):
-    hardly = evidence.equivalent(AM_LC, AM_FT, within=COMPARABLE)  # "significantly" would be more than that
+    hardly = Question(AM_LC, equal_to=AM_FT, within=COMPARABLE)  # "significantly" would be more than that
     by_updates = Question(AM_UPDATE_LC, below=AM_UPDATE_FT)
-    beside = [hardly, *answered(evidence, by_updates, *against_nulls(AM_LC), *against_nulls(AM_UPDATE_LC))]
+    beside = answered(evidence, hardly, by_updates, *against_nulls(AM_LC), *against_nulls(AM_UPDATE_LC))
     decide(evidence.compare(AM_LC, below=AM_FT), beside=beside)
 
 

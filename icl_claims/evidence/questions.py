@@ -25,12 +25,16 @@ class Question:
         left: the quantity in question.
         above: what it might exceed.
         below: what it might stay under.
+        equal_to: what it might equal, give or take `within`.
+        within: allowed difference, as a share of the other quantity.
         tasks: that the question is about.
     """
 
     left: Quantity
     above: Side | None = None
     below: Side | None = None
+    equal_to: Quantity | None = None
+    within: float = 0.0
     tasks: Sequence[str] = tuple(TASKS)
 
 
@@ -86,9 +90,15 @@ def _is_null(comparison: Comparison, other: Comparison) -> bool:
     return Question(other.left, above=other.right) in against_nulls(comparison.left)
 
 
+def _asked(evidence: TaskEvidence, question: Question) -> Comparison:
+    if question.equal_to is not None:
+        return evidence.equivalent(question.left, question.equal_to, within=question.within, tasks=question.tasks)
+    return evidence.compare(question.left, above=question.above, below=question.below, tasks=question.tasks)
+
+
 def _answer(evidence: TaskEvidence, question: Question) -> Comparison | None:
     try:
-        found = evidence.compare(question.left, above=question.above, below=question.below, tasks=question.tasks)
+        found = _asked(evidence, question)
     except ClaimError:  # a source raises it for what it nowhere holds
         return None
     return None if all(finding.outcome == "absent" for finding in found.tasks) else found

@@ -190,7 +190,7 @@ def test_every_task_that_a_control_is_about_has_a_column():
     beside = [{"name": name, "tasks": tasks, "why": ""} for name, tasks in (("one", few), ("two", more))]
     page = page_of(sample_record(beside=beside))
     table = page[page.index("The same question asked of nulls") :]
-    assert table[: table.index("</thead>")].count("<th") == 1 + 2 + 1
+    assert table[: table.index("</thead>")].count("<th ") == 1 + 2 + 1
 
 
 def test_the_forest_plot_places_every_number_on_one_scale():

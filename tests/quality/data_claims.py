@@ -53,10 +53,10 @@ class Recorded:
     asked: list[Asked] = field(default_factory=list)
 
     def compare(
-        self, left: Quantity, *, above: Side | None = None, below: Side | None = None, tasks: Any = ALL_TASKS
+        self, left: Quantity, *, above: Side | None = None, below: Side | None = None, **options: Any
     ) -> Comparison:
         self.asked.append(Asked(left, *direction(above, below)))
-        return self.evidence.compare(left, above=above, below=below, tasks=tasks)
+        return self.evidence.compare(left, above=above, below=below, **options)
 
     def equivalent(self, left: Quantity, to: Quantity, *, within: float, tasks: Any = ALL_TASKS) -> Comparison:
         self.asked.append(Asked(left, to, None))

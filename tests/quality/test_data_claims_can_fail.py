@@ -16,7 +16,10 @@ from icl_claims.evidence import author_logs, author_runs, printed
 from icl_claims.evidence.comparison import of_the_model
 
 LAYERS = author_logs.LAYERS
-OF_FIGURES_THAT_FIT = {"avg-t2", "avg-t4", "tables-agree", "percentages-are-counts", "icl-ft-acc-gap-19"}
+OF_FIGURES_THAT_FIT = {
+    *("avg-t2", "avg-t4", "tables-agree", "percentages-are-counts", "icl-ft-acc-gap-19"),
+    "rec2ftp-def",
+}
 """Claims that compare nothing; their controls are in `test_table_controls.py`."""
 COMPARING = [claim for claim in data_claims("printed", "author_runs") if claim.claim.id not in OF_FIGURES_THAT_FIT]
 WITHOUT_SIDES = {"clip-task-dependent"}
@@ -81,6 +84,10 @@ def exchanged(table: pd.DataFrame, asked: Asked) -> pd.DataFrame:
 def with_values(table: pd.DataFrame, quantity: Quantity, change) -> pd.DataFrame:
     table, mine = table.copy(), rows(table, quantity)
     table.loc[mine, "value"] = change(table.loc[mine, "value"])
+    if "counted" in table:
+        shares = mine & table["of"].notna()
+        of = table.loc[shares, "of"].astype(int)
+        table.loc[shares, "counted"] = (table.loc[shares, "value"].clip(0, 1) * of).round().astype(int)
     return table
 
 

@@ -9,6 +9,7 @@ from controls import Control, verdict_under
 from data_claims import data_claims
 
 from icl_claims.evidence import table_arithmetic
+from icl_claims.evidence.author_runs import AuthorRunsEvidence, author_runs
 from icl_claims.evidence.printed import PrintedEvidence, printed_tables
 from icl_claims.metrics import predictions
 
@@ -85,3 +86,13 @@ def verdict(claim):
     """What the claim's own test says of the printed tables."""
     (found,) = (one for one in data_claims("printed") if one.claim.id == claim)
     return found.decided_on(PrintedEvidence("rethinking"))
+
+
+def test_a_logged_share_that_is_not_that_of_its_counts_refutes_the_definition(monkeypatch):
+    (claim,) = (found for found in data_claims("author_runs") if found.claim.id == "rec2ftp-def")
+    assert claim.decided_on(AuthorRunsEvidence()).word == "supported"
+    table = author_runs().copy()
+    place = table.index[table["metric"] == "rec2ftp_logged"][3]
+    table.loc[place, "value"] += 0.001
+    monkeypatch.setitem(claim.test.__globals__, "author_runs", lambda: table)
+    assert claim.decided_on(AuthorRunsEvidence()).word == "refuted"

@@ -210,9 +210,9 @@ def _finding(asked: _Asked, judged: Judge, confidence: float) -> Finding:
     outcome, note = judged(interval, right), ""
     needed = None
     if outcome == "unclear":
-        defined = np.isfinite(interval.low)
-        note = "the interval does not decide" if defined else "no spread" if counted else "no query counts"
-        of_queries = max(map(len, mine)) > 1
+        defined, of_queries = np.isfinite(interval.low), max(map(len, mine)) > 1
+        unknown = "no spread" if of_queries else "one draw, and one number a draw"
+        note = "the interval does not decide" if defined else unknown if counted else "no query counts"
         needed = queries_needed(interval, counted) if of_queries else seeds_needed(interval, counted)
     if asked.no_learning:
         outcome, note, needed = "unclear", asked.no_learning, None

@@ -266,7 +266,7 @@ def test_what_has_one_value_a_trial_is_compared_over_trials():
     got, wanted = finding(results, Quantity("drift", "finetuning"), above=0.1), seeds_interval([0.01, 0.02, 0.04])
     assert (got.low, got.high) == pytest.approx((wanted.low, wanted.high))
     alone = finding(results[0], Quantity("drift", "finetuning"), above=0.1)
-    assert (alone.outcome, alone.low, alone.note) == ("unclear", None, "no spread")
+    assert (alone.outcome, alone.low, alone.note) == ("unclear", None, "one draw, and one number a draw")
 
 
 @pytest.mark.parametrize(("share", "outcome"), [(0.5, "holds"), (0.05, "fails"), (0.2, "unclear")])

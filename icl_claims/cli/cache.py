@@ -118,12 +118,13 @@ def gc(
 ) -> None:
     """Remove what no run will read: trials of other versions of the code, damaged ones, and what killed runs left.
 
-    The verdicts of other versions of the code go, too.
+    The verdicts and figures of other versions of the code go, too.
     """
     from icl_claims.experiments.inventory import entries, remove, unneeded
     from icl_claims.experiments.spec import code_digest
     from icl_claims.experiments.store import default_store
     from icl_claims.pytest_plugin.kept_verdicts import outdated_verdicts
+    from icl_claims.report.kept_figures import outdated_figures
 
     store, freed = default_store(), 0
     age_limit = None if older_than is None else timedelta(days=older_than)
@@ -133,9 +134,10 @@ def gc(
             continue
         freed += entry.size
         Console().print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: {reason}")
-    for folder in outdated_verdicts():
+    outdated = {"verdicts": outdated_verdicts(), "figures": outdated_figures()}
+    for what, folder in ((what, folder) for what, folders in outdated.items() for folder in folders):
         freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        Console().print(f"{folder.name[:KEY]}: verdicts of another version of the code")
+        Console().print(f"{folder.name[:KEY]}: {what} of another version of the code")
         if not dry_run:
             shutil.rmtree(folder, ignore_errors=True)
     Console().print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed in {store}.", soft_wrap=True)

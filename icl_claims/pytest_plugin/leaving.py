@@ -14,6 +14,7 @@ from icl_claims.pytest_plugin.summary import counts_in_words, print_summary
 from icl_claims.report.compare import Comparison, compare_runs
 from icl_claims.report.comparison_forms import comparison_text
 from icl_claims.report.document import Document, make_document, read_document
+from icl_claims.report.kept_figures import figures_of_page
 from icl_claims.report.run import run_facts
 from icl_claims.report.runs import find_run, save_run
 from icl_claims.report.write import write_report
@@ -96,7 +97,7 @@ def leave(
     try:
         before = _run_before(named, folder / "runs")
         comparison = compare_runs(before, document) if before is not None else None
-        written = write_report(folder, document, figures=Path(figures) if figures else None)
+        written = write_report(folder, document, figures=Path(figures) if figures else None, draw=figures_of_page)
         saved = save_run(document, folder / "runs")
     except IclClaimsError as error:
         return WhatIsLeft(document["claims"], problem=str(error))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from icl_claims.claims import PAPERS
 from icl_claims.report.document import WORDS, Document
 from icl_claims.report.entries import entries_of, sections_of
-from icl_claims.report.figures import Picture
 from icl_claims.report.forest_plot import ForestPlot, forest_plot
 from icl_claims.report.names import SOURCE_NAMES, in_print, paper_name, source_name, task_name
 from icl_claims.report.numbers import duration, interval, number
@@ -26,7 +26,25 @@ COLUMNS = ("printed", "author_runs", "trials", "exact")
 Record = dict[str, Any]
 
 
-def render_page(document: Document, pictures: Mapping[str, Sequence[Picture]]) -> str:
+class Figure(Protocol):
+    """A figure of the page."""
+
+    @property
+    def title(self) -> str:
+        """What it shows, as a heading."""
+        ...
+
+    @property
+    def caption(self) -> str:
+        """How to read it."""
+        ...
+
+    def inline(self) -> Markup:
+        """The SVG for a page."""
+        ...
+
+
+def render_page(document: Document, pictures: Mapping[str, Sequence[Figure]]) -> str:
     """The page.
 
     Args:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from icl_claims.errors import ReportError
 from icl_claims.report.document import Document, check_document, document_text
 from icl_claims.report.figures import Picture, draw_pictures, save_picture
-from icl_claims.report.page import render_page
+from icl_claims.report.page import Figure, render_page
+
+Draw = Callable[[Mapping[str, Any], str], Iterable[Figure]]
+"""Gives figures from the numbers of a profile, and its name."""
 
 
-def write_report(folder: Path, document: Document, *, figures: Path | None = None) -> tuple[Path, Path]:
+def write_report(
+    folder: Path, document: Document, *, figures: Path | None = None, draw: Draw = draw_pictures
+) -> tuple[Path, Path]:
     """Write both forms of the report into a folder, which is made.
 
     Args:
         folder: where.
         document: of a run, from `make_document`.
         figures: a folder for every picture as SVG and PDF, which is made too.
+        draw: gives the figures of the page.
 
     Returns:
         The paths of claims.html and claims.json.
@@ -26,12 +34,13 @@ def write_report(folder: Path, document: Document, *, figures: Path | None = Non
         ReportError: the document is malformed, or a file cannot be written.
     """
     check_document(document, "The run")
-    drawn = {profile: list(draw_pictures(numbers, profile)) for profile, numbers in document["pictures"].items()}
+    shown = {profile: list(draw(numbers, profile)) for profile, numbers in document["pictures"].items()}
     page, data = folder / "claims.html", folder / "claims.json"
     write_whole(data, document_text(document))
-    write_whole(page, render_page(document, drawn))
+    write_whole(page, render_page(document, shown))
     if figures is not None:
-        save_pictures([picture for pictures in drawn.values() for picture in pictures], figures)
+        drawn = (draw_pictures(numbers, profile) for profile, numbers in document["pictures"].items())
+        save_pictures([picture for pictures in drawn for picture in pictures], figures)
     return page, data
 
 

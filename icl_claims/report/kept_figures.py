@@ -1,0 +1,76 @@
+"""The figures of a page that were drawn before, from the same numbers by the same code: most of a report's time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup
+
+from icl_claims.cache_folder import cache_folder
+from icl_claims.errors import StoreError
+from icl_claims.experiments.sealed import read_manifest, write_sealed
+from icl_claims.report.figures import draw_pictures
+
+
+@dataclass(frozen=True)
+class KeptFigure:
+    """A figure as a page shows it.
+
+    Args:
+        title: what it shows, as a heading.
+        caption: how to read it.
+        svg: for the page.
+    """
+
+    title: str
+    caption: str
+    svg: str
+
+    def inline(self) -> Markup:
+        """The SVG for a page."""
+        return Markup(self.svg)
+
+
+def default_figures() -> Path:
+    """The folder of figures in the cache: a folder for each state of the code that drew some."""
+    return cache_folder() / "figures"
+
+
+def outdated_figures() -> list[Path]:
+    """The folders of figures that other code drew."""
+    return [folder for folder in sorted(default_figures().glob("*")) if folder.name != _code()]
+
+
+def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[KeptFigure]:
+    """What `draw_pictures` draws, as a page shows it; drawn only if it is not kept.
+
+    Args:
+        numbers: behind the figures of a profile.
+        profile: whose trials gave them.
+    """
+    key = hashlib.sha256(json.dumps([profile, numbers], sort_keys=True).encode()).hexdigest()
+    folder = default_figures() / _code() / key
+    with suppress(StoreError):
+        return [KeptFigure(**figure) for figure in read_manifest(folder, key).facts["figures"]]
+    drawn = [KeptFigure(one.title, one.caption, str(one.inline())) for one in draw_pictures(numbers, profile)]
+    with suppress(OSError):
+        shutil.rmtree(folder, ignore_errors=True)  # what is damaged
+        write_sealed(folder, key, {"figures": [asdict(figure) for figure in drawn]}, {})
+    return drawn
+
+
+@cache
+def _code() -> str:
+    """SHA-256 of what draws: the report's code, and matplotlib's version."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    drawing = [mpl.__version__, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)]
+    return hashlib.sha256(json.dumps(drawing).encode()).hexdigest()

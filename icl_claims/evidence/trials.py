@@ -1,4 +1,4 @@
-"""Evidence of our own trials: differences over queries, with intervals, and a check that there was learning at all."""
+"""Evidence of our own trials: what claims can ask of them, and all their numbers as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from icl_claims.claims import EVERY_TASK, Comparison, Finding, Outcome, Quantity
+from icl_claims.claims import Comparison, Finding, Outcome, Quantity
 from icl_claims.evidence.comparison import (
     ALL_TASKS,
     Side,
@@ -18,25 +18,17 @@ from icl_claims.evidence.comparison import (
     in_words,
     judge,
     judge_equal,
-    over_tasks,
     unknown_quantity,
 )
+from icl_claims.evidence.trial_findings import Asked, Judge, finding_of, finding_together, quantities
 from icl_claims.experiments.plain import mean_over_rows
 from icl_claims.experiments.result import LAYER_METRICS, METRICS, PREDICTION_METRICS, TrialResult
-from icl_claims.statistics.columns import Column, by_query, queries_that_count
-from icl_claims.statistics.differences import difference_interval
+from icl_claims.statistics.columns import by_query
 from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
-from icl_claims.statistics.hierarchical import hierarchical_difference
-from icl_claims.statistics.intervals import CONFIDENCE, Interval, seeds_interval
-from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
-from icl_claims.statistics.prediction import prediction_interval
-from icl_claims.statistics.proportions import tango
+from icl_claims.statistics.intervals import CONFIDENCE, Interval
 
-BOOTSTRAP_SEED = 0
-SIGNIFICANCE = 0.05  # one-sided, of the question whether in-context learning beats the most frequent label
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
-Judge = Callable[[Interval, float], Outcome]
 
 
 def _no_other_study(study: str) -> Results:
@@ -128,159 +120,14 @@ class TrialsEvidence:
     def _findings(
         self, left: Quantity, side: Side, tasks: Sequence[str], judged: Judge, confidence: float
     ) -> tuple[Finding, ...]:
-        for quantity in _quantities(left, side):
+        for quantity in quantities(left, side):
             if quantity.metric not in METRICS:
                 raise unknown_quantity(quantity, self.source, METRICS)
-        asked = [_Asked(self, task, left, side) for task in tasks]
+        asked = [Asked(self.results_of, task, left, side) for task in tasks]
         return (
-            *(_finding(of_task, judged, confidence) for of_task in asked),
-            _together(asked, judged, confidence),
+            *(finding_of(of_task, judged, confidence) for of_task in asked),
+            finding_together(asked, judged, confidence),
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """What the trials of one task hold about one question."""
-
-    evidence: TrialsEvidence
-    task: str
-    left: Quantity
-    side: Side
-
-    @property
-    def absence(self) -> str:
-        """Why there is nothing to compare; empty where there is."""
-        for quantity in _quantities(self.left, self.side):
-            results = self.evidence.results_of(quantity.study, self.task)
-            if not results:
-                return _not_run(quantity.study)
-            for result in results:
-                if quantity.method in result.failures:
-                    return result.failures[quantity.method]
-                if _column(result, quantity) is None:
-                    return f"{quantity} was not measured"
-        return ""
-
-    @property
-    def no_learning(self) -> str:
-        """Why predictions say nothing here: in-context learning does not beat chance. Empty where they do."""
-        if not any(quantity.metric in PREDICTION_METRICS for quantity in _quantities(self.left, self.side)):
-            return ""
-        results = self.evidence.results_of("main", self.task) or self.evidence.results_of(self.left.study, self.task)
-        right = [column for result in results if (column := result.column("accuracy", "in_context")) is not None]
-        most_frequent = np.bincount(np.concatenate([result.gold for result in results])).argmax()
-        guessed = [(result.gold == most_frequent).astype(float) for result in results]
-        if tango(right, guessed, 1 - 2 * SIGNIFICANCE).low > 0:
-            return ""
-        accuracy, chance = _average(right), _average(guessed)
-        return f"in-context learning does not beat chance (accuracy {accuracy:.2f}, most frequent {chance:.2f})"
-
-    @property
-    def counts(self) -> bool:
-        return not self.absence and not self.no_learning
-
-    @property
-    def columns(self) -> tuple[list[Column], list[Column]]:
-        """One column a trial for each side."""
-        mine = self._columns(self.left)
-        if isinstance(self.side, Quantity):
-            return mine, self._columns(self.side)
-        return mine, [np.where(np.isnan(column), np.nan, float(self.side)) for column in mine]
-
-    def _columns(self, quantity: Quantity) -> list[Column]:
-        results = self.evidence.results_of(quantity.study, self.task)
-        return [column for result in results if (column := _column(result, quantity)) is not None]
-
-
-def _not_run(study: str) -> str:
-    return "this task was not run" if study == "main" else f"not run without --claims-studies {study}"
-
-
-def _column(result: TrialResult, quantity: Quantity) -> Column | None:
-    return result.column(quantity.metric, quantity.method, quantity.reference, quantity.layers)
-
-
-def _finding(asked: _Asked, judged: Judge, confidence: float) -> Finding:
-    if asked.absence:
-        return Finding(asked.task, "absent", note=asked.absence)
-    mine, other = asked.columns
-    interval = _interval(mine, other if isinstance(asked.side, Quantity) else float(asked.side), confidence)
-    counted = _queries(mine)
-    right = _average(other)
-    outcome, note = judged(interval, right), ""
-    needed = None
-    if outcome == "unclear":
-        defined, of_queries = np.isfinite(interval.low), max(map(len, mine)) > 1
-        unknown = "no spread" if of_queries else "one draw, and one number a draw"
-        note = "the interval does not decide" if defined else unknown if counted else "no query counts"
-        needed = queries_needed(interval, counted) if of_queries else seeds_needed(interval, counted)
-    if asked.no_learning:
-        outcome, note, needed = "unclear", asked.no_learning, None
-    predicted = prediction_interval(mine, len(mine[0]), same_queries=True)
-    return Finding(
-        asked.task,
-        outcome,
-        left=_number(_average(mine)),
-        right=_number(right),
-        difference=_number(interval.estimate),
-        low=_number(interval.low),
-        high=_number(interval.high),
-        queries=counted,
-        note=note,
-        needed=needed,
-        detectable=smallest_detectable(interval, confidence=confidence),
-        predicted_low=_number(predicted.low),
-        predicted_high=_number(predicted.high),
-    )
-
-
-def _together(asked: Sequence[_Asked], judged: Judge, confidence: float) -> Finding:
-    """The mean over the tasks that count, each as heavy as another; undecided where others could turn it."""
-    counting = [of_task for of_task in asked if of_task.counts]
-    if not counting:
-        return Finding(EVERY_TASK, "unclear", note="no task counts")
-    columns = [of_task.columns for of_task in counting]
-    left, right = [mine for mine, _ in columns], [other for _, other in columns]
-    interval = hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence)
-    size = float(np.mean([_average(other) for other in right]))
-    return Finding(
-        EVERY_TASK,
-        judged(interval, size) if len(counting) == len(asked) else "unclear",
-        left=_number(float(np.mean([_average(mine) for mine in left]))),
-        right=_number(size),
-        difference=_number(interval.estimate),
-        low=_number(interval.low),
-        high=_number(interval.high),
-        queries=sum(map(_queries, left)),
-        note=over_tasks(len(counting), len(asked)),
-    )
-
-
-def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence: float) -> Interval:
-    """Over queries or steps; where there is one value a trial, Student's over trials, and none for a single trial."""
-    if max(len(column) for column in mine) > 1:
-        return difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
-    others = [side] * len(mine) if isinstance(side, float) else [_average([column]) for column in side]
-    values = [_average([column]) - other for column, other in zip(mine, others, strict=True)]
-    return seeds_interval(values, confidence)
-
-
-def _quantities(*sides: Side) -> list[Quantity]:
-    return [side for side in sides if isinstance(side, Quantity)]
-
-
-def _queries(columns: Sequence[Column]) -> int:
-    return int(sum(queries_that_count(column).sum() for column in columns))
-
-
-def _average(columns: Sequence[Column]) -> float:
-    counted = np.concatenate(list(columns))
-    counted = counted[~np.isnan(counted)]
-    return float(counted.mean()) if len(counted) else np.nan
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _tidy(result: TrialResult, task: str, method: str, metric: str) -> pd.DataFrame | None:

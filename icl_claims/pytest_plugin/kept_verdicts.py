@@ -83,7 +83,7 @@ class KeptVerdicts:
 
     def keep_pictures(self, evidence: str, pictures: dict[str, Any]) -> None:
         """Keep the numbers behind the figures, beside those that are kept of studies that were not run again."""
-        with suppress(OSError, NotImplementedError):
+        with suppress(OSError, NotImplementedError):  # the latter from FileLock, on a file system without locks
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / "pictures.lock"):
                 self._write(_key("pictures", evidence), merged(self.pictures(evidence), pictures))

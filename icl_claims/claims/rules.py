@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding
 from icl_claims.claims.verdict import Verdict, Word
 from icl_claims.errors import ClaimError
-from icl_claims.statistics.tests import sign_flip_test, sign_test
+from icl_claims.statistics.exact_tests import sign_flip_test, sign_test
 
 
 @dataclass(frozen=True)

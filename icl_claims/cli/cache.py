@@ -26,7 +26,7 @@ from icl_claims.cli.arguments import (
 from icl_claims.errors import UsageError
 
 if TYPE_CHECKING:
-    from icl_claims.experiments.inventory import Entry
+    from icl_claims.storage.inventory import Entry
 
 KEY = 12  # letters of a key that are shown
 DIGEST_OF = {"model": "the model's files", "data": "the examples", "code": "the code that makes the numbers"}
@@ -38,8 +38,8 @@ app = typer.Typer(help="Look after the trials that were run before and are kept.
 @app.command()
 def ls(as_json: AsJson = False) -> None:
     """List what the store holds: task, model, methods, queries, size and age of every trial, the newest first."""
-    from icl_claims.experiments.inventory import entries
     from icl_claims.experiments.store import default_store
+    from icl_claims.storage.inventory import entries
 
     found = entries(default_store())
     if as_json:
@@ -78,9 +78,9 @@ def why(
 
     For example: icl-claims cache why sst2 --k 8
     """
-    from icl_claims.experiments.inventory import entries
     from icl_claims.experiments.novelty import nearest
     from icl_claims.experiments.store import default_store
+    from icl_claims.storage.inventory import entries
     from icl_claims.tasks.catalogue import TASKS
 
     stored = [entry for entry in entries(default_store()) if entry.spec]
@@ -120,11 +120,11 @@ def gc(
 
     The verdicts and figures of other versions of the code go, too.
     """
-    from icl_claims.experiments.inventory import entries, remove, unneeded
     from icl_claims.experiments.spec import code_digest
     from icl_claims.experiments.store import default_store
-    from icl_claims.pytest_plugin.kept_verdicts import outdated_verdicts
-    from icl_claims.report.kept_figures import outdated_figures
+    from icl_claims.pytest_plugin.verdict_cache import outdated_verdicts
+    from icl_claims.report.figure_cache import outdated_figures
+    from icl_claims.storage.inventory import entries, remove, unneeded
 
     store, freed = default_store(), 0
     age_limit = None if older_than is None else timedelta(days=older_than)
@@ -146,8 +146,8 @@ def gc(
 @app.command()
 def verify() -> None:
     """Compare every stored number with its checksum; exit code 1 where one is damaged."""
-    from icl_claims.experiments.inventory import damage
     from icl_claims.experiments.store import default_store
+    from icl_claims.storage.inventory import damage
 
     checked = list(damage(default_store()))
     damaged = [(entry, problem) for entry, problem in checked if problem]

@@ -9,7 +9,7 @@ from icl_claims.cli.export import form_of
 from icl_claims.report.compare import compare_runs
 from icl_claims.report.comparison_forms import comparison_json, comparison_page, comparison_text
 from icl_claims.report.document import read_document
-from icl_claims.report.runs import find_run
+from icl_claims.report.saved_runs import find_run
 from icl_claims.report.write import write_whole
 
 FORMS = {"text": comparison_text, "json": comparison_json, "html": comparison_page}

@@ -14,7 +14,7 @@ from icl_claims.report.document import Document, document_text, read_document
 from icl_claims.report.earl import as_earl
 from icl_claims.report.figures import Picture, draw_pictures
 from icl_claims.report.page import render_page
-from icl_claims.report.runs import find_run
+from icl_claims.report.saved_runs import find_run
 from icl_claims.report.write import save_pictures, write_whole
 
 Form = TypeVar("Form")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from icl_claims.errors import UsageError
-from icl_claims.pytest_plugin.record import declare
+from icl_claims.pytest_plugin.run_record import declare
 
 QUIETLY = ("--collect-only", "--assert=plain", "-p", "no:terminal", "-p", "no:cacheprovider")
 

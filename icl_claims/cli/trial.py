@@ -14,9 +14,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from icl_claims.cli.trial_table import means, print_trial
 from icl_claims.errors import UsageError
+from icl_claims.experiments.activation_export import RecordWriter
 from icl_claims.experiments.plain import mean_over_rows, rounded
 from icl_claims.experiments.plan import Choices, plan_trials
-from icl_claims.experiments.records import RecordWriter
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore, default_store

@@ -24,8 +24,8 @@ from icl_claims.evidence.comparison import (
     unknown_quantity,
 )
 from icl_claims.evidence.printed import Judge
-from icl_claims.statistics.columns import Column
 from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
+from icl_claims.statistics.influence import Column
 from icl_claims.statistics.intervals import CONFIDENCE, Interval, seeds_interval
 from icl_claims.statistics.power import seeds_needed, smallest_detectable
 from icl_claims.statistics.proportions import newcombe, wilson

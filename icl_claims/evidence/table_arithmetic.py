@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from icl_claims.claims import Comparison, Finding, Outcome, Quantity
-from icl_claims.evidence.counts_behind import QUERIES, counts_behind
+from icl_claims.evidence.grim import QUERIES, counts_behind
 from icl_claims.evidence.printed import AVERAGE, printed_tables
 from icl_claims.tasks.catalogue import TASKS
 

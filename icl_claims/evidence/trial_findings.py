@@ -10,9 +10,9 @@ import numpy as np
 from icl_claims.claims import EVERY_TASK, Finding, Outcome, Quantity
 from icl_claims.evidence.comparison import Side, over_tasks
 from icl_claims.experiments.result import PREDICTION_METRICS, TrialResult
-from icl_claims.statistics.columns import Column, queries_that_count
 from icl_claims.statistics.differences import difference_interval
 from icl_claims.statistics.hierarchical import hierarchical_difference
+from icl_claims.statistics.influence import Column, queries_that_count
 from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
 from icl_claims.statistics.prediction import prediction_interval

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from icl_claims.experiments.learned_by_method import memory_for_learned
 from icl_claims.experiments.measure import DIAGNOSED
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.spill import memory_for_learned
 from icl_claims.experiments.store import TrialStore
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.token_budget import PROMPTED, batch_memory, free_memory, tokens_that_fit

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from icl_claims.methods import Learned
-from icl_claims.methods.given import AskedInOtherWords
 from icl_claims.methods.linearized import LearnedLinearly
+from icl_claims.methods.perturbations import AskedInOtherWords
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel
 

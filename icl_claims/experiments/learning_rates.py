@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icl_claims.cache_folder import cache_folder
 from icl_claims.errors import StoreError, UsageError
 from icl_claims.experiments.profiles import Profile
+from icl_claims.storage.cache_folder import cache_folder
 
 TUNE = "`icl-claims tune` finds its own"
 

@@ -22,7 +22,7 @@ AttentionMapSimilarity = Literal["direct", "update"]
 
 CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "statistics/rank.py"),
-    *("experiments/batches.py", "experiments/learned_arrays.py", "experiments/measure.py", "experiments/trial.py"),
+    *(f"experiments/{room}.py" for room in ("batches", "learned_arrays", "measure", "resume", "spill", "trial")),
 )
 
 

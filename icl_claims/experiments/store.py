@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from icl_claims.cache_folder import cache_folder
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments.partial import PartialTrial
 from icl_claims.experiments.result import TrialResult
-from icl_claims.experiments.sealed import MANIFEST, Manifest, read_sealed, write_sealed
+from icl_claims.storage.cache_folder import cache_folder
+from icl_claims.storage.checkpoint import Checkpoint
+from icl_claims.storage.checksummed import MANIFEST, Manifest, read_checksummed, write_checksummed
 
 PARTIAL, DAMAGED, LOCK = ".partial", ".damaged", ".lock"
 Run = Callable[[], TrialResult]
@@ -71,9 +71,9 @@ class TrialStore:
             self._set_aside(key, error)
             return None
 
-    def partial(self, key: str) -> PartialTrial | None:
+    def partial(self, key: str) -> Checkpoint | None:
         """Where to keep what is finished of the trial of a key, only for the process that runs it; None for nowhere."""
-        return PartialTrial(self.folder / f"{key}{PARTIAL}", key) if self._can_be_written else None
+        return Checkpoint(self.folder / f"{key}{PARTIAL}", key) if self._can_be_written else None
 
     def _whole(self, key: str) -> TrialResult | None:
         """The trial of a key, if it is there and whole; nobody is kept from writing it meanwhile."""
@@ -84,7 +84,7 @@ class TrialStore:
 
     def _read(self, key: str) -> TrialResult | None:
         folder = self.folder / key
-        return _result(*read_sealed(folder, key)) if os.path.lexists(folder) else None
+        return _result(*read_checksummed(folder, key)) if os.path.lexists(folder) else None
 
     def _run(self, key: str, run: Run) -> TrialResult:
         result, partial = run(), self.partial(key)
@@ -105,7 +105,7 @@ class TrialStore:
         numbers = {"query_rows": result.query_rows, "gold": result.gold}
         for group in _BY_NAME:
             numbers |= {f"{group}|{name}": values for name, values in getattr(result, group).items()}
-        write_sealed(self.folder / key, key, {name: getattr(result, name) for name in _PLAIN}, numbers)
+        write_checksummed(self.folder / key, key, {name: getattr(result, name) for name in _PLAIN}, numbers)
 
     @contextmanager
     def _locked(self, key: str, *, wait: bool) -> Iterator[bool]:

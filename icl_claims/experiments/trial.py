@@ -16,16 +16,16 @@ import torch
 from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import out_of_memory, partners_in
-from icl_claims.experiments.learned_by_method import LearnedByMethod, memory_for_learned
 from icl_claims.experiments.measure import DIAGNOSED, Numbers, measure, numbers
-from icl_claims.experiments.partial import PartialTrial
 from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.resume import Asked, TrialProgress
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.state import Asked, TrialState
+from icl_claims.experiments.spill import LearnedSpill, memory_for_learned
 from icl_claims.experiments.token_budget import tokens_that_fit
 from icl_claims.methods import Answer, InContext, Learned, Method, TrainingTokens, ZeroShot
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import untrained
+from icl_claims.storage.checkpoint import Checkpoint
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
 
@@ -43,7 +43,7 @@ def run_trial(
     progress: Progress = lambda _what, _done: None,
     watch: Watch | None = None,
     *,
-    kept: PartialTrial | None = None,
+    kept: Checkpoint | None = None,
     tokens_per_batch: int | None = None,
     learned_in_memory: int | None = None,
 ) -> TrialResult:
@@ -77,7 +77,7 @@ def run_trial(
     prompts = prompts_of(spec, model, data)
     tokens = tokens_per_batch or tokens_that_fit(model, prompts, len(spec.methods))
     in_memory = memory_for_learned(model.device) if learned_in_memory is None else learned_in_memory
-    state = TrialState(tokens, LearnedByMethod(model, in_memory, None if kept is None else kept.folder), kept)
+    state = TrialProgress(tokens, LearnedSpill(model, in_memory, None if kept is None else kept.folder), kept)
     state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model))
     running = _Trial(spec, model, prompts, state, progress, watch)
     running.learn()
@@ -113,7 +113,7 @@ class _Trial:
     spec: TrialSpec
     model: LanguageModel
     prompts: Prompts
-    state: TrialState
+    state: TrialProgress
     progress: Progress
     watch: Watch | None
     training: dict[str, TrainingTokens] = field(default_factory=dict)

@@ -15,8 +15,8 @@ from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.methods.training_tokens import TrainingTokens, tokens_in_context, tokens_read_alone
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
+from icl_claims.models.precision import at_least_single
 from icl_claims.models.projections import layer_norms
-from icl_claims.models.values import at_least_single
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 

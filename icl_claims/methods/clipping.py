@@ -11,8 +11,8 @@ from torch import Tensor
 
 from icl_claims.errors import UsageError
 from icl_claims.methods.base import Learned
+from icl_claims.models.precision import number
 from icl_claims.models.projections import TunedParameter, layer_norms
-from icl_claims.models.values import number
 
 ClippedNorm = Literal["global_l2", "layer_l2", "l_inf", "finetuning"]
 """L2 over all K and V gradients (the authors' code), L2 of each layer's, the largest absolute entry of all (the words

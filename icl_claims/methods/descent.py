@@ -14,8 +14,8 @@ from torch import Tensor
 from icl_claims.errors import DivergenceError
 from icl_claims.methods.base import Learned
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.precision import all_finite, at_least_single
 from icl_claims.models.projections import TunedParameter
-from icl_claims.models.values import all_finite, at_least_single
 from icl_claims.tasks.demonstrations import Demonstrations
 
 DIVERGED = 100.0

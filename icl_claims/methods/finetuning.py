@@ -17,8 +17,8 @@ from icl_claims.methods.descent import (
 )
 from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.precision import number
 from icl_claims.models.projections import layer_norms
-from icl_claims.models.values import number
 from icl_claims.tasks.demonstrations import Demonstrations
 
 

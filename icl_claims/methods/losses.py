@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from icl_claims.models.values import at_least_single
+from icl_claims.models.precision import at_least_single
 
 Loss = Literal["all_tokens", "label_only"]
 """Which tokens of a demonstration are learned: all after the first (the authors' code), or the label alone."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from icl_claims.errors import UsageError
 from icl_claims.methods.base import Answer
-from icl_claims.models.values import at_least_single
+from icl_claims.models.precision import at_least_single
 
 
 def gaussian_update(answer: Answer, zero_shot: Answer, queries: Sequence[int], seed: int) -> Answer:

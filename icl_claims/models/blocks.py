@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from icl_claims.errors import ModelError
-from icl_claims.models.values import at_least_single
+from icl_claims.models.precision import at_least_single
 
 BeforeBlock = Callable[[Any, Any], Any]
 """Takes a block's positional and keyword arguments; gives both as the block shall see them."""

@@ -13,9 +13,9 @@ from icl_claims.errors import ModelError
 from icl_claims.models.fairseq_checkpoint import read_fairseq_checkpoint
 from icl_claims.models.fairseq_model import DenseShape, opt_name, opt_network
 from icl_claims.models.fairseq_tokens import find_bpe_files, read_fairseq_tokens
-from icl_claims.models.file_digests import DigestOf, file_digest
 from icl_claims.models.folder import files_digest
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.storage.digests import DigestOf, file_digest
 
 LONGEST_CONTEXT = 2**17
 ACTIVATIONS = ("gelu", "relu")

@@ -15,9 +15,9 @@ from icl_claims.errors import ModelError
 from icl_claims.models.attention import NAME
 from icl_claims.models.fairseq_model import opt_of_xglm
 from icl_claims.models.fairseq_tokens import xglm_tokens
-from icl_claims.models.file_digests import DigestOf, file_digest
 from icl_claims.models.language_model import FAMILIES, LanguageModel
 from icl_claims.models.tokens import token_encoder
+from icl_claims.storage.digests import DigestOf, file_digest
 
 _IDENTITY = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer.model")
 

@@ -17,9 +17,9 @@ from icl_claims.errors import ModelError, PromptError
 from icl_claims.models.attention import AttentionPass, Keys, Prefix, current_pass
 from icl_claims.models.blocks import Blocks, find_blocks, hidden_of
 from icl_claims.models.layout import Layout
+from icl_claims.models.precision import all_finite, at_least_single
 from icl_claims.models.projections import TunedParameter, key_value_parameters
 from icl_claims.models.tokens import TokenEncoder
-from icl_claims.models.values import all_finite, at_least_single
 
 Weights = Mapping[str, Tensor]
 """Values that stand in for parameters of the network during one call, by qualified name."""

@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from icl_claims.errors import ModelError
-from icl_claims.models.values import at_least_single, number
+from icl_claims.models.precision import at_least_single, number
 
 SEPARATE = ("k_proj", "v_proj")
 

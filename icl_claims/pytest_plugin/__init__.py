@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from icl_claims.pytest_plugin.collected import INPUT, ControllersList, WorkersList
 from icl_claims.pytest_plugin.fixtures import decide, evidence, kept, model, tell_again, trials
 from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
-from icl_claims.pytest_plugin.record import RunRecord, claim_of, declare
+from icl_claims.pytest_plugin.run_record import RunRecord, claim_of, declare
 from icl_claims.pytest_plugin.unasked_files import selects_nothing_in
+from icl_claims.pytest_plugin.worker_collection import INPUT, ControllersList, WorkersList
 from icl_claims.pytest_plugin.workers import share_threads
 
 if TYPE_CHECKING:
@@ -85,12 +85,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Tell a verdict that was kept, instead of running the test that reached it."""
-    if "icl_claims.pytest_plugin.kept_verdicts" not in sys.modules:
+    if "icl_claims.pytest_plugin.verdict_cache" not in sys.modules:
         return None
-    from icl_claims.pytest_plugin.kept_verdicts import KeptVerdict
+    from icl_claims.pytest_plugin.verdict_cache import CachedVerdict
 
     verdict = pyfuncitem.funcargs.get("evidence")
-    if not isinstance(verdict, KeptVerdict):
+    if not isinstance(verdict, CachedVerdict):
         return None
     tell_again(pyfuncitem, verdict)
     return True

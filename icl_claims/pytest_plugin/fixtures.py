@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import IclClaimsError
-from icl_claims.pytest_plugin.expectations import expected_refutation
+from icl_claims.pytest_plugin.known_refutations import expected_refutation
 from icl_claims.pytest_plugin.options import choices_of
-from icl_claims.pytest_plugin.plain_verdict import verdict_record
+from icl_claims.pytest_plugin.verdict_json import verdict_record
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
     from icl_claims.evidence.trials import TrialsEvidence
     from icl_claims.models.language_model import LanguageModel
-    from icl_claims.pytest_plugin.kept_verdicts import KeptVerdict, KeptVerdicts
-    from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
+    from icl_claims.pytest_plugin.trials import TrialsOfRun
+    from icl_claims.pytest_plugin.verdict_cache import CachedVerdict, VerdictCache
 
 
 @pytest.fixture(scope="session")
@@ -32,25 +32,25 @@ def model(pytestconfig: pytest.Config) -> LanguageModel:
 @pytest.fixture(scope="session")
 def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]:
     """The trials of a profile, run once and kept in the store; absent evidence where they cannot be run here."""
-    from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
+    from icl_claims.pytest_plugin.trials import TrialsOfRun
 
     return TrialsOfRun(pytestconfig, _visible)
 
 
 @pytest.fixture(scope="session")
-def kept(request: pytest.FixtureRequest) -> KeptVerdicts | None:
+def kept(request: pytest.FixtureRequest) -> VerdictCache | None:
     """The verdicts that the same code reached before; None where every claim is to be decided again."""
     if request.config.getoption("claims_again"):
         return None
-    from icl_claims.pytest_plugin.kept_verdicts import kept_verdicts
+    from icl_claims.pytest_plugin.verdict_cache import verdict_cache
 
-    return kept_verdicts(
+    return verdict_cache(
         request.config, {item.path for item in request.session.items if item.get_closest_marker("claim")}
     )
 
 
 @pytest.fixture
-def evidence(request: pytest.FixtureRequest, kept: KeptVerdicts | None) -> Any:
+def evidence(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Any:
     """The evidence that the test's parameter names; the verdict itself where the same evidence gave one before."""
     source, profile = request.param
     claim: Claim = request.node.get_closest_marker("claim").args[0]
@@ -75,7 +75,7 @@ def evidence(request: pytest.FixtureRequest, kept: KeptVerdicts | None) -> Any:
 
 
 @pytest.fixture
-def decide(request: pytest.FixtureRequest, kept: KeptVerdicts | None) -> Callable[..., None]:
+def decide(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Callable[..., None]:
     """Record a verdict, and give the test the outcome that belongs to it.
 
     It takes a `Verdict`, or a `Comparison` that the claim's rule decides, with other comparisons that are shown
@@ -110,7 +110,7 @@ def decide(request: pytest.FixtureRequest, kept: KeptVerdicts | None) -> Callabl
     return decided
 
 
-def tell_again(node: pytest.Function, verdict: KeptVerdict) -> None:
+def tell_again(node: pytest.Function, verdict: CachedVerdict) -> None:
     """Give a claim's test the outcome that belongs to a verdict that was reached before."""
     request: pytest.FixtureRequest = node._request
     node.user_properties.append(("kept", verdict.written.isoformat()))

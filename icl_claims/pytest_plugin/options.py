@@ -111,7 +111,7 @@ def _check_comparison(config: pytest.Config) -> None:
     if named is None:
         return
     from icl_claims.report.document import read_document
-    from icl_claims.report.runs import find_run
+    from icl_claims.report.saved_runs import find_run
 
     folder = Path(config.getoption("claims_report") or config.rootpath / "reports")
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from icl_claims.pytest_plugin.expectations import FILE
+from icl_claims.pytest_plugin.known_refutations import FILE
 
 _ON_TRIALS = re.compile(r"\[(?:.*-)?(trials(?:-paper)?)(?:-.*)?\]$")
 CARDS = "nvidia[0-9]*"

@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 from jaxtyping import Float
 
-from icl_claims.statistics.columns import Column
+from icl_claims.statistics.influence import Column
 
 RESAMPLES = 4000
 DRAWN_AT_ONCE = 200_000  # indices: they and what they pick stay in the cache of a core

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from icl_claims.statistics.bootstrap import RESAMPLES
-from icl_claims.statistics.columns import Column
+from icl_claims.statistics.influence import Column
 from icl_claims.statistics.intervals import CONFIDENCE, Interval, bootstrap_difference, bootstrap_mean
 from icl_claims.statistics.proportions import is_binary, newcombe, tango, wilson
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from icl_claims.statistics.bootstrap import RESAMPLES, bootstrap_t, in_standard_errors, resampled_sums
-from icl_claims.statistics.columns import Column, Influence, influence
+from icl_claims.statistics.influence import Column, Influence, influence
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval, seeds_interval
 
 FEWEST_TO_DRAW_FROM = 5

@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 
 from icl_claims.statistics.bootstrap import RESAMPLES, bootstrap_t, studentised_resamples
-from icl_claims.statistics.columns import Column, influence, over_seeds
+from icl_claims.statistics.influence import Column, influence, over_seeds
 
 CONFIDENCE = 0.95
 

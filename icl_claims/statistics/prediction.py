@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy
 
-from icl_claims.statistics.columns import Column, Influence, influence, over_seeds
+from icl_claims.statistics.influence import Column, Influence, influence, over_seeds
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
 
 

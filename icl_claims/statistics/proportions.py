@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy
 
-from icl_claims.statistics.columns import Column, by_query
+from icl_claims.statistics.influence import Column, by_query
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
 
 NEXT_TO = 1e-9  # far less than the width of any score interval

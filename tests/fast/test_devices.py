@@ -20,7 +20,7 @@ from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, ZeroShot
 from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainable
 from icl_claims.methods.linearized import LearnedLinearly
-from icl_claims.models import values
+from icl_claims.models import precision
 from icl_claims.models.attention import NAME
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.layout import Layout
@@ -97,10 +97,10 @@ def test_a_tensor_that_is_left_on_the_cpu_is_caught(monkeypatch):
 
 def test_looking_at_values_is_for_tensors_that_have_some():
     meta = torch.empty((), device="meta")
-    assert values.number(torch.tensor(1.5)) == 1.5
-    assert values.number(meta) == 0.0
-    assert values.all_finite(meta)
-    assert not values.all_finite(torch.tensor([1.0, torch.nan]))
+    assert precision.number(torch.tensor(1.5)) == 1.5
+    assert precision.number(meta) == 0.0
+    assert precision.all_finite(meta)
+    assert not precision.all_finite(torch.tensor([1.0, torch.nan]))
 
 
 # In half precision
@@ -203,7 +203,7 @@ def without_values(model: LanguageModel, mode: FakeTensorMode) -> None:
 def pretended_devices(monkeypatch):
     """CPU and meta as two devices of tensors without values, neither of which sees what lies on the other."""
     plain = torch.tensor
-    monkeypatch.setattr(values, "has_values", lambda _tensor: False)
+    monkeypatch.setattr(precision, "has_values", lambda _tensor: False)
     monkeypatch.setattr(torch, "tensor", lambda data, device=None, **how: plain(data, **how).to(device or "cpu"))
     with functorch_config.patch(fake_tensor_allow_meta=True):
         yield FakeTensorMode(allow_non_fake_inputs=True)

@@ -17,7 +17,7 @@ from icl_claims.report.document import check_document, document_text, make_docum
 from icl_claims.report.names import in_print
 from icl_claims.report.numbers import DASH, MINUS, number, p_value
 from icl_claims.report.order import section_of
-from icl_claims.report.runs import find_run, save_run
+from icl_claims.report.saved_runs import find_run, save_run
 from icl_claims.report.sentence import verdict_sentence
 
 NEW_FIELDS = ("quantity", "effect", "p", "beside", "would_change")

@@ -7,9 +7,7 @@ import torch
 from stored_trials import GROUPS
 
 from icl_claims.errors import StoreWarning
-from icl_claims.experiments import state as states
-from icl_claims.experiments.partial import PartialTrial, parts_in
-from icl_claims.experiments.sealed import NUMBERS
+from icl_claims.experiments import resume
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore
 from icl_claims.experiments.trial import run_trial
@@ -24,6 +22,8 @@ from icl_claims.methods import (
     ZeroShot,
 )
 from icl_claims.models.random_models import random_model
+from icl_claims.storage.checkpoint import Checkpoint, parts_in
+from icl_claims.storage.checksummed import NUMBERS
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
 
@@ -59,7 +59,7 @@ def trial(word_encoder, tmp_path):
         model = random_model(family, 2, 0)
         model.tokens = word_encoder()
         spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, methods, calibration="contextual")
-        partial, answer = PartialTrial(tmp_path / folder, "key"), model.answer
+        partial, answer = Checkpoint(tmp_path / folder, "key"), model.answer
         keep, kept = partial.keep, []
 
         def keep_until_interrupted(*part):
@@ -111,13 +111,13 @@ def test_what_was_finished_is_not_computed_again(trial, monkeypatch):
     learn = Finetuning.learn
     monkeypatch.setattr(Finetuning, "learn", lambda *_a, **_k: pytest.fail("learned again"))
     monkeypatch.setattr(Linearized, "learn", lambda *_a, **_k: pytest.fail("learned again"))
-    blocks, keep_block = [], states.TrialState.keep_block
+    blocks, keep_block = [], resume.TrialProgress.keep_block
 
     def count(state, asked, batch, *block):
         blocks.append((asked, len(state.blocks["queries"])))
         keep_block(state, asked, batch, *block)
 
-    monkeypatch.setattr(states.TrialState, "keep_block", count)
+    monkeypatch.setattr(resume.TrialProgress, "keep_block", count)
     trial()
     assert blocks[0] == ("queries", 2)
     monkeypatch.setattr(Finetuning, "learn", learn)

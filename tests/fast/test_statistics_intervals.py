@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from icl_claims.statistics.columns import influence
 from icl_claims.statistics.hierarchical import hierarchical_difference
+from icl_claims.statistics.influence import influence
 from icl_claims.statistics.intervals import (
     UNDEFINED,
     Interval,

@@ -11,9 +11,9 @@ import pytest
 from stored_trials import assert_same_result, made_up_result
 
 from icl_claims.errors import ModelError, StoreWarning
-from icl_claims.experiments import sealed
-from icl_claims.experiments.sealed import MANIFEST, NUMBERS
 from icl_claims.experiments.store import TrialStore
+from icl_claims.storage import checksummed
+from icl_claims.storage.checksummed import MANIFEST, NUMBERS
 
 RESULT = made_up_result()
 
@@ -62,7 +62,7 @@ def test_nothing_but_the_trial_and_its_lock_is_left_behind(store):
 def test_the_manifest_is_plain_json(store):
     store.get_or_run("key", lambda: RESULT)
     manifest = json.loads((store.folder / "key" / MANIFEST).read_text(encoding="utf-8"))
-    assert manifest["format"] == sealed.FORMAT
+    assert manifest["format"] == checksummed.FORMAT
     assert manifest["facts"]["spec"] == RESULT.spec
 
 
@@ -125,7 +125,7 @@ def test_the_arrays_of_another_trial_are_not_taken_for_this_ones(store):
 
 
 def test_what_another_version_of_the_project_wrote_is_not_read(store, monkeypatch):
-    monkeypatch.setattr(sealed, "FORMAT", sealed.FORMAT + 1)
+    monkeypatch.setattr(checksummed, "FORMAT", checksummed.FORMAT + 1)
     store.get_or_run("key", lambda: RESULT)
     monkeypatch.undo()
     with pytest.warns(StoreWarning, match="another version of the project"):
@@ -159,7 +159,7 @@ def test_a_file_system_without_locks_is_one_that_cannot_be_written(store, monkey
 
 
 def test_where_the_parts_of_a_trial_fill_the_disk_they_make_room_for_the_whole(store, monkeypatch):
-    write = sealed.write_sealed
+    write = checksummed.write_checksummed
 
     def write_where_there_is_room(folder, *what):
         if (store.folder / "key.partial").exists() and folder.name == "key":
@@ -170,7 +170,7 @@ def test_where_the_parts_of_a_trial_fill_the_disk_they_make_room_for_the_whole(s
         store.partial("key").keep("start", {}, {})
         return RESULT
 
-    monkeypatch.setattr("icl_claims.experiments.store.write_sealed", write_where_there_is_room)
+    monkeypatch.setattr("icl_claims.experiments.store.write_checksummed", write_where_there_is_room)
     store.get_or_run("key", run)
     assert_same_result(RESULT, store.get_or_run("key", never))
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icl_claims.claims import Quantity
-from icl_claims.evidence.counts_behind import QUERIES, READINGS, counts_behind
+from icl_claims.evidence.grim import QUERIES, READINGS, counts_behind
 from icl_claims.evidence.printed import printed_tables
 from icl_claims.evidence.table_arithmetic import (
     OTHER_GAPS,

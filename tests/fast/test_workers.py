@@ -15,10 +15,10 @@ from icl_claims.experiments.plan import Choices
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.store import TrialStore, default_store
-from icl_claims.pytest_plugin import trials_of_run
-from icl_claims.pytest_plugin.expectations import FILE
+from icl_claims.pytest_plugin import trials as trials_module
+from icl_claims.pytest_plugin.known_refutations import FILE
 from icl_claims.pytest_plugin.scheduling import ClaimScheduling, scheduling_of
-from icl_claims.pytest_plugin.trials_of_run import run_all
+from icl_claims.pytest_plugin.trials import run_all
 from icl_claims.pytest_plugin.workers import Worker, processors, share_threads
 
 ALONE = Worker()
@@ -164,7 +164,7 @@ def run(tmp_path, monkeypatch):
         ran.append((spec.task, spec.seed))
         return made_up_result(spec.seed, task=spec.task)
 
-    monkeypatch.setattr(trials_of_run, "run_trial", run_trial)
+    monkeypatch.setattr(trials_module, "run_trial", run_trial)
 
     def run_with(worker=ALONE, load=lambda: "model"):
         ran.clear()

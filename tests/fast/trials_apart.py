@@ -39,19 +39,19 @@ def run_through_store(folder, told, limit=None):
     import torch
 
     from icl_claims.errors import StoreWarning
-    from icl_claims.experiments.partial import PartialTrial
     from icl_claims.experiments.store import TrialStore
     from icl_claims.experiments.trial import run_trial
+    from icl_claims.storage.checkpoint import Checkpoint
 
     torch.set_num_threads(1)
     spec, model, data = small_trial()
-    store, kept, keep = TrialStore(folder), [], PartialTrial.keep
+    store, kept, keep = TrialStore(folder), [], Checkpoint.keep
 
     def count(partial, kind, *part):
         keep(partial, kind, *part)
         kept.append(kind)
 
-    PartialTrial.keep = count
+    Checkpoint.keep = count
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     told.send("ready")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments.sealed import read_sealed, write_sealed
+from icl_claims.storage.checksummed import read_checksummed, write_checksummed
 
 START = "start"
 _NAME = re.compile(r"\d{5}-\w+")
@@ -36,7 +36,7 @@ class Part:
     folder: Path
 
 
-class PartialTrial:
+class Checkpoint:
     """The finished parts of a trial, for the one process that runs it.
 
     Args:
@@ -79,7 +79,7 @@ class PartialTrial:
             return None
         name = f"{self._next:05d}-{kind}"
         try:
-            write_sealed(self.folder / name, f"{self._key}/{name}", facts, numbers)
+            write_checksummed(self.folder / name, f"{self._key}/{name}", facts, numbers)
         except OSError as error:
             self._can_be_written = False
             _warn(f"What is finished of a trial is not kept: {self.folder} cannot be written ({error}).")
@@ -94,7 +94,7 @@ class PartialTrial:
 
     def _read(self, path: Path) -> Part | None:
         try:
-            manifest, numbers = read_sealed(path, f"{self._key}/{path.name}")
+            manifest, numbers = read_checksummed(path, f"{self._key}/{path.name}")
         except StoreError as error:
             _warn(f"{error} This part of a trial is computed again.")
             return None

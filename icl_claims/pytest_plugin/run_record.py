@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.pytest_plugin.junit import junit_properties
-from icl_claims.pytest_plugin.plain_verdict import UNDECIDED, with_holm
+from icl_claims.pytest_plugin.verdict_json import UNDECIDED, with_holm
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim
-    from icl_claims.pytest_plugin.leaving import WhatIsLeft
+    from icl_claims.pytest_plugin.session_report import SessionReport
 
 
 def declare(item: pytest.Item) -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ class RunRecord:
     pictures: dict[str, Any] = field(default_factory=dict)
     kept: int = 0
     begun: bool = False
-    left: WhatIsLeft | None = None
+    left: SessionReport | None = None
 
     def add(self, report: pytest.TestReport) -> None:
         """Take in a report; a test that broke before its verdict is an error, never a verdict."""
@@ -107,7 +107,7 @@ class RunRecord:
         if not self.begun or not (claims := self.decided()):
             return
         from icl_claims.evidence.coverage import coverage_of_papers
-        from icl_claims.pytest_plugin.leaving import leave
+        from icl_claims.pytest_plugin.session_report import leave
 
         interrupted = any(name not in self.claims for name in self.collected())
         self.left = leave(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from icl_claims.experiments.sealed import MANIFEST
-from icl_claims.report import kept_figures
+from icl_claims.report import figure_cache
+from icl_claims.report.figure_cache import default_figures, figures_of_page, outdated_figures
 from icl_claims.report.figures import draw_pictures
-from icl_claims.report.kept_figures import default_figures, figures_of_page, outdated_figures
+from icl_claims.storage.checksummed import MANIFEST
 
 NUMBERS = {"changes": {"cb": {"shared": {"correct": 2, "incorrect": 1}}}}
 
@@ -22,7 +22,7 @@ def drawings(tmp_path, monkeypatch):
         return draw_pictures(*given)
 
     monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(kept_figures, "draw_pictures", counted)
+    monkeypatch.setattr(figure_cache, "draw_pictures", counted)
     return drawn
 
 
@@ -44,7 +44,7 @@ def test_other_numbers_and_other_profiles_are_drawn(drawings, numbers, profile):
 
 def test_other_code_draws_again_and_what_it_replaces_can_go(drawings, monkeypatch):
     figures_of_page(NUMBERS, "tiny")
-    monkeypatch.setattr(kept_figures, "_code", lambda: "other")
+    monkeypatch.setattr(figure_cache, "_code", lambda: "other")
     figures_of_page(NUMBERS, "tiny")
     assert len(drawings) == 2
     assert len(outdated_figures()) == 1

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from icl_claims.errors import StoreError
-from icl_claims.experiments.partial import parts_in
-from icl_claims.experiments.sealed import BESIDE, read_manifest, read_sealed
 from icl_claims.experiments.store import DAMAGED, LOCK, PARTIAL
+from icl_claims.storage.checkpoint import parts_in
+from icl_claims.storage.checksummed import BESIDE, read_checksummed, read_manifest
 
 State = Literal["whole", "partial", "unreadable", "set aside", "left over"]
 """Complete; interrupted or under way; damaged or of another version; found damaged before; half written when killed."""
@@ -132,7 +132,7 @@ def _entry(folder: Path) -> Entry | None:
 def _first_problem(entry: Entry) -> str:
     try:
         for part in _parts(entry.folder, entry.state):
-            read_sealed(part, _name(entry.key, part, entry.state))
+            read_checksummed(part, _name(entry.key, part, entry.state))
     except StoreError as error:
         return str(error)
     return ""

@@ -10,10 +10,10 @@ import pytest
 from filelock import FileLock
 from stored_trials import made_up_result
 
-from icl_claims.experiments.inventory import damage, entries, remove, unneeded
 from icl_claims.experiments.novelty import Change, changes, nearest
-from icl_claims.experiments.sealed import MANIFEST, NUMBERS
 from icl_claims.experiments.store import TrialStore
+from icl_claims.storage.checksummed import MANIFEST, NUMBERS
+from icl_claims.storage.inventory import damage, entries, remove, unneeded
 
 CODE = {"code": "today"}
 

@@ -46,7 +46,7 @@ class Manifest:
     written: datetime
 
 
-def write_sealed(folder: Path, name: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> None:
+def write_checksummed(folder: Path, name: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> None:
     """Write a folder beside, then give it its name: whoever sees it sees all of it.
 
     Args:
@@ -82,7 +82,7 @@ def read_manifest(folder: Path, name: str | None = None) -> Manifest:
     """The manifest of a folder, checked against its own checksum; the arrays are not looked at.
 
     Args:
-        folder: that was written by `write_sealed`.
+        folder: that was written by `write_checksummed`.
         name: what it should hold; None for whatever it does.
 
     Raises:
@@ -102,7 +102,7 @@ def read_manifest(folder: Path, name: str | None = None) -> Manifest:
         raise _damaged(folder, "a whole manifest", f"{type(error).__name__}: {error}") from error
 
 
-def read_sealed(folder: Path, name: str | None = None) -> tuple[Manifest, dict[str, np.ndarray]]:
+def read_checksummed(folder: Path, name: str | None = None) -> tuple[Manifest, dict[str, np.ndarray]]:
     """The facts and the arrays of a folder, in the order in which they were written, checked against all checksums.
 
     Raises:

@@ -17,12 +17,12 @@ import pytest
 from filelock import FileLock
 
 import icl_claims
-from icl_claims.cache_folder import cache_folder
 from icl_claims.errors import StoreError
-from icl_claims.experiments.sealed import MANIFEST, read_manifest, write_sealed
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.pytest_plugin.record import merged
-from icl_claims.report.run import libraries
+from icl_claims.pytest_plugin.run_record import merged
+from icl_claims.report.run_facts import libraries
+from icl_claims.storage.cache_folder import cache_folder
+from icl_claims.storage.checksummed import MANIFEST, read_manifest, write_checksummed
 
 
 def default_verdicts() -> Path:
@@ -37,7 +37,7 @@ def outdated_verdicts() -> list[Path]:
 
 
 @dataclass(frozen=True)
-class KeptVerdict:
+class CachedVerdict:
     """Stands in for the evidence of a claim that was decided on it before.
 
     Args:
@@ -51,7 +51,7 @@ class KeptVerdict:
     written: datetime
 
 
-class KeptVerdicts:
+class VerdictCache:
     """The verdicts of earlier runs, by everything that they follow from.
 
     Args:
@@ -61,7 +61,7 @@ class KeptVerdicts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def get(self, test: str, source: str, evidence: str) -> KeptVerdict | None:
+    def get(self, test: str, source: str, evidence: str) -> CachedVerdict | None:
         """The verdict that a test reached before; None if it never did, or what was kept is damaged.
 
         Args:
@@ -70,7 +70,7 @@ class KeptVerdicts:
             evidence: digest of the evidence, or its name where code alone decides what it says.
         """
         found = self._read(_key("verdict", test, source, evidence))
-        return None if found is None else KeptVerdict(source, *found)
+        return None if found is None else CachedVerdict(source, *found)
 
     def keep(self, test: str, source: str, evidence: str, record: dict[str, Any]) -> None:
         """Keep a verdict; where nothing can be written it is reached again the next time."""
@@ -100,17 +100,17 @@ class KeptVerdicts:
     def _write(self, key: str, facts: dict[str, Any]) -> None:
         with suppress(OSError):
             shutil.rmtree(self._folder / key, ignore_errors=True)
-            write_sealed(self._folder / key, key, facts, {})
+            write_checksummed(self._folder / key, key, facts, {})
 
 
-def kept_verdicts(config: pytest.Config, tests: Iterable[Path]) -> KeptVerdicts:
+def verdict_cache(config: pytest.Config, tests: Iterable[Path]) -> VerdictCache:
     """The verdicts that were reached by the code of a run.
 
     Args:
         config: of the run.
         tests: the files of claims; what lies in their folders under the run's root counts as their code.
     """
-    return KeptVerdicts(default_verdicts() / _code(config, tests))
+    return VerdictCache(default_verdicts() / _code(config, tests))
 
 
 def _code(config: pytest.Config, tests: Iterable[Path]) -> str:

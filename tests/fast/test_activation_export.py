@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from icl_claims.errors import StoreError
-from icl_claims.experiments.records import RecordWriter
+from icl_claims.experiments.activation_export import RecordWriter
 from icl_claims.methods import Answer
 
 GOLD, WIDTHS = [1, 0, 1], [4, 2, 3]

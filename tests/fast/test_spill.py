@@ -10,14 +10,14 @@ import torch
 from stored_trials import GROUPS
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments import learned_by_method
+from icl_claims.experiments import spill
 from icl_claims.experiments.learned_arrays import bytes_of
-from icl_claims.experiments.learned_by_method import LearnedByMethod
-from icl_claims.experiments.partial import PartialTrial, parts_in
 from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.spill import LearnedSpill
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, Paraphrased, ZeroShot
 from icl_claims.models.random_models import random_model
+from icl_claims.storage.checkpoint import Checkpoint, parts_in
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Example, TaskData
@@ -65,7 +65,7 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize("in_memory", [0, 10_000, 10**9])
 def test_what_is_got_is_what_was_put_wherever_it_was_meanwhile(model, learned, in_memory, tmp_path):
-    kept = LearnedByMethod(model, in_memory, tmp_path)
+    kept = LearnedSpill(model, in_memory, tmp_path)
     for name, of in learned.items():
         kept.put(name, of)
     assert list(kept) == list(learned)
@@ -79,7 +79,7 @@ def test_what_is_got_is_what_was_put_wherever_it_was_meanwhile(model, learned, i
 
 
 def test_files_go_with_what_they_stand_for(model, learned, tmp_path):
-    kept = LearnedByMethod(model, 0, tmp_path)
+    kept = LearnedSpill(model, 0, tmp_path)
     kept.put("finetuning", learned["finetuning"])
     assert list(tmp_path.iterdir())
     del kept
@@ -89,7 +89,7 @@ def test_files_go_with_what_they_stand_for(model, learned, tmp_path):
 def test_where_nothing_can_be_written_all_stays_in_memory_with_one_warning(model, learned, tmp_path):
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
-    kept = LearnedByMethod(model, 0, in_the_way)
+    kept = LearnedSpill(model, 0, in_the_way)
     with pytest.warns(StoreWarning, match="stays in memory"):
         kept.put("finetuning", learned["finetuning"])
     with warnings.catch_warnings(action="error"):
@@ -99,13 +99,13 @@ def test_where_nothing_can_be_written_all_stays_in_memory_with_one_warning(model
 
 
 def test_a_full_disk_leaves_what_was_put_aside_before(model, learned, tmp_path, monkeypatch):
-    kept = LearnedByMethod(model, 0, tmp_path)
+    kept = LearnedSpill(model, 0, tmp_path)
     kept.put("finetuning", learned["finetuning"])
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(learned_by_method, "write_sealed", full)
+    monkeypatch.setattr(spill, "write_checksummed", full)
     with pytest.warns(StoreWarning, match="No space left"):
         kept.put("in_context", learned["in_context"])
     assert_same(kept["finetuning"], learned["finetuning"])
@@ -113,7 +113,7 @@ def test_a_full_disk_leaves_what_was_put_aside_before(model, learned, tmp_path, 
 
 
 def test_a_file_that_somebody_removed_is_named(model, learned, tmp_path):
-    kept = LearnedByMethod(model, 0, tmp_path)
+    kept = LearnedSpill(model, 0, tmp_path)
     kept.put("finetuning", learned["finetuning"])
     for folder in tmp_path.iterdir():
         shutil.rmtree(folder)
@@ -148,7 +148,7 @@ def trial(word_encoder, tmp_path):
     spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, METHODS[2:], calibration="contextual")
 
     def run(in_memory, folder=None):
-        partial = None if folder is None else PartialTrial(tmp_path / folder, "key")
+        partial = None if folder is None else Checkpoint(tmp_path / folder, "key")
         return run_trial(spec, model, DATA, kept=partial, tokens_per_batch=16, learned_in_memory=in_memory)
 
     return run
@@ -168,9 +168,9 @@ def test_a_trial_gives_the_same_bits_however_much_stays_in_memory(trial, folder,
 
 def test_weights_that_are_kept_for_a_later_process_are_not_written_twice(trial, tmp_path, monkeypatch):
     aside = []
-    put_aside = LearnedByMethod._put_aside
+    put_aside = LearnedSpill._put_aside
     monkeypatch.setattr(
-        LearnedByMethod, "_put_aside", lambda self, learned: aside.append(learned) or put_aside(self, learned)
+        LearnedSpill, "_put_aside", lambda self, learned: aside.append(learned) or put_aside(self, learned)
     )
     trial(0, "key.partial")
     assert not any(learned.weights for learned in aside)
@@ -178,7 +178,7 @@ def test_weights_that_are_kept_for_a_later_process_are_not_written_twice(trial, 
 
 
 def test_what_is_read_stays_where_there_is_room(model, learned, tmp_path):
-    before, after = LearnedByMethod(model, 0, tmp_path), LearnedByMethod(model, 10**9, tmp_path)
+    before, after = LearnedSpill(model, 0, tmp_path), LearnedSpill(model, 10**9, tmp_path)
     before.put("finetuning", learned["finetuning"])
     after.put_file("finetuning", before._files["finetuning"])
     assert after["finetuning"] is after["finetuning"]
@@ -187,7 +187,7 @@ def test_what_is_read_stays_where_there_is_room(model, learned, tmp_path):
 
 def test_what_killed_runs_left_is_removed(model, learned, tmp_path):
     (tmp_path / "learned-left").mkdir()
-    kept = LearnedByMethod(model, 0, tmp_path)
+    kept = LearnedSpill(model, 0, tmp_path)
     kept.put("in_context", learned["in_context"])
     assert len(list(tmp_path.glob("learned-*"))) == 1
     assert not (tmp_path / "learned-left").exists()

@@ -15,10 +15,10 @@ from typing import Any
 import matplotlib as mpl
 from markupsafe import Markup
 
-from icl_claims.cache_folder import cache_folder
 from icl_claims.errors import StoreError
-from icl_claims.experiments.sealed import read_manifest, write_sealed
 from icl_claims.report.figures import draw_pictures
+from icl_claims.storage.cache_folder import cache_folder
+from icl_claims.storage.checksummed import read_manifest, write_checksummed
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[KeptFigure
     drawn = [KeptFigure(one.title, one.caption, str(one.inline())) for one in draw_pictures(numbers, profile)]
     with suppress(OSError):
         shutil.rmtree(folder, ignore_errors=True)  # what is damaged
-        write_sealed(folder, key, {"figures": [asdict(figure) for figure in drawn]}, {})
+        write_checksummed(folder, key, {"figures": [asdict(figure) for figure in drawn]}, {})
     return drawn
 
 

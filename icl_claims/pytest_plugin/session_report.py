@@ -14,16 +14,16 @@ from icl_claims.pytest_plugin.summary import counts_in_words, print_summary
 from icl_claims.report.compare import Comparison, compare_runs
 from icl_claims.report.comparison_forms import comparison_text
 from icl_claims.report.document import Document, make_document, read_document
-from icl_claims.report.kept_figures import figures_of_page
-from icl_claims.report.run import run_facts
-from icl_claims.report.runs import find_run, save_run
+from icl_claims.report.figure_cache import figures_of_page
+from icl_claims.report.run_facts import run_facts
+from icl_claims.report.saved_runs import find_run, save_run
 from icl_claims.report.write import write_report
 
 OPTIONS = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "studies", "device", "dtype", "rates")
 
 
 @dataclass(frozen=True)
-class WhatIsLeft:
+class SessionReport:
     """The report of a run, and what is said about it.
 
     Args:
@@ -75,7 +75,7 @@ def leave(
     kept: int,
     pictures: dict[str, Any],
     coverage: Sequence[dict[str, Any]],
-) -> WhatIsLeft:
+) -> SessionReport:
     """Write everything that a run leaves.
 
     Args:
@@ -100,8 +100,8 @@ def leave(
         written = write_report(folder, document, figures=Path(figures) if figures else None, draw=figures_of_page)
         saved = save_run(document, folder / "runs")
     except IclClaimsError as error:
-        return WhatIsLeft(document["claims"], problem=str(error))
-    return WhatIsLeft(document["claims"], (*written, saved), comparison, named is not None, kept=kept)
+        return SessionReport(document["claims"], problem=str(error))
+    return SessionReport(document["claims"], (*written, saved), comparison, named is not None, kept=kept)
 
 
 def report_folder(config: pytest.Config) -> Path:

@@ -12,10 +12,10 @@ import numpy as np
 
 from icl_claims.experiments.batches import Batches
 from icl_claims.experiments.learned_arrays import packed
-from icl_claims.experiments.learned_by_method import LearnedByMethod
 from icl_claims.experiments.measure import Numbers
-from icl_claims.experiments.partial import START, Part, PartialTrial
+from icl_claims.experiments.spill import LearnedSpill
 from icl_claims.methods import Learned
+from icl_claims.storage.checkpoint import START, Checkpoint, Part
 from icl_claims.tasks.prompts import Queries
 
 Asked = Literal["queries", "content_free"]
@@ -25,7 +25,7 @@ LEARNED = "learned"
 
 
 @dataclass(eq=False)
-class TrialState:
+class TrialProgress:
     """What is finished of a trial, each part kept at once where there is a place for it.
 
     Args:
@@ -39,8 +39,8 @@ class TrialState:
     """
 
     tokens: int
-    learned: LearnedByMethod
-    kept: PartialTrial | None = None
+    learned: LearnedSpill
+    kept: Checkpoint | None = None
     blocks: dict[Asked, list[Block]] = field(default_factory=lambda: {"queries": [], "content_free": []})
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))

@@ -14,10 +14,10 @@ import torch
 
 from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.experiments.learned_arrays import bytes_of, packed, unpacked
-from icl_claims.experiments.sealed import read_again, write_sealed
 from icl_claims.experiments.token_budget import free_memory
 from icl_claims.methods import Learned
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.storage.checksummed import read_again, write_checksummed
 
 ON_CPU = 256 * 2**20  # bytes: files are read from the system's own cache about as fast as memory is copied
 _PREFIX = "learned-"
@@ -30,7 +30,7 @@ def memory_for_learned(device: torch.device) -> int:
 
 
 @dataclass(eq=False)
-class LearnedByMethod(Mapping[str, Learned]):
+class LearnedSpill(Mapping[str, Learned]):
     """What each method learned, by its name, in the order in which it came; the same bits from memory and from files.
 
     Args:
@@ -107,7 +107,7 @@ class LearnedByMethod(Mapping[str, Learned]):
             if self._aside is None:
                 self._aside = self._folder_of_this_run()
             folder = self._aside / str(len(self))
-            write_sealed(folder, folder.name, {"learned": facts}, arrays)
+            write_checksummed(folder, folder.name, {"learned": facts}, arrays)
         except OSError as error:
             self._can_be_put_aside = False
             text = f"What methods learn stays in memory, for it can be written nowhere ({error})."

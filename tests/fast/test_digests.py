@@ -10,9 +10,9 @@ import pytest
 
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.models import file_digests
-from icl_claims.models.file_digests import file_digest, remembered_digest
 from icl_claims.models.reference import load_model, model_digest
+from icl_claims.storage import digests
+from icl_claims.storage.digests import file_digest, remembered_digest
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def digest_of(content):
 @pytest.fixture
 def never_read(monkeypatch):
     def forbid():
-        monkeypatch.setattr(file_digests.hashlib, "file_digest", lambda *_: pytest.fail("the file was read"))
+        monkeypatch.setattr(digests.hashlib, "file_digest", lambda *_: pytest.fail("the file was read"))
 
     return forbid
 

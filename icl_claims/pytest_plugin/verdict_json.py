@@ -45,7 +45,7 @@ def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, An
 
 def with_holm(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The records, their p values corrected by Holm within a family: the claims of one paper on one source."""
-    from icl_claims.statistics.tests import holm
+    from icl_claims.statistics.exact_tests import holm
 
     families: dict[tuple[str, ...], dict[str, float]] = {}
     for record in records:
@@ -82,7 +82,7 @@ def _beside(other: Comparison) -> dict[str, Any]:
 
 def _p_values(comparison: Comparison) -> dict[str, float] | None:
     """One-sided p values over tasks; the one after Holm's correction is put in when the run is complete."""
-    from icl_claims.statistics.tests import sign_flip_test, sign_test
+    from icl_claims.statistics.exact_tests import sign_flip_test, sign_test
 
     differences = comparison.differences()
     if comparison.upwards is None or len(differences) < 2:

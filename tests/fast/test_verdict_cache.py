@@ -9,9 +9,9 @@ import textwrap
 import pytest
 
 import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
-from icl_claims.experiments.sealed import MANIFEST
-from icl_claims.pytest_plugin import kept_verdicts
-from icl_claims.pytest_plugin.kept_verdicts import KeptVerdicts, default_verdicts, outdated_verdicts
+from icl_claims.pytest_plugin import verdict_cache
+from icl_claims.pytest_plugin.verdict_cache import VerdictCache, default_verdicts, outdated_verdicts
+from icl_claims.storage.checksummed import MANIFEST
 
 CLAIMS = """
     import pathlib
@@ -81,7 +81,7 @@ def test_code_beside_the_claim_makes_it_new(run, pytester, name):
 
 def test_a_library_of_another_version_makes_it_new(run, monkeypatch):
     run()
-    monkeypatch.setattr(kept_verdicts, "libraries", lambda: {"torch": "0.1"})
+    monkeypatch.setattr(verdict_cache, "libraries", lambda: {"torch": "0.1"})
     assert run()[2] == 2
 
 
@@ -93,7 +93,7 @@ def test_another_seed_of_hypothesis_makes_it_new(run):
 def test_the_package_itself_counts_as_code(run, monkeypatch, tmp_path):
     run()
     (tmp_path / "fixtures").mkdir()
-    monkeypatch.setattr(kept_verdicts, "fixtures_folder", lambda: tmp_path / "fixtures")
+    monkeypatch.setattr(verdict_cache, "fixtures_folder", lambda: tmp_path / "fixtures")
     assert run()[2] == 2
 
 
@@ -135,7 +135,7 @@ def test_workers_keep_and_tell_verdicts_too(run):
 
 
 def test_pictures_are_kept_by_evidence(tmp_path):
-    kept = KeptVerdicts(tmp_path)
+    kept = VerdictCache(tmp_path)
     kept.keep_pictures("evidence", {"tiny": {"a": [1.5]}})
     kept.keep_pictures("evidence", {"tiny": {"a": [1.5, 2.5]}})
     assert kept.pictures("evidence") == {"tiny": {"a": [1.5, 2.5]}}
@@ -146,7 +146,7 @@ def test_the_verdicts_of_the_newest_code_are_not_outdated(monkeypatch, tmp_path)
     monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
     assert outdated_verdicts() == []
     for age, code in enumerate(("old", "new")):
-        KeptVerdicts(default_verdicts() / code).keep("test", "exact", "exact", {"verdict": "supported"})
+        VerdictCache(default_verdicts() / code).keep("test", "exact", "exact", {"verdict": "supported"})
         os.utime(default_verdicts() / code, (age, age))
     assert [folder.name for folder in outdated_verdicts()] == ["old"]
 
@@ -172,7 +172,7 @@ def test_the_configuration_of_the_run_counts_as_code(run, pytester):
 
 
 def test_pictures_of_studies_that_are_not_run_again_are_kept(tmp_path):
-    kept = KeptVerdicts(tmp_path / "kept")
+    kept = VerdictCache(tmp_path / "kept")
     kept.keep_pictures("evidence", {"tiny": {"changes": {"cb": {}}, "clip_sweep": {"cb": [1]}}})
     kept.keep_pictures("evidence", {"tiny": {"changes": {"mr": {}}}})
     assert kept.pictures("evidence") == {"tiny": {"changes": {"cb": {}, "mr": {}}, "clip_sweep": {"cb": [1]}}}

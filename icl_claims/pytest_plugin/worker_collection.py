@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from icl_claims.pytest_plugin.record import declare
+from icl_claims.pytest_plugin.run_record import declare
 
 INPUT = "icl_claims_collected"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from icl_claims.errors import StoreWarning
-from icl_claims.experiments.partial import START, PartialTrial, parts_in
-from icl_claims.experiments.sealed import NUMBERS
+from icl_claims.storage.checkpoint import START, Checkpoint, parts_in
+from icl_claims.storage.checksummed import NUMBERS
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def kept(folder):
-    partial = PartialTrial(folder, "key")
+    partial = Checkpoint(folder, "key")
     partial.keep(START, {"tokens": 9}, {})
     for number in range(3):
         partial.keep("block", {"number": number}, {"values": np.full((2, number), 0.1)})
@@ -28,7 +28,7 @@ def kept(folder):
 
 
 def recalled(folder, key="key"):
-    return list(PartialTrial(folder, key).recall())
+    return list(Checkpoint(folder, key).recall())
 
 
 def numbers(parts):
@@ -43,7 +43,7 @@ def test_parts_come_back_in_the_order_in_which_they_were_finished(kept, folder):
 
 
 def test_a_later_process_goes_on_after_the_last_part(kept, folder):
-    later = PartialTrial(folder, "key")
+    later = Checkpoint(folder, "key")
     list(later.recall())
     later.keep("block", {"number": 3}, {})
     assert numbers(recalled(folder)) == [0, 1, 2, 3]
@@ -52,7 +52,7 @@ def test_a_later_process_goes_on_after_the_last_part(kept, folder):
 def test_a_damaged_part_is_left_out_with_a_warning_and_its_place_is_not_taken(kept, folder):
     damaged = parts_in(folder)[2] / NUMBERS
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    later = PartialTrial(folder, "key")
+    later = Checkpoint(folder, "key")
     with pytest.warns(StoreWarning, match="computed again"):
         assert numbers(later.recall()) == [0, 2]
     later.keep("block", {"number": 1}, {})
@@ -76,7 +76,7 @@ def test_without_its_start_a_trial_is_begun_anew(kept, folder):
 
 def test_what_a_killed_process_half_wrote_is_no_part(kept, folder):
     shutil.copytree(parts_in(folder)[3], folder / "00004-block.new")
-    later = PartialTrial(folder, "key")
+    later = Checkpoint(folder, "key")
     assert numbers(later.recall()) == [0, 1, 2]
     later.keep("block", {"number": 3}, {})
     assert not list(folder.glob("*.new"))
@@ -84,7 +84,7 @@ def test_what_a_killed_process_half_wrote_is_no_part(kept, folder):
 
 def test_where_a_part_cannot_be_written_the_trial_goes_on_with_one_warning(folder):
     folder.parent.joinpath(folder.name).write_text("in the way")
-    partial = PartialTrial(folder, "key")
+    partial = Checkpoint(folder, "key")
     with pytest.warns(StoreWarning, match="is not kept"):
         partial.keep(START, {}, {})
     with warnings.catch_warnings(action="error"):

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from icl_claims.evidence.comparison import AbsentEvidence
-from icl_claims.evidence.pictures import pictures
+from icl_claims.evidence.figure_data import pictures
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Choices, ModelIdentity, plan_trials
 from icl_claims.experiments.result import TrialResult

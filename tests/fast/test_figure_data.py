@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from icl_claims.evidence.pictures import pictures
+from icl_claims.evidence.figure_data import pictures
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.result import TrialResult
 

@@ -1,0 +1,1 @@
+"""What lies on disk: checksummed folders, the store, checkpoints, digests, the cache folder."""

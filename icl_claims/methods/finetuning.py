@@ -15,10 +15,11 @@ from icl_claims.methods.descent import (
     trainable,
     tuned,
 )
-from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
+from icl_claims.methods.losses import next_token_losses, sequence_loss
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import number
 from icl_claims.models.projections import layer_norms
+from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 
 

@@ -15,11 +15,11 @@ from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.descent import finite, gradients_of, masters, name_of, settled, sgd_step, trainable, tuned
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.methods.losses import Loss
 from icl_claims.models.blocks import hidden_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import number
 from icl_claims.models.projections import TunedParameter, layer_norms
+from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 
 Update = Literal["concurrent", "sequential"]

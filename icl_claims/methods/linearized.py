@@ -25,12 +25,13 @@ from icl_claims.methods.descent import (
     trainable,
 )
 from icl_claims.methods.dual_numbers import dual, dual_numbers, first_order, parts, with_tangents
-from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
+from icl_claims.methods.losses import next_token_losses, sequence_loss
 from icl_claims.methods.training_tokens import TrainingTokens
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.precision import all_finite, at_least_single, number
 from icl_claims.models.projections import layer_norms
+from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 

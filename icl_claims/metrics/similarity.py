@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from icl_claims.protocol import RandomBaseline
+
 ROUNDING = 1e-4  # relative, of float32: scores are sums of products of keys that long contexts have turned
 ROUNDINGS = 4  # of a coarser dtype, which its scores may be apart
-RandomBaseline = Literal["update", "state"]
-"""What is drawn from U[0,1): the update itself (the authors' code), or the state it is an update of (their words)."""
 
 
 def sim_aou(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
@@ -13,10 +12,7 @@ from icl_claims.errors import UsageError
 from icl_claims.methods.base import Learned
 from icl_claims.models.precision import number
 from icl_claims.models.projections import TunedParameter, layer_norms
-
-ClippedNorm = Literal["global_l2", "layer_l2", "l_inf", "finetuning"]
-"""L2 over all K and V gradients (the authors' code), L2 of each layer's, the largest absolute entry of all (the words
-of "Rethinking ...", Table 3), or L2 of each layer's, bound by that layer's gradients in standard finetuning."""
+from icl_claims.protocol import ClippedNorm
 
 EPSILON = 1e-6  # as in fairseq, whose factor is min(1, bound / (norm + 1e-6))
 NAMES = {"global_l2": "clip", "layer_l2": "clip_layers", "l_inf": "clip_linf", "finetuning": "clip_to_finetuning"}
@@ -60,6 +56,14 @@ class Clipping:
     def name(self) -> str:
         """As methods are named after it: `clip_12`, `clip_layers_1`, `clip_linf_0.1`, `clip_to_finetuning`."""
         return NAMES[self.norm] + ("" if self.at is None else f"_{self.at:g}")
+
+    @property
+    def title(self) -> str:
+        """As methods are called after it in print: `clipped at 12`, `clipped to the norms of finetuning`, ..."""
+        if self.at is None:
+            return "clipped to the norms of finetuning"
+        of_norm = {"layer_l2": " in the L2 norm of each layer", "l_inf": " in the l_inf norm"}.get(self.norm or "", "")
+        return f"clipped at {self.at:g}{of_norm}"
 
     def clip(
         self,

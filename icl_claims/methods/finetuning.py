@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from icl_claims.methods.base import Known, Learned, learned_by
 from icl_claims.methods.clipping import Clipping
@@ -15,10 +16,11 @@ from icl_claims.methods.descent import (
     trainable,
     tuned,
 )
-from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
+from icl_claims.methods.losses import next_token_losses, sequence_loss
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import number
 from icl_claims.models.projections import layer_norms
+from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 
 
@@ -34,15 +36,27 @@ class Finetuning:
     Source: protocol of the authors' code; neither paper states it.
     """
 
-    learning_rate: float
+    learning_rate: float | None = None
     loss: Loss = "all_tokens"
     clip: Clipping | None = None
     name: str = field(init=False)
+    diagnosed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         label_only = "label_only" if self.loss == "label_only" else None
         name = name_of("finetuning", label_only, self.clip.name if self.clip else None)
         object.__setattr__(self, "name", name)
+
+    @property
+    def title(self) -> str:
+        """finetuning, finetuning clipped at 12, ..."""
+        return title_of("finetuning", self.loss, self.clip)
+
+    @property
+    def variant_of(self) -> Finetuning | None:
+        """Standard finetuning, where something about this one is particular."""
+        plain = Finetuning(self.learning_rate)
+        return None if plain == self else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -15,11 +15,11 @@ from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.descent import finite, gradients_of, masters, name_of, settled, sgd_step, trainable, tuned
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.methods.losses import Loss
 from icl_claims.models.blocks import hidden_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import number
 from icl_claims.models.projections import TunedParameter, layer_norms
+from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 
 Update = Literal["concurrent", "sequential"]
@@ -50,12 +50,13 @@ class LayerCausal:
     Source: "Rethinking ...", section 3.4, figure 2 (sequential); "Understanding ...", section 3.1, figure 1 (summed).
     """
 
-    learning_rate: float
+    learning_rate: float | None = None
     update: Update = "concurrent"
     loss: Loss = "all_tokens"
     clip: Clipping | None = None
     norm_matched: bool = False
     name: str = field(init=False)
+    diagnosed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         sequential = self.update == "sequential"
@@ -73,6 +74,19 @@ class LayerCausal:
             "norm_matched" if self.norm_matched else None,
         )
         object.__setattr__(self, "name", name)
+
+    @property
+    def title(self) -> str:
+        """layer-causal finetuning, sequential layer-causal finetuning, ..."""
+        sequential = "sequential" if self.update == "sequential" else None
+        particular = [sequential, "norm-matched" if self.norm_matched else None]
+        return title_of(" ".join(word for word in (*particular, "layer-causal finetuning") if word), self.loss, self.clip)
+
+    @property
+    def variant_of(self) -> LayerCausal | None:
+        """Concurrent layer-causal finetuning as it stands, where something about this one is particular."""
+        plain = LayerCausal(self.learning_rate)
+        return None if plain == self else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step, of all layers, on each demonstration.

@@ -25,12 +25,13 @@ from icl_claims.methods.descent import (
     trainable,
 )
 from icl_claims.methods.dual_numbers import dual, dual_numbers, first_order, parts, with_tangents
-from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
+from icl_claims.methods.losses import next_token_losses, sequence_loss
 from icl_claims.methods.training_tokens import TrainingTokens
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.precision import all_finite, at_least_single, number
 from icl_claims.models.projections import layer_norms
+from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 
@@ -46,13 +47,24 @@ class Linearized:
     Source: "Rethinking ...", section 2.3, equation 5; SGD on the offsets d, as the authors' code has it.
     """
 
-    learning_rate: float
+    learning_rate: float | None = None
     loss: Loss = "all_tokens"
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
         name = name_of("linearized", "label_only" if self.loss == "label_only" else None)
         object.__setattr__(self, "name", name)
+
+    @property
+    def title(self) -> str:
+        """linearised finetuning, ..."""
+        return title_of("linearised finetuning", self.loss)
+
+    @property
+    def variant_of(self) -> Linearized | None:
+        """The same with its loss over all tokens, where this one's is another."""
+        plain = Linearized(self.learning_rate)
+        return None if plain == self else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.

@@ -13,14 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from icl_claims.metrics.metric import Arguments, Predicted, PredictionMetric, metric, variant
+from icl_claims.protocol import Agreement
 
 Labels = Int[np.ndarray, " queries"]
 PerQuery = Float[np.ndarray, " queries"]
 PerChange = Float[np.ndarray, "queries 2"]
 Changes = Literal["all", "correct", "incorrect"]
 """Which changes count: all, those to the correct label, or those to an incorrect one."""
-Agreement = Literal["same_label", "changed"]
-"""When two changes agree: when both gave the same new label (the authors' code), or when both changed (their words)."""
 
 
 def _three(found: Predicted) -> Arguments:

@@ -12,7 +12,9 @@ from icl_claims.methods.descent import (
     gradients_of,
     masters,
     name_of,
+    rate_of,
     sgd_step,
+    title_of,
     trainable,
     tuned,
 )
@@ -76,5 +78,5 @@ class Finetuning:
             norms.append(layer_norms(model.tuned_parameters, gradients))
             if self.clip is not None:
                 gradients = self.clip.clip(model.tuned_parameters, gradients, finetuned)
-            weights = sgd_step(model.tuned_parameters, weights, gradients, self.learning_rate)
+            weights = sgd_step(model.tuned_parameters, weights, gradients, rate_of(self))
         return tuned(self, model, demonstrations, weights, losses, norms)

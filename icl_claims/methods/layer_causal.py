@@ -13,7 +13,18 @@ from icl_claims.errors import UsageError
 from icl_claims.methods.base import Known, Learned, learned_by, weight_changes
 from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
-from icl_claims.methods.descent import finite, gradients_of, masters, name_of, settled, sgd_step, trainable, tuned
+from icl_claims.methods.descent import (
+    finite,
+    gradients_of,
+    masters,
+    name_of,
+    rate_of,
+    settled,
+    sgd_step,
+    title_of,
+    trainable,
+    tuned,
+)
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.models.blocks import hidden_of
 from icl_claims.models.language_model import LanguageModel
@@ -155,7 +166,7 @@ class LayerCausal:
         norms = layer_norms(parameters, gradients)
         if self.clip is not None:
             gradients = self.clip.clip(parameters, gradients, finetuned)
-        return norms, sgd_step(parameters, weights, gradients, self.learning_rate)
+        return norms, sgd_step(parameters, weights, gradients, rate_of(self))
 
 
 def with_changes_as_long(model: LanguageModel, weights: Mapping[str, Tensor], finetuned: Learned) -> dict[str, Tensor]:

@@ -20,8 +20,10 @@ from icl_claims.methods.descent import (
     loss_scale,
     masters,
     name_of,
+    rate_of,
     settled,
     sgd_step,
+    title_of,
     trainable,
 )
 from icl_claims.methods.dual_numbers import dual, dual_numbers, first_order, parts, with_tangents
@@ -79,7 +81,7 @@ class Linearized:
             loss, gradients = self._gradients(model, start, changes, sequence)
             losses.append(finite(loss, self, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))
-            changes = sgd_step(model.tuned_parameters, changes, gradients, self.learning_rate)
+            changes = sgd_step(model.tuned_parameters, changes, gradients, rate_of(self))
         weights = settled(self, model, {name: start[name] + change for name, change in changes.items()}, len(losses))
         with torch.no_grad(), dual_numbers():
             opening = model.prefix_of([demonstrations.bos], with_tangents(start, changes))

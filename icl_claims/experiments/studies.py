@@ -60,7 +60,7 @@ def _updates(rate: float) -> tuple[Method, ...]:
 
 def _clips(rate: float) -> tuple[Method, ...]:
     return (
-        *(LayerCausal(rate, clip=Clipping("global_l2", at)) for at in CLIPS),
+        *(LayerCausal(rate, clip=Clipping(at=at)) for at in CLIPS),
         LayerCausal(rate, clip=Clipping("layer_l2", 1.0)),
         LayerCausal(rate, clip=Clipping("l_inf", 12.0)),
         LayerCausal(rate, clip=Clipping("finetuning", None)),

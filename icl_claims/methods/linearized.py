@@ -42,13 +42,13 @@ class Linearized:
 
     Args:
         learning_rate: of every step.
-        loss: cross-entropy, mean over these tokens of the demonstration.
+        loss: cross-entropy, mean over these tokens of the demonstration; None for those of its protocol.
 
     Source: "Rethinking ...", section 2.3, equation 5; SGD on the offsets d, as the authors' code has it.
     """
 
     learning_rate: float
-    loss: Loss = "all_tokens"
+    loss: Loss | None = None
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,7 +65,9 @@ class Linearized:
         changes = {name: torch.zeros_like(value) for name, value in start.items()}
         losses, norms = [], []
         for step, sequence in enumerate(demonstrations.sequences):
-            loss, gradients = self._gradients(model, start, changes, sequence)
+            loss, gradients = self._gradients(
+                model, start, changes, sequence, self.loss or demonstrations.protocol.loss
+            )
             losses.append(finite(loss, self, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))
             changes = sgd_step(model.tuned_parameters, changes, gradients, self.learning_rate)
@@ -86,7 +88,7 @@ class Linearized:
         )
 
     def _gradients(
-        self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int]
+        self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int], counted: Loss
     ) -> tuple[float, tuple[Tensor, ...]]:
         """The loss at f_lin, and J^T times its gradient there: both from one pass through the model."""
         leaves, scale = trainable(start), loss_scale(model.dtype)
@@ -94,7 +96,7 @@ class Linearized:
             logits = model.sequence_logits(sequence, with_tangents(leaves, changes))
             at_start, moved = parts(logits)
         leaf = (at_start + moved).detach().requires_grad_()
-        loss = sequence_loss(next_token_losses(leaf, sequence), self.loss)
+        loss = sequence_loss(next_token_losses(leaf, sequence), counted)
         (in_logits,) = torch.autograd.grad(loss * scale, leaf)
         gradients = torch.autograd.grad(at_start, list(leaves.values()), in_logits.to(at_start.dtype))
         return number(loss), tuple(gradient / scale for gradient in gradients)

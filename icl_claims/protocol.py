@@ -15,9 +15,9 @@ Order = Literal["authors", "same"]
 """Whether, under a permutation, finetuning has an order of its own (the authors' code) or that of the context."""
 Loss = Literal["all_tokens", "label_only"]
 """Which tokens of a demonstration are learned: all after the first (the authors' code), or the label alone."""
-ClippedNorm = Literal["global_l2", "layer_l2", "l_inf", "finetuning"]
-"""L2 over all K and V gradients (the authors' code), L2 of each layer's, the largest absolute entry of all (the words
-of "Rethinking ...", Table 3), or L2 of each layer's, bound by that layer's gradients in standard finetuning."""
+ClippedNorm = Literal["global_l2", "layer_l2", "l_inf"]
+"""L2 over all K and V gradients (the authors' code), L2 of each layer's, or the largest absolute entry of all (the
+words of "Rethinking ...", Table 3)."""
 Calibration = Literal["none", "contextual"]
 """Whether each label's probability is divided by the one it has after queries without content (Zhao et al. 2021)."""
 RandomBaseline = Literal["update", "state"]
@@ -116,7 +116,7 @@ class Protocol:
     clip_norm: ClippedNorm = choice(
         ClippedNorm,
         title="Clipping",
-        help="norm that a clip bounds: global_l2 (authors' code), layer_l2, l_inf (paper's words) or finetuning",
+        help="norm that a clip bounds: global_l2 (authors' code), layer_l2 or l_inf (paper's words)",
         paper="Table 3: to 12.0 in the l∞ norm",
         authors="the global L2 norm over all keys and values",
         changes="12.0 in L2 acts at every step on Subj; in l∞ it would take a single entry of the gradient above 12.",

@@ -32,14 +32,14 @@ class Finetuning:
 
     Args:
         learning_rate: of every step.
-        loss: cross-entropy, mean over these tokens of the demonstration.
+        loss: cross-entropy, mean over these tokens of the demonstration; None for those of its protocol.
         clip: of every step's gradients; None for no clipping.
 
     Source: protocol of the authors' code; neither paper states it.
     """
 
     learning_rate: float | None = None
-    loss: Loss = "all_tokens"
+    loss: Loss | None = None
     clip: Clipping | None = None
     name: str = field(init=False)
     diagnosed: ClassVar[bool] = True
@@ -66,17 +66,18 @@ class Finetuning:
         Raises:
             DivergenceError: a loss or a weight is not finite.
         """
-        finetuned = None
+        protocol, finetuned = demonstrations.protocol, None
+        counted, clip = self.loss or protocol.loss, self.clip and self.clip.under(protocol)
         if self.clip is not None and self.clip.to_finetuning:
             finetuned = learned_by(replace(self, clip=None), model, demonstrations, known or {})
         weights, losses, norms = masters(model.tuned_values()), [], []
         for step, sequence in enumerate(demonstrations.sequences):
             leaves = trainable(weights)
-            loss = sequence_loss(next_token_losses(model.sequence_logits(sequence, leaves), sequence), self.loss)
+            loss = sequence_loss(next_token_losses(model.sequence_logits(sequence, leaves), sequence), counted)
             gradients = gradients_of(loss, list(leaves.values()), model.dtype)
             losses.append(finite(number(loss), self, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))
-            if self.clip is not None:
-                gradients = self.clip.clip(model.tuned_parameters, gradients, finetuned)
+            if clip is not None:
+                gradients = clip.clip(model.tuned_parameters, gradients, finetuned)
             weights = sgd_step(model.tuned_parameters, weights, gradients, rate_of(self))
         return tuned(self, model, demonstrations, weights, losses, norms)

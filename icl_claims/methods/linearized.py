@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Answer, Known, Learned, diverged
+from icl_claims.methods.base import Known, Learned, diverged
 from icl_claims.methods.descent import (
     by_layer,
     finite,
@@ -29,6 +29,7 @@ from icl_claims.methods.descent import (
 from icl_claims.methods.dual_numbers import dual, dual_numbers, first_order, parts, with_tangents
 from icl_claims.methods.losses import next_token_losses, sequence_loss
 from icl_claims.methods.training_tokens import TrainingTokens
+from icl_claims.metrics import Answer
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.precision import all_finite, at_least_single, number
@@ -44,13 +45,13 @@ class Linearized:
 
     Args:
         learning_rate: of every step.
-        loss: cross-entropy, mean over these tokens of the demonstration.
+        loss: cross-entropy, mean over these tokens of the demonstration; None for those of its protocol.
 
     Source: "Rethinking ...", section 2.3, equation 5; SGD on the offsets d, as the authors' code has it.
     """
 
     learning_rate: float | None = None
-    loss: Loss = "all_tokens"
+    loss: Loss | None = None
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +79,9 @@ class Linearized:
         changes = {name: torch.zeros_like(value) for name, value in start.items()}
         losses, norms = [], []
         for step, sequence in enumerate(demonstrations.sequences):
-            loss, gradients = self._gradients(model, start, changes, sequence)
+            loss, gradients = self._gradients(
+                model, start, changes, sequence, self.loss or demonstrations.protocol.loss
+            )
             losses.append(finite(loss, self, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))
             changes = sgd_step(model.tuned_parameters, changes, gradients, rate_of(self))
@@ -99,7 +102,7 @@ class Linearized:
         )
 
     def _gradients(
-        self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int]
+        self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int], counted: Loss
     ) -> tuple[float, tuple[Tensor, ...]]:
         """The loss at f_lin, and J^T times its gradient there: both from one pass through the model."""
         leaves, scale = trainable(start), loss_scale(model.dtype)
@@ -107,7 +110,7 @@ class Linearized:
             logits = model.sequence_logits(sequence, with_tangents(leaves, changes))
             at_start, moved = parts(logits)
         leaf = (at_start + moved).detach().requires_grad_()
-        loss = sequence_loss(next_token_losses(leaf, sequence), self.loss)
+        loss = sequence_loss(next_token_losses(leaf, sequence), counted)
         (in_logits,) = torch.autograd.grad(loss * scale, leaf)
         gradients = torch.autograd.grad(at_start, list(leaves.values()), in_logits.to(at_start.dtype))
         return number(loss), tuple(gradient / scale for gradient in gradients)

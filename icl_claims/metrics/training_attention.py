@@ -55,13 +55,13 @@ def _shares(attention: Tensor | None) -> Float[np.ndarray, "layers queries demon
 def _tau_of_random(found: Seen) -> Float[np.ndarray, "queries layers"]:
     in_context = _shares(found.reference.training_attention)
     layers, _, demonstrations = in_context.shape
-    return kendall.values(in_context, random_attention(layers, demonstrations, found.queries, found.seed))
+    return np.asarray(kendall.values(in_context, random_attention(layers, demonstrations, found.queries, found.seed)))
 
 
 def _tau_of_lengths(found: Seen) -> Float[np.ndarray, "queries layers"]:
     """A longer demonstration gets more attention from whatever attends."""
     in_context = _shares(found.reference.training_attention)
-    return kendall.values(in_context, np.broadcast_to(np.asarray(found.lengths, dtype=float), in_context.shape))
+    return np.asarray(kendall.values(in_context, np.broadcast_to(np.asarray(found.lengths, dtype=float), in_context.shape)))
 
 
 @metric(

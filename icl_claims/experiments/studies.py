@@ -31,7 +31,7 @@ from icl_claims.questions import Quantity
 ORDERS = 10
 CLIPS = (0.2, 1.0, 5.0, 9.0, 12.0, 15.0)  # of those that the authors tried on Subj, and the 12 they printed
 SWITCHES: tuple[Literal["cyclic", "random"], ...] = ("cyclic", "random")
-ZERO_SHOT, IN_CONTEXT = ZeroShot(), InContext()
+ZERO_SHOT, IN_CONTEXT, STANDARD = ZeroShot(), InContext(), Finetuning()
 OWN = "own"
 
 
@@ -115,7 +115,7 @@ def orders_of(method: str, methods: Iterable[Method]) -> tuple[Reordered, ...]:
     return tuple(other for other in methods if isinstance(other, Reordered) and other.method.name == method)
 
 
-_FT, _LC = Finetuning(), LayerCausal()
+_FT, _LC = STANDARD, LayerCausal()
 STUDIES = {
     study.name: study
     for study in (

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
+from icl_claims.experiments.batches import PROMPTED, batch_memory, free_memory, tokens_that_fit
 from icl_claims.experiments.measure import DIAGNOSED
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.spill import memory_for_learned
-from icl_claims.experiments.store import TrialStore
 from icl_claims.experiments.studies import find_study
-from icl_claims.experiments.token_budget import PROMPTED, batch_memory, free_memory, tokens_that_fit
 from icl_claims.experiments.trial import prompts_of
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import InContext, Method, ZeroShot, learner_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.demonstrations import Demonstrations
@@ -117,7 +117,7 @@ def estimate(
     speed = measure(
         model, find_study("main").methods(next(iter(choices.learning_rates(model.digest).by_task.values())))
     )
-    is_kept = [store is not None and store.holds(spec.key()) for spec in specs]
+    is_kept = [store is not None and store.holds(spec) for spec in specs]
     by_task: dict[str, Work] = {}
     for spec, work in zip(specs, works, strict=True):
         by_task[spec.task] = by_task.get(spec.task, Work()) + work

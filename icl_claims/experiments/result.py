@@ -149,3 +149,17 @@ def _mean_of_layers(values: Float[np.ndarray, "_ layers"], depth: Depth) -> Floa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a query of which no layer counts has no value
         return np.asarray(np.nanmean(values[:, first : max(last, first + 1)], axis=1), dtype=float)
+
+
+def mean_over_rows(values: np.ndarray) -> np.ndarray:
+    """The mean of each column over the rows that count; NaN if none does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmean(values, axis=0))
+
+
+def rounded(values: np.ndarray, places: int) -> Any:
+    """Nested lists of rounded numbers for JSON, which knows no NaN: None stands for it."""
+    plain = np.round(values.astype(float), places).astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -15,14 +16,18 @@ from icl_claims.metrics.calibration import Calibration
 from icl_claims.metrics.predictions import Agreement
 from icl_claims.metrics.similarity import RandomBaseline
 from icl_claims.models.untrained import Kept
+from icl_claims.storage.digests import source_digest
 from icl_claims.tasks.prompts import Order, ProbePosition, Truncation
 
 AttentionMapSimilarity = Literal["direct", "update"]
 """SimAM of the scores (both papers' tables), or of their change (the authors' later code)."""
 
+Record = Mapping[str, Any]
+"""A specification as plain data."""
+
 CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "statistics/rank.py"),
-    *(f"experiments/{room}.py" for room in ("batches", "learned_arrays", "measure", "resume", "spill", "trial")),
+    *(f"experiments/{room}.py" for room in ("batches", "measure", "resume", "spill", "trial")),
 )
 
 
@@ -114,10 +119,58 @@ def described(method: Any) -> dict[str, Any]:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 over the source that makes a trial's numbers."""
+    """SHA-256 of the source that makes a trial's numbers, whatever its comments and docstrings say."""
     package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for pattern in CODE_THAT_MAKES_NUMBERS:
-        for path in sorted(package.glob(pattern)):
-            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()
+    return source_digest((path for pattern in CODE_THAT_MAKES_NUMBERS for path in package.glob(pattern)), package)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A part in which two specifications differ.
+
+    Args:
+        where: its place, such as `k` or `methods/finetuning/learning_rate`.
+        before: its value in one; None if it has none.
+        after: its value in the other; None if it has none.
+    """
+
+    where: str
+    before: Any
+    after: Any
+
+
+def diff(before: Record, after: Record) -> tuple[Change, ...]:
+    """The parts in which two specifications differ, in the order of their fields; methods are compared by name.
+
+    >>> diff({"task": "sst2", "k": 16}, {"task": "sst2", "k": 8})
+    (Change(where='k', before=16, after=8),)
+    """
+    old, new = _parts(before), _parts(after)
+    return tuple(
+        Change(where, old.get(where), new.get(where))
+        for where in dict.fromkeys((*new, *old))
+        if old.get(where) != new.get(where)
+    )
+
+
+def nearest(wanted: Record, others: Iterable[Record]) -> tuple[Record, tuple[Change, ...]] | None:
+    """The specification that shares most with a wanted one, and their diff; None if there are no others.
+
+    The first of two that share as much is taken. A field counts once, however much of it is different.
+    """
+
+    def distance(found: tuple[Record, tuple[Change, ...]]) -> tuple[int, int]:
+        return len({change.where.partition("/")[0] for change in found[1]}), len(found[1])
+
+    return min(((other, diff(other, wanted)) for other in others), key=distance, default=None)
+
+
+def _parts(record: Record) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    for name, value in record.items():
+        if name == "methods":
+            for method in value:
+                parts |= {f"methods/{method['name']}/{inner}": of_it for inner, of_it in method.items()}
+        else:
+            parts[name] = value
+    return parts

@@ -15,13 +15,12 @@ import torch
 
 from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.experiments.batches import out_of_memory, partners_in
+from icl_claims.experiments.batches import out_of_memory, partners_in, tokens_that_fit
 from icl_claims.experiments.measure import DIAGNOSED, Numbers, measure, numbers
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.resume import Asked, TrialProgress
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.spill import LearnedSpill, memory_for_learned
-from icl_claims.experiments.token_budget import tokens_that_fit
 from icl_claims.methods import Answer, InContext, Learned, Method, TrainingTokens, ZeroShot
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import untrained
@@ -43,7 +42,7 @@ def run_trial(
     progress: Progress = lambda _what, _done: None,
     watch: Watch | None = None,
     *,
-    kept: Checkpoint | None = None,
+    checkpoint: Checkpoint | None = None,
     tokens_per_batch: int | None = None,
     learned_in_memory: int | None = None,
 ) -> TrialResult:
@@ -54,12 +53,12 @@ def run_trial(
         model: of the digest that the specification names.
         data: of the digest that the specification names.
         progress: told how far it is.
-        watch: shown all answers, but those to queries that an interrupted run finished.
-        kept: where finished parts are kept, and taken up from where an interrupted run kept some.
-        tokens_per_batch: of queries that are answered at once, at most; an interrupted trial goes on with its own.
+        watch: shown all answers, except to queries that an interrupted run finished.
+        checkpoint: where finished parts are written, and read again after an interrupted run.
+        tokens_per_batch: limit of the queries that are answered at once; an interrupted trial goes on with its own.
             By default as many as fit the free memory. Numbers depend on it by no more than rounding.
-        learned_in_memory: bytes of what methods learned that stay in memory, at most; the rest lies in files until a
-            method answers. By default as `memory_for_learned` has it. No number depends on it.
+        learned_in_memory: bytes of learned weights beyond which they are spilled to files; by default as
+            `memory_for_learned` has it. No number depends on it.
 
     Returns:
         Numbers by query and layer. A method that diverged is named in `failures` and has no numbers.
@@ -68,7 +67,7 @@ def run_trial(
         UsageError: model or data are not those of the specification.
         ModelError: the model answers with something that is not a number.
         PromptError: the task cannot be put to this model.
-        StoreError: somebody cut or removed a file in which something waits.
+        StoreError: somebody cut or removed a file of spilled weights.
     """
     if (model.digest, data.digest) != (spec.model, spec.data):
         raise UsageError("The model or the data are not those of the trial's specification")
@@ -77,7 +76,8 @@ def run_trial(
     prompts = prompts_of(spec, model, data)
     tokens = tokens_per_batch or tokens_that_fit(model, prompts, len(spec.methods))
     in_memory = memory_for_learned(model.device) if learned_in_memory is None else learned_in_memory
-    state = TrialProgress(tokens, LearnedSpill(model, in_memory, None if kept is None else kept.folder), kept)
+    learned = LearnedSpill(model, in_memory, None if checkpoint is None else checkpoint.folder)
+    state = TrialProgress(tokens, learned, checkpoint)
     state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model))
     running = _Trial(spec, model, prompts, state, progress, watch)
     running.learn()
@@ -155,12 +155,10 @@ class _Trial:
         self.progress("answered", 1.0)
 
     def _answer_all(self, asked: Asked, queries: Queries, work: Callable[[list[int]], Numbers]) -> None:
-        waiting = self.state.batches(asked, queries)
-
-        def answer(batch: list[int]) -> None:
-            self.state.keep_block(asked, batch, work(batch), waiting.tokens)
-
-        waiting.each(answer, self.state.notes.append)
+        batches = self.state.batches(asked, queries)
+        for batch in batches:
+            with batches.halving():
+                self.state.keep_block(asked, batch, work(batch), batches.tokens)
 
     def _said_without_content(self, batch: list[int]) -> Numbers:
         answers = self._answers(self.prompts.content_free.some(batch))

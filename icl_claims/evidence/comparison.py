@@ -10,10 +10,10 @@ from icl_claims.claims import Comparison, Outcome, Quantity, absent
 from icl_claims.errors import ClaimError
 from icl_claims.statistics.equivalence import Equivalence, equivalence
 from icl_claims.statistics.intervals import CONFIDENCE, Interval
-from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.catalogue import PAPERS_TASKS
 
 Side = Quantity | float
-ALL_TASKS = tuple(TASKS)
+ALL_TASKS = PAPERS_TASKS
 
 
 class TaskEvidence(Protocol):

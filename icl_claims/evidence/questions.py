@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from icl_claims.claims import Comparison, Finding, Quantity
 from icl_claims.errors import ClaimError
-from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.catalogue import PAPERS_TASKS
 
 if TYPE_CHECKING:
     from icl_claims.evidence.comparison import Side, TaskEvidence
@@ -35,7 +35,7 @@ class Question:
     below: Side | None = None
     equal_to: Quantity | None = None
     within: float = 0.0
-    tasks: Sequence[str] = tuple(TASKS)
+    tasks: Sequence[str] = PAPERS_TASKS
 
 
 def answered(evidence: TaskEvidence, *questions: Question) -> tuple[Comparison, ...]:

@@ -94,9 +94,8 @@ def similarities(
         yield "sim_aou_unnormalised", sim_aou(*outputs, normalised=False)
     if answer.scores is None or in_context.scores is None or zero_shot.scores is None:
         return
-    if "direct" in spec.sim_am:
-        yield "sim_am", sim_am(in_context.scores, answer.scores)
-    if "update" in spec.sim_am and method != ZERO_SHOT:
+    yield "sim_am", sim_am(in_context.scores, answer.scores)
+    if method != ZERO_SHOT:
         yield "sim_am_update", sim_am_update(in_context.scores, answer.scores, zero_shot.scores)
 
 
@@ -114,7 +113,7 @@ def _uniform(spec: TrialSpec, answers: Mapping[str, Answer], queries: list[int])
     in_context, zero_shot = answers[IN_CONTEXT].attention_outputs, answers[ZERO_SHOT].attention_outputs
     layers, _, hidden = in_context.shape
     drawn = uniform_updates(layers, hidden, queries, spec.seed, in_context.device)
-    return sim_aou_random(in_context, zero_shot, drawn, baseline=spec.random_baseline)
+    return sim_aou_random(in_context, zero_shot, drawn, baseline=spec.protocol.random_baseline)
 
 
 def _orders_of_demonstrations(

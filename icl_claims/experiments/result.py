@@ -69,7 +69,9 @@ class TrialResult:
 
     def predicted(self, method: str) -> Int[np.ndarray, " queries"]:
         """The label that a method gives to each query, calibrated as the specification says."""
-        return predicted_labels(self.log_probabilities[method], self.content_free[method], self.spec["calibration"])
+        return predicted_labels(
+            self.log_probabilities[method], self.content_free[method], self.spec["protocol"]["calibration"]
+        )
 
     def column(
         self, metric: str, method: str, reference: str = IN_CONTEXT, layers: Depth = WHOLE
@@ -128,7 +130,7 @@ class TrialResult:
             zero_shot,
             self.gold,
             only=CHANGES_COUNTED[metric],
-            agreement=self.spec["agreement"],
+            agreement=self.spec["protocol"]["agreement"],
         )
 
     def _order_spread(self, method: str) -> Float[np.ndarray, " queries"] | None:

@@ -26,6 +26,7 @@ from icl_claims.methods import Answer, InContext, Learned, Method, TrainingToken
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import untrained
 from icl_claims.storage.checkpoint import Checkpoint
+from icl_claims.tasks.draw import Draw
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
 
@@ -94,15 +95,9 @@ def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts
     return build_prompts(
         data,
         model.tokens,
-        k=spec.k,
-        seed=spec.seed,
-        permutation=spec.permutation,
-        queries=spec.queries,
+        Draw(spec.k, spec.seed, spec.permutation, spec.queries),
+        spec.protocol,
         context_length=model.context_length,
-        probe=spec.probe,
-        truncation=spec.truncation,
-        order=spec.order,
-        fillers=spec.fillers if spec.calibration == "contextual" else (),
     )
 
 

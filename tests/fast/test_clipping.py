@@ -114,7 +114,7 @@ def test_what_finetuning_learned_may_be_given_or_is_learned_on_the_way(update):
 @given(shown=small_demonstrations())
 def test_a_bound_that_nothing_reaches_changes_nothing(method, shown):
     model = random_model("opt", 2, 0)
-    one, other = (replace(method, clip=clip).learn(model, shown) for clip in (None, Clipping("layer_l2", 1e9)))
+    one, other = (replace(method, clip=clip).learn(model, shown) for clip in (None, Clipping(1e9, "layer_l2")))
     assert all(torch.equal(one.weights[name], value) for name, value in other.weights.items())
     assert (one.gradient_norms == other.gradient_norms).all()
 

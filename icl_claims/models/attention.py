@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 from transformers import AttentionInterface
 
 from icl_claims.errors import ModelError
+from icl_claims.models.families import TITLES
 from icl_claims.models.layout import Layout
 from icl_claims.models.partial_attention import Part, attend_part
 
@@ -115,14 +116,14 @@ def attend(
         raise ModelError(
             "The model was called directly",
             expected="a call through LanguageModel, which says what lies in the batch",
-            todo="Call LanguageModel.forward, or load the network with attn_implementation='eager'.",
+            todo="Call LanguageModel.answer, or load the network with attn_implementation='eager'.",
         )
     changing = sorted(name for name in set(options) - _KEYS_OF_NO_CONSEQUENCE if options[name] is not None)
     if changing or query.shape[0] != 1:
         raise ModelError(
             f"{type(module).__name__} asks for an attention that is not plain causal softmax",
             got=f"options {changing}, batch size {query.shape[0]}",
-            todo="Use a model of a supported family: Llama, Qwen2, Mistral, Gemma 3, OPT, GPT-2, GPT-NeoX, Phi.",
+            todo=f"Use a model of one of these families: {TITLES}.",
         )
     q, k, v = query[0], key[0], value[0]
     layout = now.layout.on(q.device)

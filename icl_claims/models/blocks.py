@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from icl_claims.errors import ModelError
+from icl_claims.models.families import FINAL_NORMS, TITLES
 from icl_claims.models.precision import at_least_single
 
 BeforeBlock = Callable[[Any, Any], Any]
@@ -24,8 +25,6 @@ AfterBlock = Callable[[int, Any, Any, Any], Any]
 
 ROWS_READ_AT_ONCE = 256
 """Positions whose logits are held at once: so many that the head's weights are not fetched from memory for each few."""
-
-FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "layer_norm")
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,5 +146,5 @@ def find_blocks(network: nn.Module, attention_modules: Sequence[nn.Module], head
     raise ModelError(
         f"The blocks of {type(network).__name__} were not found",
         expected=f"attention layers in one list of blocks, with one of {', '.join(FINAL_NORMS)} beside it",
-        todo="Use a model of a family that `icl-claims doctor` lists.",
+        todo=f"Use a model of one of these families: {TITLES}.",
     )

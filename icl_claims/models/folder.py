@@ -15,7 +15,8 @@ from icl_claims.errors import ModelError
 from icl_claims.models.attention import NAME
 from icl_claims.models.fairseq_model import opt_of_xglm
 from icl_claims.models.fairseq_tokens import xglm_tokens
-from icl_claims.models.language_model import FAMILIES, LanguageModel
+from icl_claims.models.families import TITLES
+from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.tokens import token_encoder
 from icl_claims.storage.digests import DigestOf, file_digest
 
@@ -45,7 +46,7 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
     except Exception as error:  # transformers, safetensors and torch raise errors of many kinds here
         raise ModelError(
             f"The model in {folder} could not be loaded",
-            expected=f"a causal language model of one of these families: {', '.join(FAMILIES)}",
+            expected=f"a causal language model of one of these families: {TITLES}",
             got=f"{type(error).__name__}: {_first_line(error)}",
             todo="If the file is truncated, download it again; if the family is another, use one of those.",
         ) from error
@@ -76,7 +77,7 @@ def check_folder(folder: Path) -> None:
             f"No model lies in {folder}",
             expected="a folder with config.json, weights and a tokenizer",
             got="no such folder" if not folder.is_dir() else "a folder without config.json",
-            todo="Name a folder written by save_pretrained: --claims-model path:DIR.",
+            todo="Name a folder written by save_pretrained, as the model path:DIR.",
         )
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
         raise ModelError(

@@ -16,6 +16,7 @@ from torch.func import functional_call
 from icl_claims.errors import ModelError, PromptError
 from icl_claims.models.attention import AttentionPass, Keys, Prefix, current_pass
 from icl_claims.models.blocks import Blocks, find_blocks, hidden_of
+from icl_claims.models.families import TITLES
 from icl_claims.models.layout import Layout
 from icl_claims.models.precision import all_finite, at_least_single
 from icl_claims.models.projections import TunedParameter, key_value_parameters
@@ -23,8 +24,6 @@ from icl_claims.models.tokens import TokenEncoder
 
 Weights = Mapping[str, Tensor]
 """Values that stand in for parameters of the network during one call, by qualified name."""
-
-FAMILIES = ("Llama", "Qwen2", "Mistral", "Gemma 3", "OPT", "GPT-2", "GPT-NeoX", "Phi", "XGLM")
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +199,7 @@ class LanguageModel:
             raise ModelError(
                 f"{self.name} answers with logits that are not finite",
                 got="NaN or infinity",
-                todo="Try --dtype float32, or check the checkpoint: its weights may be damaged.",
+                todo="Try the dtype float32, or check the checkpoint: its weights may be damaged.",
             )
 
     def activations(
@@ -267,7 +266,7 @@ class LanguageModel:
                 f"A prompt does not fit the context of {self.name}",
                 expected=f"at most {self.context_length} tokens",
                 got=f"{longest}",
-                todo="Use fewer demonstrations (--claims-k), or a model with a longer context.",
+                todo="Use fewer demonstrations (a smaller k), or a model with a longer context.",
             )
         ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
         positions = (now.layout.column + first_position)[None]
@@ -288,7 +287,7 @@ class LanguageModel:
                 f"{type(self.network).__name__} does not run all of its attention through the registered function",
                 expected=f"{expected} attention layers",
                 got=f"{len(now.callers)}",
-                todo=f"Use a model of one of these families: {', '.join(FAMILIES)}.",
+                todo=f"Use a model of one of these families: {TITLES}.",
             )
         return tuple(now.callers)
 

@@ -136,7 +136,7 @@ def test_a_hub_that_cannot_be_reached_is_an_error_that_says_what_else_to_do(monk
         raise ConnectionError("no route to host\nat line 3")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    refuse("hub:somebody/model", "ConnectionError: no route to host", todo="--claims-model path:DIR")
+    refuse("hub:somebody/model", "ConnectionError: no route to host", todo="the model path:DIR")
 
 
 # Refusals

@@ -49,7 +49,7 @@ class Family:
         title: its name in prose.
         model_type: its name in transformers, which also names its random models.
         tiny: what its random models' configuration adds to the shape that all of them share; None if it has none.
-        final_norm: name of the norm beside the list of blocks.
+        final_norm: name of the norm next to the list of blocks.
         fused: its projection of queries, keys and values; None where `SEPARATE` ones make keys and values.
     """
 

@@ -67,10 +67,10 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
 
 
 def check_folder(folder: Path) -> None:
-    """Look whether a configuration and weights lie in a folder.
+    """Check that a folder holds a configuration and weights.
 
     Raises:
-        ModelError: they do not.
+        ModelError: it does not.
     """
     if not folder.is_dir() or not (folder / "config.json").is_file():
         raise ModelError(

@@ -1,4 +1,4 @@
-"""The interval of a difference over tasks, which also speaks of tasks that were not tried."""
+"""The interval of a difference over tasks: it generalises to tasks that were not tried."""
 
 from __future__ import annotations
 

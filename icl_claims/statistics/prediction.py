@@ -21,11 +21,11 @@ def prediction_interval(
 ) -> Interval:
     """Where the mean of another run of the same experiment is expected, given the runs that were made.
 
-    A run's number is mean + seed effect + query effect + their interaction, each drawn again by another run. `between`
-    estimates seed effect + interaction from the spread of the seeds' means; `shared` estimates the query effect from
-    columns of one length, which are about the same queries; `own` is what is left, the interaction. The distance of the
-    two runs then has the variance between (1/seeds + 1/new_seeds) + shared (1 + queries/new_queries), corrected for the
-    interaction where the other run asked more or fewer queries.
+    A run's number is mean + seed effect + query effect + their interaction; another run draws the effects again.
+    `between` estimates seed effect + interaction from the spread of the seeds' means; `shared` estimates the query
+    effect from columns of one length, which are about the same queries; `own` is the rest, the interaction. The two
+    runs' distance then has the variance between (1/seeds + 1/new_seeds) + shared (1 + queries/new_queries), corrected
+    for the interaction if the other run asked more or fewer queries.
 
     Args:
         columns: one column of values per seed.

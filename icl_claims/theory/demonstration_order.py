@@ -76,7 +76,7 @@ def swap(weights: Weights, inputs: Pair, targets: Float[Tensor, "2 outputs"], ra
 def causal_stack(layers: Sequence[LinearSelfAttention], demonstrations: Demonstrations, tokens: Tokens) -> Tokens:
     """As `linear_self_attention.stack`, but a demonstration reads only itself and those before it.
 
-    Queries read all demonstrations. So does a causal language model, but for its softmax and positions.
+    Queries read all demonstrations. A causal language model does the same, but for its softmax and positions.
 
     >>> layers = [LinearSelfAttention(*[torch.eye(1)] * 4)] * 2
     >>> causal_stack(layers, torch.tensor([[2.0], [1.0]]), torch.tensor([[1.0]])).item()  # `stack` gives 1086

@@ -59,7 +59,7 @@ class AttentionPass:
         layout: the rows of the batch.
         prefix: the context that every row attends to, or None.
         probe: packed index of the probe position of each row; None if nothing is to be recorded.
-        probe_against: keys of other tokens, over which scores of the probe position are recorded too; None if of none.
+        probe_against: keys of any tokens over which scores of the probe position are recorded too; None if of none.
         keep_prefix: whether keys and values of the rows are recorded, to become a `Prefix` or to be scored against.
     """
 

@@ -36,8 +36,8 @@ class Activations:
             row's probe position.
         scores: scaled pre-softmax scores of the probe position over the row's own tokens, 0 beyond its length.
         block_outputs: output of every block, lowest first, at each row's answer position; empty by default.
-        scores_against: scaled pre-softmax scores of the probe position over the tokens of the keys given, layer by layer
-            and each on its device; None if no keys were given.
+        scores_against: scaled pre-softmax scores of the probe position over the tokens of the keys given, layer by
+            layer and each on its device; None if no keys were given.
     """
 
     logits: Float[Tensor, "rows vocabulary"]

@@ -253,7 +253,7 @@ def test_the_hooks_that_move_tensors_change_no_number_learned_or_answered():
 
 
 def test_a_model_that_does_not_fit_the_memory_is_refused():
-    with pytest.raises(ModelError, match=r"does not fit the GPUs.*left for disk.*--claims-dtype bfloat16"):
+    with pytest.raises(ModelError, match=r"does not fit the GPUs.*left for disk.*the dtype bfloat16"):
         spread(random_model("llama", 4, 0), {"cpu": 9_000})
 
 

@@ -85,7 +85,7 @@ class Protocol:
     probe: ProbePosition = choice(
         ProbePosition,
         title="Probe position",
-        help="label_token (authors' code) or template_end (paper's words)",
+        help="position where attention is looked at: label_token (authors' code) or template_end (paper's words)",
         paper="the last token of the query",
         authors="class 0's label word is appended, and its position is read (`label_token`; the words: `template_end`)",
         changes="Every SimAOU and SimAM is read one token later, at a word that is the same for all queries of a task.",
@@ -93,7 +93,7 @@ class Protocol:
     truncation: Truncation = choice(
         Truncation,
         title="Demonstrations",
-        help="in_context (authors' code: finetuning sees all k) or both",
+        help="who loses demonstrations that do not fit: in_context (authors' code: finetuning sees all k) or both",
         paper="the same for both methods",
         authors="in-context learning drops what does not fit 2048 tokens; finetuning sees all 32",
         changes="CB shows 14 to 19 demonstrations and AGNews about 22, against 32 in finetuning.",
@@ -124,7 +124,7 @@ class Protocol:
     calibration: Calibration = choice(
         Calibration,
         title="Calibration",
-        help="none (authors' code), or contextual: label words' probabilities are divided by those after queries "
+        help="calibration of the labels: none (authors' code), or contextual: label words' probabilities are divided by those after queries "
         "without content (Zhao et al. 2021)",
         authors="none",
         paper="none",

@@ -35,12 +35,14 @@ class Difference:
         papers: what the papers say.
         code: what the authors' code does.
         changes: what the difference changes.
+        choice: field of `Protocol` that follows one or the other; empty if there is none.
     """
 
     title: str
     papers: str
     code: str
     changes: str
+    choice: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,8 @@ class Protocol:
     calibration: Calibration = choice(
         Calibration,
         title="Calibration",
-        help="calibration of the labels: none (authors' code), or contextual: label words' probabilities are divided by those after queries "
-        "without content (Zhao et al. 2021)",
+        help="calibration of the labels: none (authors' code), or contextual, which divides label words' probabilities "
+        "by those after queries without content (Zhao et al. 2021)",
         authors="none",
         paper="none",
     )
@@ -161,7 +163,7 @@ def choices() -> tuple[Choice, ...]:
 
 def _chosen(name: str) -> Difference:
     of = next(one for one in choices() if one.name == name)
-    return Difference(of.title, of.paper, of.authors, of.changes)
+    return Difference(of.title, of.paper, of.authors, of.changes, name)
 
 
 DIFFERENCES = (
@@ -223,3 +225,11 @@ DIFFERENCES = (
     ),
 )
 """Every place where papers and code differ: the fields of `Protocol`, and what no parameter can change."""
+
+
+def differences_table() -> str:
+    """`DIFFERENCES` in Markdown, with the option of `icl-claims trial` that chooses."""
+    rows = [("what", "the papers say", "the authors' code does, as we by default", "option"), ("---",) * 4]
+    for one in DIFFERENCES:
+        rows.append((one.title, one.papers, one.code, f"`--{one.choice.replace('_', '-')}`" if one.choice else ""))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -53,8 +53,8 @@ OPTIONS = (
     ),
     Option(
         "model",
-        "reference: embedded (SmolLM2-135M from PyPI), tiny, path:DIR (a transformers folder), hub:NAME or fairseq:DIR; default: "
-        "the profile's",
+        "model: embedded (SmolLM2-135M), tiny, path:DIR (a transformers folder), hub:NAME or fairseq:DIR; "
+        "default: the profile's",
         "REF",
     ),
     Option(
@@ -81,7 +81,7 @@ OPTIONS = (
     ),
     Option(
         "device",
-        "device of the model: auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)",
+        "device: auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)",
         "NAME",
         EVERYWHERE[:-1],
     ),
@@ -170,7 +170,8 @@ def chosen(given: Mapping[str, Any]) -> Choices:
     for name, parse in (("tasks", names_of), ("seeds", seeds_of), ("studies", studies_of)):
         parsed[name] = parse(name, named[name]) if name in named else None
     as_they_are = ("model", "k", "queries", "device", "dtype", "tokens_per_batch")
-    return Choices(profile, **parsed, **{name: named.get(name) for name in as_they_are})
+    parsed |= {name: named.get(name) for name in as_they_are}
+    return Choices(profile, **parsed)
 
 
 def names_of(name: str, text: str) -> tuple[str, ...]:

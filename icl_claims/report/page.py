@@ -140,7 +140,7 @@ def _tasks_of(comparisons: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _marked(text: str) -> Markup:
     """A text of `DIFFERENCES` for the page: values in backticks as code, apostrophes as print has them."""
-    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text.replace("'", "’")))))
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text.replace("'", "\u2019")))))
 
 
 def _day(finished: str) -> str:

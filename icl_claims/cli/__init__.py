@@ -85,7 +85,7 @@ def studies() -> None:
     table = Table("study", "what", "profiles", methods)
     for study in STUDIES.values():
         profiles = ", ".join(name for name, profile in PROFILES.items() if study.name in profile.studies)
-        table.add_row(study.name, study.what, profiles, ", ".join(method.name for method in study.methods(1.0)))
+        table.add_row(study.name, study.what, profiles, ", ".join(method.name for method in study.methods))
     Console().print(table)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from icl_claims.experiments.estimate import Estimate, Work, estimate
 from icl_claims.experiments.plan import Choices, Run, resolve
-from icl_claims.experiments.store import TrialStore, default_store
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models.language_model import LanguageModel
 
 GIB = 1024**3
@@ -27,7 +27,7 @@ def plan_and_print(choices: Choices, *, as_json: bool) -> None:
     """
     say = partial(Console(stderr=True).print, highlight=False)
     run, model = resolve(choices, say=say), choices.load_model(say)
-    found = estimate(run, model, TrialStore(default_store()))
+    found = estimate(run, model, TrialStore())
     if as_json:
         sys.stdout.write(json.dumps(as_plain_data(found, model, run.rates.origin), indent=1) + "\n")
     else:

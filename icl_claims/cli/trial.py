@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,14 +16,23 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from icl_claims.cli.trial_table import means, print_trial
 from icl_claims.errors import UsageError
 from icl_claims.experiments.activation_export import RecordWriter
-from icl_claims.experiments.plain import mean_over_rows, rounded
 from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
-from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.result import Entry, TrialResult, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.store import TrialStore, default_store
-from icl_claims.experiments.studies import STUDIES, every_method
+from icl_claims.experiments.studies import IN_CONTEXT, STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
-from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, learner_of
+from icl_claims.experiments.trial_store import TrialStore
+from icl_claims.methods import (
+    Clipping,
+    Finetuning,
+    InContext,
+    LayerCausal,
+    Method,
+    ZeroShot,
+    at_rate,
+    learner_of,
+    with_parameter,
+)
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import Kept
 from icl_claims.tasks.catalogue import Task
@@ -103,7 +112,7 @@ def _specs_of(arguments: TrialArguments, run: Run, task: Task) -> list[TrialSpec
     rate = run.rates.by_task[task.name] if arguments.learning_rate is None else arguments.learning_rate
     spec = replace(
         planned,
-        methods=_methods(arguments, rate),
+        methods=tuple(at_rate(method, rate) for method in _methods(arguments)),
         seed=planned.seed if arguments.seed is None else arguments.seed,
         permutation=arguments.permutation,
         weights=arguments.weights,
@@ -112,11 +121,12 @@ def _specs_of(arguments: TrialArguments, run: Run, task: Task) -> list[TrialSpec
     if arguments.methods != EVERYTHING:
         return [spec]
     untrained = [study for study in STUDIES.values() if study.weights != "trained"]
-    return [spec, *(replace(spec, methods=study.methods(rate), weights=study.weights) for study in untrained)]
+    at = [tuple(at_rate(method, rate) for method in study.methods) for study in untrained]
+    return [spec, *(replace(spec, methods=m, weights=s.weights) for m, s in zip(at, untrained, strict=True))]
 
 
-def _methods(arguments: TrialArguments, rate: float) -> tuple[Method, ...]:
-    known = {method.name: method for method in every_method(rate)}
+def _methods(arguments: TrialArguments) -> tuple[Method, ...]:
+    known = {method.name: method for method in every_method()}
     names = list(known) if arguments.methods == EVERYTHING else [n.strip() for n in arguments.methods.split(",")]
     if unknown := [name for name in names if name not in known]:
         wanted = f"{EVERYTHING}, or some of {', '.join(known)}"
@@ -137,16 +147,7 @@ def _clipped(method: Any, clip: Clipping) -> Any:
             got=method.name,
             todo="Name the others: ⟨methods⟩ A,B.",
         )
-    return _with(method, "clip", clip)
-
-
-def _with(method: Any, name: str, value: Any) -> Any:
-    """A method with one parameter set, also where the method lies within another."""
-    named = {field.name: getattr(method, field.name) for field in fields(method)}
-    inner = {
-        field: _with(held, name, value) for field, held in named.items() if field == "method" and is_dataclass(held)
-    }
-    return replace(method, **inner, **({name: value} if name in named else {}))
+    return with_parameter(method, "clip", clip)
 
 
 def _run(
@@ -159,8 +160,8 @@ def _run(
     alone: bool,
 ) -> TrialResult:
     if records is None:
-        store, key = TrialStore(default_store()), spec.key()
-        return store.get_or_run(key, lambda: run_trial(spec, model, data, report, kept=store.partial(key)))
+        store = TrialStore()
+        return store.get_or_run(spec, lambda: run_trial(spec, model, data, report, checkpoint=store.checkpoint(spec)))
     prompts = prompts_of(spec, model, data)
     folder = records if alone else records / (spec.task if spec.weights == "trained" else f"{spec.task}_{spec.weights}")
     writer = RecordWriter(folder, prompts.gold, [len(row) for row in prompts.queries.rows])
@@ -170,15 +171,25 @@ def _run(
     return result
 
 
+def _entry(entry: Entry) -> str:
+    """`sim_aou/finetuning`, with what it is compared with where that is not in-context learning."""
+    compared = "" if entry.reference == IN_CONTEXT.name else f"|{entry.reference}"
+    return f"{entry.metric}/{entry.method}{compared}"
+
+
 def as_plain_data(result: TrialResult) -> dict[str, Any]:
-    """A trial as JSON: its specification, one number a metric and method, by layer, predictions and provenance."""
+    """A trial as JSON: its specification, one number per metric and method, by layer, predictions and provenance."""
     return {
-        "spec": result.spec,
+        "spec": result.spec.record(),
         "metrics": means(result),
-        "by_layer": {name: rounded(mean_over_rows(values), 6) for name, values in result.by_layer.items()},
+        "by_layer": {_entry(entry): rounded(mean_over_rows(values), 6) for entry, values in result.by_layer.items()},
         "gradient_norms": {name: rounded(values, 6) for name, values in result.gradient_norms.items()},
         "drift": {name: rounded(values, 8) for name, values in result.drift.items()},
-        "predicted": {method: result.predicted(method).tolist() for method in result.methods},
+        "predicted": {
+            method.name: result.predicted(method).tolist()
+            for method in result.spec.answering
+            if method.name in result.methods
+        },
         "gold": result.gold.tolist(),
         "query_rows": result.query_rows.tolist(),
         "losses": result.losses,

@@ -11,7 +11,8 @@ from icl_claims.errors import UsageError
 from icl_claims.experiments.learning_rates import LearningRates, learning_rates
 from icl_claims.experiments.profiles import Profile
 from icl_claims.experiments.spec import TrialSpec, code_digest
-from icl_claims.experiments.studies import find_study
+from icl_claims.experiments.studies import Study, find_study
+from icl_claims.methods import at_rate
 from icl_claims.models.embedded import Say
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.reference import load_model, model_digest
@@ -186,17 +187,17 @@ def resolve(choices: Choices, model: LanguageModel | None = None, say: Say = lam
     )
 
 
-def plan_trials(run: Run, study: str = "main") -> list[TrialSpec]:
+def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
     """The trials of a study, task by task.
 
     Args:
         run: what the reader's choices come to.
-        study: name of the study.
+        study: the study, or its name.
 
     Raises:
         UsageError: no such study.
     """
-    choices, asked = run.choices, find_study(study)
+    choices, asked = run.choices, find_study(study) if isinstance(study, str) else study
     specs = []
     for task in run.tasks:
         runs = choices.profile.runs(task) if choices.seeds is None else tuple((seed, 0) for seed in choices.seeds)
@@ -208,7 +209,8 @@ def plan_trials(run: Run, study: str = "main") -> list[TrialSpec]:
             seed=0,
             permutation=0,
             queries=choices.queries or choices.profile.queries,
-            methods=asked.methods(run.rates.by_task[task.name]),
+            methods=tuple(at_rate(method, run.rates.by_task[task.name]) for method in asked.methods),
+            metrics=asked.metrics,
             weights=asked.weights,
             dtype=run.dtype,
             protocol=run.protocol,

@@ -24,16 +24,16 @@ class Clipping:
     """How the gradients of a step are clipped, all of them or layer by layer.
 
     Args:
-        norm: norm that is bound; None for that of the demonstrations' protocol. `finetuning` is the L2 norm of each
+        at: The bound; None for `finetuning`, and only there.
+        norm: The norm that is bound; None for that of the demonstrations' protocol. `finetuning` is the L2 norm of each
             layer's gradients, bound by their mean norm over the steps of standard finetuning.
-        at: the bound; None for `finetuning`, and only there.
 
     Raises:
         UsageError: a bound that is not above 0, or one too many or too few.
     """
 
-    norm: ClippedNorm | Literal["finetuning"] | None = None
     at: float | None = None
+    norm: ClippedNorm | Literal["finetuning"] | None = None
 
     def __post_init__(self) -> None:
         if self.to_finetuning == (self.at is not None) or (self.at is not None and not self.at > 0):
@@ -61,6 +61,14 @@ class Clipping:
     def under(self, protocol: Protocol) -> Clipping:
         """The same with the norm that a protocol names, if it has none of its own."""
         return self if self.norm else replace(self, norm=protocol.clip_norm)
+
+    @property
+    def title(self) -> str:
+        """As methods are called after it in print: `clipped at 12`, `clipped to the norms of finetuning`, ..."""
+        if self.at is None:
+            return "clipped to the norms of finetuning"
+        of_norm = {"layer_l2": " in the L2 norm of each layer", "l_inf": " in the l_inf norm"}.get(self.norm or "", "")
+        return f"clipped at {self.at:g}{of_norm}"
 
     def clip(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from icl_claims.methods.base import Known, Learned, learned_by
 from icl_claims.methods.clipping import Clipping
@@ -11,7 +12,9 @@ from icl_claims.methods.descent import (
     gradients_of,
     masters,
     name_of,
+    rate_of,
     sgd_step,
+    title_of,
     trainable,
     tuned,
 )
@@ -35,15 +38,27 @@ class Finetuning:
     Source: protocol of the authors' code; neither paper states it.
     """
 
-    learning_rate: float
+    learning_rate: float | None = None
     loss: Loss | None = None
     clip: Clipping | None = None
     name: str = field(init=False)
+    diagnosed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         label_only = "label_only" if self.loss == "label_only" else None
         name = name_of("finetuning", label_only, self.clip.name if self.clip else None)
         object.__setattr__(self, "name", name)
+
+    @property
+    def title(self) -> str:
+        """finetuning, finetuning clipped at 12, ..."""
+        return title_of("finetuning", self.loss, self.clip)
+
+    @property
+    def variant_of(self) -> Finetuning | None:
+        """Standard finetuning, where something about this one is particular."""
+        plain = Finetuning(self.learning_rate)
+        return None if plain == self else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.
@@ -64,5 +79,5 @@ class Finetuning:
             norms.append(layer_norms(model.tuned_parameters, gradients))
             if clip is not None:
                 gradients = clip.clip(model.tuned_parameters, gradients, finetuned)
-            weights = sgd_step(model.tuned_parameters, weights, gradients, self.learning_rate)
+            weights = sgd_step(model.tuned_parameters, weights, gradients, rate_of(self))
         return tuned(self, model, demonstrations, weights, losses, norms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +13,18 @@ from icl_claims.errors import UsageError
 from icl_claims.methods.base import Known, Learned, learned_by, weight_changes
 from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
-from icl_claims.methods.descent import finite, gradients_of, masters, name_of, settled, sgd_step, trainable, tuned
+from icl_claims.methods.descent import (
+    finite,
+    gradients_of,
+    masters,
+    name_of,
+    rate_of,
+    settled,
+    sgd_step,
+    title_of,
+    trainable,
+    tuned,
+)
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.models.blocks import hidden_of
 from icl_claims.models.language_model import LanguageModel
@@ -50,12 +61,13 @@ class LayerCausal:
     Source: "Rethinking ...", section 3.4, figure 2 (sequential); "Understanding ...", section 3.1, figure 1 (summed).
     """
 
-    learning_rate: float
+    learning_rate: float | None = None
     update: Update = "concurrent"
     loss: Loss | None = None
     clip: Clipping | None = None
     norm_matched: bool = False
     name: str = field(init=False)
+    diagnosed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         sequential = self.update == "sequential"
@@ -69,6 +81,18 @@ class LayerCausal:
             "norm_matched" if self.norm_matched else None,
         )
         object.__setattr__(self, "name", name)
+
+    @property
+    def title(self) -> str:
+        """layer-causal finetuning, sequential layer-causal finetuning, ..."""
+        particular = ["sequential" if self.update == "sequential" else "", "norm-matched" if self.norm_matched else ""]
+        return title_of(" ".join(filter(None, (*particular, "layer-causal finetuning"))), self.loss, self.clip)
+
+    @property
+    def variant_of(self) -> LayerCausal | None:
+        """Concurrent layer-causal finetuning as it stands, where something about this one is particular."""
+        plain = LayerCausal(self.learning_rate)
+        return None if plain == self else plain
 
     def _check(self, clip: Clipping) -> Clipping:
         if self.update == "sequential" and not clip.by_layer:
@@ -94,7 +118,7 @@ class LayerCausal:
         step_once = self._concurrent_step if self.update == "concurrent" else self._sequential_step
         protocol = demonstrations.protocol
         descend = _Descent(
-            self.learning_rate,
+            rate_of(self),
             self.loss or protocol.loss,
             None if self.clip is None else self._check(self.clip.under(protocol)),
             finetuned,

@@ -13,20 +13,23 @@ import torch
 from torch import Tensor
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Answer, Known, Learned, diverged
+from icl_claims.methods.base import Known, Learned, diverged
 from icl_claims.methods.descent import (
     by_layer,
     finite,
     loss_scale,
     masters,
     name_of,
+    rate_of,
     settled,
     sgd_step,
+    title_of,
     trainable,
 )
 from icl_claims.methods.dual_numbers import dual, dual_numbers, first_order, parts, with_tangents
 from icl_claims.methods.losses import next_token_losses, sequence_loss
 from icl_claims.methods.training_tokens import TrainingTokens
+from icl_claims.metrics import Answer
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.precision import all_finite, at_least_single, number
@@ -47,13 +50,24 @@ class Linearized:
     Source: "Rethinking ...", section 2.3, equation 5; SGD on the offsets d, as the authors' code has it.
     """
 
-    learning_rate: float
+    learning_rate: float | None = None
     loss: Loss | None = None
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
         name = name_of("linearized", "label_only" if self.loss == "label_only" else None)
         object.__setattr__(self, "name", name)
+
+    @property
+    def title(self) -> str:
+        """Linearised finetuning, ..."""
+        return title_of("linearised finetuning", self.loss)
+
+    @property
+    def variant_of(self) -> Linearized | None:
+        """The same with its loss over all tokens, where this one's is another."""
+        plain = Linearized(self.learning_rate)
+        return None if plain == self else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.
@@ -70,7 +84,7 @@ class Linearized:
             )
             losses.append(finite(loss, self, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))
-            changes = sgd_step(model.tuned_parameters, changes, gradients, self.learning_rate)
+            changes = sgd_step(model.tuned_parameters, changes, gradients, rate_of(self))
         weights = settled(self, model, {name: start[name] + change for name, change in changes.items()}, len(losses))
         with torch.no_grad(), dual_numbers():
             opening = model.prefix_of([demonstrations.bos], with_tangents(start, changes))

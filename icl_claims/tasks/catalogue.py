@@ -83,7 +83,22 @@ def read_own_task(folder: Path) -> Task:
             got=repr(task.name),
             todo="Rename the folder.",
         )
+    _OWN[task.name] = task
     return task
+
+
+_OWN: dict[str, Task] = {}
+"""The tasks of the reader's that were read."""
+
+
+def title_of_task(name: str) -> str:
+    """The name in print of a task that is known or was read; any other text as it is.
+
+    >>> title_of_task("sst2")
+    'SST2'
+    """
+    task = TASKS.get(name) or _OWN.get(name)
+    return name if task is None else task.title
 
 
 def known_task(name: str, more: Iterable[Task] = ()) -> Task:

@@ -11,7 +11,7 @@ import pytest
 from stored_trials import assert_same_result, made_up_result
 
 from icl_claims.errors import ModelError, StoreWarning
-from icl_claims.experiments.store import TrialStore
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage import checksummed
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
 

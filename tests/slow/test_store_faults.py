@@ -12,7 +12,7 @@ from stored_trials import assert_same_result, made_up_result
 from trials_apart import apart, ask_in_turn, run_through_store
 
 from icl_claims.errors import StoreWarning
-from icl_claims.experiments.store import TrialStore
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage.checkpoint import parts_in
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS, read_manifest
 from icl_claims.storage.inventory import damage, entries

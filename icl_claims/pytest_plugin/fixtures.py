@@ -10,7 +10,7 @@ import pytest
 
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.known_refutations import expected_refutation
-from icl_claims.pytest_plugin.options import choices_of
+from icl_claims.pytest_plugin.options import choices_of, option_name
 from icl_claims.pytest_plugin.verdict_json import verdict_record
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def named_errors() -> Iterator[None]:
     try:
         yield
     except IclClaimsError as error:
-        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error.as_told(option_name)}", pytrace=False) from None
 
 
 @contextmanager

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from cases import SEEDS, Loss, learning_rates, normal
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from icl_claims.theory.linear_self_attention import LinearSelfAttention
+
+from ..cases import SEEDS, Loss, learning_rates, normal
 
 INNER = 4
 Optimiser = Callable[..., torch.optim.Optimizer]

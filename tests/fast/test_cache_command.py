@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from stored_trials import made_up_result
 from typer.testing import CliRunner
 
 from icl_claims import cli
@@ -17,6 +16,7 @@ from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import code_digest
 from icl_claims.experiments.store import TrialStore, default_store
 from icl_claims.storage.checksummed import NUMBERS
+from tests.fast.stored_trials import made_up_result
 
 
 @pytest.fixture(autouse=True)

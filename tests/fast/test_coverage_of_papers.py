@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from controls import CLAIMS, ROOT, load
 
 from icl_claims.claims import PAPERS, Quantity
 from icl_claims.evidence.printed import printed_tables
+from tests.quality.controls import CLAIMS, ROOT, load
 
 COVERAGE = json.loads((ROOT / "fixtures" / "coverage.json").read_text(encoding="utf-8"))
 LEDGER = json.loads((ROOT / "fixtures" / "ledger_ids.json").read_text(encoding="utf-8"))

@@ -8,12 +8,12 @@ import threading
 import warnings
 
 import pytest
-from stored_trials import assert_same_result, made_up_result
 
 from icl_claims.errors import ModelError, StoreWarning
 from icl_claims.experiments.store import TrialStore
 from icl_claims.storage import checksummed
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
+from tests.fast.stored_trials import assert_same_result, made_up_result
 
 RESULT = made_up_result()
 

@@ -68,7 +68,7 @@ def ask_in_turn(folder, keys, log):
     """Ask a store for some trials that take a moment; who runs one writes its key into a log."""
     import time
 
-    from stored_trials import made_up_result
+    from tests.fast.stored_trials import made_up_result
 
     from icl_claims.experiments.store import TrialStore
 

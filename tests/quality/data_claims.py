@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from controls import CLAIMS, load
 
 from icl_claims.claims import Claim, Comparison, Quantity, Verdict
 from icl_claims.evidence.comparison import ALL_TASKS, AbsentEvidence, Side, TaskEvidence, direction
+from tests.quality.controls import CLAIMS, load
 
 
 @dataclass(frozen=True)

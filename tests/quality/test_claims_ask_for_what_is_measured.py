@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from data_claims import data_claims, questions_of, sides_of
 
 from icl_claims.experiments.measure import DIAGNOSED, LENGTHS, RANDOM, WITH_NULLS, ZERO_SHOT, pairs
 from icl_claims.experiments.result import IN_CONTEXT, LAYER_METRICS, METRICS, PREDICTION_METRICS, SIMILARITIES
 from icl_claims.experiments.studies import STUDIES
+from tests.quality.data_claims import data_claims, questions_of, sides_of
 
 CLAIMS = data_claims("trials")
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=str)
-def test_every_quantity_that_a_claim_names_is_measured_in_its_study(claim):
+def test_every_quantity_that_a_claim_names_is_measured(claim):
     assert [str(quantity) for quantity in sides_of(questions_of(claim)) if not is_measured(quantity)] == []
 
 

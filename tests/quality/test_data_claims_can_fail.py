@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from data_claims import Asked, Recorded, data_claims
 
 from icl_claims.claims import WHOLE_DEPTH, Quantity
 from icl_claims.evidence import author_logs, author_runs, printed
 from icl_claims.evidence.comparison import of_the_model
+from tests.quality.data_claims import Asked, Recorded, data_claims
 
 LAYERS = author_logs.LAYERS
 OF_FIGURES_THAT_FIT = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from controls import ROOT, all_controls, all_exact_claims
+from tests.quality.controls import ROOT, all_controls, all_exact_claims
 
 
 def test_every_exact_claim_has_a_control():

@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 import torch
-from controls import Control, verdict_under
 
 from icl_claims.metrics import similarity
 from icl_claims.theory import dual_history, in_context_regression, random_floor
 from icl_claims.theory import linear_self_attention as attention
+from tests.quality.controls import Control, verdict_under
 
 SECTION_6 = "revisited/test_6_related_work.py"
 VON_OSWALD = "follow_ups/test_von_oswald.py"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from controls import Control, verdict_under
 from torch.nn.functional import cosine_similarity
 
 from icl_claims.methods import base, block_loss, finetuning, layer_causal
 from icl_claims.metrics import predictions, similarity
 from icl_claims.models.blocks import hidden_of
 from icl_claims.theory import dual_form, linearization, meta_optimization
+from tests.quality.controls import Control, verdict_under
 
 DUAL = "icl_claims.theory.dual_form"
 META = "icl_claims.theory.meta_optimization"
@@ -225,7 +225,7 @@ CONTROLS = [
         {f"{PREDICTIONS}.rpa": lambda *case, **options: rpa(*case, **options)[:, :1]},
     ),
     Control(
-        "rec-insufficient",
+        "rec-insufficient-in-principle",
         "RPA counts correct changes by finetuning only, as Rec2FTP does",
         RPA_FILE,
         {f"{PREDICTIONS}.rpa": lambda icl, ft, zero, gold, **_: rec2ftp(icl, ft, zero, gold)},
@@ -304,13 +304,13 @@ CONTROLS = [
         {f"{LAYER_CAUSAL}.block_losses": undetached_block_losses},
     ),
     Control(
-        "lc-sequential",
+        "lc-sequential-step",
         "the sequential step is the concurrent one",
         CAUSALITY_FILE,
         {f"{LAYER_CAUSAL}.LayerCausal._sequential_step": concurrent},
     ),
     Control(
-        "lc-sequential",
+        "lc-sequential-step",
         "the sequential step goes up the gradient",
         CAUSALITY_FILE,
         {f"{LAYER_CAUSAL}.sgd_step": lambda ps, ws, gs, rate: sgd_step(ps, ws, gs, -rate)},

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from data_claims import data_claims
 
 from icl_claims.claims import EVERY_TASK, Comparison, Finding, Outcome
 from icl_claims.evidence.comparison import ALL_TASKS, direction
+from tests.quality.data_claims import data_claims
 
 AGAINST_WHAT_IS_ASKED = {"order-sensitivity", "lc-sequential"}  # ask whether two are equal, and claim that they are not
 WHEN_TASKS_DIFFER = {"clip-task-dependent"}
@@ -45,7 +45,7 @@ def by_name(id_of_claim):
 
 
 @pytest.mark.parametrize("claim", OF_ALL_TASKS_ALIKE, ids=str)
-def test_a_claim_holds_where_all_it_asks_holds_and_is_refuted_where_all_fails(claim):
+def test_a_claim_goes_with_what_it_asks_and_against_it(claim):
     words = [claim.decided_on(Planted(lambda _, outcome=outcome: outcome)).word for outcome in ("holds", "fails")]
     expected = ["supported", "refuted"]
     assert words == (expected[::-1] if claim.claim.id in AGAINST_WHAT_IS_ASKED else expected)

@@ -23,15 +23,19 @@ from icl_claims.experiments.store import TrialStore, default_store
 from icl_claims.experiments.studies import STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, learner_of
-from icl_claims.methods.clipping import ClippedNorm
-from icl_claims.methods.losses import Loss
-from icl_claims.metrics.calibration import Calibration
-from icl_claims.metrics.predictions import Agreement
-from icl_claims.metrics.similarity import RandomBaseline
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import Kept
+from icl_claims.protocol import (
+    Agreement,
+    Calibration,
+    ClippedNorm,
+    Loss,
+    Order,
+    ProbePosition,
+    RandomBaseline,
+    Truncation,
+)
 from icl_claims.tasks.examples import TaskData
-from icl_claims.tasks.prompts import Order, ProbePosition, Truncation
 
 EVERYTHING = "all"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from icl_claims.errors import UsageError
 from icl_claims.experiments.studies import STUDIES
-from icl_claims.metrics.calibration import Calibration
+from icl_claims.protocol import Calibration
 from icl_claims.tasks.catalogue import TASKS, Task
 from icl_claims.tasks.sources import MINIATURE, SYNTHETIC, DataSource
 

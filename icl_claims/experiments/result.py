@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from icl_claims.metrics import predictions
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, orders_of
+from icl_claims.metrics import Course, LayerMetric, LearningMetric, Predicted, PredictionMetric, SetMetric
 from icl_claims.metrics.calibration import predicted_labels
+from icl_claims.questions import Depth, Named, Quantity
 
-IN_CONTEXT = "in_context"
-SIMILARITIES = ("sim_aou", "sim_aou_unnormalised", "sim_am", "sim_am_update")
-LAYER_METRICS = (*SIMILARITIES, "kendall", "lens_loss")
-CHANGES_COUNTED: dict[str, predictions.Changes] = {"rpa": "all", "rpa_correct": "correct", "rpa_incorrect": "incorrect"}
-PREDICTION_METRICS = ("accuracy", "changed", "rec2ftp", *CHANGES_COUNTED, "most_frequent_label", "order_spread")
-STEP_METRICS = ("gradient_norm", "log_gradient_ratio", "first_log_gradient_ratio")
-WEIGHT_METRICS = ("drift",)
-METRICS = (*PREDICTION_METRICS, *LAYER_METRICS, *STEP_METRICS, *WEIGHT_METRICS)
-Depth = tuple[float, float]
-WHOLE: Depth = (0.0, 1.0)
+
+class Entry(NamedTuple):
+    """The names of a metric by layer, of the method it is measured of, and of what that is compared with."""
+
+    metric: str
+    method: str
+    reference: str = IN_CONTEXT.name
+
+    @classmethod
+    def of(cls, quantity: Quantity) -> Entry:
+        """The entry of a quantity."""
+        return cls(quantity.metric.name, quantity.method.name, (quantity.reference or IN_CONTEXT).name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,26 +34,28 @@ class TrialResult:
     """The result of one trial.
 
     Args:
-        spec: the specification, as plain data.
-        query_rows: row of each query in the evaluation file.
-        gold: label of each query.
-        log_probabilities: by method, of each label's verbalizer.
-        content_free: by method, the same for the queries without content.
-        by_layer: by "metric/method", or "metric/method|reference" where the reference is not in-context learning.
-        gradient_norms: by method, of the keys' and values' gradients at every step and layer, before any clipping.
-        drift: by method, how much learning changed the keys' and values' weights, relative to their size, by layer.
-        losses: by method, of every learning step, in nats per token.
-        failures: by method, why it gave nothing.
-        seconds: by what was done.
-        provenance: where and with what the trial was run.
+        spec: Its specification.
+        query_rows: Row of each query in the evaluation file.
+        gold: Label of each query.
+        log_probabilities: Log-probabilities of each label's verbalizer, by method.
+        content_free: The same for the queries without content.
+        by_layer: One value per query and layer.
+        over_queries: One value per layer, of metrics of all queries together.
+        gradient_norms: Norms of the keys' and values' gradients at every step and layer, before any clipping, by method.
+        drift: How much learning changed the keys' and values' weights, relative to their size, by method and layer.
+        losses: Loss of every learning step, in nats per token, by method.
+        failures: Why a method gave nothing.
+        seconds: What was done, and how long it took.
+        provenance: Where and with what the trial was run.
     """
 
-    spec: dict[str, Any]
+    spec: TrialSpec
     query_rows: Int[np.ndarray, " queries"]
     gold: Int[np.ndarray, " queries"]
     log_probabilities: dict[str, Float[np.ndarray, "queries labels"]]
     content_free: dict[str, Float[np.ndarray, "fillers labels"]]
-    by_layer: dict[str, Float[np.ndarray, "queries layers"]]
+    by_layer: dict[Entry, Float[np.ndarray, "queries layers"]]
+    over_queries: dict[Entry, Float[np.ndarray, " layers"]] = field(default_factory=dict)
     gradient_norms: dict[str, Float[np.ndarray, "steps layers"]] = field(default_factory=dict)
     drift: dict[str, Float[np.ndarray, " layers"]] = field(default_factory=dict)
     losses: dict[str, list[float]] = field(default_factory=dict)
@@ -58,89 +65,77 @@ class TrialResult:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods that answered."""
+        """The names of the methods that answered."""
         return tuple(self.log_probabilities)
 
     @property
-    def measured(self) -> tuple[str, ...]:
-        """The methods that answered, then the controls that only have similarities."""
-        compared = dict.fromkeys(entry.partition("/")[2].partition("|")[0] for entry in self.by_layer)
-        return (*self.methods, *(name for name in compared if name not in self.methods))
+    def measured(self) -> tuple[Named, ...]:
+        """The methods that answered, then the nulls and baselines that were measured."""
+        held = {entry.method for entry in (*self.by_layer, *self.over_queries)} | set(self.methods)
+        return tuple(named for named in self.spec.named if named.name in held)
 
-    def predicted(self, method: str) -> Int[np.ndarray, " queries"]:
+    def predicted(self, method: Named) -> Int[np.ndarray, " queries"]:
         """The label that a method gives to each query, calibrated as the specification says."""
-        return predicted_labels(self.log_probabilities[method], self.content_free[method], self.spec["calibration"])
+        said, without = self.log_probabilities[method.name], self.content_free[method.name]
+        return predicted_labels(said, without, self.spec.protocol.calibration)
 
-    def column(
-        self, metric: str, method: str, reference: str = IN_CONTEXT, layers: Depth = WHOLE
-    ) -> Float[np.ndarray, "_ ..."] | None:
-        """One value a query, NaN where it does not count; the metric is their mean. None if it was not measured.
+    def column(self, quantity: Quantity) -> Float[np.ndarray, "_ ..."] | None:
+        """One value per query, NaN where it does not count; the quantity is their mean. None if it was not measured.
 
         Metrics of attention are means over layers; those of predictions are 0 or 1. RPA has [queries, 2] values, one
-        for each change of a query. Gradients have one value a step of learning; those of the first step, which is taken
-        from the same weights by all methods, and changes of weights have a single one.
+        for each change of a query. Gradients have one value per step of learning; those of the first step, changes of
+        weights, and metrics of all queries together have a single one.
 
         Args:
-            metric: one of `METRICS`.
-            method: the method that is measured.
-            reference: the method it is compared with, where the metric compares.
-            layers: the layers whose mean is taken, from which share of the depth to which.
+            quantity: Its weights are not looked at: they are those of the trial.
         """
-        if metric in PREDICTION_METRICS:
-            return self._of_predictions(metric, method, reference)
-        values = self.values_by_layer(metric, method, reference)
-        return None if values is None else _mean_of_layers(values, layers)
+        if isinstance(quantity.metric, PredictionMetric):
+            return self._of_predictions(quantity.metric, quantity.method, quantity.reference or IN_CONTEXT)
+        values = self.values_by_layer(quantity)
+        return None if values is None else _mean_of_layers(values, quantity.layers)
 
-    def values_by_layer(
-        self, metric: str, method: str, reference: str = IN_CONTEXT
-    ) -> Float[np.ndarray, "_ layers"] | None:
-        """One row a query, a step or a trial, and a column a layer. None if it was not measured."""
-        if metric in LAYER_METRICS:
-            return self.by_layer.get(entry_of(metric, method, reference))
-        if metric == "drift":
-            return self.drift[method][None] if method in self.drift else None
-        norms = self.gradient_norms.get(method)
-        if metric == "gradient_norm" or norms is None:
-            return norms
-        standard = self.gradient_norms.get("finetuning")
-        if standard is None:
+    def values_by_layer(self, quantity: Quantity) -> Float[np.ndarray, "_ layers"] | None:
+        """One row per query, per step or per trial, and a column per layer. None if it was not measured."""
+        metric, method = quantity.metric, quantity.method.name
+        if isinstance(metric, SetMetric):
+            found = self.over_queries.get(Entry.of(quantity))
+            return None if found is None else found[None]
+        if isinstance(metric, LayerMetric):
+            return self.by_layer.get(Entry.of(quantity))
+        if not isinstance(metric, LearningMetric):
             return None
-        steps = slice(1) if metric == "first_log_gradient_ratio" else slice(None)
-        return np.asarray(np.log(norms[steps] / standard[steps]))
+        norms = self.gradient_norms
+        course = Course(norms.get(method), norms.get(STANDARD.name), self.drift.get(method))
+        values: Float[np.ndarray, "_ layers"] | None = metric.of(course)
+        return values
 
-    def _of_predictions(self, metric: str, method: str, reference: str) -> Float[np.ndarray, "queries ..."] | None:
-        if not {method, reference, "zero_shot"} <= set(self.methods):
+    def _of_predictions(
+        self, metric: PredictionMetric, method: Named, reference: Named
+    ) -> Float[np.ndarray, "queries ..."] | None:
+        if not {method.name, reference.name, ZERO_SHOT.name} <= set(self.methods):
             return None
-        answered, zero_shot, in_context = (self.predicted(name) for name in (method, "zero_shot", reference))
-        if metric == "accuracy":
-            return predictions.accuracy(answered, self.gold)
-        if metric == "changed":
-            return predictions.changed(answered, zero_shot)
-        if metric == "most_frequent_label":
-            return predictions.most_frequent_label(answered)
-        if metric == "order_spread":
-            return self._order_spread(method)
-        if metric == "rec2ftp":
-            return predictions.rec2ftp(in_context, answered, zero_shot, self.gold)
-        return predictions.rpa(
-            in_context,
-            answered,
-            zero_shot,
-            self.gold,
-            only=CHANGES_COUNTED[metric],
-            agreement=self.spec["agreement"],
-        )
-
-    def _order_spread(self, method: str) -> Float[np.ndarray, " queries"] | None:
-        orders = [name for name in self.methods if name.startswith(f"{method}_order_")]
-        if not orders:
+        orders = [other for other in orders_of(method.name, self.spec.methods) if other.name in self.methods]
+        if metric.over_orders and not orders:
             return None
-        return predictions.spread(np.stack([self.predicted(name) for name in (method, *orders)]))
+        answered, zero_shot, in_context = (self.predicted(named) for named in (method, ZERO_SHOT, reference))
+        tried = np.stack([self.predicted(named) for named in (method, *orders)]) if metric.over_orders else None
+        found = Predicted(answered, in_context, zero_shot, self.gold, tried, self.spec.protocol.agreement)
+        values: Float[np.ndarray, "queries ..."] = metric.of(found)
+        return values
 
 
-def entry_of(metric: str, method: str, reference: str = IN_CONTEXT) -> str:
-    """The name under which a metric by layer is kept."""
-    return f"{metric}/{method}" + ("" if reference == IN_CONTEXT else f"|{reference}")
+def mean_over_rows(values: np.ndarray) -> np.ndarray:
+    """The mean of each column over the rows that count; NaN where none does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmean(values, axis=0))
+
+
+def rounded(values: np.ndarray, places: int) -> Any:
+    """Nested lists of rounded numbers, None for what is not a number, which JSON does not know."""
+    plain = np.round(values.astype(float), places).astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()
 
 
 def _mean_of_layers(values: Float[np.ndarray, "_ layers"], depth: Depth) -> Float[np.ndarray, " _"]:

@@ -11,11 +11,8 @@ from typing import Any, Literal
 
 from icl_claims.errors import UsageError
 from icl_claims.methods import Method, Paraphrased
-from icl_claims.metrics.calibration import Calibration
-from icl_claims.metrics.predictions import Agreement
-from icl_claims.metrics.similarity import RandomBaseline
 from icl_claims.models.untrained import Kept
-from icl_claims.tasks.prompts import Order, ProbePosition, Truncation
+from icl_claims.protocol import Agreement, Calibration, Order, ProbePosition, RandomBaseline, Truncation
 
 AttentionMapSimilarity = Literal["direct", "update"]
 """SimAM of the scores (both papers' tables), or of their change (the authors' later code)."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from icl_claims.errors import UsageError
 from icl_claims.methods import (
@@ -14,16 +14,25 @@ from icl_claims.methods import (
     LayerCausal,
     Linearized,
     Method,
+    Null,
     Paraphrased,
     Reordered,
     SwitchedLabels,
     ZeroShot,
+    is_diagnosed,
+    learner_of,
+    nulls_of_method,
+    variant_of,
 )
+from icl_claims.metrics import BY_LAYER, METRICS, Baseline, LayerMetric, LearningMetric, PredictionMetric
 from icl_claims.models.untrained import Kept
+from icl_claims.questions import Quantity
 
 ORDERS = 10
 CLIPS = (0.2, 1.0, 5.0, 9.0, 12.0, 15.0)  # of those that the authors tried on Subj, and the 12 they printed
 SWITCHES: tuple[Literal["cyclic", "random"], ...] = ("cyclic", "random")
+ZERO_SHOT, IN_CONTEXT, STANDARD = ZeroShot(), InContext(), Finetuning()
+OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -31,68 +40,123 @@ class Study:
     """One kind of question that trials answer.
 
     Args:
-        name: how claims ask for it.
-        what: in a sentence.
-        methods: what is compared with in-context learning, given the learning rate of the task.
-        weights: of the model.
-        diagnostics: whether the logit lens and the attention to the demonstrations are measured.
+        name: Its name on the command line.
+        what: What it is about, in a sentence.
+        methods: What is compared with in-context learning, each at the learning rate of the task.
+        weights: Weights of the model.
+        diagnostics: Whether the logit lens and the attention to the demonstrations are measured.
+        metrics: Metrics of the reader's own that are measured beside ours.
     """
 
     name: str
     what: str
-    methods: Callable[[float], tuple[Method, ...]]
+    methods: tuple[Method, ...]
     weights: Literal["trained"] | Kept = "trained"
     diagnostics: bool = False
+    metrics: tuple[LayerMetric, ...] = ()
+
+    @property
+    def answering(self) -> tuple[Method, ...]:
+        """All methods that answer."""
+        return (ZERO_SHOT, IN_CONTEXT, *self.methods)
+
+    def measures(self, quantity: Quantity) -> bool:
+        """Whether its trials hold a quantity."""
+        metric, method, reference = quantity.metric, quantity.method, quantity.reference or IN_CONTEXT
+        names = {answering.name for answering in self.answering}
+        if quantity.weights != self.weights or reference.name not in names:
+            return False
+        if isinstance(metric, PredictionMetric):
+            return method.name in names and (not metric.over_orders or bool(orders_of(method.name, self.methods)))
+        if isinstance(metric, LearningMetric):
+            return method.name in {learned.name for learned in self.methods}
+        if not isinstance(metric, LayerMetric) or metric not in (*BY_LAYER, *self.metrics):
+            return False
+        inside = metric.needs & {"lens", "shares"}
+        if isinstance(method, Baseline):
+            return any(method == baseline for baseline, _ in metric.baselines) and (self.diagnostics or not inside)
+        if inside:
+            diagnosed = {answering.name for answering in self.answering if is_diagnosed(answering)}
+            return self.diagnostics and method.name in diagnosed and (method != reference or not metric.compares)
+        if metric.of_updates and method == ZERO_SHOT:
+            return False
+        return (method.name, reference.name) in {(m.name, r.name) for m, r in pairs(self.answering)} or (
+            reference == IN_CONTEXT and method.name in {null.name for null in self.nulls}
+        )
+
+    @property
+    def nulls(self) -> tuple[Null, ...]:
+        """The nulls of its methods."""
+        return tuple(null for method in self.methods for null in nulls_of_method(method))
 
 
-def _main(rate: float) -> tuple[Method, ...]:
-    return (
-        Finetuning(rate),
-        LayerCausal(rate),
-        LayerCausal(rate, norm_matched=True),
-        Linearized(rate),
-    )
+def pairs(methods: Iterable[Method]) -> tuple[tuple[Method, Method], ...]:
+    """Which method is compared with which: all with in-context learning, and some with a variant of it.
+
+    Standard finetuning is compared with every variant of in-context learning, and a variant of finetuning with the one
+    that is perturbed alike.
+    """
+    methods = tuple(methods)
+    found: list[tuple[Method, Method]] = [(method, IN_CONTEXT) for method in methods if method != IN_CONTEXT]
+    for variant in (m for m in methods if m != IN_CONTEXT and learner_of(m) == IN_CONTEXT):
+        standard = [m for m in methods if isinstance(m, Finetuning) and variant_of(m) is None]
+        alike = {_perturbed_as(variant, finetuning) for finetuning in standard}
+        found += [(m, variant) for m in methods if m in standard or m in alike]
+    return tuple(found)
 
 
-def _updates(rate: float) -> tuple[Method, ...]:
-    return (Finetuning(rate), LayerCausal(rate), LayerCausal(rate, update="sequential"))
+def _perturbed_as(variant: Any, learner: Method) -> Method:
+    """A learner under the perturbations of another."""
+    return replace(variant, method=_perturbed_as(variant.method, learner)) if hasattr(variant, "method") else learner
 
 
-def _clips(rate: float) -> tuple[Method, ...]:
-    return (
-        *(LayerCausal(rate, clip=Clipping("global_l2", at)) for at in CLIPS),
-        LayerCausal(rate, clip=Clipping("layer_l2", 1.0)),
-        LayerCausal(rate, clip=Clipping("l_inf", 12.0)),
-        LayerCausal(rate, clip=Clipping("finetuning", None)),
-    )
+def orders_of(method: str, methods: Iterable[Method]) -> tuple[Reordered, ...]:
+    """The same method with the demonstrations in other orders."""
+    return tuple(other for other in methods if isinstance(other, Reordered) and other.method.name == method)
 
 
-def _labels(rate: float) -> tuple[Method, ...]:
-    learners: tuple[Method, ...] = (InContext(), Finetuning(rate))
-    return (Finetuning(rate), *(SwitchedLabels(method, switch) for switch in SWITCHES for method in learners))
-
-
-def _orders(rate: float) -> tuple[Method, ...]:
-    learners: tuple[Method, ...] = (InContext(), Finetuning(rate))
-    reordered = (Reordered(method, order) for order in range(1, ORDERS + 1) for method in learners)
-    return (Finetuning(rate), *reordered, Paraphrased(ZeroShot()))
-
-
-def _finetuning(rate: float) -> tuple[Method, ...]:
-    return (Finetuning(rate),)
-
-
+_FT, _LC = STANDARD, LayerCausal()
 STUDIES = {
     study.name: study
     for study in (
-        Study("main", "standard, layer-causal and linearised finetuning", _main, diagnostics=True),
-        Study("updates", "layer-causal finetuning of all layers at once, and of one after another", _updates),
-        Study("clips", "layer-causal finetuning, its gradients clipped in every way", _clips),
-        Study("labels", "demonstrations with false labels", _labels),
-        Study("orders", "the same demonstrations in other orders, and another template", _orders),
-        Study("untrained", "random blocks between trained embeddings and head", _finetuning, "embeddings_norms_head"),
-        Study("untrained_norms", "random weights, trained norms", _finetuning, "norms"),
-        Study("untrained_all", "nothing but random weights", _finetuning, "nothing"),
+        Study(
+            "main",
+            "standard, layer-causal and linearised finetuning",
+            (_FT, _LC, LayerCausal(norm_matched=True), Linearized()),
+            diagnostics=True,
+        ),
+        Study(
+            "updates",
+            "layer-causal finetuning of all layers at once, and of one after another",
+            (_FT, _LC, LayerCausal(update="sequential")),
+        ),
+        Study(
+            "clips",
+            "layer-causal finetuning, its gradients clipped in every way",
+            (
+                *(LayerCausal(clip=Clipping(at=at)) for at in CLIPS),
+                LayerCausal(clip=Clipping(at=1.0, norm="layer_l2")),
+                LayerCausal(clip=Clipping(at=12.0, norm="l_inf")),
+                LayerCausal(clip=Clipping(norm="finetuning")),
+            ),
+        ),
+        Study(
+            "labels",
+            "demonstrations with false labels",
+            (_FT, *(SwitchedLabels(method, switch) for switch in SWITCHES for method in (IN_CONTEXT, _FT))),
+        ),
+        Study(
+            "orders",
+            "the same demonstrations in other orders, and another template",
+            (
+                _FT,
+                *(Reordered(method, order) for order in range(1, ORDERS + 1) for method in (IN_CONTEXT, _FT)),
+                Paraphrased(ZERO_SHOT),
+            ),
+        ),
+        Study("untrained", "random blocks between trained embeddings and head", (_FT,), "embeddings_norms_head"),
+        Study("untrained_norms", "random weights, trained norms", (_FT,), "norms"),
+        Study("untrained_all", "nothing but random weights", (_FT,), "nothing"),
     )
 }
 
@@ -101,14 +165,40 @@ def find_study(name: str) -> Study:
     """The study of a name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: There is none.
     """
     if name not in STUDIES:
         raise UsageError("Unknown study", expected=f"one of {', '.join(STUDIES)}", got=repr(name))
     return STUDIES[name]
 
 
-def every_method(rate: float) -> tuple[Method, ...]:
+def study_of(quantity: Quantity, studies: Iterable[Study] = STUDIES.values()) -> Study | None:
+    """The first study whose trials hold a quantity; None if none does."""
+    return next((study for study in studies if study.measures(quantity)), None)
+
+
+def own_study(quantities: Iterable[Quantity]) -> Study | None:
+    """The study of what the reader's own claims ask for and none of ours measures; None if there is nothing.
+
+    It holds the reader's own methods and, for the reader's own metrics, all methods that they are asked of.
+    """
+    methods: dict[str, Method] = {}
+    metrics: dict[str, LayerMetric] = {}
+    for quantity in quantities:
+        if study_of(quantity) is not None or quantity.weights != "trained":
+            continue
+        if isinstance(quantity.metric, LayerMetric) and quantity.metric not in METRICS:
+            metrics[quantity.metric.name] = quantity.metric
+        for side in (quantity.method, quantity.reference):
+            learner = getattr(side, "of", side)
+            if isinstance(learner, Method) and learner not in (ZERO_SHOT, IN_CONTEXT):
+                methods[learner.name] = learner
+    if not methods and not metrics:
+        return None
+    return Study(OWN, "what your own claims ask for", tuple(methods.values()), metrics=tuple(metrics.values()))
+
+
+def every_method() -> tuple[Method, ...]:
     """All methods of all studies of the trained model, each once."""
     studies = (study for study in STUDIES.values() if study.weights == "trained")
-    return tuple({method.name: method for study in studies for method in study.methods(rate)}.values())
+    return tuple({method.name: method for study in studies for method in study.methods}.values())

@@ -12,8 +12,9 @@ from icl_claims.experiments.batches import for_each_batch
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Finetuning
 from icl_claims.methods.base import Learned
-from icl_claims.metrics.calibration import Calibration, predicted_labels
+from icl_claims.metrics.calibration import predicted_labels
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.protocol import Calibration
 from icl_claims.tasks.draw import shuffle
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts

@@ -1,25 +1,45 @@
 """How a model learns from demonstrations: one verb, `learn(model, demonstrations) -> Learned`."""
 
-from icl_claims.methods.base import Answer, Learned, Method
+from icl_claims.methods.base import (
+    Learned,
+    Method,
+    at_rate,
+    has_nulls,
+    is_diagnosed,
+    learner_of,
+    variant_of,
+    with_parameter,
+)
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.methods.gradient_diagnostics import accumulated_block_gradient_norms
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
-from icl_claims.methods.nulls import another_querys_update, gaussian_update
-from icl_claims.methods.perturbations import Paraphrased, Reordered, SwitchedLabels, learner_of
+from icl_claims.methods.nulls import (
+    AnotherQuerysUpdate,
+    Batch,
+    GaussianUpdate,
+    Null,
+    another_querys_update,
+    gaussian_update,
+    nulls_of_method,
+)
+from icl_claims.methods.perturbations import Paraphrased, Reordered, SwitchedLabels
 from icl_claims.methods.prompting import InContext, ZeroShot
 from icl_claims.methods.training_tokens import TrainingTokens
 
 __all__ = [
-    "Answer",
+    "AnotherQuerysUpdate",
+    "Batch",
     "Clipping",
     "Finetuning",
+    "GaussianUpdate",
     "InContext",
     "LayerCausal",
     "Learned",
     "Linearized",
     "Method",
+    "Null",
     "Paraphrased",
     "Reordered",
     "SwitchedLabels",
@@ -27,6 +47,12 @@ __all__ = [
     "ZeroShot",
     "accumulated_block_gradient_norms",
     "another_querys_update",
+    "at_rate",
     "gaussian_update",
+    "has_nulls",
+    "is_diagnosed",
     "learner_of",
+    "nulls_of_method",
+    "variant_of",
+    "with_parameter",
 ]

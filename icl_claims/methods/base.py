@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,36 +13,13 @@ from torch import Tensor
 
 from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.methods.training_tokens import TrainingTokens, tokens_in_context, tokens_read_alone
+from icl_claims.metrics import Answer
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.precision import at_least_single
 from icl_claims.models.projections import layer_norms
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What a method says to a batch of queries.
-
-    Args:
-        log_probabilities: of each label's verbalizer, over the whole vocabulary, in nats.
-        attention_outputs: of every layer at the probe position.
-        scores: pre-softmax attention scores of the probe position over the query's own tokens, 0 beyond its width; None
-            where the method was asked in other words, whose tokens are others.
-        lens: log-probabilities of each label's verbalizer as final norm and head read them from the output of every
-            block at the answer position (logit lens); None unless asked for.
-        widths: how many columns of the scores are tokens of each query.
-        training_attention: the share of its attention, of every layer at the probe position, that each demonstration
-            would get if a query attended to nothing but the demonstrations' tokens; None unless asked for.
-    """
-
-    log_probabilities: Float[Tensor, "queries labels"]
-    attention_outputs: Float[Tensor, "layers queries hidden"]
-    scores: Float[Tensor, "layers heads queries width"] | None
-    lens: Float[Tensor, "layers queries labels"] | None = None
-    widths: tuple[int, ...] = ()
-    training_attention: Float[Tensor, "layers queries demonstrations"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,20 +132,73 @@ Known = Mapping[str, Learned]
 
 @runtime_checkable
 class Method(Protocol):
-    """A way of learning from demonstrations."""
+    """A way of learning from demonstrations.
+
+    A method may also say what it is a variant of (`variant_of`, a method), that it learns no weights
+    (`learns_weights = False`), and that each layer's own prediction and its attention to the demonstrations are
+    measured (`diagnosed = True`), for which the demonstrations are read once more.
+    """
 
     @property
     def name(self) -> str:
-        """The method's name in tables: `zero_shot`, `in_context`, `finetuning`, ..."""
+        """The method's name in tables and files: `zero_shot`, `in_context`, `finetuning`, ..."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """The method's name in print: zero-shot, in-context learning, finetuning, ..."""
         ...
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn, leaving the model itself as it was.
 
         Args:
-            model: that learns.
-            demonstrations: that are learned from.
-            known: what other methods of this learning rate learned from the same demonstrations, for methods that build
+            model: The model that learns.
+            demonstrations: What is learned from.
+            known: What other methods of this learning rate learned from the same demonstrations, for methods that build
                 on them; what is not there, they learn on the way.
         """
         ...
+
+
+AMethod = TypeVar("AMethod")
+
+
+def variant_of(method: Method) -> Method | None:
+    """The method that a method is a variant of; None if it is none."""
+    found: Method | None = getattr(method, "variant_of", None)
+    return found
+
+
+def is_diagnosed(method: Method) -> bool:
+    """Whether each layer's own prediction and the attention to the demonstrations are measured."""
+    return getattr(method, "diagnosed", False) and variant_of(method) is None
+
+
+def has_nulls(method: Method) -> bool:
+    """Whether its updates are also replaced by ones that mean nothing: where it changes weights, and is no variant."""
+    return getattr(method, "learns_weights", True) and variant_of(method) is None
+
+
+def learner_of(method: Method) -> Method:
+    """The method within all perturbations of what it is given."""
+    inner = getattr(method, "method", None)
+    return method if inner is None else learner_of(inner)
+
+
+def with_parameter(method: AMethod, name: str, value: Any) -> AMethod:
+    """A method with one parameter set where it is not, also where the method lies within another."""
+    changes: dict[str, Any] = {}
+    named: Any = method
+    for one in fields(named):
+        held = getattr(method, one.name)
+        if one.name == name and held is None:
+            changes[name] = value
+        elif one.name in ("method", "of") and is_dataclass(held):
+            changes[one.name] = with_parameter(held, name, value)
+    return replace(named, **changes) if changes else method
+
+
+def at_rate(method: AMethod, learning_rate: float) -> AMethod:
+    """A method with a learning rate, unless it has one of its own or needs none."""
+    return with_parameter(method, "learning_rate", learning_rate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
@@ -13,10 +13,7 @@ from icl_claims.errors import UsageError
 from icl_claims.methods.base import Learned
 from icl_claims.models.precision import number
 from icl_claims.models.projections import TunedParameter, layer_norms
-
-ClippedNorm = Literal["global_l2", "layer_l2", "l_inf", "finetuning"]
-"""L2 over all K and V gradients (the authors' code), L2 of each layer's, the largest absolute entry of all (the words
-of "Rethinking ...", Table 3), or L2 of each layer's, bound by that layer's gradients in standard finetuning."""
+from icl_claims.protocol import ClippedNorm, Protocol
 
 EPSILON = 1e-6  # as in fairseq, whose factor is min(1, bound / (norm + 1e-6))
 NAMES = {"global_l2": "clip", "layer_l2": "clip_layers", "l_inf": "clip_linf", "finetuning": "clip_to_finetuning"}
@@ -27,21 +24,21 @@ class Clipping:
     """How the gradients of a step are clipped, all of them or layer by layer.
 
     Args:
-        norm: what is bound.
-        at: the bound; None for `finetuning`, where a layer's bound is the mean norm of its gradients over the steps of
-            standard finetuning.
+        norm: norm that is bound; None for that of the demonstrations' protocol. `finetuning` is the L2 norm of each
+            layer's gradients, bound by their mean norm over the steps of standard finetuning.
+        at: the bound; None for `finetuning`, and only there.
 
     Raises:
         UsageError: a bound that is not above 0, or one too many or too few.
     """
 
-    norm: ClippedNorm
+    norm: ClippedNorm | Literal["finetuning"] | None = None
     at: float | None = None
 
     def __post_init__(self) -> None:
         if self.to_finetuning == (self.at is not None) or (self.at is not None and not self.at > 0):
             raise UsageError(
-                f"Clipping by {self.norm}",
+                f"Clipping by {self.norm or 'the norm of the protocol'} makes no sense",
                 expected="no bound but finetuning's" if self.to_finetuning else "a bound above 0",
                 got=f"at={self.at}",
             )
@@ -59,7 +56,19 @@ class Clipping:
     @property
     def name(self) -> str:
         """As methods are named after it: `clip_12`, `clip_layers_1`, `clip_linf_0.1`, `clip_to_finetuning`."""
-        return NAMES[self.norm] + ("" if self.at is None else f"_{self.at:g}")
+        return NAMES[self.norm or "global_l2"] + ("" if self.at is None else f"_{self.at:g}")
+
+    def under(self, protocol: Protocol) -> Clipping:
+        """The same with the norm that a protocol names, if it has none of its own."""
+        return self if self.norm else replace(self, norm=protocol.clip_norm)
+
+    @property
+    def title(self) -> str:
+        """As methods are called after it in print: `clipped at 12`, `clipped to the norms of finetuning`, ..."""
+        if self.at is None:
+            return "clipped to the norms of finetuning"
+        of_norm = {"layer_l2": " in the L2 norm of each layer", "l_inf": " in the l_inf norm"}.get(self.norm or "", "")
+        return f"clipped at {self.at:g}{of_norm}"
 
     def clip(
         self,

@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from icl_claims.errors import DivergenceError
+from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.methods.base import Learned
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import all_finite, at_least_single
 from icl_claims.models.projections import TunedParameter
+from icl_claims.questions import Named
 from icl_claims.tasks.demonstrations import Demonstrations
 
 DIVERGED = 100.0
@@ -35,14 +36,31 @@ class Descending(Protocol):
         ...
 
     @property
-    def learning_rate(self) -> float:
-        """Of every step."""
+    def learning_rate(self) -> float | None:
+        """The learning rate of every step; None if the task's is still to be filled in."""
         ...
 
 
 def name_of(*parts: str | None) -> str:
     """A method's name in tables, from what is particular about it; None stands for what is not."""
     return "_".join(part for part in parts if part)
+
+
+def title_of(words: str, loss: str | None, clip: Named | None = None) -> str:
+    """A method's name in print, with what is particular about its loss and its clipping."""
+    return words + (", of labels alone" if loss == "label_only" else "") + (f" {clip.title}" if clip else "")
+
+
+def rate_of(method: Descending) -> float:
+    """The learning rate of a method.
+
+    Raises:
+        UsageError: It was given none.
+    """
+    if method.learning_rate is None:
+        todo = "Give it one, such as Finetuning(0.01); in a trial the task's own is filled in."
+        raise UsageError(f"The method {method.name} has no learning rate", todo=todo)
+    return method.learning_rate
 
 
 def masters(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -147,5 +165,5 @@ def _diverged(method: Descending, step: int, got: str) -> DivergenceError:
         f"{method.name} diverged at step {step + 1}",
         expected=f"a loss of at most {DIVERGED:g} nats a token for each prediction",
         got=got,
-        todo=f"Use a learning rate below {method.learning_rate:g}.",
+        todo=f"Use a learning rate below {rate_of(method):g}.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from icl_claims.methods.base import Known, Learned, learned_by
 from icl_claims.methods.clipping import Clipping
@@ -11,14 +12,17 @@ from icl_claims.methods.descent import (
     gradients_of,
     masters,
     name_of,
+    rate_of,
     sgd_step,
+    title_of,
     trainable,
     tuned,
 )
-from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
+from icl_claims.methods.losses import next_token_losses, sequence_loss
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import number
 from icl_claims.models.projections import layer_norms
+from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 
 
@@ -28,21 +32,33 @@ class Finetuning:
 
     Args:
         learning_rate: of every step.
-        loss: cross-entropy, mean over these tokens of the demonstration.
+        loss: cross-entropy, mean over these tokens of the demonstration; None for those of its protocol.
         clip: of every step's gradients; None for no clipping.
 
     Source: protocol of the authors' code; neither paper states it.
     """
 
-    learning_rate: float
-    loss: Loss = "all_tokens"
+    learning_rate: float | None = None
+    loss: Loss | None = None
     clip: Clipping | None = None
     name: str = field(init=False)
+    diagnosed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         label_only = "label_only" if self.loss == "label_only" else None
         name = name_of("finetuning", label_only, self.clip.name if self.clip else None)
         object.__setattr__(self, "name", name)
+
+    @property
+    def title(self) -> str:
+        """finetuning, finetuning clipped at 12, ..."""
+        return title_of("finetuning", self.loss, self.clip)
+
+    @property
+    def variant_of(self) -> Finetuning | None:
+        """Standard finetuning, where something about this one is particular."""
+        plain = Finetuning(self.learning_rate)
+        return None if plain == self else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.
@@ -50,17 +66,18 @@ class Finetuning:
         Raises:
             DivergenceError: a loss or a weight is not finite.
         """
-        finetuned = None
+        protocol, finetuned = demonstrations.protocol, None
+        counted, clip = self.loss or protocol.loss, self.clip and self.clip.under(protocol)
         if self.clip is not None and self.clip.to_finetuning:
             finetuned = learned_by(replace(self, clip=None), model, demonstrations, known or {})
         weights, losses, norms = masters(model.tuned_values()), [], []
         for step, sequence in enumerate(demonstrations.sequences):
             leaves = trainable(weights)
-            loss = sequence_loss(next_token_losses(model.sequence_logits(sequence, leaves), sequence), self.loss)
+            loss = sequence_loss(next_token_losses(model.sequence_logits(sequence, leaves), sequence), counted)
             gradients = gradients_of(loss, list(leaves.values()), model.dtype)
             losses.append(finite(number(loss), self, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))
-            if self.clip is not None:
-                gradients = self.clip.clip(model.tuned_parameters, gradients, finetuned)
-            weights = sgd_step(model.tuned_parameters, weights, gradients, self.learning_rate)
+            if clip is not None:
+                gradients = clip.clip(model.tuned_parameters, gradients, finetuned)
+            weights = sgd_step(model.tuned_parameters, weights, gradients, rate_of(self))
         return tuned(self, model, demonstrations, weights, losses, norms)

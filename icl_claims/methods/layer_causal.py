@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,13 +13,24 @@ from icl_claims.errors import UsageError
 from icl_claims.methods.base import Known, Learned, learned_by, weight_changes
 from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
-from icl_claims.methods.descent import finite, gradients_of, masters, name_of, settled, sgd_step, trainable, tuned
+from icl_claims.methods.descent import (
+    finite,
+    gradients_of,
+    masters,
+    name_of,
+    rate_of,
+    settled,
+    sgd_step,
+    title_of,
+    trainable,
+    tuned,
+)
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.methods.losses import Loss
 from icl_claims.models.blocks import hidden_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import number
 from icl_claims.models.projections import TunedParameter, layer_norms
+from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 
 Update = Literal["concurrent", "sequential"]
@@ -39,7 +50,7 @@ class LayerCausal:
     Args:
         learning_rate: of every step.
         update: `concurrent`, or `sequential`: a block is updated, then run again with its new weights to feed the next.
-        loss: which tokens of a demonstration are learned.
+        loss: which tokens of a demonstration are learned; None for those of its protocol.
         clip: of every step's gradients; None for no clipping.
         norm_matched: whether in the end the change of each layer is given the length of its change by standard
             finetuning with the same learning rate and loss.
@@ -50,21 +61,18 @@ class LayerCausal:
     Source: "Rethinking ...", section 3.4, figure 2 (sequential); "Understanding ...", section 3.1, figure 1 (summed).
     """
 
-    learning_rate: float
+    learning_rate: float | None = None
     update: Update = "concurrent"
-    loss: Loss = "all_tokens"
+    loss: Loss | None = None
     clip: Clipping | None = None
     norm_matched: bool = False
     name: str = field(init=False)
+    diagnosed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         sequential = self.update == "sequential"
-        if sequential and self.clip is not None and not self.clip.by_layer:
-            raise UsageError(
-                "A sequential update has the gradients of one layer at a time",
-                expected="clipping by layer",
-                got=f"by {self.clip.norm}",
-            )
+        if self.clip is not None and self.clip.norm is not None:
+            self._check(self.clip)
         name = name_of(
             "layer_causal",
             "sequential" if sequential else None,
@@ -74,11 +82,33 @@ class LayerCausal:
         )
         object.__setattr__(self, "name", name)
 
+    @property
+    def title(self) -> str:
+        """layer-causal finetuning, sequential layer-causal finetuning, ..."""
+        particular = ["sequential" if self.update == "sequential" else "", "norm-matched" if self.norm_matched else ""]
+        return title_of(" ".join(filter(None, (*particular, "layer-causal finetuning"))), self.loss, self.clip)
+
+    @property
+    def variant_of(self) -> LayerCausal | None:
+        """Concurrent layer-causal finetuning as it stands, where something about this one is particular."""
+        plain = LayerCausal(self.learning_rate)
+        return None if plain == self else plain
+
+    def _check(self, clip: Clipping) -> Clipping:
+        if self.update == "sequential" and not clip.by_layer:
+            raise UsageError(
+                "A sequential update has the gradients of one layer at a time",
+                expected="clipping by layer",
+                got=f"by {clip.norm}",
+            )
+        return clip
+
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step, of all layers, on each demonstration.
 
         Raises:
             DivergenceError: a loss or a weight is not finite.
+            UsageError: the protocol clips a sequential update by a norm over all layers.
         """
         if self.norm_matched:
             return self._learn_norm_matched(model, demonstrations, known or {})
@@ -86,9 +116,16 @@ class LayerCausal:
         if self.clip is not None and self.clip.to_finetuning:
             finetuned = learned_by(Finetuning(self.learning_rate, self.loss), model, demonstrations, known or {})
         step_once = self._concurrent_step if self.update == "concurrent" else self._sequential_step
+        protocol = demonstrations.protocol
+        descend = _Descent(
+            rate_of(self),
+            self.loss or protocol.loss,
+            None if self.clip is None else self._check(self.clip.under(protocol)),
+            finetuned,
+        )
         weights, losses, norms = masters(model.tuned_values()), [], []
         for step, sequence in enumerate(demonstrations.sequences):
-            loss, weights, of_step = step_once(model, weights, sequence, finetuned)
+            loss, weights, of_step = step_once(model, weights, sequence, descend)
             losses.append(finite(loss, self, step, predictions=model.layers))
             norms.append(of_step)
         return tuned(self, model, demonstrations, weights, losses, norms)
@@ -101,16 +138,16 @@ class LayerCausal:
         return replace(unmatched, weights=weights, prefix=model.read_prefix([demonstrations.bos], weights))
 
     def _concurrent_step(
-        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], finetuned: Learned | None
+        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], descend: _Descent
     ) -> Step:
         leaves = trainable(weights)
-        total = torch.stack(block_losses(model, leaves, sequence, self.loss)).sum()
+        total = torch.stack(block_losses(model, leaves, sequence, descend.loss)).sum()
         gradients = gradients_of(total, list(leaves.values()), model.dtype)
-        norms, updated = self._descend(model.tuned_parameters, weights, gradients, finetuned)
+        norms, updated = descend(model.tuned_parameters, weights, gradients)
         return number(total), updated, norms
 
     def _sequential_step(
-        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], finetuned: Learned | None
+        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], descend: _Descent
     ) -> Step:
         leaves, updated, total = trainable(weights), dict(weights), 0.0
         norms: dict[int, float] = {}
@@ -118,10 +155,10 @@ class LayerCausal:
 
         def update_block(layer: int, args: Any, kwargs: Any, output: Any) -> Any:
             nonlocal total
-            loss = block_loss(model.blocks, hidden_of(output), sequence, self.loss)
+            loss = block_loss(model.blocks, hidden_of(output), sequence, descend.loss)
             gradients = gradients_of(loss, [leaves[p.name] for p in by_layer[layer]], model.dtype)
             total += number(loss)
-            of_layer, own = self._descend(by_layer[layer], updated, gradients, finetuned)
+            of_layer, own = descend(by_layer[layer], updated, gradients)
             norms.update(of_layer)
             updated.update(own)
             with torch.no_grad():
@@ -131,16 +168,22 @@ class LayerCausal:
             model.sequence_logits(sequence, leaves, keep=(0,))
         return total, updated, norms
 
-    def _descend(
-        self,
-        parameters: Sequence[TunedParameter],
-        weights: Mapping[str, Tensor],
-        gradients: Sequence[Tensor],
-        finetuned: Learned | None,
+
+@dataclass(frozen=True, eq=False)
+class _Descent:
+    """How weights are stepped: the rate, the loss, the clipping, and what standard finetuning learned if that is it."""
+
+    learning_rate: float
+    loss: Loss
+    clip: Clipping | None
+    finetuned: Learned | None
+
+    def __call__(
+        self, parameters: Sequence[TunedParameter], weights: Mapping[str, Tensor], gradients: Sequence[Tensor]
     ) -> tuple[dict[int, float], dict[str, Tensor]]:
         norms = layer_norms(parameters, gradients)
         if self.clip is not None:
-            gradients = self.clip.clip(parameters, gradients, finetuned)
+            gradients = self.clip.clip(parameters, gradients, self.finetuned)
         return norms, sgd_step(parameters, weights, gradients, self.learning_rate)
 
 

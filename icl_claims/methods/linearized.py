@@ -13,24 +13,28 @@ import torch
 from torch import Tensor
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Answer, Known, Learned, diverged
+from icl_claims.methods.base import Known, Learned, diverged
 from icl_claims.methods.descent import (
     by_layer,
     finite,
     loss_scale,
     masters,
     name_of,
+    rate_of,
     settled,
     sgd_step,
+    title_of,
     trainable,
 )
 from icl_claims.methods.dual_numbers import dual, dual_numbers, first_order, parts, with_tangents
-from icl_claims.methods.losses import Loss, next_token_losses, sequence_loss
+from icl_claims.methods.losses import next_token_losses, sequence_loss
 from icl_claims.methods.training_tokens import TrainingTokens
+from icl_claims.metrics import Answer
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.precision import all_finite, at_least_single, number
 from icl_claims.models.projections import layer_norms
+from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 
@@ -41,18 +45,29 @@ class Linearized:
 
     Args:
         learning_rate: of every step.
-        loss: cross-entropy, mean over these tokens of the demonstration.
+        loss: cross-entropy, mean over these tokens of the demonstration; None for those of its protocol.
 
     Source: "Rethinking ...", section 2.3, equation 5; SGD on the offsets d, as the authors' code has it.
     """
 
-    learning_rate: float
-    loss: Loss = "all_tokens"
+    learning_rate: float | None = None
+    loss: Loss | None = None
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
         name = name_of("linearized", "label_only" if self.loss == "label_only" else None)
         object.__setattr__(self, "name", name)
+
+    @property
+    def title(self) -> str:
+        """linearised finetuning, ..."""
+        return title_of("linearised finetuning", self.loss)
+
+    @property
+    def variant_of(self) -> Linearized | None:
+        """The same with its loss over all tokens, where this one's is another."""
+        plain = Linearized(self.learning_rate)
+        return None if plain == self else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.
@@ -64,10 +79,12 @@ class Linearized:
         changes = {name: torch.zeros_like(value) for name, value in start.items()}
         losses, norms = [], []
         for step, sequence in enumerate(demonstrations.sequences):
-            loss, gradients = self._gradients(model, start, changes, sequence)
+            loss, gradients = self._gradients(
+                model, start, changes, sequence, self.loss or demonstrations.protocol.loss
+            )
             losses.append(finite(loss, self, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))
-            changes = sgd_step(model.tuned_parameters, changes, gradients, self.learning_rate)
+            changes = sgd_step(model.tuned_parameters, changes, gradients, rate_of(self))
         weights = settled(self, model, {name: start[name] + change for name, change in changes.items()}, len(losses))
         with torch.no_grad(), dual_numbers():
             opening = model.prefix_of([demonstrations.bos], with_tangents(start, changes))
@@ -85,7 +102,7 @@ class Linearized:
         )
 
     def _gradients(
-        self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int]
+        self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int], counted: Loss
     ) -> tuple[float, tuple[Tensor, ...]]:
         """The loss at f_lin, and J^T times its gradient there: both from one pass through the model."""
         leaves, scale = trainable(start), loss_scale(model.dtype)
@@ -93,7 +110,7 @@ class Linearized:
             logits = model.sequence_logits(sequence, with_tangents(leaves, changes))
             at_start, moved = parts(logits)
         leaf = (at_start + moved).detach().requires_grad_()
-        loss = sequence_loss(next_token_losses(leaf, sequence), self.loss)
+        loss = sequence_loss(next_token_losses(leaf, sequence), counted)
         (in_logits,) = torch.autograd.grad(loss * scale, leaf)
         gradients = torch.autograd.grad(at_start, list(leaves.values()), in_logits.to(at_start.dtype))
         return number(loss), tuple(gradient / scale for gradient in gradients)

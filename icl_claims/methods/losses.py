@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from icl_claims.models.precision import at_least_single
-
-Loss = Literal["all_tokens", "label_only"]
-"""Which tokens of a demonstration are learned: all after the first (the authors' code), or the label alone."""
+from icl_claims.protocol import Loss
 
 
 def next_token_losses(

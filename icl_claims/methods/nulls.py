@@ -2,16 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Answer
+from icl_claims.methods.base import Method, has_nulls
+from icl_claims.metrics import Answer
 from icl_claims.models.precision import at_least_single
+
+
+@dataclass(frozen=True)
+class GaussianUpdate:
+    """In the place of a method's update, a Gaussian one of the same length for every query and layer, and every head.
+
+    Args:
+        of: The method whose update is replaced.
+    """
+
+    of: Method
+
+    @property
+    def name(self) -> str:
+        """`gaussian_of_finetuning`, ..."""
+        return f"gaussian_of_{self.of.name}"
+
+    @property
+    def title(self) -> str:
+        """a Gaussian update as long as that of finetuning, ..."""
+        return f"a Gaussian update as long as that of {self.of.title}"
+
+    def answer(self, batch: Batch) -> Answer | None:
+        """What the method would have answered if its update meant nothing."""
+        return gaussian_update(batch.answers[self.of.name], batch.zero_shot, batch.queries, batch.seed)
+
+
+@dataclass(frozen=True)
+class AnotherQuerysUpdate:
+    """In the place of a method's update for a query, the one that it makes for another query.
+
+    Args:
+        of: The method whose update is replaced.
+    """
+
+    of: Method
+
+    @property
+    def name(self) -> str:
+        """`other_query_of_finetuning`, ..."""
+        return f"other_query_of_{self.of.name}"
+
+    @property
+    def title(self) -> str:
+        """another query's update by finetuning, ..."""
+        return f"another query's update by {self.of.title}"
+
+    def answer(self, batch: Batch) -> Answer | None:
+        """What the method would have answered with another query's update; None if there is only one query."""
+        if batch.partners is None:
+            return None
+        return another_querys_update(batch.answers[self.of.name], batch.zero_shot, batch.partners)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The answers to a batch of queries.
+
+    Args:
+        answers: The answers by the names of the methods.
+        zero_shot: Those without demonstrations.
+        queries: Index of each query in the trial; its draws follow from it, whatever the batch.
+        partners: For each query, the place in the batch of another one, the same however queries are batched; None if
+            there is only one query.
+        seed: Seed of the draws.
+    """
+
+    answers: Mapping[str, Answer]
+    zero_shot: Answer
+    queries: Sequence[int]
+    partners: Sequence[int] | None
+    seed: int
+
+
+Null = GaussianUpdate | AnotherQuerysUpdate
+
+
+def nulls_of_method(method: Method) -> tuple[Null, ...]:
+    """The nulls of a method at the level of updates; none if it learns no weights, or is a variant of another."""
+    return (GaussianUpdate(method), AnotherQuerysUpdate(method)) if has_nulls(method) else ()
 
 
 def gaussian_update(answer: Answer, zero_shot: Answer, queries: Sequence[int], seed: int) -> Answer:
@@ -69,14 +150,15 @@ def another_querys_update(answer: Answer, zero_shot: Answer, partners: Sequence[
 
 def _updates(answer: Answer, zero_shot: Answer) -> tuple[Tensor, Tensor]:
     if answer.scores is None or zero_shot.scores is None:
-        raise UsageError("A control of updates", expected="attention scores", got="a method asked in other words")
+        raise UsageError("A null of updates needs attention scores", got="the answer of a paraphrased method, which has none")
     outputs = at_least_single(answer.attention_outputs) - at_least_single(zero_shot.attention_outputs)
     return outputs, at_least_single(answer.scores) - at_least_single(zero_shot.scores)
 
 
 def _moved(zero_shot: Answer, outputs: Tensor, scores: Tensor) -> Answer:
     before = zero_shot.scores if zero_shot.scores is not None else torch.zeros_like(scores)
-    return replace(zero_shot, attention_outputs=zero_shot.attention_outputs + outputs, scores=before + scores)
+    outputs = zero_shot.attention_outputs + outputs
+    return replace(zero_shot, attention_outputs=outputs, scores=before + scores, lens=None, training_attention=None)
 
 
 def _as_long_as(update: Tensor, drawn: Tensor) -> Tensor:

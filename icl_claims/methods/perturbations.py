@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from icl_claims.methods.base import Answer, Known, Learned, Method, learned_by
+from icl_claims.methods.base import Known, Learned, Method, learned_by
 from icl_claims.methods.training_tokens import TrainingTokens
+from icl_claims.metrics import Answer
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
@@ -38,6 +39,16 @@ class SwitchedLabels:
         """`in_context_cyclic_labels`, `finetuning_random_labels`, ..."""
         return f"{self.method.name}_{self.switch}_labels"
 
+    @property
+    def title(self) -> str:
+        """in-context learning with cyclic labels, finetuning with random labels, ..."""
+        return f"{self.method.title} with {self.switch} labels"
+
+    @property
+    def variant_of(self) -> Method:
+        """The method with true labels."""
+        return self.method
+
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn from the same texts with other labels."""
         labels = switched(demonstrations.labels, len(demonstrations.label_ids), self.switch, self.seed)
@@ -61,6 +72,16 @@ class Reordered:
         """`in_context_order_3`, `finetuning_order_3`, ..."""
         return f"{self.method.name}_order_{self.order}"
 
+    @property
+    def title(self) -> str:
+        """in-context learning in order 3, ..."""
+        return f"{self.method.title} in order {self.order}"
+
+    @property
+    def variant_of(self) -> Method:
+        """The method with the demonstrations as they were drawn."""
+        return self.method
+
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn from the demonstrations in another order."""
         return self.method.learn(model, demonstrations.reordered(self.order))
@@ -80,6 +101,16 @@ class Paraphrased:
     def name(self) -> str:
         """`zero_shot_paraphrased`, ..."""
         return f"{self.method.name}_paraphrased"
+
+    @property
+    def title(self) -> str:
+        """paraphrased zero-shot, ..."""
+        return f"paraphrased {self.method.title}"
+
+    @property
+    def variant_of(self) -> Method:
+        """The method that is asked in the first template's words."""
+        return self.method
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn as the method does."""
@@ -136,8 +167,3 @@ def derangement(classes: int, switch: Switch, drawn: np.random.Generator) -> tup
         permuted = tuple(drawn.permutation(classes).tolist())
         if all(label != place for place, label in enumerate(permuted)):
             return permuted
-
-
-def learner_of(method: Method) -> Method:
-    """The method within all changes of what it is given."""
-    return learner_of(method.method) if isinstance(method, SwitchedLabels | Reordered | Paraphrased) else method

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from icl_claims.methods.base import Known, Learned
 from icl_claims.models.language_model import LanguageModel
@@ -13,7 +14,10 @@ from icl_claims.tasks.demonstrations import Demonstrations
 class ZeroShot:
     """Learns nothing: a query is answered after the token that opens every prompt."""
 
-    name: str = "zero_shot"
+    name: ClassVar[str] = "zero_shot"
+    title: ClassVar[str] = "zero-shot"
+    learns_weights: ClassVar[bool] = False
+    diagnosed: ClassVar[bool] = True
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Read the opening token only."""
@@ -24,7 +28,10 @@ class ZeroShot:
 class InContext:
     """Learns a prefix: the keys and values of the demonstrations, read once."""
 
-    name: str = "in_context"
+    name: ClassVar[str] = "in_context"
+    title: ClassVar[str] = "in-context learning"
+    learns_weights: ClassVar[bool] = False
+    diagnosed: ClassVar[bool] = True
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Read the demonstrations that fit into the context."""

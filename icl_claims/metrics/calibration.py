@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
-Calibration = Literal["none", "contextual"]
+from icl_claims.protocol import Calibration
 
 
 def predicted_labels(

@@ -1,4 +1,4 @@
-"""What happened to predictions: accuracy, changes, Rec2FTP and RPA, each as the mean of values by query.
+"""Metrics of predictions: accuracy, changes, Rec2FTP and RPA, each as the mean of values by query.
 
 Every function gives one value a query, and RPA one value a change, of which a query can have two: 1.0, 0.0, or NaN
 where it does not count. The metric is the mean over the values that count, so that any interval or test can be had
@@ -12,29 +12,59 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from icl_claims.metrics.metric import Arguments, Predicted, PredictionMetric, metric, variant
+from icl_claims.protocol import Agreement
+
 Labels = Int[np.ndarray, " queries"]
 PerQuery = Float[np.ndarray, " queries"]
 PerChange = Float[np.ndarray, "queries 2"]
 Changes = Literal["all", "correct", "incorrect"]
 """Which changes count: all, those to the correct label, or those to an incorrect one."""
-Agreement = Literal["same_label", "changed"]
-"""When two changes agree: when both gave the same new label (the authors' code), or when both changed (their words)."""
+
+
+def _three(found: Predicted) -> Arguments:
+    return {"in_context": found.reference, "finetuned": found.answered, "zero_shot": found.zero_shot}
 
 
 def _where(counted: Bool[np.ndarray, " queries"], value: Bool[np.ndarray, " queries"]) -> PerQuery:
     return np.where(counted, value.astype(float), np.nan)
 
 
+@metric(
+    PredictionMetric,
+    title="accuracy",
+    definition="The share of queries that are answered right.",
+    takes=lambda found: {"predicted": found.answered, "gold": found.gold},
+    percent=True,
+    of_prompted=True,
+)
 def accuracy(predicted: Labels, gold: Labels) -> PerQuery:
     """Whether each prediction is right."""
     return np.asarray(predicted == gold, dtype=float)
 
 
+@metric(
+    PredictionMetric,
+    title="share of changed predictions",
+    definition="The share of queries whose prediction differs from the zero-shot one.",
+    takes=lambda found: {"predicted": found.answered, "zero_shot": found.zero_shot},
+    of_prompted=True,
+)
 def changed(predicted: Labels, zero_shot: Labels) -> PerQuery:
     """Whether each prediction differs from the zero-shot one."""
     return np.asarray(predicted != zero_shot, dtype=float)
 
 
+@metric(
+    PredictionMetric,
+    title="Rec2FTP",
+    definition="C are the queries answered right: of those that finetuning corrects, the share that in-context learning "
+    "answers right.",
+    formula=r"\frac{|(C_{ICL} \cap C_{FT}) \setminus C_{ZSL}|}{|C_{FT} \setminus C_{ZSL}|}",
+    source="Revisited, section 3.3",
+    takes=lambda found: {**_three(found), "gold": found.gold},
+    percent=True,
+)
 def rec2ftp(in_context: Labels, finetuned: Labels, zero_shot: Labels, gold: Labels) -> PerQuery:
     """Of the queries that finetuning corrects, those that in-context learning answers right too.
 
@@ -46,6 +76,16 @@ def rec2ftp(in_context: Labels, finetuned: Labels, zero_shot: Labels, gold: Labe
     return _where(corrected, in_context == gold)
 
 
+@metric(
+    PredictionMetric,
+    title="RPA",
+    definition="Relative prediction alignment. D are the changes that a method makes, each a query with its new label: "
+    "of those that either method makes, the share that both make.",
+    formula=r"\frac{|D_{ICL} \cap D_{FT}|}{|D_{ICL} \cup D_{FT}|}",
+    source="Rethinking, section 3.3",
+    takes=lambda found: {**_three(found), "gold": found.gold, "agreement": found.agreement},
+    percent=True,
+)
 def rpa(
     in_context: Labels,
     finetuned: Labels,
@@ -88,12 +128,31 @@ def rpa(
     return np.where(changes, (by_both & ~apart)[:, None], np.nan)
 
 
+rpa_correct = variant(rpa, "rpa_correct", "RPA-correct", "RPA of changes to the right label.", only="correct")
+rpa_incorrect = variant(rpa, "rpa_incorrect", "RPA-incorrect", "RPA of changes to a wrong label.", only="incorrect")
+
+
+@metric(
+    PredictionMetric,
+    title="share of the most frequent prediction",
+    definition="The share of queries that get the label predicted most; 1 where a method knows one label.",
+    takes=lambda found: {"predicted": found.answered},
+    of_prompted=True,
+)
 def most_frequent_label(predicted: Labels) -> PerQuery:
     """Whether each prediction is the label that is predicted most; the mean is 1 where a method knows one label."""
-    return accuracy(predicted, np.full_like(predicted, np.bincount(predicted).argmax()))
+    return np.asarray(predicted == np.bincount(predicted).argmax(), dtype=float)
 
 
-def spread(predicted: Int[np.ndarray, "orders queries"]) -> PerQuery:
+@metric(
+    PredictionMetric,
+    title="spread over orders",
+    definition="How often two different orders of the demonstrations give a query different labels.",
+    takes=lambda found: {"predicted": found.orders},
+    of_prompted=True,
+    over_orders=True,
+)
+def order_spread(predicted: Int[np.ndarray, "orders queries"]) -> PerQuery:
     """How often two different orders of the demonstrations give a query different labels.
 
     Raises:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,12 +11,37 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from icl_claims.metrics.metric import RANDOM_UPDATE, Arguments, LayerMetric, Seen, metric, variant
+from icl_claims.protocol import RandomBaseline
+
 ROUNDING = 1e-4  # relative, of float32: scores are sums of products of keys that long contexts have turned
 ROUNDINGS = 4  # of a coarser dtype, which its scores may be apart
-RandomBaseline = Literal["update", "state"]
-"""What is drawn from U[0,1): the update itself (the authors' code), or the state it is an update of (their words)."""
 
 
+def _outputs(found: Seen) -> Arguments:
+    answers = {"in_context": found.reference, "other": found.answer, "zero_shot": found.zero_shot}
+    return {whose: answer.attention_outputs for whose, answer in answers.items()}
+
+
+def _random_outputs(found: Seen) -> Tensor:
+    in_context, zero_shot = found.reference.attention_outputs, found.zero_shot.attention_outputs
+    layers, _, hidden = in_context.shape
+    drawn = uniform_updates(layers, hidden, found.queries, found.seed, in_context.device)
+    return sim_aou_random(in_context, zero_shot, drawn, baseline=found.random_baseline)
+
+
+@metric(
+    LayerMetric,
+    title="SimAOU",
+    definition="Do demonstrations and finetuning move a layer's attention output h the same way? Mean over queries and "
+    "layers. Because states are scaled to unit length, independent updates do not score 0: with an update of squared "
+    "length c relative to the state, chance gives (1 \N{MINUS SIGN} 1/\N{SQUARE ROOT}(1 + c))/2, so each value is shown beside its nulls.",
+    formula=r"\mathrm{mean} \cos(h_{ICL} - h_{ZSL},\ h_{FT} - h_{ZSL})",
+    source="Rethinking, section 3.2; first by Dai et al.",
+    takes=_outputs,
+    of_updates=True,
+    baselines=((RANDOM_UPDATE, _random_outputs),),
+)
 def sim_aou(
     in_context: Float[Tensor, "layers queries hidden"],
     other: Float[Tensor, "layers queries hidden"],
@@ -42,6 +68,18 @@ def sim_aou(
     return cosine_similarity(states[0] - states[2], states[1] - states[2], dim=-1).T
 
 
+sim_aou_unnormalised = replace(
+    variant(
+        sim_aou,
+        "sim_aou_unnormalised",
+        "SimAOU without normalisation",
+        "SimAOU of the attention outputs as they are, not scaled to unit length.",
+        normalised=False,
+    ),
+    baselines=(),
+)
+
+
 def sim_aou_random(
     in_context: Float[Tensor, "layers queries hidden"],
     zero_shot: Float[Tensor, "layers queries hidden"],
@@ -60,11 +98,23 @@ def sim_aou_random(
     Source: "Rethinking ...", section 3.2 (h_rand - h_ZSL); the authors' code uses the drawn vector as the update.
     """
     if baseline == "state":
-        return sim_aou(in_context, drawn, zero_shot)
+        found: Tensor = sim_aou.values(in_context, drawn, zero_shot)
+        return found
     update = normalize(in_context.float(), dim=-1) - normalize(zero_shot.float(), dim=-1)
     return cosine_similarity(update, drawn.float(), dim=-1).T
 
 
+@metric(
+    LayerMetric,
+    title="SimAM",
+    definition="Cosine of the attention scores m, mean over queries, layers and heads. SimAM of zero-shot puts the "
+    "untouched model in the place of the finetuned one: a method comes closer to in-context learning where its SimAM is "
+    "higher than that.",
+    formula=r"\mathrm{mean} \cos(m_{ICL},\ m_{FT})",
+    source="Rethinking, section 3.2",
+    takes=lambda found: {"in_context": found.reference.scores, "other": found.answer.scores},
+    needs=frozenset({"scores"}),
+)
 def sim_am(
     in_context: Float[Tensor, "layers heads queries width"], other: Float[Tensor, "layers heads queries width"]
 ) -> Float[Tensor, "queries layers"]:
@@ -80,6 +130,20 @@ def sim_am(
     return cosine_similarity(in_context.float(), other.float(), dim=-1).mean(dim=1).T
 
 
+@metric(
+    LayerMetric,
+    title="SimAM of updates",
+    definition="The same question asked of what changed; it does not depend on how large an update is.",
+    formula=r"\mathrm{mean} \cos(m_{ICL} - m_{ZSL},\ m_{FT} - m_{ZSL})",
+    source="the authors' later code; in no table of either paper",
+    takes=lambda found: {
+        "in_context": found.reference.scores,
+        "other": found.answer.scores,
+        "zero_shot": found.zero_shot.scores,
+    },
+    needs=frozenset({"scores"}),
+    of_updates=True,
+)
 def sim_am_update(
     in_context: Float[Tensor, "layers heads queries width"],
     other: Float[Tensor, "layers heads queries width"],
@@ -101,7 +165,7 @@ def sim_am_update(
 
 
 def uniform_updates(
-    layers: int, hidden: int, queries: list[int], seed: int, device: torch.device
+    layers: int, hidden: int, queries: Sequence[int], seed: int, device: torch.device
 ) -> Float[Tensor, "layers queries hidden"]:
     """U[0,1) vectors, one stream a query, so that they do not depend on how queries are batched."""
     drawn = [np.random.default_rng((seed, query)).random((layers, hidden), dtype=np.float32) for query in queries]

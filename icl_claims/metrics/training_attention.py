@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from icl_claims.metrics.metric import DEMONSTRATION_LENGTHS, RANDOM_UPDATE, LayerMetric, Seen, metric
+from icl_claims.statistics.rank import kendall_tau
+
 
 def shares_of_demonstrations(
     scores: Float[Tensor, "heads queries tokens"], lengths: Sequence[int]
@@ -42,3 +45,41 @@ def random_attention(
     """
     streams = (np.random.default_rng((seed, query, 2)) for query in queries)
     return np.stack([stream.random((layers, demonstrations)) for stream in streams], axis=1)
+
+
+def _shares(attention: Tensor | None) -> Float[np.ndarray, "layers queries demonstrations"]:
+    assert attention is not None, "applies() was asked before"
+    return np.asarray(attention.detach().cpu().double().numpy())
+
+
+def _tau_of_random(found: Seen) -> Float[np.ndarray, "queries layers"]:
+    in_context = _shares(found.reference.training_attention)
+    layers, _, demonstrations = in_context.shape
+    return np.asarray(kendall.values(in_context, random_attention(layers, demonstrations, found.queries, found.seed)))
+
+
+def _tau_of_lengths(found: Seen) -> Float[np.ndarray, "queries layers"]:
+    """A longer demonstration gets more attention from whatever attends."""
+    in_context = _shares(found.reference.training_attention)
+    return np.asarray(kendall.values(in_context, np.broadcast_to(np.asarray(found.lengths, dtype=float), in_context.shape)))
+
+
+@metric(
+    LayerMetric,
+    title="Kendall's tau",
+    definition="Rank correlation of the attention that in-context learning gives to the demonstrations with the "
+    "attention that the method gives to them.",
+    source="Dai et al. 2023, attention to training tokens",
+    takes=lambda found: {
+        "in_context": _shares(found.reference.training_attention),
+        "other": _shares(found.answer.training_attention),
+    },
+    needs=frozenset({"shares"}),
+    drawn_by_layer=False,
+    baselines=((RANDOM_UPDATE, _tau_of_random), (DEMONSTRATION_LENGTHS, _tau_of_lengths)),
+)
+def kendall(
+    in_context: Float[np.ndarray, "layers queries demonstrations"], other: Float[np.ndarray, "layers queries demonstrations"]
+) -> Float[np.ndarray, "queries layers"]:
+    """Kendall's tau between two orders of the demonstrations, for every query and layer."""
+    return np.asarray(kendall_tau(in_context, other).T)

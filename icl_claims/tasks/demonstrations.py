@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from icl_claims.errors import UsageError
+from icl_claims.protocol import Protocol
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Demonstrations:
         label_ids: the token of each class's verbalizer.
         context_order: indices of those that in-context learning is shown, in its order.
         learning_order: indices of those that finetuning steps on, in its order.
+        protocol: readings that a method follows in what its own parameters leave open.
 
     Raises:
         UsageError: not one label for every template, or a label of no class.
@@ -35,6 +37,7 @@ class Demonstrations:
     label_ids: tuple[int, ...]
     context_order: tuple[int, ...]
     learning_order: tuple[int, ...]
+    protocol: Protocol = Protocol()
 
     def __post_init__(self) -> None:
         classes = len(self.label_ids)

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from icl_claims.errors import PromptError
+from icl_claims.protocol import Order, ProbePosition, Truncation
 from icl_claims.tasks.catalogue import Task
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.draw import draw_demonstrations, draw_queries, orders
 from icl_claims.tasks.examples import TaskData
-
-ProbePosition = Literal["label_token", "template_end"]
-"""Where attention is looked at: label 0's verbalizer appended (the authors' code), or the template's last token."""
-
-Truncation = Literal["in_context", "both"]
-"""Who loses the demonstrations that do not fit the context: in-context learning (the authors' code), or both."""
-
-Order = Literal["authors", "same"]
-"""Whether, under a permutation, finetuning has an order of its own (the authors' code) or that of the context."""
 
 
 class Encoder(Protocol):

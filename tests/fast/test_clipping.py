@@ -15,6 +15,7 @@ from icl_claims.errors import UsageError
 from icl_claims.methods import Clipping, Finetuning, LayerCausal
 from icl_claims.models.projections import TunedParameter, layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
+from icl_claims.protocol import Protocol
 from icl_claims.tasks.demonstrations import Demonstrations
 
 RATE = 0.3
@@ -143,7 +144,7 @@ def test_a_method_is_named_after_what_is_particular_about_it(method, name):
     [("global_l2", None), ("l_inf", 0.0), ("layer_l2", -1.0), ("global_l2", np.nan), ("finetuning", 1.0)],
 )
 def test_a_bound_that_makes_no_sense_is_refused(norm, at):
-    with pytest.raises(UsageError, match=f"Clipping by {norm}: expected"):
+    with pytest.raises(UsageError, match=f"Clipping by {norm} makes no sense: expected"):
         Clipping(norm, at)
 
 
@@ -151,3 +152,14 @@ def test_a_bound_that_makes_no_sense_is_refused(norm, at):
 def test_layers_that_step_one_after_another_have_no_norm_over_all(norm):
     with pytest.raises(UsageError, match=f"one layer at a time: expected clipping by layer, got by {norm}"):
         LayerCausal(RATE, "sequential", clip=Clipping(norm, 1.0))
+
+
+def test_a_norm_that_is_left_open_is_the_protocols():
+    model, method = random_model("llama", 3, 0), LayerCausal(RATE, clip=Clipping(at=0.1))
+    under = replace(ONE, protocol=Protocol(clip_norm="l_inf"))
+    open_, named = method.learn(model, under), replace(method, clip=Clipping("l_inf", 0.1)).learn(model, ONE)
+    assert all(torch.equal(open_.weights[name], value) for name, value in named.weights.items())
+    assert method.name == "layer_causal_clip_0.1"
+    with pytest.raises(UsageError, match="one layer at a time"):
+        replace(method, update="sequential").learn(model, ONE)
+    replace(method, update="sequential").learn(model, replace(ONE, protocol=Protocol(clip_norm="layer_l2")))

@@ -15,9 +15,10 @@ from torch.nn.functional import cross_entropy
 
 from claims.small_transformers import key_value_part, small_demonstrations
 from icl_claims.errors import DivergenceError, ModelError
-from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
+from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, ZeroShot
 from icl_claims.methods.descent import finite
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, FIRST_WORD, random_model, random_network
+from icl_claims.protocol import Protocol
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 
@@ -200,3 +201,12 @@ def test_a_loss_far_above_guessing_counts_as_diverged():
         finite(101.0, Finetuning(0.1), 0)
     assert finite(101.0, Finetuning(0.1), 0, predictions=2) == 101.0
     assert all(loss < 100 for loss in Finetuning(0.1).learn(model, rows).losses)
+
+
+@pytest.mark.parametrize("kind", [Finetuning, LayerCausal, Linearized])
+def test_a_loss_that_is_left_open_is_the_protocols(kind):
+    shown, model = demonstrations(*SEQUENCES), small("llama")
+    open_ = kind(0.5).learn(model, replace(shown, protocol=Protocol(loss="label_only")))
+    assert open_.losses == kind(0.5, loss="label_only").learn(model, shown).losses
+    assert open_.losses != kind(0.5).learn(model, shown).losses
+    assert kind(0.5).name + "_label_only" == kind(0.5, loss="label_only").name

@@ -1,0 +1,76 @@
+"""Metrics of learning itself: gradients, drift of the weights, and what each layer predicts by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from icl_claims.metrics.metric import LayerMetric, LearningMetric, metric
+
+Steps = Float[np.ndarray, "steps layers"]
+
+
+@metric(
+    LayerMetric,
+    title="loss of the logit lens",
+    definition="Cross-entropy of the true label in the prediction that final norm and head read off each layer.",
+    source="nostalgebraist 2020, the logit lens; Rethinking, section 3.4",
+    unit="nats",
+    takes=lambda found: {"lens": found.answer.lens.detach().cpu().double().numpy(), "gold": found.gold},
+    needs=frozenset({"lens"}),
+    compares=False,
+)
+def lens_loss(
+    lens: Float[np.ndarray, "layers queries labels"], gold: Int[np.ndarray, " queries"]
+) -> Float[np.ndarray, "queries layers"]:
+    """Cross-entropy, in nats, of the true label in the prediction that is read off each layer."""
+    return np.asarray(-np.take_along_axis(lens, gold[None, :, None], axis=2)[:, :, 0].T)
+
+
+@metric(
+    LearningMetric,
+    title="gradient norm",
+    definition="L2 norm of the gradient of a layer's key and value projections at one demonstration, before any clipping.",
+    source="Rethinking, figure 3",
+    takes=lambda found: {"norms": found.gradient_norms},
+)
+def gradient_norm(norms: Steps | None) -> Steps | None:
+    """The norms themselves, one row per step."""
+    return norms
+
+
+@metric(
+    LearningMetric,
+    title="log ratio of gradient norms",
+    definition="Logarithm of a method's gradient norm over that of standard finetuning, step by step; 0 where equal.",
+    source="Rethinking, section 3.4",
+    takes=lambda found: {"norms": found.gradient_norms, "standard": found.standard},
+)
+def log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> Steps | None:
+    """log(||g|| / ||g of finetuning||), one row per step."""
+    return None if norms is None or standard is None else np.asarray(np.log(norms / standard))
+
+
+@metric(
+    LearningMetric,
+    title="log ratio of gradient norms at the first step",
+    definition="The same at the first step, where all methods still have the same weights.",
+    source="Rethinking, section 3.4",
+    takes=lambda found: {"norms": found.gradient_norms, "standard": found.standard},
+)
+def first_log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> Steps | None:
+    """log(||g|| / ||g of finetuning||) of the first step, as one row."""
+    return None if norms is None or standard is None else np.asarray(np.log(norms[:1] / standard[:1]))
+
+
+@metric(
+    LearningMetric,
+    title="drift of the weights",
+    definition="How far learning moved the key and value projections of a layer, relative to their size.",
+    formula=r"\frac{\lVert \Delta W \rVert}{\lVert W \rVert}",
+    source="Rethinking, section 3.4, first fallacy",
+    takes=lambda found: {"drift": found.drift},
+)
+def drift(drift: Float[np.ndarray, " layers"] | None) -> Steps | None:
+    """||dW|| / ||W|| of every layer, as one row."""
+    return None if drift is None else drift[None]

@@ -1,0 +1,246 @@
+"""What a metric knows of itself: names, definition, unit, what it is computed from, and what chance gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from icl_claims.protocol import Agreement, RandomBaseline
+from icl_claims.questions import Named, Quantity
+
+Need = Literal["outputs", "scores", "lens", "shares"]
+"""Attention outputs; attention scores; each layer's own prediction; the attention to the demonstrations."""
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a method says to a batch of queries.
+
+    Args:
+        log_probabilities: Log-probability of each label's verbalizer, over the whole vocabulary, in nats.
+        attention_outputs: Output of every layer's attention at the probe position.
+        scores: Pre-softmax attention scores of the probe position over the query's own tokens, 0 beyond its width;
+            None if the query was paraphrased, whose tokens are others.
+        lens: Log-probabilities of each label's verbalizer as final norm and head read them from the output of every
+            block at the answer position (logit lens); None unless asked for.
+        widths: How many columns of the scores are tokens of each query.
+        training_attention: The share of its attention, of every layer at the probe position, that each demonstration
+            would get if a query attended to nothing but the demonstrations' tokens; None unless asked for.
+    """
+
+    log_probabilities: Float[Tensor, "queries labels"]
+    attention_outputs: Float[Tensor, "layers queries hidden"]
+    scores: Float[Tensor, "layers heads queries width"] | None
+    lens: Float[Tensor, "layers queries labels"] | None = None
+    widths: tuple[int, ...] = ()
+    training_attention: Float[Tensor, "layers queries demonstrations"] | None = None
+
+    def has(self, need: Need) -> bool:
+        """Whether it holds what a metric needs."""
+        held = {"scores": self.scores, "lens": self.lens, "shares": self.training_attention}
+        return need == "outputs" or held[need] is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a metric by layer is computed from: three answers to one batch of queries.
+
+    Args:
+        answer: The answer of the method that is measured.
+        reference: The answer of in-context learning, or of what the method is compared with instead.
+        zero_shot: The answer without demonstrations.
+        gold: The true labels.
+        queries: Index of each query in the trial, from which its random draws follow.
+        lengths: Tokens of each demonstration in the context.
+        seed: Seed of the random draws.
+        random_baseline: What is drawn at random.
+    """
+
+    answer: Answer
+    reference: Answer
+    zero_shot: Answer
+    gold: Int[np.ndarray, " queries"]
+    queries: tuple[int, ...] = ()
+    lengths: tuple[int, ...] = ()
+    seed: int = 0
+    random_baseline: RandomBaseline = "update"
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a metric of predictions is computed from: labels of the same queries.
+
+    Args:
+        answered: The labels that the method predicts.
+        reference: Those of in-context learning, or of what the method is compared with instead.
+        zero_shot: Those without demonstrations.
+        gold: The true labels.
+        orders: Those of the method for every order of the demonstrations that was tried; None if one was.
+        agreement: When two changes agree.
+    """
+
+    answered: Int[np.ndarray, " queries"]
+    reference: Int[np.ndarray, " queries"]
+    zero_shot: Int[np.ndarray, " queries"]
+    gold: Int[np.ndarray, " queries"]
+    orders: Int[np.ndarray, "orders queries"] | None = None
+    agreement: Agreement = "same_label"
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What a metric of learning is computed from.
+
+    Args:
+        gradient_norms: L2 norm of each layer's gradient at every step, before any clipping.
+        standard: The same of standard finetuning.
+        drift: By how much learning changed each layer's weights, relative to their size.
+    """
+
+    gradient_norms: Float[np.ndarray, "steps layers"] | None = None
+    standard: Float[np.ndarray, "steps layers"] | None = None
+    drift: Float[np.ndarray, " layers"] | None = None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What chance puts in the place of a method, such as a random vector for an update."""
+
+    name: str
+    title: str
+
+
+RANDOM_UPDATE = Baseline("random_update", "a random update")
+DEMONSTRATION_LENGTHS = Baseline("demonstration_lengths", "the lengths of the demonstrations")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Metric:
+    """A metric. Called with a method it gives a quantity, from which questions are made.
+
+    >>> from icl_claims.methods import Finetuning
+    >>> from icl_claims.metrics import accuracy
+    >>> print(accuracy(Finetuning()) > 0.5)
+    accuracy of finetuning above 0.5
+
+    Args:
+        name: Its name in tables and files.
+        title: Its name in print.
+        definition: What it says, in a sentence or two.
+        values: The function on arrays that computes it.
+        takes: The arguments of that function, from what the metric is computed from.
+        formula: In LaTeX; empty where words say it better.
+        source: Paper and place.
+        unit: Unit of its values; empty for a pure number.
+        percent: Whether tables print it in percent.
+    """
+
+    name: str
+    title: str
+    definition: str
+    values: Callable[..., Any]
+    takes: Callable[[Any], Arguments]
+    formula: str = ""
+    source: str = ""
+    unit: str = ""
+    percent: bool = False
+
+    def __call__(self, method: Named, reference: Named | None = None) -> Quantity:
+        """The metric of a method.
+
+        Args:
+            method: The method that is measured.
+            reference: What it is compared with, where the metric compares; None for in-context learning.
+        """
+        return Quantity(self, method, reference)
+
+    def of(self, found: Any) -> Any:
+        """The values of the metric, from what it is computed from (`Predicted`, `Seen` or `Course`)."""
+        return self.values(**self.takes(found))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PredictionMetric(Metric):
+    """A metric of predictions: one value per query (RPA: two), NaN where a query does not count.
+
+    Args:
+        of_prompted: Whether it says anything about zero-shot and in-context learning themselves.
+        over_orders: Whether it needs the predictions for other orders of the demonstrations.
+    """
+
+    of_prompted: bool = False
+    over_orders: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LayerMetric(Metric):
+    """A metric of what happens inside: one value per query and layer.
+
+    Args:
+        needs: What of the answers it is computed from.
+        compares: Whether the method is compared with a reference.
+        of_updates: Whether it is about the change since zero-shot, which zero-shot itself has none of.
+        drawn_by_layer: Whether the report draws it layer by layer.
+        baselines: What chance gives, computed from the reference and zero-shot alone.
+    """
+
+    needs: frozenset[Need] = frozenset({"outputs"})
+    compares: bool = True
+    of_updates: bool = False
+    drawn_by_layer: bool = True
+    baselines: tuple[tuple[Baseline, Callable[[Seen], Any]], ...] = ()
+
+    def applies(self, *answers: Answer) -> bool:
+        """Whether all the answers hold what it needs."""
+        return all(answer.has(need) for answer in answers for need in self.needs)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SetMetric(LayerMetric):
+    """A metric of all queries of a trial together: one value per layer.
+
+    `values` gives [queries, layers, features] of a batch; they are forgotten when the trial ends.
+
+    Args:
+        over: Its value at each layer, from the features of all queries.
+    """
+
+    over: Callable[[Float[np.ndarray, "queries layers features"]], Float[np.ndarray, " layers"]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LearningMetric(Metric):
+    """A metric of learning: one value per step and layer, or one per layer for all steps together."""
+
+
+Kind = TypeVar("Kind", bound=Metric)
+
+
+def metric(kind: type[Kind], **known: Any) -> Callable[[Callable[..., Any]], Kind]:
+    """Make a metric of the function on arrays that it decorates, under the function's name.
+
+    Args:
+        kind: The kind of metric.
+        known: What else the metric knows of itself.
+    """
+    return lambda values: kind(name=values.__name__, values=values, **known)
+
+
+def variant(of: Kind, name: str, title: str, definition: str, **options: Any) -> Kind:
+    """The same metric computed with other options of its function."""
+    return replace(of, name=name, title=title, definition=definition, formula="", values=_WithOptions(of.values, options))
+
+
+@dataclass(frozen=True)
+class _WithOptions:
+    values: Callable[..., Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, **arguments: Any) -> Any:
+        return self.values(**arguments, **self.options)

@@ -73,7 +73,8 @@ def of_random_updates(relative_square: float, *, normalised: bool = True) -> tor
     """SimAOU of two Gaussian updates of each of many states."""
     states = normal(0, 1, QUERIES, HIDDEN)
     one, other = (random_floor.random_updates(states, relative_square, seed) for seed in (1, 2))
-    return similarity.sim_aou.values(one, other, states, normalised=normalised)
+    scores: torch.Tensor = similarity.sim_aou.values(one, other, states, normalised=normalised)
+    return scores
 
 
 @deutch.claim("am-dominated-by-zsl", where="on the SimAM metric; the bound is ours", rule=IN_EVERY_CASE, on="exact")
@@ -96,8 +97,12 @@ def test_direct_sim_am_measures_the_size_of_updates(evidence: Exact, decide: Dec
         zero_shot, one, other = (m / m.norm() for m in normal(seed, 3, 1, 2, 1, width))
         full, small = ((zero_shot + t * one, zero_shot + t * other) for t in (1.0, size))
         by_updates = similarity.sim_am_update.values(*full, zero_shot)
-        evidence.equal(similarity.sim_am_update.values(*small, zero_shot), by_updates, "SimAM of scaled updates", within=1e-3)
-        evidence.different(similarity.sim_am.values(*small), similarity.sim_am.values(*full), "direct SimAM of scaled updates")
+        evidence.equal(
+            similarity.sim_am_update.values(*small, zero_shot), by_updates, "SimAM of scaled updates", within=1e-3
+        )
+        evidence.different(
+            similarity.sim_am.values(*small), similarity.sim_am.values(*full), "direct SimAM of scaled updates"
+        )
         opposed = similarity.sim_am.values(zero_shot + 0.01 * one, zero_shot - 0.01 * one)
         evidence.check(float(opposed) > 0.99, "direct SimAM of opposite small updates is near 1")
 
@@ -113,6 +118,7 @@ def farthest(
 
     def turned(length: float, side: float) -> torch.Tensor:
         # On the tangent from 0 to the circle around the map: the update is orthogonal to what it leads to.
-        return zero_shot + length * (-length * zero_shot + side * sqrt(1 - length**2) * across)
+        map_: torch.Tensor = zero_shot + length * (-length * zero_shot + side * sqrt(1 - length**2) * across)
+        return map_
 
     return turned(first, 1.0), turned(second, -1.0)

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from icl_claims.claims import IN_EVERY_CASE, CaseRule, Comparison, Decide, Exact, Finding, Outcome, Verdict, von_oswald
+from icl_claims.claims import (
+    IN_EVERY_CASE,
+    CaseRule,
+    Comparison,
+    Decide,
+    Exact,
+    Finding,
+    Outcome,
+    Verdict,
+    Word,
+    von_oswald,
+)
 from icl_claims.theory import in_context_regression as regression
 from icl_claims.theory import linear_self_attention as attention
 
@@ -133,7 +144,8 @@ def corrected(case: Spectrum, curvature: float) -> torch.Tensor:
     layer = attention.construct_plus_plus(nothing, 0.0, curvature, len(inputs))
     tokens = attention.demonstration_tokens(inputs, torch.zeros(len(inputs), 1, dtype=torch.float64))
     after = attention.attend(layer, tokens, tokens)[:, :-1]
-    return torch.linalg.eigvalsh(after.T @ after)
+    eigenvalues: torch.Tensor = torch.linalg.eigvalsh(after.T @ after)
+    return eigenvalues
 
 
 @von_oswald.claim("only-products-matter", where="section 3, comparing weights", rule=IN_EVERY_CASE, on="exact")
@@ -253,12 +265,12 @@ def against_the_step(
     average = regression.average(trained, step, INPUTS)
     loss, best, between = (float(regression.loss(layer, tasks)) for layer in (trained, step, average))
     predicted, expected = (regression.predict(layer, tasks) for layer in (trained, step))
-    slopes = (regression.sensitivities(layer, tasks) for layer in (trained, step))
+    slopes, steps = (regression.sensitivities(layer, tasks) for layer in (trained, step))
     return {
         "loss": loss / best - 1,
         "loss of the average": between / best - 1,
         "difference of predictions": float((predicted - expected).square().mean() / expected.square().mean()),
-        "cosine of sensitivities": float(torch.cosine_similarity(*slopes, dim=-1).mean()),
+        "cosine of sensitivities": float(torch.cosine_similarity(slopes, steps, dim=-1).mean()),
     }
 
 
@@ -275,7 +287,7 @@ def over_seeds(what: str, values: Sequence[float], least: float, most: float) ->
 def verdict(findings: Sequence[Finding]) -> Verdict:
     """Supported when every measure holds, refuted when one fails."""
     outcomes = {finding.outcome for finding in findings}
-    word = "refuted" if "fails" in outcomes else "supported" if outcomes == {"holds"} else "inconclusive"
+    word: Word = "refuted" if "fails" in outcomes else "supported" if outcomes == {"holds"} else "inconclusive"
     said = "; ".join(f"{f.task} {f.difference:.2g} [{f.low:.2g}, {f.high:.2g}]" for f in findings)
     cases = sum(finding.queries for finding in findings)
     measures = Comparison("a trained layer against a step of gradient descent", tuple(findings), upwards=None)

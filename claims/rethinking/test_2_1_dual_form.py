@@ -56,7 +56,7 @@ def test_with_a_bias_the_outer_products_are_not_the_whole_change(evidence: Exact
         gradients = torch.autograd.grad(loss(linear(layer.inputs)), list(linear.parameters()))
         with torch.no_grad():
             for parameter, gradient in zip(linear.parameters(), gradients, strict=True):
-                parameter -= learning_rate * gradient
+                parameter.sub_(learning_rate * gradient)
         moved = linear(layer.query).detach() - before
         bias_first = torch.cat([layer.weight[:, :1], layer.weight], dim=1)
         ones_first = nn.functional.pad(layer.inputs, (1, 0), value=1.0)

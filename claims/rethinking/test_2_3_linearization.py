@@ -147,7 +147,7 @@ def expanded_loss(net: Network, loss: Loss, change: Tensor) -> Tensor:
     return loss(value + slope)
 
 
-def descend(at: Tensor, loss: Loss, learning_rate: float) -> Tensor:
+def descend(at: Tensor, loss: Function, learning_rate: float) -> Tensor:
     """A step of gradient descent."""
     leaf = at.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)

@@ -55,7 +55,9 @@ def test_sim_aou_is_the_cosine_of_updates_of_normalised_outputs(evidence: Exact,
     def length_of_a_state_is_irrelevant(states: tuple[Tensor, Tensor, Tensor], scale: float) -> None:
         icl, ft, zero = states
         scaled = similarity.sim_aou.values(scale * icl, ft, zero / scale)
-        evidence.equal(similarity.sim_aou.values(icl, ft, zero), scaled, "states are normalised", within=SINGLE_PRECISION)
+        evidence.equal(
+            similarity.sim_aou.values(icl, ft, zero), scaled, "states are normalised", within=SINGLE_PRECISION
+        )
 
     @few_cases
     @given(small_transformers(), small_demonstrations(), small_queries())
@@ -112,7 +114,10 @@ def test_sim_am_is_the_cosine_of_scores_over_the_query(evidence: Exact, decide: 
     def tokens_that_a_query_does_not_have_are_irrelevant(maps: tuple[Tensor, Tensor, Tensor], more: int) -> None:
         longer = [torch.nn.functional.pad(m, (0, more)) for m in maps[:2]]
         evidence.equal(
-            similarity.sim_am.values(*maps[:2]), similarity.sim_am.values(*longer), "zeros at the end", within=SINGLE_PRECISION
+            similarity.sim_am.values(*maps[:2]),
+            similarity.sim_am.values(*longer),
+            "zeros at the end",
+            within=SINGLE_PRECISION,
         )
 
     @few_cases
@@ -123,6 +128,7 @@ def test_sim_am_is_the_cosine_of_scores_over_the_query(evidence: Exact, decide: 
         for small in transformers:
             for method, context in settings_with_contexts(demonstrations):
                 scores = method.learn(small.model(), demonstrations).answer(queries).scores
+                assert scores is not None
                 evidence.check(
                     scores.shape[-1] == max(map(len, queries.rows)), "as many columns as the query has tokens"
                 )

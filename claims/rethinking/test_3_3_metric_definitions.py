@@ -48,7 +48,9 @@ def test_rpa_is_the_jaccard_index_of_the_changed_queries(evidence: Exact, decide
     def roles_can_be_exchanged(case: Predictions) -> None:
         for agreement in ("changed", "same_label"):
             column = rpa_of(case, agreement=agreement)
-            mirrored = metrics.rpa.values(case.finetuned, case.in_context, case.zero_shot, case.gold, agreement=agreement)
+            mirrored = metrics.rpa.values(
+                case.finetuned, case.in_context, case.zero_shot, case.gold, agreement=agreement
+            )
             evidence.check(np.array_equal(column, mirrored, equal_nan=True), "RPA is symmetric")
 
     @given(predictions(most_labels=2))
@@ -145,7 +147,8 @@ def counted(column: np.ndarray) -> set[int]:
 
 def rpa_of(case: Predictions, **options: Any) -> np.ndarray:
     """RPA of in-context learning and finetuning, change by change."""
-    return metrics.rpa.values(case.in_context, case.finetuned, case.zero_shot, case.gold, **options)
+    column: np.ndarray = metrics.rpa.values(case.in_context, case.finetuned, case.zero_shot, case.gold, **options)
+    return column
 
 
 def alignment(case: Predictions) -> float:
@@ -160,7 +163,7 @@ def recall(case: Predictions) -> float:
 
 def mean(column: np.ndarray) -> float:
     """Over the values that count; NaN where none does."""
-    return np.nanmean(column) if np.isfinite(column).any() else np.nan
+    return float(np.nanmean(column)) if np.isfinite(column).any() else np.nan
 
 
 def same_recall(one: Predictions, other: Predictions) -> bool:
@@ -168,9 +171,7 @@ def same_recall(one: Predictions, other: Predictions) -> bool:
     return np.array_equal(recall(one), recall(other), equal_nan=True)
 
 
-def with_queries(
-    case: Predictions, more: int, *, in_context: int, finetuned: int, gold: np.ndarray | int
-) -> Predictions:
+def with_queries(case: Predictions | None, more: int, *, in_context: int, finetuned: int, gold: int) -> Predictions:
     """The case with more queries, all predicted 0 by zero-shot and otherwise as given."""
     column = {"in_context": in_context, "finetuned": finetuned, "zero_shot": 0, "gold": gold}
     added = {name: np.full(more, label) for name, label in column.items()}

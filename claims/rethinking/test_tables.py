@@ -117,7 +117,7 @@ def between(above_one: Comparison, below_other: Comparison) -> Comparison:
 def alignment(case: Predictions, only: str) -> float:
     """RPA; NaN where neither method makes such a change."""
     column = metrics.rpa.values(case.in_context, case.finetuned, case.zero_shot, case.gold, only=only)
-    return np.nanmean(column) if np.isfinite(column).any() else np.nan
+    return float(np.nanmean(column)) if np.isfinite(column).any() else np.nan
 
 
 def inside(whole: float, parts: list[float]) -> bool:

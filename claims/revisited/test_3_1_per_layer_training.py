@@ -10,7 +10,7 @@ from hypothesis import given
 from torch import Tensor, nn
 
 from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, revisited
-from icl_claims.methods import layer_causal
+from icl_claims.methods import block_loss, layer_causal
 from icl_claims.tasks.demonstrations import Demonstrations
 
 from ..small_transformers import (
@@ -67,7 +67,7 @@ def test_the_loss_of_a_layer_has_a_gradient_in_that_layer_only(evidence: Exact, 
                 evidence.equal(of_sum, gradient(losses[layer], leaves, names), "gradient of the sum = of the own loss")
                 literal = block_gradients(small, network, ids, layer)
                 of_cut = torch.cat([literal[name].flatten() for name in names])
-                parts = torch.cat([key_value_part(name, literal[name]).flatten() for name in names])
+                parts = torch.cat([tuned_part(name, literal[name]).flatten() for name in names])
                 what = f"{small.family}: = gradient in a model that ends after layer {layer}"
                 evidence.equal(of_sum * parts, of_cut, what, within=SINGLE_PRECISION)
 
@@ -104,7 +104,7 @@ def test_a_step_is_one_step_on_the_sum_of_the_losses(evidence: Exact, decide: De
             network, sums = small.plain(), []
             for ids in demonstrations.sequences:
                 sums.append(sum(float(loss_after(small, network, ids, block)) for block in range(small.layers)))
-                gradients = {}
+                gradients: dict[str, Tensor] = {}
                 for block in range(small.layers):
                     gradients |= block_gradients(small, network, ids, block)
                 take_step(network, gradients, LEARNING_RATE)
@@ -129,12 +129,19 @@ def test_a_step_is_one_step_on_the_sum_of_the_losses(evidence: Exact, decide: De
 def leaves_and_losses(small: Small, ids: Sequence[int]) -> tuple[Leaves, list[Tensor]]:
     """The tuned parameters as leaves, and the loss of every block's prediction as a function of them."""
     leaves = {name: value.clone().requires_grad_() for name, value in small.model().tuned_values().items()}
-    return leaves, layer_causal.block_losses(small.model(), leaves, ids)
+    return leaves, block_loss.block_losses(small.model(), leaves, ids)
 
 
 def layers_of(small: Small, layer: int) -> list[str]:
     """Names of the tuned parameters of a layer."""
     return [p.name for p in small.model().tuned_parameters if p.layer == layer]
+
+
+def tuned_part(name: str, parameter: Tensor) -> Tensor:
+    """Ones where a tuned parameter makes keys or values, zeros where it makes queries."""
+    part = key_value_part(name, parameter)
+    assert part is not None
+    return part
 
 
 def gradient(loss: Tensor, leaves: Leaves, names: Sequence[str]) -> Tensor:

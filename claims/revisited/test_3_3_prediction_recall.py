@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import given
 
-from icl_claims.claims import IN_EVERY_CASE, Comparison, Decide, Exact, Finding, TaskEvidence, revisited
+from icl_claims.claims import IN_EVERY_CASE, Comparison, Decide, Exact, Finding, Outcome, TaskEvidence, revisited
 from icl_claims.evidence.author_logs import author_runs
 from icl_claims.metrics import predictions as metrics
 
@@ -70,15 +70,10 @@ def test_what_their_code_logs_is_the_share_of_what_it_counts(evidence: TaskEvide
 def compared_with_counts(log: str, lines: pd.DataFrame) -> Finding:
     """Whether a log's Rec2FTP is the quotient of the counts that stand beside it, rounded or cut."""
     by_metric = lines.set_index("metric")
-    logged, unit = by_metric.loc["rec2ftp_logged", ["value", "unit"]]
-    share = by_metric.loc["rec2ftp", "value"]
-    outcome = "holds" if abs(share - logged) <= unit else "fails"
-    return Finding(log, outcome, float(logged), float(share), float(logged - share), note=lines_counted(by_metric))
-
-
-def lines_counted(by_metric: pd.DataFrame) -> str:
-    """The counts of a log, in words."""
-    return f"{by_metric.loc['rec2ftp', 'counted']} of {by_metric.loc['rec2ftp', 'of']}"
+    counts, logged, unit = by_metric.loc["rec2ftp"], *map(float, by_metric.loc["rec2ftp_logged", ["value", "unit"]])
+    share = float(counts["value"])
+    outcome: Outcome = "holds" if abs(share - logged) <= unit else "fails"
+    return Finding(log, outcome, logged, share, logged - share, note=f"{counts['counted']} of {counts['of']}")
 
 
 def correct_queries(predicted: np.ndarray, gold: np.ndarray) -> set[int]:

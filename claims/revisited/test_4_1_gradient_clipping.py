@@ -45,7 +45,6 @@ def test_clipping_to_the_norms_of_finetuning_does_not_help() -> Asked:
 
 def wanted_by_some_and_not_by_others(pair: Comparison) -> Finding:
     """Whether the better of two clippings depends on the task."""
-    case = f"12 or {'none' if pair.right == sim_am(LC) else pair.right.method.clip.at}"
     decided = [finding.outcome for finding in pair.tasks if finding.outcome != "absent"]
     if len(decided) < 2:
         return Finding(case, "absent", note=next((finding.note for finding in pair.tasks if finding.note), ""))

@@ -1,17 +1,10 @@
-"""What a claim is: what it compares, the rule that decides it, and the verdict it gets."""
+"""What a claim is: what it asks, the rule that decides it, and the verdict it gets."""
 
-from icl_claims.claims.claim import PAPERS, SOURCES, Claim, Source
-from icl_claims.claims.comparison import (
-    EVERY_TASK,
-    WHOLE_DEPTH,
-    Comparison,
-    Finding,
-    Outcome,
-    Quantity,
-    absent,
-    jointly,
-)
-from icl_claims.claims.rules import GENERALLY, IN_EVERY_CASE, ON_MOST_TASKS, CaseRule, Rule, TaskRule
+from icl_claims.claims.claim import SOURCES, Asked, Claim, Decide, Paper, Source
+from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly
+from icl_claims.claims.nulls import nulls_of
+from icl_claims.claims.papers import PAPERS, akyurek, dai, deutch, irie, rethinking, revisited, shen, von_oswald
+from icl_claims.claims.rules import GENERALLY, IN_EVERY_CASE, ON_MOST_TASKS, CaseRule, Rule, TaskRule, at_least
 from icl_claims.claims.verdict import Verdict, Word
 
 __all__ = [
@@ -21,18 +14,29 @@ __all__ = [
     "ON_MOST_TASKS",
     "PAPERS",
     "SOURCES",
-    "WHOLE_DEPTH",
+    "Asked",
     "CaseRule",
     "Claim",
     "Comparison",
+    "Decide",
     "Finding",
     "Outcome",
-    "Quantity",
+    "Paper",
     "Rule",
     "Source",
     "TaskRule",
     "Verdict",
     "Word",
-    "absent",
+    "akyurek",
+    "at_least",
+    "dai",
+    "denied",
+    "deutch",
+    "irie",
     "jointly",
+    "nulls_of",
+    "rethinking",
+    "revisited",
+    "shen",
+    "von_oswald",
 ]

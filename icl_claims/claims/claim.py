@@ -1,30 +1,81 @@
-"""A claim: a sentence of a paper, its place, and the rule that decides it."""
+"""A claim: a sentence of a paper, its place, the rule that decides it, and what it asks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, cast, get_args
 
 import pytest
 
+from icl_claims.claims.comparison import Comparison
 from icl_claims.claims.rules import GENERALLY, Rule
+from icl_claims.claims.verdict import Verdict
 from icl_claims.errors import ClaimError
+from icl_claims.questions import Question
 
 Source = Literal["exact", "printed", "author_runs", "trials"]
-SOURCES: tuple[Source, ...] = ("exact", "printed", "author_runs", "trials")
-Test = TypeVar("Test", bound=Callable[..., None])
+SOURCES: tuple[Source, ...] = get_args(Source)
+Asked = Question | tuple[Question, ...]
+"""What a claim asks: one question, or the one that decides and then those that are shown beside it."""
+Test = TypeVar("Test", bound=Callable[..., Any])
 
-PAPERS = {
-    "rethinking": "Rethinking In-Context Learning in Large Language Models as Gradient Descent",
-    "revisited": "Understanding In-Context Learning in Large Language Models as Gradient Descent Revisited",
-    "dai": "Dai et al. 2023, Why Can GPT Learn In-Context?",
-    "deutch": "Deutch et al. 2024, In-context Learning and Gradient Descent Revisited",
-    "von_oswald": "von Oswald et al. 2023, Transformers Learn In-Context by Gradient Descent",
-    "akyurek": "Akyürek et al. 2023, What Learning Algorithm Is In-Context Learning?",
-    "irie": "Irie et al. 2022, The Dual Form of Neural Networks Revisited",
-    "shen": "Shen et al. 2024, Do Pretrained Transformers Learn In-Context by Gradient Descent?",
-}
+
+class Decide(Protocol):
+    """The fixture that records a verdict, and gives the test the outcome that belongs to it."""
+
+    def __call__(self, found: Verdict | Comparison, *, beside: tuple[Comparison, ...] = ()) -> None:
+        """Take a verdict, or a comparison that the claim's rule decides, and comparisons that do not decide."""
+        ...
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper, or any other work whose sentences are claims.
+
+    >>> mine = Paper("mine", "A note of my own")
+    >>> @mine.claim("sum", where="section 1", on="exact")
+    ... def test_sums(evidence, decide):
+    ...     '''One and one is two.'''
+    >>> test_sums.claim.statement
+    'One and one is two.'
+
+    Args:
+        id: Its short name, such as `rethinking`.
+        title: Its title.
+    """
+
+    id: str
+    title: str
+
+    def claim(
+        self, id: str, *, where: str, on: str, rule: Rule = GENERALLY, trained: bool = False
+    ) -> Callable[[Test], Deciding[Test]]:
+        """Make a test decide a claim of this paper; its docstring is the statement.
+
+        A test without arguments returns what the claim asks, and the evidence of each source answers. Another one takes
+        the fixtures `evidence` and `decide`.
+
+        Args:
+            id: Id of the claim in the ledger.
+            where: Section, table, equation or figure.
+            on: The sources of evidence that can decide it, separated by blanks.
+            rule: What decides it, fixed before any run.
+            trained: Whether something is trained on the way, which takes a minute.
+
+        Raises:
+            ClaimError: The test has no docstring, or a source is unknown.
+        """
+
+        def declared(test: Test) -> Deciding[Test]:
+            statement = " ".join((test.__doc__ or "").split())
+            if not statement:
+                todo = "State the claim in the docstring of its test."
+                raise ClaimError(f"The claim {id} has no statement", expected="a sentence", todo=todo)
+            claim = Claim(id, self, where, statement, rule, _asks(test))
+            return claim.decided_on(*on.split(), trained=trained)(test)
+
+        return declared
 
 
 @dataclass(frozen=True)
@@ -32,47 +83,60 @@ class Claim:
     """One sentence of a paper, in our words, with its place and the rule that decides it.
 
     Args:
-        id: its id in the ledger.
-        paper: a key of `PAPERS`.
-        where: section, table, equation or figure.
-        statement: the claim as a sentence.
-        rule: what decides it, fixed before any run.
-
-    Raises:
-        ClaimError: an unknown paper.
+        id: Its id in the ledger.
+        paper: The paper.
+        where: Section, table, equation or figure.
+        statement: The claim as a sentence.
+        rule: What decides it, fixed before any run.
+        asks: Gives what it asks; None for a claim that is no comparison of quantities.
     """
 
     id: str
-    paper: str
+    paper: Paper
     where: str
     statement: str
-    rule: Rule = field(default=GENERALLY)
+    rule: Rule = GENERALLY
+    asks: Callable[[], Asked] | None = field(default=None, repr=False)
 
-    def __post_init__(self) -> None:
-        if self.paper not in PAPERS:
-            raise ClaimError(f"Claim {self.id}: unknown paper", expected=", ".join(PAPERS), got=repr(self.paper))
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What it asks: the question that decides, then the secondary ones. Empty if it is no comparison."""
+        asked = () if self.asks is None else self.asks()
+        return asked if isinstance(asked, tuple) else (asked,)
 
-    def decided_on(self, *sources: Source, trained: bool = False) -> Callable[[Test], Test]:
-        """Make a test function decide this claim, once for each source of evidence.
-
-        The function takes the fixtures `evidence` and `decide`.
+    def decided_on(self, *sources: str, trained: bool = False) -> Callable[[Test], Deciding[Test]]:
+        """Make another test decide this claim, once for each source of evidence.
 
         Args:
-            sources: the kinds of evidence that can speak.
-            trained: whether something is trained on the way, which takes a minute.
+            sources: The kinds of evidence that can speak.
+            trained: Whether something is trained on the way, which takes a minute.
         """
         return self._mark(sources, "", trained)
 
-    def needs(self, condition: str) -> Callable[[Test], Test]:
-        """Make a test function show that the claim fails without a condition that the paper leaves out."""
+    def needs(self, condition: str) -> Callable[[Test], Deciding[Test]]:
+        """Make a test show that the claim is false without a condition that the paper leaves out."""
         return self._mark(("exact",), condition, False)
 
-    def _mark(self, sources: tuple[Source, ...], condition: str, trained: bool) -> Callable[[Test], Test]:
+    def _mark(self, sources: tuple[str, ...], condition: str, trained: bool) -> Callable[[Test], Deciding[Test]]:
         if not sources or set(sources) - set(SOURCES):
-            raise ClaimError(f"Claim {self.id}: sources", expected=", ".join(SOURCES), got=repr(sources))
+            raise ClaimError(f"The claim {self.id} has no such sources", expected=", ".join(SOURCES), got=repr(sources))
 
-        def marked(test: Test) -> Test:
-            done: Test = pytest.mark.claim(self, sources=sources, condition=condition)(test)
-            return pytest.mark.trained(done) if trained else done
+        def marked(test: Test) -> Deciding[Test]:
+            done = pytest.mark.claim(self, sources=sources, condition=condition)(test)
+            deciding = cast("Deciding[Test]", pytest.mark.trained(done) if trained else done)
+            deciding.claim = self
+            return deciding
 
         return marked
+
+
+class Deciding(Protocol[Test]):
+    """A test that decides a claim."""
+
+    claim: Claim
+    __call__: Any
+
+
+def _asks(test: Callable[..., Any]) -> Callable[[], Asked] | None:
+    takes_fixtures = test.__code__.co_argcount > 0
+    return None if takes_fixtures else test

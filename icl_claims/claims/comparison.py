@@ -1,65 +1,40 @@
-"""What a claim compares, and what every task says about it."""
+"""What every task says to a question."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from icl_claims.questions import Quantity, Side
+
 Outcome = Literal["holds", "fails", "unclear", "absent"]
+OPPOSITE: dict[Outcome, Outcome] = {"holds": "fails", "fails": "holds", "unclear": "unclear", "absent": "absent"}
 EVERY_TASK = "all tasks"
-WHOLE_DEPTH = (0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A metric of a method, such as SimAOU of finetuning.
-
-    Args:
-        metric: its name in the tidy table.
-        method: the method that is measured.
-        reference: the method it is compared with, where the metric compares.
-        layers: from which share of the depth to which, such as (0, 0.5) for the lower half.
-        study: which trials it is read from: `main`, or one of `icl_claims.experiments.studies`.
-    """
-
-    metric: str
-    method: str
-    reference: str = "in_context"
-    layers: tuple[float, float] = WHOLE_DEPTH
-    study: str = "main"
-
-    def __str__(self) -> str:
-        words = f"{self.metric} of {self.method}"
-        if self.reference != "in_context":
-            words += f" against {self.reference}"
-        if self.layers != WHOLE_DEPTH:
-            words += f", from {self.layers[0]:.0%} to {self.layers[1]:.0%} of the depth"
-        return words + (f" (study {self.study})" if self.study != "main" else "")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one task says about a claim.
+    """What one task says to a question.
 
     Args:
-        task: its name, or `EVERY_TASK` for the mean over tasks.
-        outcome: whether the claim holds there, fails, cannot be told, or has no evidence.
-        left: the quantity that the claim is about.
-        right: what it is compared with.
+        task: Its name, or `EVERY_TASK` for the mean over tasks.
+        outcome: Whether the claim holds there, fails, cannot be decided, or has no evidence.
+        left: The quantity that the claim is about.
+        right: What it is compared with.
         difference: left - right.
-        low: lower bound of the difference; with `high`, what the outcome was read from.
-        high: upper bound of the difference.
-        queries: how many queries, steps or trials the difference rests on; 0 for a printed number.
-        note: why the outcome is unclear or absent.
-        needed: about how many queries, or runs, would decide an unclear outcome, if the difference is as it seems.
-        detectable: the smallest difference that so many queries would find in four of five repetitions.
-        printed: the difference between the paper's own numbers, where it prints both.
-        null_low: where the difference would lie if the method's update meant nothing; with `null_high`, the range over
-            all controls.
-        null_high: the other end of it.
-        predicted_low: where one more draw of demonstrations would put `left`, with `predicted_high`.
-        predicted_high: the other end of it.
+        low: Lower bound of the difference; with `high`, what the outcome was read from.
+        high: Upper bound of the difference.
+        queries: How many queries, steps or trials the difference rests on; 0 for a printed number.
+        note: Why the outcome is unclear or absent.
+        needed: About how many queries, or runs, would decide an unclear outcome, if the difference is as it seems.
+        detectable: The smallest difference that so many queries would find in four of five repetitions.
+        printed: The difference between the paper's own numbers, where it prints both.
+        null_low: Where the difference would lie if the method's update meant nothing; with `null_high`, the range over
+            all nulls.
+        null_high: The other end of it.
+        predicted_low: Where one more draw of demonstrations would put `left`, with `predicted_high`.
+        predicted_high: The other end of it.
     """
 
     task: str
@@ -82,21 +57,23 @@ class Finding:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What every task says about one question, and all of them together.
+    """What every task says to one question, and all of them together.
 
     Args:
-        question: in words, such as "sim_aou of layer_causal above sim_aou of finetuning".
-        findings: one a task, and one for `EVERY_TASK` where a mean over tasks makes sense.
-        upwards: whether the claim wants the difference above 0; None where it wants neither side.
-        left: the quantity that the claim is about.
-        right: what it is compared with.
+        question: The question in print, such as "SimAOU of layer-causal finetuning above SimAOU of finetuning".
+        findings: One per task, and one for `EVERY_TASK` where a mean over tasks makes sense.
+        upwards: Whether the claim wants the difference above 0; None if it wants neither side.
+        left: The quantity that the claim is about.
+        right: What it is compared with.
+        parts: The comparisons that a joint question is made of.
     """
 
     question: str
     findings: tuple[Finding, ...]
     upwards: bool | None = True
     left: Quantity | None = None
-    right: Quantity | float | None = None
+    right: Side | None = None
+    parts: tuple[Comparison, ...] = ()
 
     @property
     def tasks(self) -> tuple[Finding, ...]:
@@ -118,16 +95,22 @@ class Comparison:
         return sum(difference > 0 for difference in self.differences())
 
 
-def jointly(*comparisons: Comparison) -> Comparison:
-    """Several questions that a claim asks at once: a task holds where all hold, and fails where one fails.
+def jointly(comparisons: Sequence[Comparison]) -> Comparison:
+    """Several comparisons at once: a task holds where all hold, and fails where one fails.
 
     The numbers shown are those of the first; what the others say stands in the notes. They favour neither side, since
-    the first question alone does not decide.
+    the first alone does not decide.
     """
     first = comparisons[0]
     findings = tuple(_together([c.findings[i] for c in comparisons]) for i in range(len(first.findings)))
     question = " and ".join(comparison.question for comparison in comparisons)
-    return replace(first, question=question, findings=findings, upwards=None)
+    return replace(first, question=question, findings=findings, upwards=None, parts=tuple(comparisons))
+
+
+def denied(comparison: Comparison) -> Comparison:
+    """The opposite of what was asked."""
+    findings = (replace(found, outcome=OPPOSITE[found.outcome]) for found in comparison.findings)
+    return replace(comparison, question=f"not: {comparison.question}", findings=tuple(findings))
 
 
 def _together(same_task: list[Finding]) -> Finding:
@@ -144,8 +127,3 @@ def _together(same_task: list[Finding]) -> Finding:
         note="; ".join(dict.fromkeys(notes)),
         needed=None if None in undecided else needed,
     )
-
-
-def absent(tasks: Iterable[str], why: str) -> tuple[Finding, ...]:
-    """Findings of tasks without evidence."""
-    return tuple(Finding(task, "absent", note=why) for task in tasks)

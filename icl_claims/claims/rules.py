@@ -9,6 +9,7 @@ from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding
 from icl_claims.claims.verdict import Verdict, Word
 from icl_claims.errors import ClaimError
 from icl_claims.statistics.exact_tests import sign_flip_test, sign_test
+from icl_claims.tasks.catalogue import title_of_task
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class TaskRule:
 
     def __post_init__(self) -> None:
         if not 1 <= self.at_least <= self.of:
-            raise ClaimError("A rule asks for the impossible", expected=f"1 to {self.of}", got=f"{self.at_least=}")
+            raise ClaimError(f"A rule asks for the impossible: at_least={self.at_least} must be between 1 and {self.of}")
 
     def __str__(self) -> str:
         words = f"holds on at least {self.at_least} of {self.of} tasks" if self.of > 1 else "holds on the task"
@@ -44,7 +45,8 @@ class TaskRule:
         """
         tasks, together, beside = comparison.tasks, comparison.together, tuple(beside)
         if len(tasks) != self.of:
-            raise ClaimError(f"A rule about {self.of} tasks", got=f"findings of {len(tasks)}")
+            todo = "Ask of as many tasks as the rule speaks of: question.on(...), at_least(n, of=...)."
+            raise ClaimError(f"A rule about {self.of} tasks was asked to decide {len(tasks)}", todo=todo)
         if all(finding.outcome == "absent" for finding in tasks):
             return Verdict("not run", _absence(tasks), comparison, beside=beside)
         holds, fails = (sum(finding.outcome == outcome for finding in tasks) for outcome in ("holds", "fails"))
@@ -62,7 +64,7 @@ class TaskRule:
         sentence = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {self.at_least} are needed"
         undecided = [f for f in tasks if f.outcome in ("unclear", "absent")]
         if undecided:
-            sentence += f"; undecided: {', '.join(f.task + (f' ({f.note})' if f.note else '') for f in undecided)}"
+            sentence += f"; undecided: {', '.join(title_of_task(f.task) + (f' ({f.note})' if f.note else '') for f in undecided)}"
         if self.overall and together is not None:
             sentence += f"; over {EVERY_TASK} it {'is unclear' if together.outcome == 'unclear' else together.outcome}"
         differences = comparison.differences()
@@ -88,7 +90,7 @@ class TaskRule:
             if fails <= self.of - self.at_least:
                 wanted += f", and refuted if {self.of - self.at_least + 1 - fails} more failed"
             if waiting:
-                needed = ", ".join(f"{f.task} about {f.needed}" for f in waiting)
+                needed = ", ".join(f"{title_of_task(f.task)} about {f.needed}" for f in waiting)
                 wanted += f". If the differences are as they seem, these would decide (queries, or runs): {needed}"
             return wanted + "."
         if word == "supported":
@@ -120,12 +122,22 @@ class CaseRule:
         why = f"Holds in {len(counted) - len(fails) - len(unclear)} of {len(counted)} cases"
         for group, verb in ((fails, "fails"), (unclear, "undecided")):
             if group:
-                why += f"; {verb}: " + ", ".join(f.task + (f" ({f.note})" if f.note else "") for f in group)
+                why += f"; {verb}: " + ", ".join(title_of_task(f.task) + (f" ({f.note})" if f.note else "") for f in group)
         why += "."
         return Verdict(word, why, comparison, cases=len(counted), beside=beside)
 
 
 Rule = TaskRule | CaseRule
+
+
+def at_least(count: int, *, of: int = 6, overall: bool = False) -> TaskRule:
+    """The rule that a claim holds on at least so many tasks.
+
+    >>> print(at_least(5))
+    holds on at least 5 of 6 tasks
+    """
+    return TaskRule(count, of, overall)
+
 
 # How the words of a paper become a count of tasks; fixed before any number was seen.
 GENERALLY = TaskRule(5)  # a sentence without a count: one exception is allowed

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from icl_claims.experiments.estimate import Estimate, Work, estimate
 from icl_claims.experiments.plan import Choices
-from icl_claims.experiments.store import TrialStore, default_store
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.catalogue import TASKS
 
@@ -28,7 +28,7 @@ def plan_and_print(choices: Choices, *, as_json: bool) -> None:
     examples = choices.read_data()
     err = Console(stderr=True)
     model = choices.load_model(lambda text: err.print(text, highlight=False))
-    found = estimate(choices, model, examples, TrialStore(default_store()))
+    found = estimate(choices, model, examples, TrialStore())
     rates = choices.learning_rates(model.digest).origin
     if as_json:
         sys.stdout.write(json.dumps(as_plain_data(found, model, rates), indent=1) + "\n")

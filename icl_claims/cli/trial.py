@@ -15,13 +15,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from icl_claims.cli.trial_table import means, print_trial
 from icl_claims.errors import UsageError
 from icl_claims.experiments.activation_export import RecordWriter
-from icl_claims.experiments.plain import mean_over_rows, rounded
 from icl_claims.experiments.plan import Choices, plan_trials
-from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.result import TrialResult, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.store import TrialStore, default_store
 from icl_claims.experiments.studies import STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, learner_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import Kept
@@ -206,8 +205,8 @@ def _run(
     alone: bool,
 ) -> TrialResult:
     if records is None:
-        store, key = TrialStore(default_store()), spec.key()
-        return store.get_or_run(key, lambda: run_trial(spec, model, data, report, kept=store.partial(key)))
+        store = TrialStore()
+        return store.get_or_run(spec, lambda: run_trial(spec, model, data, report, checkpoint=store.checkpoint(spec)))
     prompts = prompts_of(spec, model, data)
     folder = records if alone else records / (spec.task if spec.weights == "trained" else f"{spec.task}_{spec.weights}")
     writer = RecordWriter(folder, prompts.gold, [len(row) for row in prompts.queries.rows])

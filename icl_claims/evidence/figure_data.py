@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from icl_claims.evidence.trials import Results, TrialsEvidence
-from icl_claims.experiments.plain import mean_over_rows, rounded
-from icl_claims.experiments.result import METRICS, SIMILARITIES, TrialResult
+from icl_claims.experiments.result import METRICS, SIMILARITIES, TrialResult, mean_over_rows, rounded
 from icl_claims.metrics import predictions
 
 PLACES = 5

@@ -21,8 +21,7 @@ from icl_claims.evidence.comparison import (
     unknown_quantity,
 )
 from icl_claims.evidence.trial_findings import Asked, Judge, finding_of, finding_together, quantities
-from icl_claims.experiments.plain import mean_over_rows
-from icl_claims.experiments.result import LAYER_METRICS, METRICS, PREDICTION_METRICS, TrialResult
+from icl_claims.experiments.result import LAYER_METRICS, METRICS, PREDICTION_METRICS, TrialResult, mean_over_rows
 from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
 from icl_claims.statistics.influence import by_query
 from icl_claims.statistics.intervals import CONFIDENCE, Interval

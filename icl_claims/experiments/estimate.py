@@ -10,21 +10,21 @@ from typing import Any
 
 import torch
 
-from icl_claims.experiments.measure import DIAGNOSED
+from icl_claims.experiments.batches import PROMPTED, batch_memory, free_memory, tokens_that_fit
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.spill import memory_for_learned
-from icl_claims.experiments.store import TrialStore
 from icl_claims.experiments.studies import find_study
-from icl_claims.experiments.token_budget import PROMPTED, batch_memory, free_memory, tokens_that_fit
 from icl_claims.experiments.trial import prompts_of
-from icl_claims.methods import InContext, Method, ZeroShot, learner_of
+from icl_claims.experiments.trial_store import TrialStore
+from icl_claims.methods import InContext, Method, ZeroShot, at_rate, is_diagnosed, learner_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts
 
 MEASURED_TOKENS = 256
+DIAGNOSED = sum(map(is_diagnosed, find_study("main").answering))
 ROW = 32  # tokens of a query in the measurement
 
 
@@ -114,10 +114,11 @@ def estimate(
     specs = [spec for study in choices.chosen_studies() for spec in plan_trials(choices, model, data, study)]
     prompts = [prompts_of(spec, model, data[spec.task]) for spec in specs]
     works = [work_of(spec, asked) for spec, asked in zip(specs, prompts, strict=True)]
+    rates = choices.learning_rates(model.digest)
     speed = measure(
-        model, find_study("main").methods(next(iter(choices.learning_rates(model.digest).by_task.values())))
+        model, [at_rate(method, next(iter(rates.by_task.values()))) for method in find_study("main").methods]
     )
-    is_kept = [store is not None and store.holds(spec.key()) for spec in specs]
+    is_kept = [store is not None and store.holds(spec) for spec in specs]
     by_task: dict[str, Work] = {}
     for spec, work in zip(specs, works, strict=True):
         by_task[spec.task] = by_task.get(spec.task, Work()) + work
@@ -188,7 +189,7 @@ def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> d
     return {
         "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.network.parameters()),
         "keys and values of the demonstrations": context * of_a_token,
-        "keys of the demonstrations, by method": len(DIAGNOSED) * context * of_a_token // 2,
+        "keys of the demonstrations, by method": DIAGNOSED * context * of_a_token // 2,
         "tuned keys and values": min(compared * tuned * size, memory_for_learned(model.device) + 2 * tuned * size),
         "a batch of queries": batch_memory(model, prompts, compared, tokens),
         "a training step": 3 * tuned * max(4, size) + kept_for_gradients + sequence * vocabulary * (size + 3 * 4),

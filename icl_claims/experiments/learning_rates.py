@@ -10,6 +10,7 @@ from typing import Any
 
 from icl_claims.errors import StoreError, UsageError
 from icl_claims.experiments.profiles import Profile
+from icl_claims.storage.atomic import write_atomically
 from icl_claims.storage.cache_folder import cache_folder
 
 TUNE = "`icl-claims tune` finds its own"
@@ -99,8 +100,7 @@ def write_rates(file: Path, digest: str, name: str, tasks: Mapping[str, Mapping[
     kept = before["tasks"] if before.get("model") == digest else {}
     content = {"model": digest, "name": name, "tasks": {**kept, **tasks}}
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_atomically(file, json.dumps(content, indent=1) + "\n")
     except OSError as error:
         raise StoreError(
             f"The learning rates cannot be written to {file}",

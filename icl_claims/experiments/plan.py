@@ -10,10 +10,12 @@ from icl_claims.errors import UsageError
 from icl_claims.experiments.learning_rates import LearningRates, learning_rates
 from icl_claims.experiments.profiles import Profile
 from icl_claims.experiments.spec import TrialSpec, code_digest
-from icl_claims.experiments.studies import find_study
+from icl_claims.experiments.studies import Study, find_study
+from icl_claims.methods import at_rate
 from icl_claims.models.embedded import Say
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.reference import load_model, model_digest
+from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import TASKS, Task, find_task
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.sources import DataSource, real_tasks
@@ -150,7 +152,7 @@ class Choices:
 
 
 def plan_trials(
-    choices: Choices, model: LanguageModel | ModelIdentity, data: Mapping[str, TaskData], study: str = "main"
+    choices: Choices, model: LanguageModel | ModelIdentity, data: Mapping[str, TaskData], study: Study | str = "main"
 ) -> list[TrialSpec]:
     """The trials of a study, task by task.
 
@@ -158,12 +160,13 @@ def plan_trials(
         choices: of the reader.
         model: that is run, loaded or not.
         data: by task.
-        study: name of the study.
+        study: The study, or its name.
 
     Raises:
         UsageError: no such study, or a choice makes no sense.
     """
-    profile, rates, asked = choices.profile, choices.learning_rates(model.digest), find_study(study)
+    profile, rates = choices.profile, choices.learning_rates(model.digest)
+    asked = find_study(study) if isinstance(study, str) else study
     specs = []
     for task in choices.chosen_tasks():
         runs = profile.runs(task) if choices.seeds is None else tuple((seed, 0) for seed in choices.seeds)
@@ -175,10 +178,11 @@ def plan_trials(
             seed=0,
             permutation=0,
             queries=choices.queries or profile.queries,
-            methods=asked.methods(rates.by_task[task.name]),
+            methods=tuple(at_rate(method, rates.by_task[task.name]) for method in asked.methods),
+            metrics=asked.metrics,
             weights=asked.weights,
             dtype=str(model.dtype).removeprefix("torch."),
-            calibration=profile.calibration,
+            protocol=Protocol(calibration=profile.calibration),
             diagnostics=asked.diagnostics,
             code=code_digest(),
         )

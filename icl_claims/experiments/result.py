@@ -29,6 +29,10 @@ class Entry(NamedTuple):
         return cls(quantity.metric.name, quantity.method.name, (quantity.reference or IN_CONTEXT).name)
 
 
+BY_ENTRY = dict.fromkeys(("by_layer", "over_queries", "features"), Entry)
+"""The groups of arrays whose names are entries."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrialResult:
     """The result of one trial.
@@ -144,3 +148,17 @@ def _mean_of_layers(values: Float[np.ndarray, "_ layers"], depth: Depth) -> Floa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a query of which no layer counts has no value
         return np.asarray(np.nanmean(values[:, first : max(last, first + 1)], axis=1), dtype=float)
+
+
+def mean_over_rows(values: np.ndarray) -> np.ndarray:
+    """The mean of each column over the rows that count; NaN if none does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmean(values, axis=0))
+
+
+def rounded(values: np.ndarray, places: int) -> Any:
+    """Nested lists of rounded numbers for JSON, which knows no NaN: None stands for it."""
+    plain = np.round(values.astype(float), places).astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()

@@ -1,4 +1,4 @@
-"""What is finished of a trial: what methods learned, and blocks of queries; taken up again where a run was killed."""
+"""The progress of a trial: what methods learned, and blocks of answered queries; resumed where a run was killed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from icl_claims.experiments.batches import Batches
-from icl_claims.experiments.learned_arrays import packed
 from icl_claims.experiments.measure import Numbers
-from icl_claims.experiments.spill import LearnedSpill
+from icl_claims.experiments.result import BY_ENTRY
+from icl_claims.experiments.spill import LearnedSpill, packed
 from icl_claims.methods import Learned
 from icl_claims.storage.checkpoint import START, Checkpoint, Part
+from icl_claims.storage.groups import flat, grouped
 from icl_claims.tasks.prompts import Queries
 
 Asked = Literal["queries", "content_free"]
@@ -26,21 +27,21 @@ LEARNED = "learned"
 
 @dataclass(eq=False)
 class TrialProgress:
-    """What is finished of a trial, each part kept at once where there is a place for it.
+    """The finished parts of a trial, each written to the checkpoint at once.
 
     Args:
-        tokens: of a batch of queries, at most, unless memory ran out.
+        tokens: limit of a batch of queries, as long as memory does not run out.
         learned: what methods learned.
-        kept: where parts are kept; None for nowhere.
-        blocks: of queries that all methods have answered.
-        failures: by method, why it gives nothing.
-        seconds: by what was done.
+        checkpoint: where parts are written; None if nothing is.
+        blocks: queries that all methods have answered.
+        failures: why a method gives nothing, by method.
+        seconds: time spent, by what was done.
         notes: what happened on the way.
     """
 
     tokens: int
     learned: LearnedSpill
-    kept: Checkpoint | None = None
+    checkpoint: Checkpoint | None = None
     blocks: dict[Asked, list[Block]] = field(default_factory=lambda: {"queries": [], "content_free": []})
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -48,14 +49,14 @@ class TrialProgress:
     _tokens_left: dict[str, int] = field(default_factory=dict)
 
     def begin(self, facts: Mapping[str, Any], where: Mapping[str, Any]) -> None:
-        """Take up what an interrupted run finished, with its size of batches, or begin.
+        """Resume what an interrupted run finished, with its size of batches, or begin.
 
         Args:
-            facts: about the trial, for whoever looks at what is kept.
-            where: it is run; a trial that goes on elsewhere says so, for its numbers may differ by rounding.
+            facts: about the trial, for whoever looks at the checkpoint.
+            where: the device it is run on; a trial resumed elsewhere says so, for its numbers may differ by rounding.
         """
         before = None
-        for part in () if self.kept is None else self.kept.recall():
+        for part in () if self.checkpoint is None else self.checkpoint.recall():
             before = part.facts["where"] if part.kind == START else before
             self._take_up(part)
         if before is None:
@@ -66,8 +67,8 @@ class TrialProgress:
     def keep_learned(self, method: str, learned: Learned) -> None:
         """Keep what a method learned: a change of weights took many steps, while a prefix is read again as fast."""
         folder = None
-        if self.kept is not None and learned.weights:
-            facts, numbers = packed(learned)
+        if self.checkpoint is not None and learned.weights and (content := packed(learned)) is not None:
+            facts, numbers = content
             folder = self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
         self.learned.put(method, learned, folder)
 
@@ -75,7 +76,7 @@ class TrialProgress:
         """Those queries that have no block yet, in the batches in which an uninterrupted run would put them."""
         done = {index for batch, _ in self.blocks[asked] for index in batch}
         left = [index for index in range(len(queries)) if index not in done]
-        return Batches(queries, self._tokens_left.get(asked, self.tokens), among=left)
+        return Batches(queries, self._tokens_left.get(asked, self.tokens), among=left, say=self.notes.append)
 
     def keep_block(self, asked: Asked, batch: list[int], numbers: Numbers, tokens: int) -> None:
         """Keep the numbers of a batch of queries.
@@ -84,17 +85,17 @@ class TrialProgress:
             asked: which queries.
             batch: their indices.
             numbers: by group and entry, a row a query.
-            tokens: of the batches that follow, at most.
+            tokens: limit of the batches that follow.
         """
         self.blocks[asked].append((batch, numbers))
-        flat = {f"{group}|{entry}": values for group, of in numbers.items() for entry, values in of.items()}
-        self._keep(asked, {"batch": batch, "groups": list(numbers), "tokens": tokens}, flat)
+        index, arrays = flat(numbers)
+        self._keep(asked, {"batch": batch, "groups": list(numbers), "index": index, "tokens": tokens}, arrays)
 
     def _keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
-        if self.kept is None:
+        if self.checkpoint is None:
             return None
         so_far = {"failures": self.failures, "seconds": dict(self.seconds), "notes": self.notes}
-        return self.kept.keep(kind, {**facts, **so_far}, numbers)
+        return self.checkpoint.keep(kind, {**facts, **so_far}, numbers)
 
     def _take_up(self, part: Part) -> None:
         facts = part.facts
@@ -106,16 +107,9 @@ class TrialProgress:
             self.learned.put_file(facts["method"], part.folder)
         else:
             asked: Asked = "queries" if part.kind == "queries" else "content_free"
-            self.blocks[asked].append((facts["batch"], _grouped(part)))
+            numbers: Numbers = grouped(facts["index"], part.numbers, facts["groups"], BY_ENTRY)
+            self.blocks[asked].append((facts["batch"], numbers))
             self._tokens_left[asked] = facts["tokens"]
-
-
-def _grouped(part: Part) -> Numbers:
-    grouped: Numbers = {group: {} for group in part.facts["groups"]}
-    for name, values in part.numbers.items():
-        group, _, entry = name.partition("|")
-        grouped[group][entry] = values
-    return grouped
 
 
 def _in_words(where: Mapping[str, Any]) -> str:

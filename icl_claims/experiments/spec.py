@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from icl_claims.errors import UsageError
-from icl_claims.methods import Method, Paraphrased
+from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
+from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
+from icl_claims.metrics import BY_LAYER, LayerMetric
 from icl_claims.models.untrained import Kept
-from icl_claims.protocol import Agreement, Calibration, Order, ProbePosition, RandomBaseline, Truncation
+from icl_claims.protocol import Protocol
+from icl_claims.questions import Named
+from icl_claims.storage.digests import source_digest
 
-AttentionMapSimilarity = Literal["direct", "update"]
-"""SimAM of the scores (both papers' tables), or of their change (the authors' later code)."""
+PACKAGE = Path(__file__).parents[1]
+Record = Mapping[str, Any]
+"""A specification as plain data."""
 
 CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "statistics/rank.py"),
-    *(f"experiments/{room}.py" for room in ("batches", "learned_arrays", "measure", "resume", "spill", "trial")),
+    *(f"experiments/{room}.py" for room in ("batches", "measure", "resume", "spill", "trial")),
 )
+
+
+FILLERS = ("N/A", "[MASK]", "")
+"""What stands in the content-free queries of contextual calibration (Zhao et al. 2021, section 5)."""
 
 
 @dataclass(frozen=True)
@@ -28,31 +39,23 @@ class TrialSpec:
     """Everything that decides the numbers of a trial.
 
     Args:
-        model: digest of the model.
-        data: digest of the task's examples.
-        task: name of the task.
-        k: number of demonstrations drawn.
-        seed: of the draw of demonstrations, of untrained weights, and of the random controls.
-        permutation: of the demonstrations; 0 leaves their order.
-        queries: how many queries are asked at most; None for 2000.
-        methods: what is compared with in-context learning; zero-shot and in-context learning are in every trial.
+        model: Digest of the model.
+        data: Digest of the task's examples.
+        task: Name of the task.
+        k: Number of demonstrations drawn.
+        seed: Seed of the draw of demonstrations, of untrained weights, and of the random controls.
+        permutation: Permutation of the demonstrations; 0 leaves their order.
+        queries: How many queries are asked at most; None for 2000.
+        methods: What is compared with in-context learning; zero-shot and in-context learning are in every trial.
         weights: `trained`, or what an untrained model keeps of the trained one.
-        dtype: of the model.
-        probe: where attention is looked at.
-        truncation: whether finetuning, too, sees only the demonstrations that fit into the context.
-        order: in which order finetuning sees the demonstrations under a permutation.
-        calibration: of the predicted labels.
-        fillers: what stands in the content-free queries of contextual calibration (Zhao et al. 2021, section 5).
-        sim_am: which similarities of attention maps are measured, `direct` as sim_am and `update` as sim_am_update.
-        random_baseline: what is drawn for the random SimAOU.
-        agreement: when two prediction changes agree.
-        diagnostics: whether the logit lens and the attention to the demonstrations are measured, of the methods in
-            `icl_claims.experiments.measure.DIAGNOSED`.
-        code: digest of the code that makes the numbers.
+        dtype: Precision of the model.
+        protocol: The readings of paper and code.
+        diagnostics: Whether the logit lens and the attention to the demonstrations are measured.
+        metrics: Metrics of the reader's own, measured beside ours.
+        code: Digest of the code that makes the numbers.
 
     Raises:
-        UsageError: contextual calibration without a filler, two methods of one name, or a method that is asked in other
-            words with other parameters than the method of its name.
+        UsageError: Two methods have one name, or a paraphrased method has other parameters than the method of its name.
     """
 
     model: str
@@ -65,34 +68,55 @@ class TrialSpec:
     methods: tuple[Method, ...]
     weights: Literal["trained"] | Kept = "trained"
     dtype: str = "float32"
-    probe: ProbePosition = "label_token"
-    truncation: Truncation = "in_context"
-    order: Order = "authors"
-    calibration: Calibration = "none"
-    fillers: tuple[str, ...] = ("N/A", "[MASK]", "")
-    sim_am: tuple[AttentionMapSimilarity, ...] = ("direct", "update")
-    random_baseline: RandomBaseline = "update"
-    agreement: Agreement = "same_label"
+    protocol: Protocol = Protocol()
     diagnostics: bool = True
+    metrics: tuple[LayerMetric, ...] = ()
     code: str = ""
 
     def __post_init__(self) -> None:
-        if self.calibration == "contextual" and not self.fillers:
-            raise UsageError("Contextual calibration", expected="at least one filler", got="none")
         names = [method.name for method in self.methods]
         by_name = dict(zip(names, self.methods, strict=True))
         for method in self.methods:
             if isinstance(method, Paraphrased) and by_name.get(method.method.name, method.method) != method.method:
                 wanted = f"the parameters of {method.method.name}, with which it shares what is learned"
-                raise UsageError(f"The method {method.name}", expected=wanted, got="others")
-        if len({*names, "zero_shot", "in_context"}) != len(names) + 2:
-            raise UsageError("The methods of a trial", expected="one of each name", got=", ".join(names))
+                raise UsageError(f"The method {method.name} has other parameters", expected=wanted)
+        if len({*names, ZERO_SHOT.name, IN_CONTEXT.name}) != len(names) + 2:
+            raise UsageError("Two methods of a trial have one name", expected="names that differ", got=", ".join(names))
+
+    @property
+    def answering(self) -> tuple[Method, ...]:
+        """All methods that answer, zero-shot and in-context learning first."""
+        return (ZERO_SHOT, IN_CONTEXT, *self.methods)
+
+    @property
+    def nulls(self) -> tuple[Null, ...]:
+        """What is put in the place of the methods' updates."""
+        return tuple(null for method in self.methods for null in nulls_of_method(method))
+
+    @property
+    def layer_metrics(self) -> tuple[LayerMetric, ...]:
+        """The metrics that are computed from activations."""
+        return (*BY_LAYER, *self.metrics)
+
+    @property
+    def named(self) -> tuple[Named, ...]:
+        """Everything that numbers can be of: methods, nulls, and what chance gives."""
+        baselines = (baseline for metric in self.layer_metrics for baseline, _ in metric.baselines)
+        return (*self.answering, *self.nulls, *dict.fromkeys(baselines))
+
+    def diagnoses(self, method: Method) -> bool:
+        """Whether the logit lens of a method and its attention to the demonstrations are measured."""
+        return self.diagnostics and is_diagnosed(method)
 
     def record(self) -> dict[str, Any]:
         """The specification as plain data, the same before and after it was written as JSON."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
-        return {**plain, "methods": [described(method) for method in self.methods]}
+        return {
+            **own,
+            "protocol": asdict(self.protocol),
+            "methods": [described(method) for method in self.methods],
+            "metrics": [{"name": metric.name, **_own_source(metric.values)} for metric in self.metrics],
+        }
 
     def key(self) -> str:
         """SHA-256 of the specification: two trials with one key have the same numbers."""
@@ -100,21 +124,77 @@ class TrialSpec:
 
 
 def described(method: Any) -> dict[str, Any]:
-    """A method and its parameters as plain data; a method within it likewise."""
+    """A method and its parameters as plain data, a method within it likewise; of the reader's own, its source too."""
     parameters = {field.name: getattr(method, field.name) for field in fields(method)}
     return {
         "kind": type(method).__name__,
         "name": getattr(method, "name", ""),
         **{name: described(value) if is_dataclass(value) else value for name, value in parameters.items()},
+        **_own_source(type(method)),
     }
+
+
+def _own_source(thing: Any) -> dict[str, str]:
+    """Digest of the file that defines something, where it is no part of this package."""
+    file = inspect.getsourcefile(thing) if inspect.isclass(thing) or inspect.isfunction(thing) else None
+    if file is None or Path(file).is_relative_to(PACKAGE):
+        return {}
+    return {"source": source_digest([Path(file)], Path(file).parent)}
 
 
 @cache
 def code_digest() -> str:
-    """SHA-256 over the source that makes a trial's numbers."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for pattern in CODE_THAT_MAKES_NUMBERS:
-        for path in sorted(package.glob(pattern)):
-            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()
+    """SHA-256 of the source that makes a trial's numbers, whatever its comments and docstrings say."""
+    return source_digest((path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern)), PACKAGE)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A part in which two specifications differ.
+
+    Args:
+        where: its place, such as `k` or `methods/finetuning/learning_rate`.
+        before: its value in one; None if it has none.
+        after: its value in the other; None if it has none.
+    """
+
+    where: str
+    before: Any
+    after: Any
+
+
+def diff(before: Record, after: Record) -> tuple[Change, ...]:
+    """The parts in which two specifications differ, in the order of their fields; methods are compared by name.
+
+    >>> diff({"task": "sst2", "k": 16}, {"task": "sst2", "k": 8})
+    (Change(where='k', before=16, after=8),)
+    """
+    old, new = _parts(before), _parts(after)
+    return tuple(
+        Change(where, old.get(where), new.get(where))
+        for where in dict.fromkeys((*new, *old))
+        if old.get(where) != new.get(where)
+    )
+
+
+def nearest(wanted: Record, others: Iterable[Record]) -> tuple[Record, tuple[Change, ...]] | None:
+    """The specification that shares most with a wanted one, and their diff; None if there are no others.
+
+    The first of two that share as much is taken. A field counts once, however much of it is different.
+    """
+
+    def distance(found: tuple[Record, tuple[Change, ...]]) -> tuple[int, int]:
+        return len({change.where.partition("/")[0] for change in found[1]}), len(found[1])
+
+    return min(((other, diff(other, wanted)) for other in others), key=distance, default=None)
+
+
+def _parts(record: Record) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    for name, value in record.items():
+        if name == "methods":
+            for method in value:
+                parts |= {f"methods/{method['name']}/{inner}": of_it for inner, of_it in method.items()}
+        else:
+            parts[name] = value
+    return parts

@@ -1,4 +1,4 @@
-"""What the methods of a trial learned: in memory while it is little, else in files, read when it is asked for."""
+"""What the methods of a trial learned: in memory while it is little, else spilled to files; the same bits in both."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import tempfile
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments.learned_arrays import bytes_of, packed, unpacked
-from icl_claims.experiments.token_budget import free_memory
+from icl_claims.experiments.batches import free_memory
 from icl_claims.methods import Learned
+from icl_claims.methods.perturbations import AskedInOtherWords
+from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.storage.checksummed import read_again, write_checksummed
 
 ON_CPU = 256 * 2**20  # bytes: files are read from the system's own cache about as fast as memory is copied
-_PREFIX = "learned-"
 SHARE_ON_CUDA = 0.25  # of what is free: from files, weights must cross to the device for every batch
+_PREFIX = "learned-"
+_INNER = "|"
+_PARAPHRASED = "paraphrased"
 
 
 def memory_for_learned(device: torch.device) -> int:
@@ -34,9 +40,9 @@ class LearnedSpill(Mapping[str, Learned]):
     """What each method learned, by its name, in the order in which it came; the same bits from memory and from files.
 
     Args:
-        model: that learned.
-        in_memory: bytes that stay in memory, at most, unless they can be put nowhere else.
-        near: folder of this process alone, in which others are put; None for the system's own for temporary files.
+        model: the model that learned.
+        in_memory: limit of the bytes that stay in memory, unless they can be written nowhere.
+        near: folder of this process alone, in which files are written; None for the system's temporary folder.
     """
 
     model: LanguageModel
@@ -45,25 +51,25 @@ class LearnedSpill(Mapping[str, Learned]):
     _held: dict[str, Learned] = field(default_factory=dict)
     _files: dict[str, Path] = field(default_factory=dict)
     _names: list[str] = field(default_factory=list)
-    _aside: Path | None = None
-    _can_be_put_aside: bool = True
+    _folder: Path | None = None
+    _can_be_written: bool = True
 
     def put(self, method: str, learned: Learned, folder: Path | None = None) -> None:
         """Add what a method learned.
 
         Args:
             method: its name.
-            learned: by it.
-            folder: sealed, that holds it; None for none.
+            learned: what it learned.
+            folder: a checksummed folder that holds it already; None if there is none.
         """
         self._names.append(method)
-        if not self._fits(learned) and (place := folder or self._put_aside(learned)) is not None:
+        if not self._fits(learned) and (place := folder or self._spilled(learned)) is not None:
             self._files[method] = place
         else:
             self._held[method] = learned
 
     def put_file(self, method: str, folder: Path) -> None:
-        """Add what a method learned before, and a sealed folder holds."""
+        """Add what a method learned before, and a checksummed folder holds."""
         self._names.append(method)
         self._files[method] = folder
 
@@ -79,7 +85,7 @@ class LearnedSpill(Mapping[str, Learned]):
         try:
             manifest, arrays = read_again(self._files[method])
         except StoreError as error:
-            todo = "Run it again: what else is finished of the trial is taken up."
+            todo = "Run it again: what else is finished of the trial is read from its checkpoint."
             raise StoreError(f"What {method} learned was cut or removed meanwhile: {error}", todo=todo) from error
         learned = unpacked(manifest.facts["learned"], arrays, self.model)
         if self._fits(learned):
@@ -98,18 +104,18 @@ class LearnedSpill(Mapping[str, Learned]):
     def _fits(self, learned: Learned) -> bool:
         return bytes_of(*self._held.values(), learned) <= self.in_memory
 
-    def _put_aside(self, learned: Learned) -> Path | None:
-        """The folder where it lies now; None where nothing can be written."""
-        if not self._can_be_put_aside:
+    def _spilled(self, learned: Learned) -> Path | None:
+        """The folder that holds it now; None if it cannot be written."""
+        if not self._can_be_written or (content := packed(learned)) is None:
             return None
-        facts, arrays = packed(learned)
+        facts, arrays = content
         try:
-            if self._aside is None:
-                self._aside = self._folder_of_this_run()
-            folder = self._aside / str(len(self))
+            if self._folder is None:
+                self._folder = self._folder_of_this_run()
+            folder = self._folder / str(len(self))
             write_checksummed(folder, folder.name, {"learned": facts}, arrays)
         except OSError as error:
-            self._can_be_put_aside = False
+            self._can_be_written = False
             text = f"What methods learn stays in memory, for it can be written nowhere ({error})."
             warnings.warn(text, StoreWarning, stacklevel=2)
             return None
@@ -124,3 +130,102 @@ class LearnedSpill(Mapping[str, Learned]):
         folder = tempfile.mkdtemp(prefix=_PREFIX, dir=self.near)
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
+
+
+def bytes_of(*learned: Learned) -> int:
+    """How much memory what methods learned takes, the model aside; what they share is counted once."""
+    tensors = (tensor for each in learned for tensor in _all_tensors(each))
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in tensors}
+    return sum(storage.nbytes() for storage in storages.values())
+
+
+def packed(learned: Learned) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    """What a method learned as facts and arrays, without the model; None if it holds what neither can express.
+
+    A method's own kind of Learned may add prefixes, tensors by name, arrays, numbers, texts, and tuples of these two.
+    """
+    if isinstance(learned, AskedInOtherWords):
+        inner = packed(learned.learned)
+        return None if inner is None else ({"kind": _PARAPHRASED, "learned": inner[0]}, inner[1])
+    values = {one.name: getattr(learned, one.name) for one in fields(learned) if one.name != "model"}
+    if not all(map(_can_be_packed, values.values())):
+        return None
+    tensors = {f"{name}{_INNER}{inner}": tensor for name, held in values.items() for inner, tensor in _tensors(held)}
+    arrays = {name: held for name, held in values.items() if isinstance(held, np.ndarray)}
+    facts = {
+        "kind": _name_of(type(learned)),
+        "tokens": {name: held.tokens for name, held in values.items() if isinstance(held, Prefix)},
+        "named": [name for name, held in values.items() if isinstance(held, Mapping)],
+        "plain": {name: held for name, held in values.items() if not isinstance(held, np.ndarray | Prefix | Mapping)},
+        "layout": {name: (str(held.dtype).removeprefix("torch."), held.stride()) for name, held in tensors.items()},
+    }
+    as_bytes = {name: tensor.detach().cpu().contiguous().view(torch.uint8).numpy() for name, tensor in tensors.items()}
+    return facts, as_bytes | arrays
+
+
+def unpacked(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], model: LanguageModel) -> Learned:
+    """What a method learned, from what `packed` gave; tensors are laid out in memory as they were.
+
+    Args:
+        facts: plain data.
+        arrays: by name.
+        model: the model that learned.
+    """
+    if facts["kind"] == _PARAPHRASED:
+        return AskedInOtherWords.of(unpacked(facts["learned"], arrays, model))
+    places = {name: value.device for name, value in model.tuned_values().items()}
+    of_layers = {parameter.layer: places[parameter.name] for parameter in model.tuned_parameters}
+    tokens: Mapping[str, int] = facts["tokens"]
+    tensors: dict[str, dict[str, Tensor]] = {name: {} for name in (*tokens, *facts["named"])}
+    for name, (dtype, stride) in facts["layout"].items():
+        outer, _, inner = name.partition(_INNER)
+        place = of_layers[int(inner.rpartition(_INNER)[2])] if outer in tokens else places.get(inner, model.device)
+        tensors[outer][inner] = _tensor(arrays[name], dtype, stride).to(place)
+    values: dict[str, Any] = {name: array for name, array in arrays.items() if _INNER not in name}
+    values |= {name: _prefix(of, tokens[name]) if name in tokens else of for name, of in tensors.items()}
+    values |= {name: tuple(value) if isinstance(value, list) else value for name, value in facts["plain"].items()}
+    return _kinds()[facts["kind"]](model=model, **values)
+
+
+def _kinds(kind: type[Learned] = Learned) -> dict[str, type[Learned]]:
+    """Every class of what is learned by its name, those that users define among them."""
+    below = (found for one in kind.__subclasses__() for found in _kinds(one).items())
+    return {_name_of(kind): kind, **dict(below)}
+
+
+def _name_of(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _can_be_packed(held: Any) -> bool:
+    if isinstance(held, Mapping):
+        return all(isinstance(value, Tensor) for value in held.values())
+    if isinstance(held, tuple | list):
+        return all(isinstance(value, int | float | str) for value in held)
+    return isinstance(held, Prefix | np.ndarray | int | float | str | None)
+
+
+def _all_tensors(learned: Learned) -> Iterator[Tensor]:
+    for one in fields(learned):
+        held = getattr(learned, one.name)
+        yield from _all_tensors(held) if isinstance(held, Learned) else (tensor for _, tensor in _tensors(held))
+
+
+def _tensors(held: Any) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(held, Prefix):
+        for side, layers in (("keys", held.keys), ("values", held.values)):
+            yield from ((f"{side}{_INNER}{layer}", tensor) for layer, tensor in enumerate(layers))
+    elif isinstance(held, Mapping):
+        yield from ((name, tensor) for name, tensor in held.items() if isinstance(tensor, Tensor))
+
+
+def _prefix(tensors: Mapping[str, Tensor], tokens: int) -> Prefix:
+    layers = range(len(tensors) // 2)
+    keys, values = (tuple(tensors[f"{side}{_INNER}{layer}"] for layer in layers) for side in ("keys", "values"))
+    return Prefix(keys, values, tokens)
+
+
+def _tensor(content: np.ndarray, dtype: str, stride: tuple[int, ...]) -> Tensor:
+    """A tensor in memory of its own, aligned and laid out as it was, on which rounding can depend."""
+    values = torch.from_numpy(content).view(getattr(torch, dtype))
+    return torch.empty_strided(values.shape, tuple(stride), dtype=values.dtype).copy_(values)

@@ -15,14 +15,15 @@ import torch
 
 from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.experiments.batches import out_of_memory, partners_in
-from icl_claims.experiments.measure import DIAGNOSED, Numbers, measure, numbers
-from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.batches import out_of_memory, partners_in, tokens_that_fit
+from icl_claims.experiments.measure import Numbers, measure, numbers
+from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.resume import Asked, TrialProgress
-from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.spec import FILLERS, TrialSpec
 from icl_claims.experiments.spill import LearnedSpill, memory_for_learned
-from icl_claims.experiments.token_budget import tokens_that_fit
-from icl_claims.methods import Answer, InContext, Learned, Method, TrainingTokens, ZeroShot
+from icl_claims.experiments.studies import ZERO_SHOT
+from icl_claims.methods import Batch, Learned, Method, TrainingTokens
+from icl_claims.metrics import Answer, SetMetric
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import untrained
 from icl_claims.storage.checkpoint import Checkpoint
@@ -43,7 +44,7 @@ def run_trial(
     progress: Progress = lambda _what, _done: None,
     watch: Watch | None = None,
     *,
-    kept: Checkpoint | None = None,
+    checkpoint: Checkpoint | None = None,
     tokens_per_batch: int | None = None,
     learned_in_memory: int | None = None,
 ) -> TrialResult:
@@ -54,12 +55,12 @@ def run_trial(
         model: of the digest that the specification names.
         data: of the digest that the specification names.
         progress: told how far it is.
-        watch: shown all answers, but those to queries that an interrupted run finished.
-        kept: where finished parts are kept, and taken up from where an interrupted run kept some.
-        tokens_per_batch: of queries that are answered at once, at most; an interrupted trial goes on with its own.
+        watch: shown all answers, except to queries that an interrupted run finished.
+        checkpoint: where finished parts are written, and read again after an interrupted run.
+        tokens_per_batch: limit of the queries that are answered at once; an interrupted trial goes on with its own.
             By default as many as fit the free memory. Numbers depend on it by no more than rounding.
-        learned_in_memory: bytes of what methods learned that stay in memory, at most; the rest lies in files until a
-            method answers. By default as `memory_for_learned` has it. No number depends on it.
+        learned_in_memory: bytes of learned weights beyond which they are spilled to files; by default as
+            `memory_for_learned` has it. No number depends on it.
 
     Returns:
         Numbers by query and layer. A method that diverged is named in `failures` and has no numbers.
@@ -68,7 +69,7 @@ def run_trial(
         UsageError: model or data are not those of the specification.
         ModelError: the model answers with something that is not a number.
         PromptError: the task cannot be put to this model.
-        StoreError: somebody cut or removed a file in which something waits.
+        StoreError: somebody cut or removed a file of spilled weights.
     """
     if (model.digest, data.digest) != (spec.model, spec.data):
         raise UsageError("The model or the data are not those of the trial's specification")
@@ -77,7 +78,8 @@ def run_trial(
     prompts = prompts_of(spec, model, data)
     tokens = tokens_per_batch or tokens_that_fit(model, prompts, len(spec.methods))
     in_memory = memory_for_learned(model.device) if learned_in_memory is None else learned_in_memory
-    state = TrialProgress(tokens, LearnedSpill(model, in_memory, None if kept is None else kept.folder), kept)
+    learned = LearnedSpill(model, in_memory, None if checkpoint is None else checkpoint.folder)
+    state = TrialProgress(tokens, learned, checkpoint)
     state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model))
     running = _Trial(spec, model, prompts, state, progress, watch)
     running.learn()
@@ -99,10 +101,10 @@ def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts
         permutation=spec.permutation,
         queries=spec.queries,
         context_length=model.context_length,
-        probe=spec.probe,
-        truncation=spec.truncation,
-        order=spec.order,
-        fillers=spec.fillers if spec.calibration == "contextual" else (),
+        probe=spec.protocol.probe,
+        truncation=spec.protocol.truncation,
+        order=spec.protocol.order,
+        fillers=FILLERS if spec.protocol.calibration == "contextual" else (),
     )
 
 
@@ -119,23 +121,19 @@ class _Trial:
     training: dict[str, TrainingTokens] = field(default_factory=dict)
 
     @property
-    def methods(self) -> tuple[Method, ...]:
-        return (ZeroShot(), InContext(), *self.spec.methods)
-
-    @property
-    def answering(self) -> list[str]:
-        """The names of the methods that have not failed."""
-        return [method.name for method in self.methods if method.name not in self.state.failures]
+    def answering(self) -> list[Method]:
+        """The methods that have not failed."""
+        return [method for method in self.spec.answering if method.name not in self.state.failures]
 
     def learn(self) -> None:
-        for number, method in enumerate(self.methods):
+        for number, method in enumerate(self.spec.answering):
             if method.name in self.state.failures:
                 continue
-            self.progress(f"learning: {method.name}", SHARE_OF_LEARNING * number / len(self.methods))
+            self.progress(f"learning: {method.title}", SHARE_OF_LEARNING * number / len(self.spec.answering))
             try:
                 self._learn(method)
             except DivergenceError as error:
-                self._fail(method.name, str(error))
+                self.state.failures[method.name] = str(error)
             except torch.OutOfMemoryError as error:
                 raise out_of_memory(f"what {method.name} learns") from error
 
@@ -144,7 +142,7 @@ class _Trial:
             with self._timed(f"learn {method.name}"):
                 learned = method.learn(self.model, self.prompts.demonstrations, self.state.learned)
             self.state.keep_learned(method.name, learned)
-        if self._diagnosed(method.name):
+        if self.spec.diagnoses(method):
             with self._timed(f"read demonstrations as {method.name}"):
                 learned = self.state.learned[method.name]
                 self.training[method.name] = learned.training_tokens(self.prompts.demonstrations)
@@ -155,12 +153,10 @@ class _Trial:
         self.progress("answered", 1.0)
 
     def _answer_all(self, asked: Asked, queries: Queries, work: Callable[[list[int]], Numbers]) -> None:
-        waiting = self.state.batches(asked, queries)
-
-        def answer(batch: list[int]) -> None:
-            self.state.keep_block(asked, batch, work(batch), waiting.tokens)
-
-        waiting.each(answer, self.state.notes.append)
+        batches = self.state.batches(asked, queries)
+        for batch in batches:
+            with batches.halving():
+                self.state.keep_block(asked, batch, work(batch), batches.tokens)
 
     def _said_without_content(self, batch: list[int]) -> Numbers:
         answers = self._answers(self.prompts.content_free.some(batch))
@@ -174,28 +170,23 @@ class _Trial:
         with self._timed("metrics"):
             gold = np.array(self.prompts.gold)[batch]
             lengths = [len(span) for span in self.prompts.demonstrations.spans]
-            found = measure(self.spec, answers, gold, batch, partners_in(batch), lengths)
+            of_batch = Batch(answers, answers[ZERO_SHOT.name], batch, partners_in(batch), self.spec.seed)
+            found = measure(self.spec, of_batch, gold, lengths)
         if self.watch is not None:
             self.watch(batch, answers)
         return found
 
     def _answers(self, queries: Queries, *, inside: bool = False) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
-        for name in self.answering:
+        for method in self.answering:
+            name, looked_into = method.name, inside and self.spec.diagnoses(method)
             with self._timed(f"answer {name}"):
                 try:
-                    looked_into = inside and self._diagnosed(name)
                     training = self.training.get(name) if looked_into else None
                     answers[name] = self.state.learned[name].answer(queries, lens=looked_into, training=training)
                 except DivergenceError as error:
-                    self._fail(name, str(error))
+                    self.state.failures[name] = str(error)
         return answers
-
-    def _diagnosed(self, method: str) -> bool:
-        return self.spec.diagnostics and method in DIAGNOSED
-
-    def _fail(self, method: str, why: str) -> None:
-        self.state.failures[method] = why
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
@@ -207,16 +198,17 @@ class _Trial:
 
     def result(self, data: TaskData) -> TrialResult:
         prompts, state = self.prompts, self.state
-        changed = {name: _Change.of(state.learned[name]) for name in self.answering}
+        changed = {method.name: _Change.of(state.learned[method.name]) for method in self.answering}
         said = self._assembled("queries", "log_probabilities", len(prompts.queries))
         without_content = self._assembled("content_free", "log_probabilities", len(prompts.content_free))
         return TrialResult(
-            spec=self.spec.record(),
+            spec=self.spec,
             query_rows=np.array(prompts.query_rows),
             gold=np.array(prompts.gold),
             log_probabilities=said,
             content_free={name: without_content.get(name, values[:0]) for name, values in said.items()},
             by_layer=self._assembled("queries", "by_layer", len(prompts.queries)),
+            over_queries=self._over_queries(),
             gradient_norms={name: of.gradient_norms for name, of in changed.items() if of.gradient_norms is not None},
             drift={name: of.drift for name, of in changed.items() if of.drift is not None},
             losses={name: of.losses for name, of in changed.items() if of.losses},
@@ -225,14 +217,21 @@ class _Trial:
             provenance=self._provenance(data),
         )
 
-    def _assembled(self, asked: Asked, group: str, rows: int) -> dict[str, Any]:
+    def _assembled(self, asked: Asked, group: str, rows: int) -> dict[Any, Any]:
         blocks = [(batch, block[group]) for batch, block in self.state.blocks[asked]]
         kept = {entry for _, block in blocks for entry in block if not self._rests_on_failure(entry)}
         return _put_together(blocks, rows, kept)
 
-    def _rests_on_failure(self, entry: str) -> bool:
-        names = entry.rpartition("/")[2].split("|")
-        return any(name == failed or name.endswith(f"_of_{failed}") for name in names for failed in self.state.failures)
+    def _over_queries(self) -> dict[Entry, Any]:
+        """The metrics of all queries together; their features are forgotten with this."""
+        features = self._assembled("queries", "features", len(self.prompts.queries))
+        metrics = {metric.name: metric for metric in self.spec.layer_metrics if isinstance(metric, SetMetric)}
+        return {entry: metrics[entry.metric].over(values) for entry, values in features.items()}
+
+    def _rests_on_failure(self, entry: Entry | str) -> bool:
+        failed = set(self.state.failures)
+        failed |= {null.name for null in self.spec.nulls if null.of.name in failed}
+        return bool(failed & ({entry} if isinstance(entry, str) else {entry.method, entry.reference}))
 
     def _provenance(self, data: TaskData) -> dict[str, Any]:
         shown = self.prompts.demonstrations
@@ -272,9 +271,9 @@ def _where(model: LanguageModel) -> dict[str, Any]:
     return {"device": str(model.device), "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
 
 
-def _put_together(blocks: list[tuple[list[int], dict[str, Any]]], rows: int, entries: set[str]) -> dict[str, Any]:
+def _put_together(blocks: list[tuple[list[int], dict[Any, Any]]], rows: int, entries: set[Any]) -> dict[Any, Any]:
     """Arrays of all rows from those of batches; NaN where no batch says anything."""
-    whole: dict[str, Any] = {}
+    whole: dict[Any, Any] = {}
     for batch, block in blocks:
         for entry in (name for name in block if name in entries):
             if entry not in whole:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.experiments.batches import for_each_batch
+from icl_claims.experiments.batches import Batches
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Finetuning
 from icl_claims.methods.base import Learned
@@ -131,9 +131,8 @@ def _accuracy(model: LanguageModel, prompts: Prompts, rate: float, calibration: 
 
 def _answers(learned: Learned, queries: Queries) -> np.ndarray:
     answers = np.full((len(queries), len(queries.label_ids)), np.nan)
-
-    def answer(batch: Sequence[int]) -> None:
-        answers[list(batch)] = learned.answer(queries.some(batch)).log_probabilities.cpu().double().numpy()
-
-    for_each_batch(queries, answer)
+    batches = Batches(queries)
+    for batch in batches:
+        with batches.halving():
+            answers[batch] = learned.answer(queries.some(batch)).log_probabilities.cpu().double().numpy()
     return answers

@@ -60,7 +60,7 @@ class Linearized:
 
     @property
     def title(self) -> str:
-        """linearised finetuning, ..."""
+        """Linearised finetuning, ..."""
         return title_of("linearised finetuning", self.loss)
 
     @property

@@ -32,7 +32,7 @@ class GaussianUpdate:
 
     @property
     def title(self) -> str:
-        """a Gaussian update as long as that of finetuning, ..."""
+        """A Gaussian update as long as that of finetuning, ..."""
         return f"a Gaussian update as long as that of {self.of.title}"
 
     def answer(self, batch: Batch) -> Answer | None:
@@ -57,7 +57,7 @@ class AnotherQuerysUpdate:
 
     @property
     def title(self) -> str:
-        """another query's update by finetuning, ..."""
+        """Another query's update by finetuning, ..."""
         return f"another query's update by {self.of.title}"
 
     def answer(self, batch: Batch) -> Answer | None:
@@ -150,7 +150,9 @@ def another_querys_update(answer: Answer, zero_shot: Answer, partners: Sequence[
 
 def _updates(answer: Answer, zero_shot: Answer) -> tuple[Tensor, Tensor]:
     if answer.scores is None or zero_shot.scores is None:
-        raise UsageError("A null of updates needs attention scores", got="the answer of a paraphrased method, which has none")
+        raise UsageError(
+            "A null of updates needs attention scores", got="the answer of a paraphrased method, which has none"
+        )
     outputs = at_least_single(answer.attention_outputs) - at_least_single(zero_shot.attention_outputs)
     return outputs, at_least_single(answer.scores) - at_least_single(zero_shot.scores)
 

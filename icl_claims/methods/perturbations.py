@@ -104,7 +104,7 @@ class Paraphrased:
 
     @property
     def title(self) -> str:
-        """paraphrased zero-shot, ..."""
+        """Paraphrased zero-shot, ..."""
         return f"paraphrased {self.method.title}"
 
     @property

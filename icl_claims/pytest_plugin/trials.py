@@ -20,8 +20,8 @@ from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Choices, ModelIdentity, plan_trials
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.store import TrialStore, default_store
 from icl_claims.experiments.trial import run_trial
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.pytest_plugin.options import choices_of
 from icl_claims.pytest_plugin.progress import DONE, Report, progress_of_trials
@@ -148,21 +148,21 @@ def run_all(
     Returns:
         The results by task, in the order of the specifications.
     """
-    store, results = TrialStore(default_store()), dict[str, TrialResult]()
+    store, results = TrialStore(), dict[str, TrialResult]()
 
     def run(spec: TrialSpec, title: str) -> TrialResult:
         def progress(what: str, done: float) -> None:
             report(title, what, len(results) + min(done, 0.999))
 
-        kept, tokens = store.partial(spec.key()), choices.tokens_per_batch
-        return run_trial(spec, load(), data[spec.task], progress, kept=kept, tokens_per_batch=tokens)
+        checkpoint, tokens = store.checkpoint(spec), choices.tokens_per_batch
+        return run_trial(spec, load(), data[spec.task], progress, checkpoint=checkpoint, tokens_per_batch=tokens)
 
     for ask in (store.get_or_run_unless_busy, store.get_or_run):
         for number, spec in worker.in_its_order(list(enumerate(specs))):
             if spec.key() in results:
                 continue
             title = f"trial {number + 1} of {len(specs)}, {TASKS[spec.task].title}"
-            result = ask(spec.key(), partial(run, spec, title))
+            result = ask(spec, partial(run, spec, title))
             if result is not None:
                 results[spec.key()] = result
                 report(title, DONE, len(results))

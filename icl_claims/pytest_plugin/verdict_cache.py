@@ -23,6 +23,7 @@ from icl_claims.pytest_plugin.run_record import merged
 from icl_claims.report.run_facts import libraries
 from icl_claims.storage.cache_folder import cache_folder
 from icl_claims.storage.checksummed import MANIFEST, read_manifest, write_checksummed
+from icl_claims.storage.digests import sha256_of, source_digest
 
 
 def default_verdicts() -> Path:
@@ -114,13 +115,17 @@ def verdict_cache(config: pytest.Config, tests: Iterable[Path]) -> VerdictCache:
 
 
 def _code(config: pytest.Config, tests: Iterable[Path]) -> str:
-    """SHA-256 of everything but the evidence that a verdict follows from: code, fixtures, versions, seeds."""
-    files = [*_files(Path(icl_claims.__file__).parent, "**/*"), *_files(fixtures_folder(), "**/*")]
+    """SHA-256 of all that a verdict follows from but the evidence: code, fixtures, versions, seeds.
+
+    The package counts without its docstrings; files of claims count with theirs, which are the statements of claims.
+    """
+    package = Path(icl_claims.__file__).parent
     of_claims = {path for test in tests for path in _code_beside(config, test)}
-    files += sorted(of_claims | set(_files(config.rootpath, "conftest.py")))
-    digests = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    files = [*_files(fixtures_folder(), "**/*"), *sorted(of_claims | set(_files(config.rootpath, "conftest.py")))]
+    digests = [(path.name, sha256_of(path)) for path in files]
     options = [config.getoption(name, None) for name in ("hypothesis_seed", "hypothesis_profile")]
-    found = [digests, platform.python_version(), libraries(), options]
+    code = source_digest(_files(package, "**/*"), package)
+    found = [code, digests, platform.python_version(), libraries(), options]
     return hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest()
 
 

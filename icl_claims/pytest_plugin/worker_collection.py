@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from icl_claims.pytest_plugin.run_record import declare
+from icl_claims.storage.atomic import write_atomically
 
 INPUT = "icl_claims_collected"
 
@@ -67,6 +68,4 @@ class WorkersList:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Write the claims among the collected tests, complete or not at all."""
-        with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(collected_claims(session.items), file)
-        Path(file.name).replace(self._path)
+        write_atomically(self._path, json.dumps(collected_claims(session.items)))

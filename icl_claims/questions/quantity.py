@@ -54,7 +54,9 @@ class Quantity:
     @property
     def name(self) -> str:
         """The quantity in the names of tables: `sim_aou of finetuning`."""
-        return self._written(self.metric.name, self.method.name, None if self.reference is None else self.reference.name)
+        return self._written(
+            self.metric.name, self.method.name, None if self.reference is None else self.reference.name
+        )
 
     @property
     def title(self) -> str:

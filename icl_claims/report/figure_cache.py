@@ -19,6 +19,7 @@ from icl_claims.errors import StoreError
 from icl_claims.report.figures import draw_pictures
 from icl_claims.storage.cache_folder import cache_folder
 from icl_claims.storage.checksummed import read_manifest, write_checksummed
+from icl_claims.storage.digests import source_digest
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,5 @@ def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[KeptFigure
 @cache
 def _code() -> str:
     """SHA-256 of what draws: the report's code, and matplotlib's version."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    drawing = [mpl.__version__, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)]
-    return hashlib.sha256(json.dumps(drawing).encode()).hexdigest()
+    report = Path(__file__).parent
+    return hashlib.sha256(f"{mpl.__version__} {source_digest(report.rglob('*.py'), report)}".encode()).hexdigest()

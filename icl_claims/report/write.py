@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from icl_claims.errors import ReportError
 from icl_claims.report.document import Document, check_document, document_text
 from icl_claims.report.figures import Picture, draw_pictures, save_picture
 from icl_claims.report.page import Figure, render_page
+from icl_claims.storage.atomic import write_atomically
 
 Draw = Callable[[Mapping[str, Any], str], Iterable[Figure]]
 """Gives figures from the numbers of a profile, and its name."""
@@ -50,14 +50,9 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         ReportError: it cannot be written.
     """
-    beside = path.with_suffix(path.suffix + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
-        beside.replace(path)
+        write_atomically(path, text)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise ReportError(f"{path} cannot be written: {error}", todo="Name another file or folder.") from error
 
 

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from icl_claims.errors import StoreError
+from icl_claims.storage.digests import sha256_of
 
 FORMAT = 2
 """Of the files; raised where another version of the project would misread them."""
@@ -123,17 +124,12 @@ def read_again(folder: Path) -> tuple[Manifest, dict[str, np.ndarray]]:
 def _read(folder: Path, name: str | None, *, verified: bool) -> tuple[Manifest, dict[str, np.ndarray]]:
     manifest, path = read_manifest(folder, name), folder / NUMBERS
     try:
-        if path.stat().st_size != manifest.size or (verified and _checksum(path) != manifest.sha256):
+        if path.stat().st_size != manifest.size or (verified and sha256_of(path) != manifest.sha256):
             raise _damaged(folder, "the checksum of its manifest", "another")
         arrays = load_file(path)
         return manifest, {key: arrays[key] for key in manifest.numbers}
     except (OSError, KeyError, SafetensorError) as error:
         raise _damaged(folder, "whole arrays", f"{type(error).__name__}: {error}") from error
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _seal(manifest: dict[str, Any]) -> bytes:
@@ -151,4 +147,4 @@ def _unseal(content: bytes) -> bytes:
 
 
 def _damaged(folder: Path, expected: str, got: str) -> StoreError:
-    return StoreError(f"{folder.name[:12]} in the store of trials is damaged", expected=expected, got=got)
+    return StoreError(f"{folder.name[:12]} in {folder.parent.name} is damaged", expected=expected, got=got)

@@ -1,31 +1,34 @@
-"""SHA-256 of large files, remembered by path, size and time of change, so that a model is known without reading it."""
+"""SHA-256 of files: of their bytes, of what a large one had when it was last read, and of code without its words."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from icl_claims.models.embedded import model_cache
+from icl_claims.storage.atomic import write_atomically
+from icl_claims.storage.cache_folder import cache_folder
 
 DigestOf = Callable[[Path], str]
-"""Either of the two ways to know the SHA-256 of a file."""
+"""Any of the ways to know the SHA-256 of a file."""
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, from all of its bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, from all of its bytes; remembered for `remembered_digest`."""
+    """SHA-256 of a file, from all of its bytes; noted in the cache for `remembered_digest`."""
     seen = _seen(path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with suppress(OSError):  # where nothing can be remembered, the file is read again
-        note = _note(path)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=note.parent, delete=False, encoding="utf-8") as beside:
-            json.dump({**seen, "sha256": digest}, beside)
-        Path(beside.name).replace(note)
+    digest = sha256_of(path)
+    with suppress(OSError):  # where nothing can be noted, the file is read again the next time
+        write_atomically(_note(path), json.dumps({**seen, "sha256": digest}))
     return digest
 
 
@@ -39,6 +42,50 @@ def remembered_digest(path: Path) -> str:
     return digest if note == _seen(path) else file_digest(path)
 
 
+def source_digest(paths: Iterable[Path], root: Path) -> str:
+    """SHA-256 of source files, which stays the same when only comments, docstrings or the layout change.
+
+    A Python file counts by its syntax tree without bare strings, every other file by its bytes.
+
+    Args:
+        paths: the files; their order makes no difference.
+        root: a folder above them. Each file's name within it counts too.
+
+    Raises:
+        SyntaxError: a Python file cannot be parsed.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        is_python = path.suffix == ".py"
+        content = repr(_syntax(ast.parse(path.read_bytes()))).encode() if is_python else path.read_bytes()
+        digest.update(json.dumps([path.relative_to(root).as_posix(), len(content)]).encode() + content)
+    return digest.hexdigest()
+
+
+WORDS = frozenset({"title", "definition", "formula", "source"})
+"""Names of what a metric or a method says of itself in print."""
+
+
+def _syntax(node: Any) -> Any:
+    """A syntax tree as nested tuples; fields that are empty are left out, as another version of Python may add some."""
+    if isinstance(node, list):
+        return tuple(_syntax(item) for item in node if not _is_words(item))
+    if not isinstance(node, ast.AST):
+        return node
+    fields = ((name, getattr(node, name, None)) for name in node._fields)
+    return type(node).__name__, *((name, _syntax(value)) for name, value in fields if value not in (None, []))
+
+
+def _is_words(node: Any) -> bool:
+    """Whether a part of a tree is words that decide nothing: a bare string, or a value under one of `WORDS`."""
+    match node:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+        case ast.keyword(arg=name) | ast.FunctionDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+            return name in WORDS
+    return False
+
+
 def _seen(path: Path) -> dict[str, str | int]:
     stat = path.stat()
     return {"path": str(path.resolve()), "size": stat.st_size, "changed": stat.st_mtime_ns}
@@ -46,4 +93,4 @@ def _seen(path: Path) -> dict[str, str | int]:
 
 def _note(path: Path) -> Path:
     name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
-    return model_cache() / "digests" / f"{name}.json"
+    return cache_folder() / "models" / "digests" / f"{name}.json"

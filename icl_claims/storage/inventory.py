@@ -12,9 +12,9 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from icl_claims.errors import StoreError
-from icl_claims.experiments.store import DAMAGED, LOCK, PARTIAL
 from icl_claims.storage.checkpoint import parts_in
 from icl_claims.storage.checksummed import BESIDE, read_checksummed, read_manifest
+from icl_claims.storage.store import DAMAGED, LOCK, PARTIAL
 
 State = Literal["whole", "partial", "unreadable", "set aside", "left over"]
 """Complete; interrupted or under way; damaged or of another version; found damaged before; half written when killed."""
@@ -141,7 +141,7 @@ def _first_problem(entry: Entry) -> str:
 def _parts(folder: Path, state: State) -> list[Path]:
     found = parts_in(folder) if state == "partial" else [folder]
     if not found:
-        raise StoreError(f"{folder.name[:12]} in the store of trials holds no part of a trial")
+        raise StoreError(f"{folder.name[:12]} holds no part of a trial")
     return found
 
 

@@ -14,7 +14,7 @@ from icl_claims.cli.cache import age
 from icl_claims.experiments.plan import Choices, plan_trials
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import code_digest
-from icl_claims.experiments.store import TrialStore, default_store
+from icl_claims.experiments.trial_store import TrialStore, default_store
 from icl_claims.storage.checksummed import NUMBERS
 from tests.fast.stored_trials import made_up_result
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from filelock import FileLock
 
-from icl_claims.experiments.novelty import Change, changes, nearest
-from icl_claims.experiments.store import TrialStore
+from icl_claims.experiments.spec import Change, nearest
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
 from icl_claims.storage.inventory import damage, entries, remove, unneeded
 from tests.fast.stored_trials import made_up_result

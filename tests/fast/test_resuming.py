@@ -8,8 +8,8 @@ import torch
 from icl_claims.errors import StoreWarning
 from icl_claims.experiments import resume
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.store import TrialStore
 from icl_claims.experiments.trial import run_trial
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import (
     Finetuning,
     InContext,

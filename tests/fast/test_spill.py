@@ -7,10 +7,10 @@ import warnings
 
 import pytest
 import torch
+from icl_claims.experiments.learned_arrays import bytes_of
 
 from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.experiments import spill
-from icl_claims.experiments.learned_arrays import bytes_of
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.spill import LearnedSpill
 from icl_claims.experiments.trial import run_trial

@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from icl_claims.errors import ModelError, StoreWarning
-from icl_claims.experiments.store import TrialStore
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage import checksummed
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
 from tests.fast.stored_trials import assert_same_result, made_up_result

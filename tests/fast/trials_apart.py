@@ -39,8 +39,8 @@ def run_through_store(folder, told, limit=None):
     import torch
 
     from icl_claims.errors import StoreWarning
-    from icl_claims.experiments.store import TrialStore
     from icl_claims.experiments.trial import run_trial
+    from icl_claims.experiments.trial_store import TrialStore
     from icl_claims.storage.checkpoint import Checkpoint
 
     torch.set_num_threads(1)
@@ -68,9 +68,8 @@ def ask_in_turn(folder, keys, log):
     """Ask a store for some trials that take a moment; who runs one writes its key into a log."""
     import time
 
+    from icl_claims.experiments.trial_store import TrialStore
     from tests.fast.stored_trials import made_up_result
-
-    from icl_claims.experiments.store import TrialStore
 
     store = TrialStore(folder)
     for number, key in enumerate(keys):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from icl_claims.errors import StoreWarning
-from icl_claims.experiments.store import TrialStore
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage.checkpoint import parts_in
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS, read_manifest
 from icl_claims.storage.inventory import damage, entries

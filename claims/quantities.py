@@ -7,8 +7,8 @@ from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Lin
 
 ZSL, ICL, FT, LC, LINEAR = ZeroShot(), InContext(), Finetuning(), LayerCausal(), Linearized()
 SEQUENTIAL = LayerCausal(update="sequential")
-CLIPPED = LayerCausal(clip=Clipping(12.0))  # the limit that both papers print
-CLIPPED_ELSEWHERE = tuple(LayerCausal(clip=Clipping(limit)) for limit in (0.2, 1.0, 5.0, 9.0, 15.0))
+CLIPPED = LayerCausal(clip=Clipping(at=12.0))  # the limit that both papers print
+CLIPPED_ELSEWHERE = {f"{at:g}": LayerCausal(clip=Clipping(at=at)) for at in (0.2, 1.0, 5.0, 9.0, 15.0)}
 
 LOWER_LAYERS, MIDDLE_LAYERS, UPPER_LAYERS = (0.0, 1 / 3), (1 / 3, 2 / 3), (2 / 3, 1.0)
 LOWER_HALF, UPPER_HALF = (0.0, 0.5), (0.5, 1.0)

@@ -12,7 +12,7 @@ NEAR_ZERO = 0.005
 @rethinking.claim("ft-aou-above-random", where="section 3.2, table 2", on="printed author_runs trials")
 def test_attention_outputs_move_in_finetunings_direction() -> Asked:
     """In-context learning moves attention outputs in finetuning's direction more than in a random one."""
-    return sim_aou(FT) > sim_aou(RANDOM_UPDATE), *nulls_of(sim_aou(FT), but=RANDOM_UPDATE)
+    return sim_aou(FT) > sim_aou(RANDOM_UPDATE), *nulls_of(sim_aou(FT), but=sim_aou(RANDOM_UPDATE))
 
 
 @rethinking.claim("random-near-zero", where="section 3.2, table 2", on="printed author_runs trials")

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, rethinking
-from icl_claims.experiments import result
+from icl_claims.experiments.result import Entry, TrialResult
+from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Method, prompting
-from icl_claims.metrics import similarity
+from icl_claims.metrics import Metric, similarity
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 
 from ..cases import attention_maps, attention_outputs
+from ..quantities import FT
 from ..small_transformers import (
     SINGLE_PRECISION,
     Small,
@@ -49,7 +51,7 @@ def test_sim_aou_is_the_cosine_of_updates_of_normalised_outputs(evidence: Exact,
                 literal[query, layer] = cosine(minus(icl, zero), minus(ft, zero))
         values = similarity.sim_aou.values(*states)
         evidence.equal(values, literal, "cos(h_ICL - h_ZSL, h_FT - h_ZSL)", within=SINGLE_PRECISION)
-        evidence.equal(score("sim_aou", values), mean(literal), AVERAGED, within=SINGLE_PRECISION)
+        evidence.equal(score(similarity.sim_aou, values), mean(literal), AVERAGED, within=SINGLE_PRECISION)
 
     @given(attention_outputs(), st.floats(0.1, 10))
     def length_of_a_state_is_irrelevant(states: tuple[Tensor, Tensor, Tensor], scale: float) -> None:
@@ -108,7 +110,7 @@ def test_sim_am_is_the_cosine_of_scores_over_the_query(evidence: Exact, decide: 
                 literal[query, layer] = sum(of_heads) / heads
         values = similarity.sim_am.values(*maps[:2])
         evidence.equal(values, literal, "mean over heads of cos(m_ICL, m_FT)", within=SINGLE_PRECISION)
-        evidence.equal(score("sim_am", values), mean(literal), AVERAGED, within=SINGLE_PRECISION)
+        evidence.equal(score(similarity.sim_am, values), mean(literal), AVERAGED, within=SINGLE_PRECISION)
 
     @given(attention_maps(), st.integers(1, 4))
     def tokens_that_a_query_does_not_have_are_irrelevant(maps: tuple[Tensor, Tensor, Tensor], more: int) -> None:
@@ -165,18 +167,20 @@ def test_on_updates_of_scores_two_methods_can_change_places(evidence: Exact, dec
     decide(evidence.every(barely_moved_the_wrong_way_against_far_the_right_way))
 
 
-def score(metric: str, values: Tensor) -> Tensor:
+def score(metric: Metric, values: Tensor) -> Tensor:
     """The score of a trial with such values, query by query and layer by layer."""
     queries = len(values)
-    trial = result.TrialResult(
-        spec={},
+    trial = TrialResult(
+        spec=TrialSpec("", "", "sst2", k=0, seed=0, permutation=0, queries=None, methods=()),
         query_rows=np.arange(queries),
         gold=np.zeros(queries, dtype=int),
         log_probabilities={},
         content_free={},
-        by_layer={f"{metric}/finetuning": values.numpy()},
+        by_layer={Entry.of(metric(FT)): values.numpy()},
     )
-    return torch.tensor([trial.column(metric, "finetuning").mean()])
+    column = trial.column(metric(FT))
+    assert column is not None
+    return torch.tensor([column.mean()])
 
 
 def mean(table: Tensor) -> Tensor:

@@ -70,10 +70,11 @@ def test_what_their_code_logs_is_the_share_of_what_it_counts(evidence: TaskEvide
 def compared_with_counts(log: str, lines: pd.DataFrame) -> Finding:
     """Whether a log's Rec2FTP is the quotient of the counts that stand beside it, rounded or cut."""
     by_metric = lines.set_index("metric")
-    counts, logged, unit = by_metric.loc["rec2ftp"], *map(float, by_metric.loc["rec2ftp_logged", ["value", "unit"]])
-    share = float(counts["value"])
+    values, unit = by_metric["value"], float(by_metric["unit"]["rec2ftp_logged"])
+    logged, share = float(values["rec2ftp_logged"]), float(values["rec2ftp"])
+    counts = f"{by_metric['counted']['rec2ftp']} of {by_metric['of']['rec2ftp']}"
     outcome: Outcome = "holds" if abs(share - logged) <= unit else "fails"
-    return Finding(log, outcome, logged, share, logged - share, note=f"{counts['counted']} of {counts['of']}")
+    return Finding(log, outcome, logged, share, logged - share, note=counts)
 
 
 def correct_queries(predicted: np.ndarray, gold: np.ndarray) -> set[int]:

@@ -15,6 +15,7 @@ from icl_claims.models.attention import NAME
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.draw import Draw
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
 
@@ -113,10 +114,7 @@ class Setting:
         return build_prompts(
             self.data,
             self.model.tokens,
-            k=len(self.data.train),
-            seed=SEED,
-            permutation=0,
-            queries=None,
+            Draw(len(self.data.train), SEED),
             context_length=self.model.context_length,
         )
 

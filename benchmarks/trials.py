@@ -34,7 +34,7 @@ def one_method(setting: Setting) -> tuple[Method, ...]:
 def five_methods(setting: Setting) -> tuple[Method, ...]:
     """Standard finetuning, and four ways of changing its gradients."""
     rate = setting.learning_rate
-    clippings = (Clipping("global_l2", 12.0), Clipping("layer_l2", 2.0), Clipping("l_inf", 0.5))
+    clippings = (Clipping(12.0, "global_l2"), Clipping(2.0, "layer_l2"), Clipping(0.5, "l_inf"))
     return (
         *one_method(setting),
         Finetuning(rate, "label_only"),

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
+_FIELD = re.compile(r"⟨(\w+)⟩")
+
 
 class IclClaimsError(Exception):
     """Base of every error of the project: what is wrong, what was expected, what came, what to do next.
+
+    In any of these texts ⟨k⟩ stands for the field k of what a reader chooses, under whatever name a door offers it.
 
     Args:
         problem: what is wrong, as a clause without a full stop.
@@ -17,7 +24,16 @@ class IclClaimsError(Exception):
         sentences = [problem + (f": expected {expected}" if expected else "") + (f", got {got}" if got else "") + "."]
         if todo:
             sentences.append(todo)
-        super().__init__(" ".join(sentences))
+        self._text = " ".join(sentences)
+        super().__init__(self.as_told(lambda field: field))
+
+    def as_told(self, option: Callable[[str], str]) -> str:
+        """The text for the reader at a door.
+
+        Args:
+            option: gives what the door calls a field, such as `--k` for k.
+        """
+        return _FIELD.sub(lambda found: option(found[1]), self._text)
 
 
 class UsageError(IclClaimsError):

@@ -49,7 +49,7 @@ class Paper:
     title: str
 
     def claim(
-        self, id: str, *, where: str, on: str, rule: Rule = GENERALLY, trained: bool = False
+        self, name: str, *, where: str, on: str, rule: Rule = GENERALLY, trained: bool = False
     ) -> Callable[[Test], Deciding[Test]]:
         """Make a test decide a claim of this paper; its docstring is the statement.
 
@@ -57,7 +57,7 @@ class Paper:
         the fixtures `evidence` and `decide`.
 
         Args:
-            id: Id of the claim in the ledger.
+            name: Id of the claim in the ledger.
             where: Section, table, equation or figure.
             on: The sources of evidence that can decide it, separated by blanks.
             rule: What decides it, fixed before any run.
@@ -71,8 +71,8 @@ class Paper:
             statement = " ".join((test.__doc__ or "").split())
             if not statement:
                 todo = "State the claim in the docstring of its test."
-                raise ClaimError(f"The claim {id} has no statement", expected="a sentence", todo=todo)
-            claim = Claim(id, self, where, statement, rule, _asks(test))
+                raise ClaimError(f"The claim {name} has no statement", expected="a sentence", todo=todo)
+            claim = Claim(name, self, where, statement, rule, _asks(test))
             return claim.decided_on(*on.split(), trained=trained)(test)
 
         return declared

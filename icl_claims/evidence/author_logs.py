@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
+from icl_claims.questions.quantity import TRAINED
 
 FILE = "published/author_runs.csv"
 LAYERS = 24  # of the 1.3B model
@@ -27,16 +29,17 @@ RUNS = {
 }
 """What each commit adds, the first being taken where several hold a number of one draw."""
 
-_METHODS = {
-    "ft": "finetuning",
-    "ft_untrained": "finetuning",
-    "ft_untrained_layer_norm_only": "finetuning",
-    "layer_causal_ft": "layer_causal",
-    "layer_causal_ft_clipped": "layer_causal_clip_{clip}",
-    "layer_causal_ft_clipped_per_layer": "layer_causal_clip_layers_{clip}",
-    "layer_causal_ft_clipped_to_std_ft_norms": "layer_causal_clip_to_finetuning",
+_Named = Callable[[str], Method]
+_METHODS: dict[str, _Named] = {
+    "ft": lambda _clip: Finetuning(),
+    "ft_untrained": lambda _clip: Finetuning(),
+    "ft_untrained_layer_norm_only": lambda _clip: Finetuning(),
+    "layer_causal_ft": lambda _clip: LayerCausal(),
+    "layer_causal_ft_clipped": lambda clip: LayerCausal(clip=Clipping(at=float(clip))),
+    "layer_causal_ft_clipped_per_layer": lambda clip: LayerCausal(clip=Clipping(float(clip), "layer_l2")),
+    "layer_causal_ft_clipped_to_std_ft_norms": lambda _clip: LayerCausal(clip=Clipping(norm="finetuning")),
 }
-_STUDIES = {"ft_untrained": "untrained", "ft_untrained_layer_norm_only": "untrained_norms"}
+_WEIGHTS = {"ft_untrained": "embeddings_norms_head", "ft_untrained_layer_norm_only": "norms"}
 _LOGGED = {
     "sim_aou": ("sim_aou", None),
     "sim_aou_random": ("sim_aou", "random_update"),
@@ -55,7 +58,7 @@ _LOG = ["run", "precision", "task", "method", "clip_norm", "seed", "permutation"
 
 @cache
 def author_runs() -> pd.DataFrame:
-    """The runs: run, precision, log, task, study, method, metric, seed, permutation, layer, value, unit, counted, of.
+    """The runs: run, precision, log, task, weights, method, metric, seed, permutation, layer, value, unit, counted, of.
 
     A row is an overall number, or that of a layer (counted from 0; missing for overall ones). `run` is the commit and
     `log` the file of it; `unit` is the worth of the last logged digit, 0 where the number is a share: `counted`
@@ -71,11 +74,11 @@ def author_runs() -> pd.DataFrame:
             "precision": precision,
             "log": f"{run} {task} {method} {clip} {seed}",
             "task": task,
-            "study": _STUDIES.get(method, "main"),
+            "weights": _WEIGHTS.get(method, TRAINED),
             "seed": seed,
             "permutation": permutation,
         }
-        tuned = _METHODS[method].format(clip=clip)
+        tuned = _METHODS[method](str(clip)).name
         rows += [of_log | {"method": tuned} | row for row in (*_similarities(lines), *_of_predictions(lines))]
     table = pd.DataFrame(rows).astype({"layer": "Int64", "counted": "Int64", "of": "Int64"})
     order = {run: place for place, run in enumerate(RUNS)}

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from icl_claims.claims import EVERY_TASK, WHOLE_DEPTH, Comparison, Finding, Outcome, Quantity
+from icl_claims.claims import EVERY_TASK
 from icl_claims.evidence.author_logs import FILE, LAYERS, RUNS, author_runs
-from icl_claims.evidence.comparison import (
-    ALL_TASKS,
-    Side,
-    direction,
-    equal_in_words,
-    in_words,
-    judge,
-    judge_equal,
-    of_the_model,
-    over_tasks,
-    unknown_quantity,
-)
-from icl_claims.evidence.printed import Judge
-from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
+from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks, quantities_in
+from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity, Side
 from icl_claims.statistics.influence import Column
-from icl_claims.statistics.intervals import CONFIDENCE, Interval, seeds_interval
+from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import seeds_needed, smallest_detectable
 from icl_claims.statistics.proportions import newcombe, wilson
 
@@ -86,16 +74,16 @@ class _Draws:
         (difference,), margin = self.differences, (self.left[0].unit + self.right[0].unit) / 2
         return Interval(difference, difference - margin, difference + margin)
 
-    def note(self, upwards: bool | None) -> str:
+    def note(self, question: Compared | Near) -> str:
         """How many draws there are and agree, and which runs they are from."""
         counts = " and ".join(dict.fromkeys(one.counts for one in (*self.left, *self.right) if one.counts))
         runs = len(self.left)
         if runs == 1:
             words = "one run" + (f" ({counts})" if counts else "")
-        elif upwards is None:
+        elif isinstance(question, Near):
             words = f"{runs} runs"
         else:
-            agree = sum(difference > 0 if upwards else difference < 0 for difference in self.differences)
+            agree = sum(difference > 0 if question.upwards else difference < 0 for difference in self.differences)
             words = f"{agree} of {runs} runs agree"
         sides = [dict.fromkeys(f"{one.run}, {one.precision}" for one in side if one.run) for side in self._sides]
         return f"{words}; " + " against ".join(dict.fromkeys("; ".join(side) for side in sides if side))
@@ -106,7 +94,7 @@ class _Draws:
 
 
 @dataclass(frozen=True)
-class AuthorRunsEvidence:
+class AuthorRunsEvidence(TaskEvidence):
     """The authors' logs and result files, of the 1.3B model.
 
     Attention outputs, random updates and SimAM of updates are those of the final results (half precision, three
@@ -116,42 +104,18 @@ class AuthorRunsEvidence:
 
     source: str = "author_runs"
 
-    def compare(
-        self,
-        left: Quantity,
-        *,
-        above: Side | None = None,
-        below: Side | None = None,
-        tasks: Sequence[str] = ALL_TASKS,
-        confidence: float = CONFIDENCE,
-    ) -> Comparison:
-        """Compare quantities over the draws of demonstrations that were run with both, one interval a task.
+    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+        """Quantities over the draws of demonstrations that were run with both, one interval per task.
 
         Raises:
-            ClaimError: no run holds such a quantity.
+            ClaimError: No run holds such a quantity.
         """
-        side, upwards = direction(above, below)
-
-        def judged(interval: Interval, _size: float) -> Outcome:
-            return judge(interval, upwards)
-
-        findings = self._findings(left, side, tasks, judged, upwards, confidence)
-        return Comparison(in_words(left, side, upwards), findings, upwards, left, side)
-
-    def equivalent(
-        self, left: Quantity, to: Quantity, *, within: float, tasks: Sequence[str] = ALL_TASKS
-    ) -> Comparison:
-        """Two one-sided tests of the difference, over draws, against a share of the other quantity.
-
-        Raises:
-            ClaimError: no run holds such a quantity.
-        """
-
-        def judged(interval: Interval, size: float) -> Outcome:
-            return judge_equal(interval, within * abs(size))
-
-        findings = self._findings(left, to, tasks, judged, None, CONFIDENCE_FOR_EQUIVALENCE)
-        return Comparison(equal_in_words(left, to, within), findings, None, left, to)
+        for quantity in quantities_in(*question.sides):
+            self._refuse_what_was_not_logged(quantity)
+        found = {task: _draws_of(*question.sides, task) for task in tasks}
+        counted = [draws for draws in found.values() if draws is not None]
+        of_tasks = (_numbers_of(task, draws, question, confidence) for task, draws in found.items())
+        return [*of_tasks, _together(counted, len(found), confidence)]
 
     def provenance(self) -> dict[str, Any]:
         """What was logged: for each commit the precision, the tasks, and the seeds of its draws."""
@@ -162,61 +126,39 @@ class AuthorRunsEvidence:
             runs.append({"run": run, "what": RUNS[str(run)], **facts, "seeds": seeds})
         return {"file": f"fixtures/{FILE}", "model": "fairseq dense 1.3B", "runs": runs}
 
-    def _findings(
-        self,
-        left: Quantity,
-        side: Side,
-        tasks: Sequence[str],
-        judged: Judge,
-        upwards: bool | None,
-        confidence: float,
-    ) -> tuple[Finding, ...]:
-        for quantity in (one for one in (left, side) if isinstance(one, Quantity)):
-            self._refuse_what_was_not_logged(quantity)
-        found = {task: _draws_of(left, side, task) for task in tasks}
-        counted = [draws for draws in found.values() if draws is not None]
-        of_tasks = (_finding(task, draws, judged, upwards, confidence) for task, draws in found.items())
-        return (*of_tasks, _together(counted, len(found), judged, confidence))
-
     def _refuse_what_was_not_logged(self, quantity: Quantity) -> None:
-        known = author_runs()[["metric", "method", "study"]].drop_duplicates().to_numpy()
-        logged = {Quantity(str(metric), str(method), study=str(study)) for metric, method, study in known}
-        if replace(of_the_model(quantity), reference="in_context", layers=WHOLE_DEPTH) not in logged:
-            raise unknown_quantity(quantity, self.source, sorted(str(one) for one in logged))
+        known = author_runs()[["metric", "method", "weights"]].drop_duplicates().to_numpy()
+        logged = {(str(metric), str(method), str(weights)) for metric, method, weights in known}
+        if (quantity.metric.name, quantity.method.name, quantity.weights) not in logged:
+            self._refuse(quantity, sorted(f"{metric} of {method} ({weights})" for metric, method, weights in logged))
 
 
-def _finding(task: str, draws: _Draws | None, judged: Judge, upwards: bool | None, confidence: float) -> Finding:
+def _numbers_of(task: str, draws: _Draws | None, question: Compared | Near, confidence: float) -> Numbers:
     if draws is None:
-        return Finding(task, "absent", note="not logged")
-    interval, (left, right), runs = draws.interval(confidence), draws.means, len(draws.left)
-    outcome = judged(interval, right)
+        return Numbers(task, absent="not logged")
+    interval, runs = draws.interval(confidence), len(draws.left)
     several = runs > 1 and interval.high > interval.low
-    wanting = several and outcome == "unclear" and upwards is not None
-    return Finding(
+    return Numbers(
         task,
-        outcome,
-        left,
-        right,
-        interval.estimate,
-        interval.low,
-        interval.high,
-        queries=runs,
-        note=draws.note(upwards),
-        needed=seeds_needed(interval, runs, confidence=confidence) if wanting else None,
+        *draws.means,
+        interval,
+        count=runs,
+        note=draws.note(question),
+        needed=seeds_needed(interval, runs, confidence=confidence) if several else None,
         detectable=smallest_detectable(interval, confidence=confidence) if several else None,
     )
 
 
-def _together(tasks: Sequence[_Draws], asked: int, judged: Judge, confidence: float) -> Finding:
-    """The mean over tasks, each as heavy as another, with Student's interval; undecided where others could turn it."""
+def _together(tasks: Sequence[_Draws], asked: int, confidence: float) -> Numbers:
+    """The mean over tasks, each as heavy as another, with Student's interval; undecided if others could turn it."""
+    if not tasks:
+        return Numbers(EVERY_TASK, absent="no task was logged")
     if len(tasks) < 2:
-        return Finding(EVERY_TASK, "unclear" if tasks else "absent", note="one task" if tasks else "no task was logged")
+        return Numbers(EVERY_TASK, note="one task", undecided=True)
     left, right = (float(np.mean(means)) for means in zip(*(draws.means for draws in tasks), strict=True))
     interval = seeds_interval([float(np.mean(draws.differences)) for draws in tasks], confidence)
-    bounds = interval.estimate, interval.low, interval.high
-    runs = sum(len(draws.left) for draws in tasks)
-    outcome = judged(interval, right) if len(tasks) == asked else "unclear"
-    return Finding(EVERY_TASK, outcome, left, right, *bounds, queries=runs, note=over_tasks(len(tasks), asked))
+    runs, note = sum(len(draws.left) for draws in tasks), over_tasks(len(tasks), asked)
+    return Numbers(EVERY_TASK, left, right, interval, runs, note, undecided=len(tasks) < asked)
 
 
 def _draws_of(left: Quantity, side: Side, task: str) -> _Draws | None:
@@ -238,7 +180,7 @@ def _best_pair(mine: list[_Logged], other: list[_Logged]) -> tuple[_Logged, _Log
 def _logged(quantity: Quantity, task: str) -> dict[Draw, list[_Logged]]:
     """What was logged of a quantity, by draw, in the order of `RUNS`."""
     found: dict[Draw, list[_Logged]] = {}
-    if quantity.reference == "in_context":
+    if quantity.reference is None:
         for draw, number in _numbers(quantity, task):
             found.setdefault(draw, []).append(number)
     return found
@@ -246,8 +188,8 @@ def _logged(quantity: Quantity, task: str) -> dict[Draw, list[_Logged]]:
 
 def _numbers(quantity: Quantity, task: str) -> Iterator[tuple[Draw, _Logged]]:
     table = author_runs()
-    found = table[(table["task"] == task) & (table["metric"] == quantity.metric)]
-    found = found[(found["method"] == quantity.method) & (found["study"] == of_the_model(quantity).study)]
+    found = table[(table["task"] == task) & (table["metric"] == quantity.metric.name)]
+    found = found[(found["method"] == quantity.method.name) & (found["weights"] == quantity.weights)]
     if quantity.layers != WHOLE_DEPTH:
         first, last = (round(share * LAYERS) for share in quantity.layers)
         found = found[found["layer"].between(first, max(last, first + 1) - 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
@@ -12,28 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from icl_claims.claims import EVERY_TASK, Comparison, Finding, Outcome, Quantity
-from icl_claims.evidence.comparison import (
-    ALL_TASKS,
-    Side,
-    direction,
-    equal_in_words,
-    in_words,
-    judge,
-    judge_equal,
-    of_the_model,
-    unknown_quantity,
-)
+from icl_claims.claims import EVERY_TASK, Comparison, Finding
+from icl_claims.evidence.asking import Numbers, TaskEvidence, quantities_in
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.statistics.intervals import CONFIDENCE, Interval
+from icl_claims.metrics import METRICS
+from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity, Side
+from icl_claims.questions.quantity import TRAINED
+from icl_claims.statistics.intervals import Interval
 
 FILE = "published/printed_tables.csv"
-PERCENTAGES = ("accuracy", "rpa", "rpa_correct", "rpa_incorrect", "rec2ftp")
+PERCENTAGES = {metric.name for metric in METRICS if metric.percent}
 AVERAGE = "average"
 READINGS = {"cut": (0.0, 1.0), "rounded": (-0.5, 0.5)}
 """A figure v whose last place is worth u stands for a number in [v + a u, v + b u)."""
-Judge = Callable[[Interval, float], Outcome]
-"""The outcome of a difference, given its interval and the size of the other side."""
 EXACT_PLACES = 9  # finer than any printed digit: figures one unit apart touch exactly, whatever floats make of them
 
 
@@ -95,7 +86,7 @@ def difference_of(mine: PrintedFigure, other: PrintedFigure) -> Interval:
 
 
 @dataclass(frozen=True)
-class PrintedEvidence:
+class PrintedEvidence(TaskEvidence):
     """The tables of one paper.
 
     Args:
@@ -107,14 +98,14 @@ class PrintedEvidence:
 
     def figures(self, quantity: Quantity, task: str) -> tuple[PrintedFigure, ...]:
         """The figure of a task in every table that prints it, in the order of the tables."""
-        if of_the_model(quantity) != Quantity(quantity.metric, quantity.method):
+        if (quantity.reference, quantity.layers, quantity.weights) != (None, WHOLE_DEPTH, TRAINED):
             return ()
         table = printed_tables()
         found = table[
             (table["paper"] == self.paper)
             & (table["task"] == task)
-            & (table["metric"] == quantity.metric)
-            & (table["method"] == quantity.method)
+            & (table["metric"] == quantity.metric.name)
+            & (table["method"] == quantity.method.name)
         ].sort_values("table", kind="stable")
         columns = (found["value"], found["unit"], found["table"])
         return tuple(PrintedFigure(float(v), float(u), str(t)) for v, u, t in zip(*columns, strict=True))
@@ -123,51 +114,24 @@ class PrintedEvidence:
         """The figure of a task in the first table that prints it."""
         return next(iter(self.figures(quantity, task)), None)
 
-    def compare(
-        self,
-        left: Quantity,
-        *,
-        above: Side | None = None,
-        below: Side | None = None,
-        tasks: Sequence[str] = ALL_TASKS,
-        confidence: float = CONFIDENCE,
-    ) -> Comparison:
-        """Compare printed figures, of one table where one prints both, cut or rounded as they may have been.
+    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+        """Printed figures, of one table where one prints both, cut or rounded as they may have been.
 
         Raises:
-            ClaimError: the paper prints no such quantity.
+            ClaimError: The paper prints no such quantity.
         """
-        side, upwards = direction(above, below)
-        findings = self._findings(left, side, tasks, lambda interval, _size: judge(interval, upwards))
-        return Comparison(in_words(left, side, upwards), findings, upwards, left, side)
-
-    def equivalent(
-        self, left: Quantity, to: Quantity, *, within: float, tasks: Sequence[str] = ALL_TASKS
-    ) -> Comparison:
-        """Whether all that two figures can stand for lies within a share of the other.
-
-        Raises:
-            ClaimError: the paper prints no such quantity.
-        """
-
-        def judged(interval: Interval, size: float) -> Outcome:
-            return judge_equal(interval, within * abs(size))
-
-        findings = self._findings(left, to, tasks, judged)
-        return Comparison(equal_in_words(left, to, within), findings, None, left, to)
+        left, right = question.sides
+        self._refuse_what_is_not_printed(left, right)
+        of_tasks = [_numbers(task, self.pair(left, right, task)) for task in tasks]
+        average = self.averages(left, right, tasks)
+        if average is None:
+            return [*of_tasks, _mean_of_figures(of_tasks)]
+        note = f"the average that table {average[0].table} prints"
+        return [*of_tasks, replace(_numbers(EVERY_TASK, average), note=note)]
 
     def provenance(self) -> dict[str, Any]:
         """The paper whose tables were read."""
         return {"paper": self.paper, "file": f"fixtures/{FILE}"}
-
-    def _findings(self, left: Quantity, side: Side, tasks: Sequence[str], judged: Judge) -> tuple[Finding, ...]:
-        self._refuse_what_is_not_printed(left, side)
-        of_tasks = [_finding(task, self.pair(left, side, task), judged) for task in tasks]
-        average = self.averages(left, side, tasks)
-        if average is None:
-            return (*of_tasks, _mean_of_figures(of_tasks, judged))
-        note = f"the average that table {average[0].table} prints"
-        return (*of_tasks, replace(_finding(EVERY_TASK, average, judged), note=note))
 
     def averages(self, left: Quantity, side: Side, tasks: Sequence[str]) -> Pair | None:
         """The averages of the first table that prints those of both sides, over none but these tasks."""
@@ -196,32 +160,30 @@ class PrintedEvidence:
     def _refuse_what_is_not_printed(self, left: Quantity, side: Side) -> None:
         known = printed_tables().query("paper == @self.paper")[["metric", "method"]].drop_duplicates()
         printed = {(str(metric), str(method)) for metric, method in known.to_numpy()}
-        for quantity in (one for one in (left, side) if isinstance(one, Quantity)):
-            if (quantity.metric, quantity.method) not in printed:
-                raise unknown_quantity(quantity, self.source, [str(Quantity(*pair)) for pair in sorted(printed)])
+        for quantity in quantities_in(left, side):
+            if (quantity.metric.name, quantity.method.name) not in printed:
+                self._refuse(quantity, [f"{metric} of {method}" for metric, method in sorted(printed)])
 
 
-def _finding(task: str, pair: Pair | None, judged: Judge) -> Finding:
+def _numbers(task: str, pair: Pair | None) -> Numbers:
     if pair is None:
-        return Finding(task, "absent", note="not printed")
+        return Numbers(task, absent="not printed")
     mine, other = pair
-    found = difference_of(mine, other)
-    outcome = judged(found, other.value)
-    note = "the printed digits do not tell" if outcome == "unclear" else ""
-    return Finding(task, outcome, mine.value, other.value, found.estimate, found.low, found.high, note=note)
+    unclear = "the printed digits do not tell"
+    return Numbers(task, mine.value, other.value, difference_of(mine, other), unclear=unclear)
 
 
-def _mean_of_figures(findings: Sequence[Finding], judged: Judge) -> Finding:
-    counted = [finding for finding in findings if finding.outcome != "absent"]
+def _mean_of_figures(of_tasks: Sequence[Numbers]) -> Numbers:
+    counted = [one for one in of_tasks if not one.absent]
     if not counted:
-        return Finding(EVERY_TASK, "absent", note="no task is printed")
-    columns = np.array([[f.left, f.right, f.difference, f.low, f.high] for f in counted], dtype=float)
-    left, right, difference, low, high = (float(mean) for mean in columns.mean(axis=0))
-    outcome = judged(Interval(difference, low, high), right) if len(counted) == len(findings) else "unclear"
+        return Numbers(EVERY_TASK, absent="no task is printed")
+    bounds = [(one.left, one.right, one.interval.estimate, one.interval.low, one.interval.high) for one in counted]
+    left, right, *interval = (float(mean) for mean in np.array(bounds).mean(axis=0))
     note = f"the mean of {len(counted)} printed figures; no average is printed"
-    if len(counted) < len(findings):
-        note += f", and {len(findings) - len(counted)} more could turn it"
-    return Finding(EVERY_TASK, outcome, left, right, difference, low, high, note=note)
+    if len(counted) < len(of_tasks):
+        note += f", and {len(of_tasks) - len(counted)} more could turn it"
+    undecided = len(counted) < len(of_tasks)
+    return Numbers(EVERY_TASK, left, right, Interval(*interval), note=note, undecided=undecided)
 
 
 def with_printed_numbers(comparison: Comparison, paper: str, *, same_model: bool = False) -> Comparison:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from icl_claims.claims import Comparison, Finding, Outcome, Quantity
 from icl_claims.evidence.grim import QUERIES, counts_behind
 from icl_claims.evidence.printed import AVERAGE, printed_tables
-from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS
 
 Table = tuple[str, str]
 """A paper and one of its tables."""
@@ -43,7 +43,7 @@ OTHER_GAPS: dict[str, Gap] = {
         f"mean size, relative to zero-shot, without {task}": lambda *rows, left_out=place: _mean_size(
             *(np.delete(row, left_out) for row in rows)
         )
-        for place, task in enumerate(TASKS)
+        for place, task in enumerate(PAPERS_TASKS)
     },
 }
 """What else an average difference in accuracy relative to zero-shot may have been meant to be."""
@@ -88,7 +88,7 @@ def percentages_are_counts(paper: str, table: str) -> Comparison:
         table: that prints them.
     """
     cells = _cells(paper, table)
-    findings = tuple(_counts(task, cells[cells["task"] == task]) for task in TASKS)
+    findings = tuple(_counts(task, cells[cells["task"] == task]) for task in PAPERS_TASKS)
     return Comparison("whole numbers of queries give every printed percentage", findings, upwards=None)
 
 
@@ -103,7 +103,7 @@ def accuracy_gap(paper: str, printed: str, readings: Mapping[str, Gap]) -> Compa
     tables = printed_tables()
     accuracy = tables[(tables["paper"] == paper) & (tables["metric"] == "accuracy")]
     values, units = (accuracy.pivot_table(index="method", columns="task", values=name) for name in ("value", "unit"))
-    order = ["zero_shot", "finetuning", "in_context"], list(TASKS)
+    order = ["zero_shot", "finetuning", "in_context"], list(PAPERS_TASKS)
     figures, digits = values.loc[order].to_numpy(), units.loc[order].to_numpy()
     findings = tuple(_gap(name, gap, figures, digits, printed) for name, gap in readings.items())
     return Comparison(f"the accuracies of {paper} give a difference of {printed} %", findings, upwards=None)

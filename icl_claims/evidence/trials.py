@@ -89,7 +89,8 @@ class TrialsEvidence:
     def provenance(self) -> dict[str, Any]:
         """What was run, task by task."""
         trials = [
-            {"task": task, **{name: result.spec[name] for name in ("k", "seed", "permutation", "calibration", "probe")}}
+            {"task": task, **{name: result.spec[name] for name in ("k", "seed", "permutation")}}
+            | result.spec["protocol"]
             | {"queries": len(result.gold), **result.provenance}
             for task, results in self.results.items()
             for result in results

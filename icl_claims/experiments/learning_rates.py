@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from icl_claims.errors import StoreError, UsageError
 from icl_claims.experiments.profiles import Profile
 from icl_claims.storage.atomic import write_atomically
 from icl_claims.storage.cache_folder import cache_folder
+from icl_claims.tasks.catalogue import Task
 
 TUNE = "`icl-claims tune` finds its own"
 
@@ -27,6 +29,18 @@ class LearningRates:
 
     by_task: Mapping[str, float]
     origin: str
+
+    def including(self, profile: Profile, tasks: Iterable[Task]) -> LearningRates:
+        """The rates of these tasks too: each task's own under the profile, else the median of the profile's."""
+        median = statistics.median(profile.learning_rates.values())
+        more = {task.name: task.learning_rates.get(profile.name) for task in tasks if task.name not in self.by_task}
+        found, origin = {name: median if own is None else own for name, own in more.items()}, self.origin
+        for words, names in (
+            ("the task's own", [name for name, own in more.items() if own is not None]),
+            (f"the median of the profile {profile.name}", [name for name, own in more.items() if own is None]),
+        ):
+            origin += f"; {words} for {', '.join(names)}" if names else ""
+        return LearningRates({**self.by_task, **found}, origin)
 
 
 def rates_file(digest: str) -> Path:
@@ -55,7 +69,7 @@ def learning_rates(profile: Profile, digest: str, *, own_model: bool, file: Path
             f"The learning rates in {file} are not of this model",
             expected=f"a file about the model {digest[:12]}",
             got=f"one about {str(found['model'])[:12]}" if found else "no such file",
-            todo="Write one: icl-claims tune --model REF --write FILE.",
+            todo="Find its own with `icl-claims tune`.",
         )
     tuned = {task: float(entry["learning_rate"]) for task, entry in found.get("tasks", {}).items()}
     if not tuned:
@@ -105,5 +119,5 @@ def write_rates(file: Path, digest: str, name: str, tasks: Mapping[str, Mapping[
         raise StoreError(
             f"The learning rates cannot be written to {file}",
             got=error.strerror or str(error),
-            todo="Name another file with --write, or another cache with ICL_CLAIMS_CACHE.",
+            todo="Name another file, or another cache with ICL_CLAIMS_CACHE.",
         ) from error

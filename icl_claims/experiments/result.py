@@ -128,20 +128,6 @@ class TrialResult:
         return values
 
 
-def mean_over_rows(values: np.ndarray) -> np.ndarray:
-    """The mean of each column over the rows that count; NaN where none does."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(np.nanmean(values, axis=0))
-
-
-def rounded(values: np.ndarray, places: int) -> Any:
-    """Nested lists of rounded numbers, None for what is not a number, which JSON does not know."""
-    plain = np.round(values.astype(float), places).astype(object)
-    plain[~np.isfinite(values)] = None
-    return plain.tolist()
-
-
 def _mean_of_layers(values: Float[np.ndarray, "_ layers"], depth: Depth) -> Float[np.ndarray, " _"]:
     count = values.shape[1]
     first, last = (round(share * count) for share in depth)

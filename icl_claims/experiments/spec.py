@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from icl_claims.errors import UsageError
+from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
@@ -19,6 +20,7 @@ from icl_claims.models.untrained import Kept
 from icl_claims.protocol import Protocol
 from icl_claims.questions import Named
 from icl_claims.storage.digests import source_digest
+from icl_claims.tasks.catalogue import DESCRIPTION
 
 PACKAGE = Path(__file__).parents[1]
 Record = Mapping[str, Any]
@@ -28,10 +30,6 @@ CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "statistics/rank.py"),
     *(f"experiments/{room}.py" for room in ("batches", "measure", "resume", "spill", "trial")),
 )
-
-
-FILLERS = ("N/A", "[MASK]", "")
-"""What stands in the content-free queries of contextual calibration (Zhao et al. 2021, section 5)."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +142,10 @@ def _own_source(thing: Any) -> dict[str, str]:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 of the source that makes a trial's numbers, whatever its comments and docstrings say."""
-    return source_digest((path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern)), PACKAGE)
+    """SHA-256 of the source that makes a trial's numbers, whatever its words say, and of what tasks say of themselves."""
+    code = source_digest((path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern)), PACKAGE)
+    tasks = fixtures_folder() / "tasks"
+    return hashlib.sha256((code + source_digest(tasks.glob(f"*/{DESCRIPTION}"), tasks)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from icl_claims.experiments.batches import out_of_memory, partners_in, tokens_th
 from icl_claims.experiments.measure import Numbers, measure, numbers
 from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.resume import Asked, TrialProgress
-from icl_claims.experiments.spec import FILLERS, TrialSpec
+from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.spill import LearnedSpill, memory_for_learned
 from icl_claims.experiments.studies import ZERO_SHOT
 from icl_claims.methods import Batch, Learned, Method, TrainingTokens
@@ -27,6 +27,7 @@ from icl_claims.metrics import Answer, SetMetric
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import untrained
 from icl_claims.storage.checkpoint import Checkpoint
+from icl_claims.tasks.draw import Draw
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
 
@@ -96,15 +97,9 @@ def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts
     return build_prompts(
         data,
         model.tokens,
-        k=spec.k,
-        seed=spec.seed,
-        permutation=spec.permutation,
-        queries=spec.queries,
+        Draw(spec.k, spec.seed, spec.permutation, spec.queries),
+        spec.protocol,
         context_length=model.context_length,
-        probe=spec.protocol.probe,
-        truncation=spec.protocol.truncation,
-        order=spec.protocol.order,
-        fillers=FILLERS if spec.protocol.calibration == "contextual" else (),
     )
 
 

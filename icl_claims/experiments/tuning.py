@@ -9,13 +9,12 @@ import numpy as np
 
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import Batches
-from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Finetuning
 from icl_claims.methods.base import Learned
 from icl_claims.metrics.calibration import predicted_labels
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.protocol import Calibration
-from icl_claims.tasks.draw import shuffle
+from icl_claims.protocol import Calibration, Protocol
+from icl_claims.tasks.draw import Draw, shuffle
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
 
@@ -106,17 +105,14 @@ def held_out_prompts(model: LanguageModel, data: TaskData, search: Search, seed:
             f"No training example of {data.task.title} is left to compare learning rates on",
             expected=f"more than {search.k} training examples",
             got=str(len(data.train)),
-            todo="Use fewer demonstrations: --k.",
+            todo="Use fewer demonstrations (⟨k⟩).",
         )
     return build_prompts(
         replace(data, train=shown, validation=asked),
         model.tokens,
-        k=search.k,
-        seed=seed,
-        permutation=0,
-        queries=None,
+        Draw(search.k, seed),
+        Protocol(calibration=search.calibration),
         context_length=model.context_length,
-        fillers=TrialSpec.fillers,
     )
 
 

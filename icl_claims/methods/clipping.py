@@ -24,16 +24,16 @@ class Clipping:
     """How the gradients of a step are clipped, all of them or layer by layer.
 
     Args:
-        norm: norm that is bound; None for that of the demonstrations' protocol. `finetuning` is the L2 norm of each
+        at: The bound; None for `finetuning`, and only there.
+        norm: The norm that is bound; None for that of the demonstrations' protocol. `finetuning` is the L2 norm of each
             layer's gradients, bound by their mean norm over the steps of standard finetuning.
-        at: the bound; None for `finetuning`, and only there.
 
     Raises:
         UsageError: a bound that is not above 0, or one too many or too few.
     """
 
-    norm: ClippedNorm | Literal["finetuning"] | None = None
     at: float | None = None
+    norm: ClippedNorm | Literal["finetuning"] | None = None
 
     def __post_init__(self) -> None:
         if self.to_finetuning == (self.at is not None) or (self.at is not None and not self.at > 0):

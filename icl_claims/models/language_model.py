@@ -200,7 +200,7 @@ class LanguageModel:
             raise ModelError(
                 f"{self.name} answers with logits that are not finite",
                 got="NaN or infinity",
-                todo="Try --dtype float32, or check the checkpoint: its weights may be damaged.",
+                todo="Try float32 as ⟨dtype⟩, or check the checkpoint: its weights may be damaged.",
             )
 
     def activations(
@@ -267,7 +267,7 @@ class LanguageModel:
                 f"A prompt does not fit the context of {self.name}",
                 expected=f"at most {self.context_length} tokens",
                 got=f"{longest}",
-                todo="Use fewer demonstrations (--claims-k), or a model with a longer context.",
+                todo="Use fewer demonstrations (⟨k⟩), or a model with a longer context.",
             )
         ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
         positions = (now.layout.column + first_position)[None]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from icl_claims.evidence.author_logs import author_runs
 from icl_claims.evidence.printed import AVERAGE, PERCENTAGES, printed_tables
+from icl_claims.questions.quantity import TRAINED
 from icl_claims.report.names import method_name, metric_name, task_name
 
 PAPER = "rethinking"
@@ -92,7 +93,7 @@ def _numbers(
 def _authors_values() -> dict[str, dict[str, dict[str, float]]]:
     """By task, metric and method, the mean over the authors' draws; of each, the first run that holds it."""
     runs = author_runs()
-    overall = runs[(runs["study"] == "main") & runs["layer"].isna()]
+    overall = runs[(runs["weights"] == TRAINED) & runs["layer"].isna()]
     of_draws = overall.drop_duplicates(["task", "metric", "method", "seed", "permutation"])
     values: dict[str, dict[str, dict[str, float]]] = {}
     for (task, metric, method), rows in of_draws.groupby(["task", "metric", "method"]):

@@ -1,1 +1,1 @@
-"""What is asked: six classification tasks, their examples, and the prompts made of them."""
+"""What is asked: classification tasks, their examples, and the prompts made of them."""

@@ -1,27 +1,38 @@
-"""The six tasks of the papers: fields, template, verbalizers, and the authors' choices for each."""
+"""The tasks: fields, template and verbalizers of each, read from the `task.toml` beside its examples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Formatter
+from typing import Any
 
-from icl_claims.errors import UsageError
+from icl_claims.errors import DataError, UsageError
+from icl_claims.fixtures_folder import fixtures_folder
+
+PAPERS_TASKS = ("sst2", "sst5", "mr", "subj", "agnews", "cb")
+"""The six tasks of the papers in their order: those that rules speak of, and that a run has unless others are named."""
+DESCRIPTION = "task.toml"
 
 
 @dataclass(frozen=True)
 class Task:
-    """A classification task as the authors prompted it.
+    """A classification task and how it is prompted.
 
     Args:
-        name: short name, as the data folder is called.
-        title: the name the papers print.
-        fields: the text fields of an example.
-        template: the prompt of an example without its answer; names its fields in braces.
-        paraphrase: the same question in other words, ours, for the same verbalizers. They are words of the six
-            templates and their verbalizers, so that a tokenizer that knows those knows them.
-        verbalizers: the word that stands for each label, label 0 first.
-        learning_rate: of the authors' finetuning of the 1.3B model.
-        runs: the authors' (seed, permutation) pairs; Table 2 prints the first.
+        name: short name, which its folder has.
+        title: name in print.
+        fields: text fields of an example.
+        template: prompt of an example without its answer; names the fields in braces.
+        paraphrase: the same question in other words, for the same verbalizers. Those of the papers' tasks are ours, in
+            words of their templates and verbalizers, so that a tokenizer that knows those knows them.
+        verbalizers: word that stands for each label, label 0 first.
+        learning_rate: rate of the authors' finetuning of the 1.3B model; None if they never had the task.
+        runs: pairs of a seed and a permutation; the authors' for their tasks, of which Table 2 prints the first.
+        learning_rates: rates of finetuning by profile, for a task that the profiles do not know.
+        folder: where its description and miniature examples are.
     """
 
     name: str
@@ -30,13 +41,20 @@ class Task:
     template: str
     paraphrase: str
     verbalizers: tuple[str, ...]
-    learning_rate: float
-    runs: tuple[tuple[int, int], ...]
+    learning_rate: float | None = None
+    runs: tuple[tuple[int, int], ...] = ((1, 0), (2, 1), (3, 2))
+    learning_rates: Mapping[str, float] = field(default_factory=dict, hash=False)
+    folder: Path | None = field(default=None, compare=False)
 
     @property
     def labels(self) -> int:
         """Number of labels."""
         return len(self.verbalizers)
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a task of the reader's, outside the folder of known tasks."""
+        return self.folder is not None and TASKS.get(self.name) != self
 
     def prompt(self, example: Mapping[str, str]) -> str:
         """The template filled with an example's fields."""
@@ -51,82 +69,136 @@ class Task:
         return self.prompt(dict.fromkeys(self.fields, filler))
 
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        Task(
-            name="sst2",
-            title="SST2",
-            fields=("sentence",),
-            template="Sentence: {sentence} Label:",
-            paraphrase="Review: {sentence} Question: Negative or Positive? Answer:",
-            verbalizers=("Negative", "Positive"),
-            learning_rate=0.0005,
-            runs=((2, 0), (3, 1), (4, 2)),
-        ),
-        Task(
-            name="sst5",
-            title="SST5",
-            fields=("text",),
-            template="Sentence: {text} Label:",
-            paraphrase="Review: {text} Question: terrible, bad, neutral, good, or great? Answer:",
-            verbalizers=("terrible", "bad", "neutral", "good", "great"),
-            learning_rate=0.00016,
-            runs=((5, 0), (6, 1), (7, 2)),
-        ),
-        Task(
-            name="mr",
-            title="MR",
-            fields=("text",),
-            template="Review: {text} Sentiment:",
-            paraphrase="Input: {text} Question: Negative or Positive? Label:",
-            verbalizers=("Negative", "Positive"),
-            learning_rate=0.003,
-            runs=((5, 0), (6, 1), (7, 2)),
-        ),
-        Task(
-            name="subj",
-            title="Subj",
-            fields=("text",),
-            template="Input: {text} Type:",
-            paraphrase="Sentence: {text} Question: objective or subjective? Answer:",
-            verbalizers=("objective", "subjective"),
-            learning_rate=0.003,
-            runs=((4, 0), (5, 1), (6, 2)),
-        ),
-        Task(
-            name="agnews",
-            title="AGNews",
-            fields=("text",),
-            template=(
-                "Classify the news articles into the categories of World, Sports, Business, and Technology. "
-                "Article: {text} Answer:"
-            ),
-            paraphrase="Article: {text} Question: World, Sports, Business, or Technology? Label:",
-            verbalizers=("World", "Sports", "Business", "Technology"),
-            learning_rate=0.2,
-            runs=((3, 0), (4, 1), (5, 2)),
-        ),
-        Task(
-            name="cb",
-            title="CB",
-            fields=("premise", "hypothesis"),
-            template="{premise} Question: {hypothesis}. True, False, or Neither? Answer:",
-            paraphrase="Article: {premise} Sentence: {hypothesis}. True, False, or Neither? Label:",
-            verbalizers=("True", "False", "Neither"),
-            learning_rate=0.08,
-            runs=((3, 0), (4, 1), (5, 2)),
-        ),
-    )
-}
+def read_own_task(folder: Path) -> Task:
+    """The task of a folder with `task.toml`, `train.jsonl` and `validation.jsonl`, named as the folder.
+
+    Raises:
+        DataError: the description is missing or malformed, with file and entry; or a known task has the name.
+    """
+    task = _read_description(folder.expanduser().resolve())
+    if task.name in TASKS and task.folder != TASKS[task.name].folder:
+        raise DataError(
+            f"The name of the task in {folder} is taken",
+            expected=f"another name than {', '.join(TASKS)}",
+            got=repr(task.name),
+            todo="Rename the folder.",
+        )
+    _OWN[task.name] = task
+    return task
 
 
-def find_task(name: str) -> Task:
+_OWN: dict[str, Task] = {}
+"""The tasks of the reader's that were read."""
+
+
+def title_of_task(name: str) -> str:
+    """The name in print of a task that is known or was read; any other text as it is.
+
+    >>> title_of_task("sst2")
+    'SST2'
+    """
+    task = TASKS.get(name) or _OWN.get(name)
+    return name if task is None else task.title
+
+
+def known_task(name: str, more: Iterable[Task] = ()) -> Task:
     """The task of a name.
+
+    Args:
+        name: of the task.
+        more: tasks of the reader's, known besides those of the project.
 
     Raises:
         UsageError: there is none.
     """
-    if name not in TASKS:
-        raise UsageError("Unknown task", expected=f"one of {', '.join(TASKS)}", got=repr(name))
-    return TASKS[name]
+    known = {**TASKS, **{task.name: task for task in more}}
+    if name not in known:
+        raise UsageError(
+            "The task is unknown",
+            expected=f"one of {', '.join(known)}",
+            got=repr(name),
+            todo=f"A task of your own is named by its folder, as in ./{name}.",
+        )
+    return known[name]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _are_different(value: Any, least: int) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value)) and least <= len(set(value)) == len(value)
+
+
+def _are_runs(value: Any) -> bool:
+    pairs = isinstance(value, list) and value and all(isinstance(run, list) and len(run) == 2 for run in value)
+    return bool(pairs) and all(type(n) is int and n >= 0 for run in value for n in run) and max(r[1] for r in value) < 5
+
+
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+_ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "title": ("a text", _is_text),
+    "fields": ('names such as ["text"], not label', lambda value: _are_different(value, 1) and "label" not in value),
+    "template": ("a text", _is_text),
+    "paraphrase": ("a text", _is_text),
+    "verbalizers": ("two or more different words", lambda value: _are_different(value, 2)),
+    "learning_rate": ("a number above 0", _is_rate),
+    "runs": ("pairs of a seed and a permutation from 0 to 4, such as [[1, 0]]", _are_runs),
+    "learning_rates": (
+        "a table of numbers above 0 by profile",
+        lambda value: isinstance(value, dict) and all(map(_is_rate, value.values())),
+    ),
+}
+"""What each entry of a description must be; the last three may be missing."""
+NEEDED = tuple(_ENTRIES)[:5]
+
+
+def _read_description(folder: Path) -> Task:
+    path = folder / DESCRIPTION
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"The description of a task cannot be read from {path}",
+            expected=f"a TOML file with {', '.join(NEEDED)}",
+            got=getattr(error, "strerror", None) or str(error),
+            todo=f"Write one as {fixtures_folder() / 'tasks' / 'sst2' / DESCRIPTION} is.",
+        ) from error
+    for name in (*NEEDED, *(name for name in entries if name not in NEEDED)):
+        expected, fits = _ENTRIES.get(name, ("no such entry", lambda _value: False))
+        if name not in entries or not fits(entries[name]):
+            _refuse(path, name, expected, repr(entries[name]) if name in entries else "none")
+    fields = [f"{{{name}}}" for name in entries["fields"]]
+    for name in ("template", "paraphrase"):
+        if _fields_in(entries[name]) != sorted(fields):
+            _refuse(path, name, f"a text with {' and '.join(fields)}, each once", repr(entries[name]))
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in entries.items()}
+    return Task(
+        folder.name,
+        **{**plain, **({"runs": tuple(map(tuple, plain["runs"]))} if "runs" in plain else {})},
+        folder=folder,
+    )
+
+
+def _fields_in(template: str) -> list[str]:
+    try:
+        return sorted(f"{{{name}}}" for _, name, form, how in Formatter().parse(template) if name is not None)
+    except ValueError:
+        return []
+
+
+def _refuse(path: Path, entry: str, expected: str, got: str) -> None:
+    raise DataError(f"{path}: the entry {entry!r} cannot be used", expected=expected, got=got, todo="Correct the file.")
+
+
+def _read_all() -> dict[str, Task]:
+    folder = fixtures_folder() / "tasks"
+    further = sorted(path.parent.name for path in folder.glob(f"*/{DESCRIPTION}"))
+    return {name: _read_description(folder / name) for name in dict.fromkeys((*PAPERS_TASKS, *further))}
+
+
+TASKS: Mapping[str, Task] = _read_all()
+"""Every known task by name: the papers' six in their order, then any further one, which only runs where it is named."""

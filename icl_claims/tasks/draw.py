@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +11,24 @@ import numpy as np
 from icl_claims.errors import UsageError
 
 Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which demonstrations and queries a trial has.
+
+    Args:
+        k: number of demonstrations.
+        seed: seed of the draw of demonstrations.
+        permutation: number of their permutation; 0 leaves their order.
+        queries: number of queries at most; None for 2000.
+    """
+
+    k: int
+    seed: int = 0
+    permutation: int = 0
+    queries: int | None = None
+
 
 EVALUATION_SEED = 1
 EVALUATION_LIMIT = 2000
@@ -32,7 +51,7 @@ def draw_demonstrations(train: Sequence[Row], k: int, seed: int) -> tuple[Row, .
             "The number of demonstrations does not fit the training set",
             expected=f"k between 1 and {len(train)}",
             got=f"k={k}",
-            todo="Choose a smaller --claims-k.",
+            todo="Choose a smaller ⟨k⟩.",
         )
     return shuffle(train, seed)[:k]
 
@@ -44,7 +63,7 @@ def draw_queries(validation: Sequence[Row], limit: int | None) -> tuple[Row, ...
         UsageError: limit is below 1.
     """
     if limit is not None and limit < 1:
-        raise UsageError("The number of queries", expected="at least 1", got=str(limit))
+        raise UsageError("There are too few ⟨queries⟩", expected="at least 1", got=str(limit))
     return shuffle(validation, EVALUATION_SEED)[: min(limit or EVALUATION_LIMIT, EVALUATION_LIMIT)]
 
 
@@ -58,7 +77,9 @@ def orders(k: int, seed: int, permutation: int) -> tuple[tuple[int, ...], tuple[
         UsageError: no such permutation.
     """
     if not 0 <= permutation < PERMUTATIONS_DRAWN:
-        raise UsageError("Unknown permutation", expected=f"0 to {PERMUTATIONS_DRAWN - 1}", got=str(permutation))
+        raise UsageError(
+            "The ⟨permutation⟩ is unknown", expected=f"0 to {PERMUTATIONS_DRAWN - 1}", got=str(permutation)
+        )
     if permutation == 0:
         return tuple(range(k)), tuple(range(k))
     stream = np.random.RandomState(seed)

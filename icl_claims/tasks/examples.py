@@ -12,7 +12,7 @@ import numpy as np
 
 from icl_claims.errors import DataError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.tasks.catalogue import Task
+from icl_claims.tasks.catalogue import DESCRIPTION, Task
 
 Split = Literal["train", "validation"]
 
@@ -36,7 +36,7 @@ class TaskData:
         validation: where queries are drawn from.
         source: `miniature`, `directory` or `synthetic`.
         digest: SHA-256 over the examples.
-        redraws_labels: whether every trial draws anew which label each class has.
+        redraws_labels: whether every trial still draws which label each class has.
     """
 
     task: Task
@@ -47,7 +47,10 @@ class TaskData:
     redraws_labels: bool = False
 
     def for_trial(self, seed: int) -> TaskData:
-        """The examples as the trial of a seed sees them: with its own label for each class, where those are redrawn."""
+        """The examples as the trial of a seed sees them: with its own label for each class, where those are redrawn.
+
+        They are redrawn once: what a trial sees is the same to every further trial.
+        """
         if not self.redraws_labels:
             return self
         labels = [int(label) for label in np.random.default_rng(seed).permutation(self.task.labels)]
@@ -55,22 +58,25 @@ class TaskData:
             tuple(replace(example, label=labels[example.label]) for example in rows)
             for rows in (self.train, self.validation)
         )
-        return replace(self, train=train, validation=validation)
+        return replace(self, train=train, validation=validation, redraws_labels=False)
 
 
 def read_task(task: Task, directory: Path | None) -> TaskData:
     """The examples of a task in a data directory (`DIR/TASK/train.jsonl`, `validation.jsonl`), or the miniature ones.
 
+    A task of the reader's has its examples in its own folder, and its description is part of their digest.
+
     Raises:
         DataError: a file is missing or empty, or a row has a wrong field or label, with file and line.
     """
-    folder = (fixtures_folder() / "tasks" if directory is None else directory) / task.name
+    beside = directory is None or task.own
+    folder = task.folder if beside and task.folder else (directory or fixtures_folder() / "tasks") / task.name
     files = {split: folder / f"{split}.jsonl" for split in ("train", "validation")}
     examples = {split: _read_examples(path, task) for split, path in files.items()}
     digest = hashlib.sha256()
-    for path in files.values():
+    for path in (*files.values(), *([folder / DESCRIPTION] if task.own else [])):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    source = "miniature" if directory is None else "directory"
+    source = "directory" if directory or task.own else "miniature"
     return TaskData(task, examples["train"], examples["validation"], source, digest.hexdigest())
 
 
@@ -82,7 +88,7 @@ def _read_examples(path: Path, task: Task) -> tuple[Example, ...]:
             f"The data of {task.title} cannot be read",
             expected=f"a file {path}",
             got=error.strerror or str(error),
-            todo="Name a folder with one folder a task: --claims-data DIR; without it the miniature tasks are used.",
+            todo="Name a folder with one folder per task as ⟨data⟩; without it the miniature tasks are used.",
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8", got=str(error), todo="Write the file again as UTF-8.") from error
@@ -90,7 +96,7 @@ def _read_examples(path: Path, task: Task) -> tuple[Example, ...]:
         _read_example(line, task, row, f"{path}, line {row + 1}") for row, line in enumerate(lines) if line.strip()
     )
     if not examples:
-        raise DataError(f"{path} holds no example", expected="one JSON object a line", got="an empty file")
+        raise DataError(f"{path} holds no example", expected="one JSON object per line", got="an empty file")
     return examples
 
 

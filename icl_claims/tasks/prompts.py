@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from icl_claims.errors import PromptError
-from icl_claims.protocol import Order, ProbePosition, Truncation
+from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import Task
 from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.draw import draw_demonstrations, draw_queries, orders
+from icl_claims.tasks.draw import Draw, draw_demonstrations, draw_queries, orders
 from icl_claims.tasks.examples import TaskData
 
+FILLERS = ("N/A", "[MASK]", "")
+"""What stands in the queries without content of contextual calibration (Zhao et al. 2021, section 5)."""
 
-class Encoder(Protocol):
+
+class Encoder(typing.Protocol):
     """Turns text into token ids, and knows the two special tokens of a prompt."""
 
     @property
@@ -107,7 +110,7 @@ def label_tokens(task: Task, encoder: Encoder) -> tuple[int, ...]:
                 f"The verbalizer {word!r} of {task.title} is not one token for this model",
                 expected="1 token",
                 got=f"{len(pieces)}",
-                todo="Leave this task out with --claims-tasks, or use a model with a larger vocabulary.",
+                todo="Leave this task out of ⟨tasks⟩, or use a model with a larger vocabulary.",
             )
         ids.append(pieces[0])
     if len(set(ids)) != len(ids):
@@ -116,71 +119,32 @@ def label_tokens(task: Task, encoder: Encoder) -> tuple[int, ...]:
 
 
 def build_prompts(
-    data: TaskData,
-    encoder: Encoder,
-    *,
-    k: int,
-    seed: int,
-    permutation: int,
-    queries: int | None,
-    context_length: int,
-    probe: ProbePosition = "label_token",
-    fillers: tuple[str, ...] = (),
-    truncation: Truncation = "in_context",
-    order: Order = "authors",
+    data: TaskData, encoder: Encoder, draw: Draw, protocol: Protocol = Protocol(), *, context_length: int
 ) -> Prompts:
     """Draw demonstrations and queries, and write them as token ids.
 
     A demonstration is added to the context only while the longest query of the whole evaluation set still fits behind
-    it; the first that does not fit ends the context. Finetuning sees all k, unless `truncation` says otherwise.
+    it; the first that does not fit ends the context. Finetuning sees all k, unless the protocol says otherwise.
 
     Args:
-        data: the task's examples.
-        encoder: of the model.
-        k: how many demonstrations are drawn.
-        seed: of the draw.
-        permutation: of the demonstrations; 0 leaves their order.
-        queries: how many are asked at most; None for 2000.
-        context_length: of the model, in tokens.
-        probe: where attention is looked at.
-        fillers: what stands in the content-free queries.
-        truncation: who loses the demonstrations that do not fit.
-        order: whether finetuning has an order of its own under a permutation.
+        data: examples of the task.
+        encoder: encoder of the model.
+        draw: which of them are demonstrations and queries.
+        protocol: where attention is looked at, who loses demonstrations that do not fit, in which order finetuning sees
+            them, and whether queries without content are asked.
+        context_length: number of tokens that the model reads.
 
     Raises:
         PromptError: not even one demonstration fits, or a verbalizer is not one token.
         UsageError: k, queries or permutation out of range.
     """
-    task = data.task
-    data = data.for_trial(seed)
+    task, data = data.task, data.for_trial(draw.seed)
     labels = label_tokens(task, encoder)
-    asked = draw_queries(data.validation, queries)
-    drawn = draw_demonstrations(data.train, k, seed)
-    for_context, for_finetuning = orders(k, seed, permutation)
-
-    appended = (labels[0],) if probe == "label_token" else ()
+    asked, drawn = draw_queries(data.validation, draw.queries), draw_demonstrations(data.train, draw.k, draw.seed)
     longest_query = 2 + max(len(encoder.encode(task.prompt(e.fields))) for e in draw_queries(data.validation, None))
     templates = tuple(encoder.encode(task.prompt(example.fields)) for example in drawn)
-    shown = _those_that_fit([len(templates[i]) for i in for_context], longest_query, context_length)
-    if shown == 0:
-        raise PromptError(
-            f"Not one demonstration of {task.title} fits the context",
-            expected=f"a prompt under {context_length} tokens",
-            got=f"{3 + len(templates[for_context[0]]) + longest_query} for one demonstration and the longest query",
-            todo="Use a model with a longer context, or leave this task out with --claims-tasks.",
-        )
-    context_order = for_context[:shown]
-    learning_order = for_finetuning if order == "authors" else for_context
-    if truncation == "both":
-        learning_order = tuple(i for i in learning_order if i in context_order)
-
-    def ask(all_fields: Sequence[Mapping[str, str]]) -> Queries:
-        rows, paraphrased = (
-            tuple(encoder.encode(write(fields)) + appended for fields in all_fields)
-            for write in (task.prompt, task.paraphrased)
-        )
-        return Queries(rows, labels, answer_at=-1 - len(appended), probe_at=-1, paraphrased=paraphrased)
-
+    context_order, learning_order = _orders_of(task, draw, protocol, templates, longest_query, context_length)
+    fillers = FILLERS if protocol.calibration == "contextual" else ()
     return Prompts(
         bos=encoder.bos,
         demonstrations=Demonstrations(
@@ -191,13 +155,47 @@ def build_prompts(
             label_ids=labels,
             context_order=context_order,
             learning_order=learning_order,
+            protocol=protocol,
         ),
         demonstration_rows=tuple(drawn[i].row for i in learning_order),
-        queries=ask([example.fields for example in asked]),
+        queries=_written(task, encoder, labels, protocol, [example.fields for example in asked]),
         query_rows=tuple(example.row for example in asked),
         gold=tuple(example.label for example in asked),
-        content_free=ask([dict.fromkeys(task.fields, filler) for filler in fillers]),
+        content_free=_written(
+            task, encoder, labels, protocol, [dict.fromkeys(task.fields, filler) for filler in fillers]
+        ),
     )
+
+
+def _orders_of(
+    task: Task, draw: Draw, protocol: Protocol, templates: Sequence[Sequence[int]], longest_query: int, room: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The demonstrations that the context holds, and those that finetuning steps on, each in its order."""
+    for_context, for_finetuning = orders(draw.k, draw.seed, draw.permutation)
+    shown = _those_that_fit([len(templates[i]) for i in for_context], longest_query, room)
+    if shown == 0:
+        raise PromptError(
+            f"Not one demonstration of {task.title} fits the context",
+            expected=f"a prompt under {room} tokens",
+            got=f"{3 + len(templates[for_context[0]]) + longest_query} for one demonstration and the longest query",
+            todo="Use a model with a longer context, or leave this task out of ⟨tasks⟩.",
+        )
+    context_order = for_context[:shown]
+    learning_order = for_finetuning if protocol.order == "authors" else for_context
+    if protocol.truncation == "both":
+        learning_order = tuple(i for i in learning_order if i in context_order)
+    return context_order, learning_order
+
+
+def _written(
+    task: Task, encoder: Encoder, labels: tuple[int, ...], protocol: Protocol, examples: Sequence[Mapping[str, str]]
+) -> Queries:
+    appended = labels[:1] if protocol.probe == "label_token" else ()
+    rows, paraphrased = (
+        tuple(encoder.encode(write(fields)) + appended for fields in examples)
+        for write in (task.prompt, task.paraphrased)
+    )
+    return Queries(rows, labels, answer_at=-1 - len(appended), probe_at=-1, paraphrased=paraphrased)
 
 
 def _those_that_fit(templates: Sequence[int], longest_query: int, context_length: int) -> int:

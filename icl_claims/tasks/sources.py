@@ -41,10 +41,10 @@ def real_tasks(directory: Path) -> DataSource:
     """
     if not directory.is_dir():
         raise DataError(
-            "The data directory",
-            expected="a folder with one folder a task",
+            "The data directory is no folder",
+            expected="one with a folder per task",
             got=str(directory),
-            todo=f"Check --claims-data and the environment variable {ENVIRONMENT}.",
+            todo=f"Check ⟨data⟩ and the environment variable {ENVIRONMENT}.",
         )
     return DataSource(f"the real tasks in {directory}", partial(read_task, directory=directory))
 

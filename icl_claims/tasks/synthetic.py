@@ -1,4 +1,4 @@
-"""The data source `synthetic`: the six tasks in invented words, whose classes mean nothing until a prompt says so."""
+"""The data source `synthetic`: tasks in invented words, whose classes mean nothing until a prompt says so."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from zlib import crc32
 import numpy as np
 from jaxtyping import Int
 
-from icl_claims.tasks.catalogue import TASKS, Task
+from icl_claims.errors import DataError
+from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task
 from icl_claims.tasks.examples import Example, TaskData
 
 NEUTRAL_WORDS, CLASS_WORDS = 24, 48
@@ -87,7 +88,15 @@ def synthetic_task(task: Task) -> TaskData:
 
     A label of these examples is a class that is told by its words. Which verbalizer stands for it is drawn anew for
     every trial (`TaskData.for_trial`), so that only demonstrations can say.
+
+    Raises:
+        DataError: the task has more labels than there are words for.
     """
+    if task.labels * TEXTS.vocabulary > CLASS_WORDS:
+        most = CLASS_WORDS // TEXTS.vocabulary
+        raise DataError(
+            f"{task.title} has too many labels for invented words", expected=f"at most {most}", got=str(task.labels)
+        )
     rng = np.random.default_rng(crc32(task.name.encode()))
     classes = draw_classes(rng, 1, task.labels, TEXTS.vocabulary)
     splits = {split: _draw_examples(rng, task, classes, rows) for split, rows in ROWS.items()}
@@ -113,7 +122,8 @@ def written(text: Int[np.ndarray, " slots"]) -> str:
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every word and mark of the six tasks' templates and verbalizers, then the invented words."""
-    said = [task.content_free("") for task in TASKS.values()] + [word for t in TASKS.values() for word in t.verbalizers]
+    """Every word and mark of the papers' tasks' templates and verbalizers, then the invented words."""
+    tasks = [TASKS[name] for name in PAPERS_TASKS]
+    said = [task.content_free("") for task in tasks] + [word for task in tasks for word in task.verbalizers]
     marks = dict.fromkeys(mark for text in said for mark in re.findall(r"\w+|[^\w\s]", text))
     return (*marks, *WORDS)

@@ -44,7 +44,7 @@ def sizes(of):
 @given(gradients(), st.sampled_from([0.1, 1.0, 50.0]))
 def test_each_norm_is_bound_and_what_is_within_stays(given_gradients, at):
     clipped = {
-        norm: Clipping(norm, at).clip(PARAMETERS, given_gradients) for norm in ("global_l2", "layer_l2", "l_inf")
+        norm: Clipping(at, norm).clip(PARAMETERS, given_gradients) for norm in ("global_l2", "layer_l2", "l_inf")
     }
     for place, norm in ((0, "global_l2"), (2, "l_inf")):
         assert sizes(clipped[norm])[place] <= at * 1.0001
@@ -55,13 +55,13 @@ def test_each_norm_is_bound_and_what_is_within_stays(given_gradients, at):
 
 @given(gradients(), st.sampled_from(["global_l2", "l_inf"]))
 def test_a_norm_over_all_layers_keeps_the_direction(given_gradients, norm):
-    clipped = torch.cat(Clipping(norm, 1.0).clip(PARAMETERS, given_gradients))
+    clipped = torch.cat(Clipping(1.0, norm).clip(PARAMETERS, given_gradients))
     before = torch.cat(given_gradients)
     torch.testing.assert_close(clipped * before.norm(), before * clipped.norm(), atol=1e-2, rtol=1e-3)
 
 
 def test_the_factor_is_fairseqs():
-    (clipped,) = Clipping("global_l2", 2.0).clip([TunedParameter("a", 0)], [torch.tensor([3.0, 4.0])])
+    (clipped,) = Clipping(2.0, "global_l2").clip([TunedParameter("a", 0)], [torch.tensor([3.0, 4.0])])
     torch.testing.assert_close(clipped, torch.tensor([3.0, 4.0]) * (2.0 / (5.0 + 1e-6)))
 
 
@@ -73,7 +73,7 @@ def test_gradients_clipped_together_are_those_of_torchs_own_clipping(family):
     for leaf, gradient in zip(leaves, drawn, strict=True):
         leaf.grad = gradient.clone()
     torch.nn.utils.clip_grad_norm_(leaves, 0.7)
-    for leaf, clipped in zip(leaves, Clipping("global_l2", 0.7).clip(model.tuned_parameters, drawn), strict=True):
+    for leaf, clipped in zip(leaves, Clipping(0.7, "global_l2").clip(model.tuned_parameters, drawn), strict=True):
         torch.testing.assert_close(clipped, leaf.grad)
 
 
@@ -82,7 +82,7 @@ def test_gradients_clipped_together_are_those_of_torchs_own_clipping(family):
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_step_moves_the_weights_by_no_more_than_the_rate_times_the_bound(family, norm, method):
     model, at = random_model(family, 3, 0), 0.01
-    learned = replace(method, clip=Clipping(norm, at)).learn(model, ONE)
+    learned = replace(method, clip=Clipping(at, norm)).learn(model, ONE)
     moved = {n: (value - model.tuned_values()[n]) / RATE for n, value in learned.weights.items()}
     by_layer = layer_norms(model.tuned_parameters, moved.values())
     largest = max(float(value.abs().max()) for value in moved.values())
@@ -95,7 +95,7 @@ def test_a_step_moves_the_weights_by_no_more_than_the_rate_times_the_bound(famil
 def test_gradients_are_bound_by_those_of_standard_finetuning_layer_by_layer(method):
     model = random_model("llama", 3, 0)
     bounds = Finetuning(RATE).learn(model, ONE).gradient_norms[0]
-    learned = replace(method, clip=Clipping("finetuning")).learn(model, ONE)
+    learned = replace(method, clip=Clipping(norm="finetuning")).learn(model, ONE)
     moved = {n: (value - model.tuned_values()[n]) / RATE for n, value in learned.weights.items()}
     for layer, norm in layer_norms(model.tuned_parameters, moved.values()).items():
         assert norm == pytest.approx(min(bounds[layer], learned.gradient_norms[0, layer]), rel=1e-3)
@@ -103,7 +103,7 @@ def test_gradients_are_bound_by_those_of_standard_finetuning_layer_by_layer(meth
 
 @pytest.mark.parametrize("update", ["concurrent", "sequential"])
 def test_what_finetuning_learned_may_be_given_or_is_learned_on_the_way(update):
-    model, method = random_model("llama", 3, 0), LayerCausal(RATE, update, clip=Clipping("finetuning"))
+    model, method = random_model("llama", 3, 0), LayerCausal(RATE, update, clip=Clipping(norm="finetuning"))
     given_it = method.learn(model, SHOWN, {"finetuning": Finetuning(RATE).learn(model, SHOWN)})
     alone = method.learn(model, SHOWN)
     assert all(torch.equal(alone.weights[name], value) for name, value in given_it.weights.items())
@@ -114,7 +114,7 @@ def test_what_finetuning_learned_may_be_given_or_is_learned_on_the_way(update):
 @given(shown=small_demonstrations())
 def test_a_bound_that_nothing_reaches_changes_nothing(method, shown):
     model = random_model("opt", 2, 0)
-    one, other = (replace(method, clip=clip).learn(model, shown) for clip in (None, Clipping("layer_l2", 1e9)))
+    one, other = (replace(method, clip=clip).learn(model, shown) for clip in (None, Clipping(1e9, "layer_l2")))
     assert all(torch.equal(one.weights[name], value) for name, value in other.weights.items())
     assert (one.gradient_norms == other.gradient_norms).all()
 
@@ -124,14 +124,14 @@ def test_a_bound_that_nothing_reaches_changes_nothing(method, shown):
     [
         (Finetuning(RATE), "finetuning"),
         (Finetuning(RATE, "label_only"), "finetuning_label_only"),
-        (Finetuning(RATE, clip=Clipping("global_l2", 12.0)), "finetuning_clip_12"),
+        (Finetuning(RATE, clip=Clipping(12.0, "global_l2")), "finetuning_clip_12"),
         (LayerCausal(RATE), "layer_causal"),
         (LayerCausal(RATE, "sequential"), "layer_causal_sequential"),
         (LayerCausal(RATE, norm_matched=True), "layer_causal_norm_matched"),
-        (LayerCausal(RATE, clip=Clipping("global_l2", 12.0)), "layer_causal_clip_12"),
-        (LayerCausal(RATE, clip=Clipping("layer_l2", 1.0)), "layer_causal_clip_layers_1"),
-        (LayerCausal(RATE, clip=Clipping("l_inf", 0.1)), "layer_causal_clip_linf_0.1"),
-        (LayerCausal(RATE, clip=Clipping("finetuning")), "layer_causal_clip_to_finetuning"),
+        (LayerCausal(RATE, clip=Clipping(12.0, "global_l2")), "layer_causal_clip_12"),
+        (LayerCausal(RATE, clip=Clipping(1.0, "layer_l2")), "layer_causal_clip_layers_1"),
+        (LayerCausal(RATE, clip=Clipping(0.1, "l_inf")), "layer_causal_clip_linf_0.1"),
+        (LayerCausal(RATE, clip=Clipping(norm="finetuning")), "layer_causal_clip_to_finetuning"),
     ],
 )
 def test_a_method_is_named_after_what_is_particular_about_it(method, name):
@@ -145,19 +145,19 @@ def test_a_method_is_named_after_what_is_particular_about_it(method, name):
 )
 def test_a_bound_that_makes_no_sense_is_refused(norm, at):
     with pytest.raises(UsageError, match=f"Clipping by {norm} makes no sense: expected"):
-        Clipping(norm, at)
+        Clipping(at, norm)
 
 
 @pytest.mark.parametrize("norm", ["global_l2", "l_inf"])
 def test_layers_that_step_one_after_another_have_no_norm_over_all(norm):
     with pytest.raises(UsageError, match=f"one layer at a time: expected clipping by layer, got by {norm}"):
-        LayerCausal(RATE, "sequential", clip=Clipping(norm, 1.0))
+        LayerCausal(RATE, "sequential", clip=Clipping(1.0, norm))
 
 
 def test_a_norm_that_is_left_open_is_the_protocols():
     model, method = random_model("llama", 3, 0), LayerCausal(RATE, clip=Clipping(at=0.1))
     under = replace(ONE, protocol=Protocol(clip_norm="l_inf"))
-    open_, named = method.learn(model, under), replace(method, clip=Clipping("l_inf", 0.1)).learn(model, ONE)
+    open_, named = method.learn(model, under), replace(method, clip=Clipping(0.1, "l_inf")).learn(model, ONE)
     assert all(torch.equal(open_.weights[name], value) for name, value in named.weights.items())
     assert method.name == "layer_causal_clip_0.1"
     with pytest.raises(UsageError, match="one layer at a time"):

@@ -43,8 +43,8 @@ METHODS = {
     "label_only": Finetuning(0.1, "label_only"),
     "concurrent": LayerCausal(0.1),
     "sequential": LayerCausal(0.1, "sequential"),
-    "clipped": LayerCausal(0.1, clip=Clipping("global_l2", 0.5)),
-    "clipped_by_layer": LayerCausal(0.1, "sequential", clip=Clipping("finetuning")),
+    "clipped": LayerCausal(0.1, clip=Clipping(0.5, "global_l2")),
+    "clipped_by_layer": LayerCausal(0.1, "sequential", clip=Clipping(norm="finetuning")),
     "norm_matched": LayerCausal(0.1, norm_matched=True),
     "linearized": Linearized(0.01),
 }

@@ -18,7 +18,7 @@ from icl_claims.tasks.prompts import Queries
 
 FOLDER = fixtures_folder() / "fairseq"
 TOLD = json.loads((FOLDER / "finetuning.json").read_text(encoding="utf-8"))
-RATE, CLIP = TOLD["learning_rate"], Clipping("global_l2", TOLD["clip"])
+RATE, CLIP = TOLD["learning_rate"], Clipping(TOLD["clip"], "global_l2")
 METHODS = (
     Finetuning(RATE),
     Finetuning(RATE, clip=CLIP),

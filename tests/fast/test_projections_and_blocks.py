@@ -21,8 +21,8 @@ METHODS = (
     Finetuning(0.1, "label_only"),
     LayerCausal(0.1),
     LayerCausal(0.1, "sequential"),
-    LayerCausal(0.1, "sequential", clip=Clipping("finetuning")),
-    LayerCausal(0.1, clip=Clipping("global_l2", 0.1), norm_matched=True),
+    LayerCausal(0.1, "sequential", clip=Clipping(norm="finetuning")),
+    LayerCausal(0.1, clip=Clipping(0.1, "global_l2"), norm_matched=True),
     Linearized(0.01),
     SwitchedLabels(Finetuning(0.1), "cyclic"),
 )

@@ -308,7 +308,7 @@ def test_the_key_changes_with_every_field(field):
     [
         Finetuning(0.31),
         Finetuning(RATE, "label_only"),
-        Finetuning(RATE, clip=Clipping("global_l2", 1.0)),
+        Finetuning(RATE, clip=Clipping(1.0, "global_l2")),
         LayerCausal(RATE),
         LayerCausal(RATE, "sequential"),
         LayerCausal(RATE, norm_matched=True),

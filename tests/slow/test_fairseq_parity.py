@@ -25,8 +25,8 @@ from icl_claims.metrics.predictions import rec2ftp
 from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou
 from icl_claims.models.fairseq_tokens import find_bpe_files, read_fairseq_tokens
 from icl_claims.models.reference import load_model
-from icl_claims.tasks.catalogue import find_task
-from icl_claims.tasks.draw import orders
+from icl_claims.tasks.catalogue import known_task
+from icl_claims.tasks.draw import Draw, orders
 from icl_claims.tasks.examples import read_task
 from icl_claims.tasks.prompts import build_prompts
 
@@ -73,8 +73,8 @@ def model(fairseq):
 
 
 def prompts_of(task, tokens, k, seed, permutation, queries=None):
-    data = read_task(find_task(task), folder_of("ICL_CLAIMS_TEST_DATA", "the real tasks"))
-    return build_prompts(data, tokens, k=k, seed=seed, permutation=permutation, queries=queries, context_length=CONTEXT)
+    data = read_task(known_task(task), folder_of("ICL_CLAIMS_TEST_DATA", "the real tasks"))
+    return build_prompts(data, tokens, Draw(k, seed, permutation, queries), context_length=CONTEXT)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,196 @@
+"""How evidence about tasks is asked: a source gives numbers, and the answer to every kind of question follows here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+import numpy as np
+
+from icl_claims.claims import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly
+from icl_claims.claims.nulls import is_null
+from icl_claims.errors import ClaimError
+from icl_claims.questions import Compared, Denied, Joint, Near, Quantity, Question
+from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE, equivalence
+from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
+from icl_claims.tasks.catalogue import PAPERS_TASKS
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a source says about two sides of a comparison on one task, or on all of them.
+
+    Args:
+        task: Name of the task, or `EVERY_TASK`.
+        left: The left side's mean.
+        right: The right side's.
+        interval: Interval of the difference, at the confidence that the question asks for.
+        count: How many queries, steps or runs it rests on.
+        note: What is always said.
+        unclear: What is said if the interval does not decide.
+        absent: Why there is no evidence; empty if there is.
+        undecided: Whether the task cannot decide, whatever its interval.
+        needed: About how many queries, or runs, would decide.
+        detectable: The smallest difference that so many would find in four of five repetitions.
+        predicted: Where one more draw of demonstrations would put the left side.
+    """
+
+    task: str
+    left: float = np.nan
+    right: float = np.nan
+    interval: Interval = UNDEFINED
+    count: int = 0
+    note: str = ""
+    unclear: str = ""
+    absent: str = ""
+    undecided: bool = False
+    needed: int | None = None
+    detectable: float | None = None
+    predicted: tuple[float, float] = (np.nan, np.nan)
+
+    def finding(self, question: Compared | Near) -> Finding:
+        """What they say to a question."""
+        if self.absent:
+            return Finding(self.task, "absent", note=self.absent)
+        outcome = "unclear" if self.undecided else self._judged(question)
+        wanting = outcome == "unclear" and not self.undecided
+        low, high = self.predicted
+        return Finding(
+            self.task,
+            outcome,
+            left=_finite(self.left),
+            right=_finite(self.right),
+            difference=_finite(self.interval.estimate),
+            low=_finite(self.interval.low),
+            high=_finite(self.interval.high),
+            queries=self.count,
+            note=self.note or (self.unclear if wanting else ""),
+            needed=self.needed if wanting and isinstance(question, Compared) else None,
+            detectable=self.detectable,
+            predicted_low=_finite(low),
+            predicted_high=_finite(high),
+        )
+
+    def _judged(self, question: Compared | Near) -> Outcome:
+        """Whether the whole interval lies on the side, or within the margin, that the question asks for."""
+        if isinstance(question, Near):
+            outcomes: dict[str, Outcome] = {"equivalent": "holds", "different": "fails"}
+            return outcomes.get(equivalence(self.interval, question.within * abs(self.right)), "unclear")
+        if self.interval.excludes_below(0.0):
+            return "holds" if question.upwards else "fails"
+        if self.interval.excludes_above(0.0):
+            return "fails" if question.upwards else "holds"
+        return "unclear"
+
+
+class TaskEvidence:
+    """A source that knows quantities by task. What it must do is give numbers; all questions are answered here."""
+
+    source: str
+
+    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+        """What is known of both sides of a question, task by task and then over all of them.
+
+        Args:
+            question: The question; its own tasks and confidence are not looked at.
+            tasks: The tasks it is about.
+            confidence: Confidence of the intervals, if the source has any.
+
+        Raises:
+            ClaimError: The source holds nothing of the kind on any task.
+        """
+        raise NotImplementedError
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the numbers come from."""
+        raise NotImplementedError
+
+    def ask(self, question: Question) -> Comparison:
+        """What every task says to a question.
+
+        Raises:
+            ClaimError: The source holds nothing of the kind on any task.
+        """
+        match question:
+            case Compared() | Near():
+                usual = CONFIDENCE_FOR_EQUIVALENCE if isinstance(question, Near) else CONFIDENCE
+                numbers = self.numbers(question, question.tasks or PAPERS_TASKS, question.confidence or usual)
+                upwards = question.upwards if isinstance(question, Compared) else None
+                findings = tuple(one.finding(question) for one in numbers)
+                return Comparison(str(question), findings, upwards, *question.sides)
+            case Joint():
+                required = [self.ask(part) for part in question.parts if not part.optional]
+                return jointly([*required, *self.answers(*(part for part in question.parts if part.optional))])
+            case Denied():
+                return denied(self.ask(question.question))
+        raise ClaimError("Unknown kind of question", got=type(question).__name__)
+
+    def answers(self, *questions: Question) -> tuple[Comparison, ...]:
+        """What the source says to those questions for which it holds something on some task; others are left out."""
+        found = (self._answer(question) for question in questions)
+        return tuple(one for one in found if one is not None)
+
+    def _answer(self, question: Question) -> Comparison | None:
+        try:
+            found = self.ask(question)
+        except ClaimError:  # raised for what the source holds nowhere
+            return None
+        return None if all(finding.outcome == "absent" for finding in found.tasks) else found
+
+    def _refuse(self, quantity: Quantity, known: Sequence[str]) -> NoReturn:
+        wanted = f"one of {', '.join(known)}"
+        raise ClaimError(f"The source {self.source} holds no {quantity.name}", expected=wanted, got=quantity.name)
+
+
+@dataclass(frozen=True)
+class AbsentEvidence(TaskEvidence):
+    """A source that could not be asked.
+
+    Args:
+        source: Which.
+        why: The reason, and what would bring it.
+        details: What else is known of it.
+    """
+
+    source: str
+    why: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+        """None, for the same reason on every task."""
+        return [Numbers(task, absent=self.why) for task in tasks]
+
+    def provenance(self) -> dict[str, Any]:
+        """Why there is none."""
+        return {"absent": self.why, **self.details}
+
+
+def over_tasks(counted: int, asked: int) -> str:
+    """Over which tasks a mean is taken, and that it does not decide where some are missing."""
+    return f"over {counted} tasks" if counted == asked else f"over {counted} of {asked} tasks: the others could turn it"
+
+
+def with_null_band(comparison: Comparison, beside: Sequence[Comparison]) -> Comparison:
+    """The comparison, with where its difference would lie if the update meant nothing, by the nulls beside it."""
+    nulls = [other for other in beside if is_null(comparison, other)]
+    by_task = [{finding.task: finding.right for finding in null.findings} for null in nulls]
+
+    def with_band(finding: Finding) -> Finding:
+        values = [right for null in by_task if (right := null.get(finding.task)) is not None]
+        if not values or finding.right is None:
+            return finding
+        return replace(finding, null_low=min(values) - finding.right, null_high=max(values) - finding.right)
+
+    return replace(comparison, findings=tuple(map(with_band, comparison.findings)))
+
+
+def quantities_in(*sides: object) -> list[Quantity]:
+    """Those sides of a question that are no numbers."""
+    return [side for side in sides if isinstance(side, Quantity)]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, akyurek
+from icl_claims.claims import IN_EVERY_CASE, Decide, akyurek
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import ridge
 
 from ..cases import SEEDS, learning_rates, normal
@@ -16,7 +17,7 @@ PENALTIES = st.sampled_from([0.1, 1.0, 10.0])
 
 
 @akyurek.claim("sgd-step-ridge", where="section 3.2, theorem 1", rule=IN_EVERY_CASE, on="exact")
-def test_the_step_is_the_gradient_of_the_penalised_loss(evidence: Exact, decide: Decide) -> None:
+def test_the_step_is_the_gradient_of_the_penalised_loss(evidence: ExactEvidence, decide: Decide) -> None:
     """A gradient step for ridge regression on one example needs only products that a layer can compute: w - 2 eta (x
     w^T x - y x + lambda w).
     """
@@ -33,7 +34,7 @@ def test_the_step_is_the_gradient_of_the_penalised_loss(evidence: Exact, decide:
 
 
 @akyurek.claim("sherman-morrison", where="section 3.3, theorem 2", rule=IN_EVERY_CASE, on="exact")
-def test_an_inverse_and_a_solution_are_updated_in_closed_form(evidence: Exact, decide: Decide) -> None:
+def test_an_inverse_and_a_solution_are_updated_in_closed_form(evidence: ExactEvidence, decide: Decide) -> None:
     """The exact solution of ridge regression can be had one example at a time, because an inverse changes in closed
     form when a rank-one term is added.
     """
@@ -58,7 +59,7 @@ def test_an_inverse_and_a_solution_are_updated_in_closed_form(evidence: Exact, d
 @test_an_inverse_and_a_solution_are_updated_in_closed_form.claim.needs(
     "a positive penalty, where there are fewer examples than inputs"
 )
-def test_without_a_penalty_there_is_no_inverse_to_start_from(evidence: Exact, decide: Decide) -> None:
+def test_without_a_penalty_there_is_no_inverse_to_start_from(evidence: ExactEvidence, decide: Decide) -> None:
     """Without a penalty and with too few examples, the solution is not finite."""
 
     @given(st.integers(2, 6), SEEDS)

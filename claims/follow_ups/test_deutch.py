@@ -13,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.claims import IN_EVERY_CASE, CaseRule, Decide, Exact, deutch
+from icl_claims.claims import IN_EVERY_CASE, CaseRule, Decide, deutch
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.metrics import similarity
 from icl_claims.theory import random_floor
 
@@ -31,7 +32,7 @@ SQUARES = st.floats(0.01, 100.0)
     rule=CaseRule("equal for orthogonal updates, and within four standard errors for random ones, in every case tried"),
     on="exact",
 )
-def test_unrelated_updates_score_the_floor(evidence: Exact, decide: Decide) -> None:
+def test_unrelated_updates_score_the_floor(evidence: ExactEvidence, decide: Decide) -> None:
     """Two updates of a state that have nothing to do with each other do not score 0 on SimAOU: with states scaled to
     unit length they score (1 - s)/2, s = 1/sqrt(1 + c), where c is their squared length over the state's.
     """
@@ -55,7 +56,7 @@ def test_unrelated_updates_score_the_floor(evidence: Exact, decide: Decide) -> N
 
 
 @test_unrelated_updates_score_the_floor.claim.needs("states scaled to unit length")
-def test_without_scaling_unrelated_updates_score_0(evidence: Exact, decide: Decide) -> None:
+def test_without_scaling_unrelated_updates_score_0(evidence: ExactEvidence, decide: Decide) -> None:
     """Unscaled, unrelated updates score 0 on average."""
 
     def random_updates_score_0() -> None:
@@ -78,7 +79,7 @@ def of_random_updates(relative_square: float, *, normalised: bool = True) -> tor
 
 
 @deutch.claim("am-dominated-by-zsl", where="on the SimAM metric; the bound is ours", rule=IN_EVERY_CASE, on="exact")
-def test_direct_sim_am_measures_the_size_of_updates(evidence: Exact, decide: Decide) -> None:
+def test_direct_sim_am_measures_the_size_of_updates(evidence: ExactEvidence, decide: Decide) -> None:
     """Direct SimAM is near 1 for any two updates that are small beside the zero-shot map, and depends on their size;
     SimAM of the updates does not.
     """

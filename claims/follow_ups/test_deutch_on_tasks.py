@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from icl_claims.claims import (
-    Asked,
-    CaseRule,
-    Comparison,
-    Decide,
-    Finding,
-    TaskEvidence,
-    at_least,
-    deutch,
-    nulls_of,
-)
+from icl_claims.claims import Asked, CaseRule, Comparison, Decide, Finding, at_least, deutch, nulls_of
+from icl_claims.evidence.asking import TaskEvidence
 from icl_claims.methods import LayerCausal
 from icl_claims.metrics import (
     RANDOM_UPDATE,

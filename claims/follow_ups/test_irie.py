@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, irie
+from icl_claims.claims import IN_EVERY_CASE, Decide, irie
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import dual_history
 
 from ..cases import SEEDS, Loss, losses, normal
@@ -28,7 +29,7 @@ MOMENTA = st.sampled_from([0.0, 0.5, 0.9, 0.99])
     rule=IN_EVERY_CASE,
     on="exact",
 )
-def test_the_trained_layer_attends_to_its_training(evidence: Exact, decide: Decide) -> None:
+def test_the_trained_layer_attends_to_its_training(evidence: ExactEvidence, decide: Decide) -> None:
     """After any number of steps, whatever the loss and the network around it, a linear layer gives what it gave at
     first plus unnormalised attention over the inputs and error signals of all steps.
     """
@@ -51,7 +52,7 @@ def test_the_trained_layer_attends_to_its_training(evidence: Exact, decide: Deci
 
 
 @test_the_trained_layer_attends_to_its_training.claim.needs("no weight decay")
-def test_weight_decay_takes_from_the_initial_weights(evidence: Exact, decide: Decide) -> None:
+def test_weight_decay_takes_from_the_initial_weights(evidence: ExactEvidence, decide: Decide) -> None:
     """With weight decay the trained layer is not its initial self plus attention."""
 
     @given(losses(), SEEDS, st.lists(st.floats(0.01, 0.3), min_size=1, max_size=8))
@@ -69,7 +70,7 @@ def test_weight_decay_takes_from_the_initial_weights(evidence: Exact, decide: De
 @test_the_trained_layer_attends_to_its_training.claim.needs(
     "an optimiser that adds multiples of gradients, not of their entries one by one"
 )
-def test_no_attention_over_its_history_is_what_adam_trains(evidence: Exact, decide: Decide) -> None:
+def test_no_attention_over_its_history_is_what_adam_trains(evidence: ExactEvidence, decide: Decide) -> None:
     """Adam's change lies outside all sums of its outer products."""
 
     @given(losses(), SEEDS, st.integers(1, 3))

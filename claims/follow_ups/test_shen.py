@@ -13,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, shen
+from icl_claims.claims import IN_EVERY_CASE, Decide, shen
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import demonstration_order, linear_self_attention
 
 from ..cases import Loss, losses
@@ -26,7 +27,7 @@ from .strategies import Attention, Regression, attention_layers, regressions
     rule=IN_EVERY_CASE,
     on="exact",
 )
-def test_order_changes_stochastic_descent_only(evidence: Exact, decide: Decide) -> None:
+def test_order_changes_stochastic_descent_only(evidence: ExactEvidence, decide: Decide) -> None:
     """Neither linear attention over demonstrations nor full-batch gradient descent depends on the order of the
     demonstrations; an epoch of stochastic gradient descent does.
     """
@@ -68,23 +69,23 @@ def test_order_changes_stochastic_descent_only(evidence: Exact, decide: Decide) 
 @test_order_changes_stochastic_descent_only.claim.needs(
     "demonstrations that overlap, for stochastic descent to depend on their order"
 )
-def test_orthogonal_demonstrations_can_come_in_any_order(evidence: Exact, decide: Decide) -> None:
+def test_orthogonal_demonstrations_can_come_in_any_order(evidence: ExactEvidence, decide: Decide) -> None:
     """An epoch over orthogonal demonstrations is the same in any order."""
 
     @given(regressions(least_demonstrations=2, least_inputs=2))
     def an_epoch_is_invariant(case: Regression) -> None:
         orthogonal = torch.linalg.qr(case.inputs[:2].T)[0].T
-        epochs = [
+        in_order, swapped = (
             demonstration_order.one_epoch(case.weights, orthogonal[order], case.targets[:2][order], case.rate)
             for order in ([0, 1], [1, 0])
-        ]
-        evidence.equal(*epochs, "an epoch of two orthogonal demonstrations, swapped")
+        )
+        evidence.equal(in_order, swapped, "an epoch of two orthogonal demonstrations, swapped")
 
     decide(evidence.every(an_epoch_is_invariant))
 
 
 @test_order_changes_stochastic_descent_only.claim.needs("demonstrations that see each other, or a single layer")
-def test_with_a_causal_mask_order_matters_from_layer_two_on(evidence: Exact, decide: Decide) -> None:
+def test_with_a_causal_mask_order_matters_from_layer_two_on(evidence: ExactEvidence, decide: Decide) -> None:
     """Under a causal mask two layers of linear attention depend on the order, as one does not."""
 
     @given(attention_layers(layers=2))

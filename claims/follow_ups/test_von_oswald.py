@@ -10,18 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from icl_claims.claims import (
-    IN_EVERY_CASE,
-    CaseRule,
-    Comparison,
-    Decide,
-    Exact,
-    Finding,
-    Outcome,
-    Verdict,
-    Word,
-    von_oswald,
-)
+from icl_claims.claims import IN_EVERY_CASE, CaseRule, Comparison, Decide, Finding, Outcome, Verdict, Word, von_oswald
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import in_context_regression as regression
 from icl_claims.theory import linear_self_attention as attention
 
@@ -30,7 +20,7 @@ from .strategies import Attention, Regression, Spectrum, attention_layers, regre
 
 
 @von_oswald.claim("construction", where="section 2, proposition 1", rule=IN_EVERY_CASE, on="exact")
-def test_a_query_is_answered_by_the_stepped_model(evidence: Exact, decide: Decide) -> None:
+def test_a_query_is_answered_by_the_stepped_model(evidence: ExactEvidence, decide: Decide) -> None:
     """With W_K = W_Q = [[I, 0], [0, 0]], W_V = [[0, 0], [W0, -I]] and P = (eta/N) I, a layer of linear self-attention
     answers a query as the linear model does after a gradient step from W0, and leaves its demonstrations with the loss
     of that model.
@@ -53,7 +43,7 @@ def test_a_query_is_answered_by_the_stepped_model(evidence: Exact, decide: Decid
 
 
 @von_oswald.claim("layers-are-steps", where="section 3, several layers", rule=IN_EVERY_CASE, on="exact")
-def test_layers_are_steps(evidence: Exact, decide: Decide) -> None:
+def test_layers_are_steps(evidence: ExactEvidence, decide: Decide) -> None:
     """As many such layers, one after the other, are as many steps of gradient descent."""
 
     @given(regressions(), st.lists(learning_rates(), max_size=5))
@@ -68,7 +58,7 @@ def test_layers_are_steps(evidence: Exact, decide: Decide) -> None:
 
 
 @test_layers_are_steps.claim.needs("demonstrations that every layer updates as it does the query")
-def test_over_unchanged_demonstrations_the_first_step_repeats(evidence: Exact, decide: Decide) -> None:
+def test_over_unchanged_demonstrations_the_first_step_repeats(evidence: ExactEvidence, decide: Decide) -> None:
     """Layers that leave the demonstrations as they are take the first step again and again."""
 
     @given(regressions(least_demonstrations=1), st.integers(2, 4))
@@ -90,7 +80,7 @@ def test_over_unchanged_demonstrations_the_first_step_repeats(evidence: Exact, d
 @von_oswald.claim(
     "gd-plus-plus", where="section 3, GD++, and the appendix on curvature correction", rule=IN_EVERY_CASE, on="exact"
 )
-def test_a_layer_takes_the_step_and_corrects_the_curvature(evidence: Exact, decide: Decide) -> None:
+def test_a_layer_takes_the_step_and_corrects_the_curvature(evidence: ExactEvidence, decide: Decide) -> None:
     """A layer can at once take the step and correct the inputs by x <- (I - gamma X X^T) x, which maps each eigenvalue
     l of X X^T to l - 2 gamma l^2 + gamma^2 l^3 and, for gamma in a window, lowers the condition number.
     """
@@ -121,7 +111,7 @@ def test_a_layer_takes_the_step_and_corrects_the_curvature(evidence: Exact, deci
 @test_a_layer_takes_the_step_and_corrects_the_curvature.claim.needs(
     "gamma within a window that depends on the two ends of the spectrum"
 )
-def test_outside_the_window_the_condition_number_rises(evidence: Exact, decide: Decide) -> None:
+def test_outside_the_window_the_condition_number_rises(evidence: ExactEvidence, decide: Decide) -> None:
     """Beyond the window, some spectrum with the same ends gets a higher condition number."""
 
     @given(spectra(), st.floats(1.01, 1.2))
@@ -149,7 +139,7 @@ def corrected(case: Spectrum, curvature: float) -> torch.Tensor:
 
 
 @von_oswald.claim("only-products-matter", where="section 3, comparing weights", rule=IN_EVERY_CASE, on="exact")
-def test_layers_with_the_same_products_do_the_same(evidence: Exact, decide: Decide) -> None:
+def test_layers_with_the_same_products_do_the_same(evidence: ExactEvidence, decide: Decide) -> None:
     """What a layer of linear self-attention does depends on P W_V and W_K^T W_Q only, and not on a factor that one of
     the two gives to the other.
     """
@@ -179,7 +169,7 @@ def test_layers_with_the_same_products_do_the_same(evidence: Exact, decide: Deci
 @test_layers_with_the_same_products_do_the_same.claim.needs(
     "no softmax, for a factor to go from one product to the other"
 )
-def test_with_a_softmax_the_scale_of_the_scores_matters(evidence: Exact, decide: Decide) -> None:
+def test_with_a_softmax_the_scale_of_the_scores_matters(evidence: ExactEvidence, decide: Decide) -> None:
     """With a softmax a factor moved from one product to the other changes the layer."""
 
     @given(attention_layers(), st.sampled_from([0.1, 0.5, 2.0, 10.0]))
@@ -233,7 +223,7 @@ BOUNDS = {  # what the interval has to stay within
     on="exact",
     trained=True,
 )
-def test_a_trained_layer_is_a_step_of_gradient_descent(evidence: Exact, decide: Decide) -> None:
+def test_a_trained_layer_is_a_step_of_gradient_descent(evidence: ExactEvidence, decide: Decide) -> None:
     """A layer of linear self-attention that is trained on regression in context becomes a step of gradient descent:
     same loss, same predictions, same sensitivities, and the average of its weights and the constructed ones is as good.
     """

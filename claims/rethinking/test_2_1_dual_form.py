@@ -6,14 +6,15 @@ import torch
 from hypothesis import given
 from torch import nn
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, rethinking
+from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import dual_form
 
 from ..cases import Layer, Loss, learning_rates, linear_layers, losses, step_by_autograd
 
 
 @rethinking.claim("dual-delta-w", where="section 2.1, equation 1", rule=IN_EVERY_CASE, on="exact")
-def test_a_gradient_step_is_a_sum_of_outer_products(evidence: Exact, decide: Decide) -> None:
+def test_a_gradient_step_is_a_sum_of_outer_products(evidence: ExactEvidence, decide: Decide) -> None:
     """A step of gradient descent changes a linear layer by a sum of outer products: the error signal of each training
     example with the example itself.
     """
@@ -45,7 +46,7 @@ def test_a_gradient_step_is_a_sum_of_outer_products(evidence: Exact, decide: Dec
 
 
 @test_a_gradient_step_is_a_sum_of_outer_products.claim.needs("a layer without bias")
-def test_with_a_bias_the_outer_products_are_not_the_whole_change(evidence: Exact, decide: Decide) -> None:
+def test_with_a_bias_the_outer_products_are_not_the_whole_change(evidence: ExactEvidence, decide: Decide) -> None:
     """With a bias the outer products miss the sum of the error signals."""
 
     @given(linear_layers(least_examples=1, least_size=2), losses(), learning_rates())
@@ -69,7 +70,7 @@ def test_with_a_bias_the_outer_products_are_not_the_whole_change(evidence: Exact
 
 
 @rethinking.claim("dual-linear-attn", where="section 2.1, equation 2", rule=IN_EVERY_CASE, on="exact")
-def test_a_layer_after_a_step_attends_to_its_training_examples(evidence: Exact, decide: Decide) -> None:
+def test_a_layer_after_a_step_attends_to_its_training_examples(evidence: ExactEvidence, decide: Decide) -> None:
     """A linear layer after a step of gradient descent is the layer before it plus linear attention to the training
     examples, with their error signals as values.
     """
@@ -85,7 +86,7 @@ def test_a_layer_after_a_step_attends_to_its_training_examples(evidence: Exact, 
 
 
 @test_a_layer_after_a_step_attends_to_its_training_examples.claim.needs("error signals as values and examples as keys")
-def test_with_values_and_keys_exchanged_attention_differs(evidence: Exact, decide: Decide) -> None:
+def test_with_values_and_keys_exchanged_attention_differs(evidence: ExactEvidence, decide: Decide) -> None:
     """Attention with examples as values and error signals as keys is another function."""
 
     @given(linear_layers(least_examples=1, least_size=2), losses(), learning_rates())

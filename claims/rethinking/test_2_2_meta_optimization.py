@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, rethinking
+from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import meta_optimization
 from icl_claims.theory.meta_optimization import Head
 
@@ -23,7 +24,7 @@ def attention_token_by_token(head: Head, tokens: Tensor, query: Tensor) -> Tenso
 
 
 @rethinking.claim("icl-meta-gradient", where="section 2.2, equations 3 and 4", rule=IN_EVERY_CASE, on="exact")
-def test_attention_to_demonstrations_updates_zero_shot_weights(evidence: Exact, decide: Decide) -> None:
+def test_attention_to_demonstrations_updates_zero_shot_weights(evidence: ExactEvidence, decide: Decide) -> None:
     """In linear attention, demonstrations act as an update of the zero-shot weights: the sum of the outer products of
     their values, as meta-gradients, with their keys, as training examples.
     """
@@ -62,7 +63,7 @@ def test_attention_to_demonstrations_updates_zero_shot_weights(evidence: Exact, 
 
 
 @test_attention_to_demonstrations_updates_zero_shot_weights.claim.needs("linear attention")
-def test_with_softmax_the_update_is_not_what_demonstrations_add(evidence: Exact, decide: Decide) -> None:
+def test_with_softmax_the_update_is_not_what_demonstrations_add(evidence: ExactEvidence, decide: Decide) -> None:
     """With softmax, demonstrations add something else than the update."""
 
     @given(attended_tokens(least_shown=1))

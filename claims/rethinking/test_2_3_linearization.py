@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd.functional import jvp
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, rethinking
+from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import linearization
 from icl_claims.theory.linearization import Function, LinearModel
 
@@ -18,7 +19,7 @@ SMALL = 1e-4  # a change of parameters whose square is far above rounding and fa
 
 
 @rethinking.claim("taylor-first-order", where="section 2.3, equation 5", rule=IN_EVERY_CASE, on="exact")
-def test_near_its_parameters_a_model_is_its_expansion(evidence: Exact, decide: Decide) -> None:
+def test_near_its_parameters_a_model_is_its_expansion(evidence: ExactEvidence, decide: Decide) -> None:
     """Near its pretrained parameters a model is its first-order expansion: linear in the change of the parameters, with
     an error that falls with the square of the change.
     """
@@ -60,7 +61,7 @@ def test_near_its_parameters_a_model_is_its_expansion(evidence: Exact, decide: D
 
 
 @test_near_its_parameters_a_model_is_its_expansion.claim.needs("a small change")
-def test_far_from_the_parameters_the_expansion_differs(evidence: Exact, decide: Decide) -> None:
+def test_far_from_the_parameters_the_expansion_differs(evidence: ExactEvidence, decide: Decide) -> None:
     """Far from its parameters the model leaves its expansion."""
 
     @given(smooth_networks())
@@ -75,7 +76,7 @@ def test_far_from_the_parameters_the_expansion_differs(evidence: Exact, decide: 
 
 
 @test_near_its_parameters_a_model_is_its_expansion.claim.needs("a smooth model")
-def test_at_a_kink_the_error_falls_only_as_fast_as_the_change(evidence: Exact, decide: Decide) -> None:
+def test_at_a_kink_the_error_falls_only_as_fast_as_the_change(evidence: ExactEvidence, decide: Decide) -> None:
     """At a kink half the change gives half the error, not a quarter."""
 
     @given(st.integers(1, 6), st.integers(0, 2**16), st.sampled_from([1.0, 1e-2, 1e-4]))
@@ -90,7 +91,7 @@ def test_at_a_kink_the_error_falls_only_as_fast_as_the_change(evidence: Exact, d
 
 
 @rethinking.claim("lin-step-features", where="section 2.3, below equation 5", rule=IN_EVERY_CASE, on="exact")
-def test_finetuning_the_expansion_needs_the_loss_slope_only(evidence: Exact, decide: Decide) -> None:
+def test_finetuning_the_expansion_needs_the_loss_slope_only(evidence: ExactEvidence, decide: Decide) -> None:
     """Finetuning the expansion differentiates the loss with respect to its outputs only: the gradients of the network
     at the pretrained parameters are features that stay as they are.
     """
@@ -115,7 +116,7 @@ def test_finetuning_the_expansion_needs_the_loss_slope_only(evidence: Exact, dec
 
 
 @test_finetuning_the_expansion_needs_the_loss_slope_only.claim.needs("descent on the expansion")
-def test_after_the_first_step_the_models_features_have_changed(evidence: Exact, decide: Decide) -> None:
+def test_after_the_first_step_the_models_features_have_changed(evidence: ExactEvidence, decide: Decide) -> None:
     """From the second step on, finetuning the model itself parts from its expansion."""
 
     @given(smooth_networks(), losses())

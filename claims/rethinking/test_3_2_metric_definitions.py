@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, rethinking
+from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Method, prompting
@@ -36,7 +37,7 @@ Vector: TypeAlias = list[float]
 
 
 @rethinking.claim("metric-aou-def", where="section 3.2, SimAOU", rule=IN_EVERY_CASE, on="exact")
-def test_sim_aou_is_the_cosine_of_updates_of_normalised_outputs(evidence: Exact, decide: Decide) -> None:
+def test_sim_aou_is_the_cosine_of_updates_of_normalised_outputs(evidence: ExactEvidence, decide: Decide) -> None:
     """SimAOU is the cosine between what two methods add to the normalised attention output at the last token, averaged
     over layers and queries.
     """
@@ -83,7 +84,7 @@ def test_sim_aou_is_the_cosine_of_updates_of_normalised_outputs(evidence: Exact,
 
 
 @test_sim_aou_is_the_cosine_of_updates_of_normalised_outputs.claim.needs("normalised states")
-def test_without_normalisation_sim_aou_is_another_number(evidence: Exact, decide: Decide) -> None:
+def test_without_normalisation_sim_aou_is_another_number(evidence: ExactEvidence, decide: Decide) -> None:
     """On states as they are, SimAOU is another number."""
 
     @given(attention_outputs())
@@ -95,7 +96,7 @@ def test_without_normalisation_sim_aou_is_another_number(evidence: Exact, decide
 
 
 @rethinking.claim("metric-am-def", where="section 3.2, SimAM", rule=IN_EVERY_CASE, on="exact")
-def test_sim_am_is_the_cosine_of_scores_over_the_query(evidence: Exact, decide: Decide) -> None:
+def test_sim_am_is_the_cosine_of_scores_over_the_query(evidence: ExactEvidence, decide: Decide) -> None:
     """SimAM is the cosine between the attention scores before softmax that two settings give to the tokens of the query
     alone, averaged over heads, layers and queries.
     """
@@ -151,7 +152,7 @@ def test_sim_am_is_the_cosine_of_scores_over_the_query(evidence: Exact, decide: 
 
 
 @test_sim_am_is_the_cosine_of_scores_over_the_query.claim.needs("scores, not their updates")
-def test_on_updates_of_scores_two_methods_can_change_places(evidence: Exact, decide: Decide) -> None:
+def test_on_updates_of_scores_two_methods_can_change_places(evidence: ExactEvidence, decide: Decide) -> None:
     """Of two methods, the one ahead on scores can be behind on their updates."""
 
     @given(attention_maps())

@@ -8,14 +8,15 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, rethinking
+from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.metrics import predictions as metrics
 
 from ..predicted_cases import Predictions, predictions
 
 
 @rethinking.claim("rpa-def", where="section 3.3, definition of RPA", rule=IN_EVERY_CASE, on="exact")
-def test_rpa_is_the_jaccard_index_of_the_changed_queries(evidence: Exact, decide: Decide) -> None:
+def test_rpa_is_the_jaccard_index_of_the_changed_queries(evidence: ExactEvidence, decide: Decide) -> None:
     """RPA is the share, among the queries whose zero-shot prediction either method changes, of those that both change:
     1 when they change the same queries, 0 when they share none.
     """
@@ -75,7 +76,7 @@ def test_rpa_is_the_jaccard_index_of_the_changed_queries(evidence: Exact, decide
 
 
 @test_rpa_is_the_jaccard_index_of_the_changed_queries.claim.needs("two labels")
-def test_with_more_labels_words_and_code_define_two_metrics(evidence: Exact, decide: Decide) -> None:
+def test_with_more_labels_words_and_code_define_two_metrics(evidence: ExactEvidence, decide: Decide) -> None:
     """With three labels or more, the printed formula and the code count different changes as shared."""
 
     @given(predictions(least_labels=3))
@@ -93,7 +94,7 @@ def test_with_more_labels_words_and_code_define_two_metrics(evidence: Exact, dec
 
 
 @rethinking.claim("rec-insufficient-in-principle", where="section 3.3, reasons 1 and 2", rule=IN_EVERY_CASE, on="exact")
-def test_cases_with_the_same_rec2ftp_have_different_rpa(evidence: Exact, decide: Decide) -> None:
+def test_cases_with_the_same_rec2ftp_have_different_rpa(evidence: ExactEvidence, decide: Decide) -> None:
     """Rec2FTP does not determine how far predictions align: it is blind to changes that only one method makes, and to
     changes to an incorrect label.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from icl_claims.claims import Asked, Comparison, Decide, TaskEvidence, jointly, rethinking
+from icl_claims.claims import Asked, Comparison, Decide, jointly, rethinking
+from icl_claims.evidence.asking import TaskEvidence
 from icl_claims.methods import Clipping, LayerCausal
 from icl_claims.metrics import sim_am, sim_aou
 from icl_claims.questions import Quantity

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, rethinking
+from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.methods import Learned, Method, finetuning, layer_causal, prompting
 from icl_claims.methods.layer_causal import Update
 from icl_claims.tasks.demonstrations import Demonstrations
@@ -29,10 +30,11 @@ from ..small_transformers import (
 )
 
 LEARNING_RATE = 0.1
+UPDATES: tuple[Update, Update] = ("sequential", "concurrent")
 
 
 @rethinking.claim("sgd-concurrent", where="section 3.4, sequential update", rule=IN_EVERY_CASE, on="exact")
-def test_a_step_of_finetuning_moves_all_layers_at_once(evidence: Exact, decide: Decide) -> None:
+def test_a_step_of_finetuning_moves_all_layers_at_once(evidence: ExactEvidence, decide: Decide) -> None:
     """A step of finetuning moves all layers at once, each along its gradient at the old parameters."""
 
     @few_cases
@@ -72,7 +74,7 @@ def test_a_step_of_finetuning_moves_all_layers_at_once(evidence: Exact, decide: 
 
 
 @rethinking.claim("layer-causality-icl", where="section 3.4, layer causality", rule=IN_EVERY_CASE, on="exact")
-def test_in_context_updates_do_not_see_the_layers_above(evidence: Exact, decide: Decide) -> None:
+def test_in_context_updates_do_not_see_the_layers_above(evidence: ExactEvidence, decide: Decide) -> None:
     """What demonstrations in context add to the output of an attention layer does not depend on the layers above it."""
 
     @few_cases
@@ -104,7 +106,7 @@ def test_in_context_updates_do_not_see_the_layers_above(evidence: Exact, decide:
 
 
 @rethinking.claim("no-layer-causality-ft", where="section 3.4, layer causality", rule=IN_EVERY_CASE, on="exact")
-def test_only_layer_causal_updates_are_blind_to_layers_above(evidence: Exact, decide: Decide) -> None:
+def test_only_layer_causal_updates_are_blind_to_layers_above(evidence: ExactEvidence, decide: Decide) -> None:
     """What finetuning adds to the output of an attention layer depends on the layers above it; with layer-causal
     finetuning it does not.
     """
@@ -117,8 +119,8 @@ def test_only_layer_causal_updates_are_blind_to_layers_above(evidence: Exact, de
         method = finetuning.Finetuning(LEARNING_RATE)
         for small, layer, other in with_others_above(transformers):
             learned = [method.learn(s.model(), demonstrations) for s in (small, other)]
-            outputs = [what_is_added(by, demonstrations, queries)[layer] for by in learned]
-            evidence.different(*outputs, f"{small.family}: output of layer {layer}", by=1e-3)
+            one, another = (what_is_added(by, demonstrations, queries)[layer] for by in learned)
+            evidence.different(one, another, f"{small.family}: output of layer {layer}", by=1e-3)
             weights = change_of(small, learned[0].weights, layer), change_of(other, learned[1].weights, layer)
             evidence.different(*weights, f"{small.family}: weights of layer {layer}", by=1e-3)
 
@@ -127,7 +129,7 @@ def test_only_layer_causal_updates_are_blind_to_layers_above(evidence: Exact, de
     def other_layers_above_leave_what_layer_causal_finetuning_adds_bit_for_bit(
         transformers: tuple[Small, ...], demonstrations: Demonstrations, queries: Queries
     ) -> None:
-        for update in ("concurrent", "sequential"):
+        for update in UPDATES:
             method = layer_causal.LayerCausal(LEARNING_RATE, update)
             for small, layer, other in with_others_above(transformers):
                 before, after = (update_of_outputs(method, s, demonstrations, queries) for s in (small, other))
@@ -143,7 +145,7 @@ def test_only_layer_causal_updates_are_blind_to_layers_above(evidence: Exact, de
 
 
 @rethinking.claim("lc-sequential-step", where="section 3.4 and figure 2", rule=IN_EVERY_CASE, on="exact")
-def test_updating_layers_in_turn_differs_in_the_second_order(evidence: Exact, decide: Decide) -> None:
+def test_updating_layers_in_turn_differs_in_the_second_order(evidence: ExactEvidence, decide: Decide) -> None:
     """Updating one layer after another, each on what the updated layers below it put out, is a procedure of its own:
     from the second layer on it parts from a step of all layers at once, in the second order of the step.
     """
@@ -166,12 +168,12 @@ def test_updating_layers_in_turn_differs_in_the_second_order(evidence: Exact, de
     ) -> None:
         for small in transformers:
             for block in range(small.layers):
-                both = [layer_causal_change(small, demonstrations, u, block) for u in ("sequential", "concurrent")]
+                in_turn, at_once = (layer_causal_change(small, demonstrations, update, block) for update in UPDATES)
                 if block == 0:
-                    evidence.equal(*both, f"{small.family}: the first layer has none below it")
+                    evidence.equal(in_turn, at_once, f"{small.family}: the first layer has none below it")
                 else:
                     what = f"{small.family}: block {block} sees updated layers below"
-                    evidence.different(*both, what, by=10 * SINGLE_PRECISION)
+                    evidence.different(in_turn, at_once, what, by=10 * SINGLE_PRECISION)
 
     @few_cases
     @given(small_transformers(double=True), small_demonstrations(most=1))
@@ -190,8 +192,8 @@ def test_updating_layers_in_turn_differs_in_the_second_order(evidence: Exact, de
     @given(small_transformers(layers=1, double=True), small_demonstrations())
     def with_one_layer_there_is_no_difference(transformers: tuple[Small, ...], demonstrations: Demonstrations) -> None:
         for small in transformers:
-            both = [layer_causal_change(small, demonstrations, update) for update in ("sequential", "concurrent")]
-            evidence.equal(*both, f"{small.family}: one layer")
+            in_turn, at_once = (layer_causal_change(small, demonstrations, update) for update in UPDATES)
+            evidence.equal(in_turn, at_once, f"{small.family}: one layer")
 
     decide(
         evidence.every(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from icl_claims.claims import Asked, Decide, Finding, TaskEvidence, at_least, nulls_of, rethinking
+from icl_claims.claims import Asked, Decide, Finding, at_least, nulls_of, rethinking
+from icl_claims.evidence.asking import TaskEvidence
 from icl_claims.metrics import RANDOM_UPDATE, sim_am, sim_am_update, sim_aou
 
 from ..quantities import FT, GENERALLY_OF_FOUR, LINEAR, LINEARIZED_TASKS, ZSL

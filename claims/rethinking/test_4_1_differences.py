@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, rethinking
+from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import meta_optimization
 from icl_claims.theory.meta_optimization import Head
 
@@ -19,7 +20,7 @@ Attend: TypeAlias = Callable[[Head, Tensor, Tensor], Tensor]
 
 
 @rethinking.claim("icl-softmax-breaks", where="section 4.1, difference 1", rule=IN_EVERY_CASE, on="exact")
-def test_demonstrations_add_to_linear_attention_only(evidence: Exact, decide: Decide) -> None:
+def test_demonstrations_add_to_linear_attention_only(evidence: ExactEvidence, decide: Decide) -> None:
     """The dual form of attention rests on linear attention: with softmax, demonstrations and query share one
     normaliser, and no update of the zero-shot weights gives the same output.
     """

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 
-from icl_claims.claims import CaseRule, Comparison, Decide, Exact, TaskEvidence, at_least, rethinking
+from icl_claims.claims import CaseRule, Comparison, Decide, at_least, rethinking
+from icl_claims.evidence.asking import TaskEvidence
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.evidence.table_arithmetic import (
     OTHER_GAPS,
     PLAIN_GAP,
@@ -81,7 +83,7 @@ def test_accuracies_differ_by_a_fifth_of_zero_shot(evidence: TaskEvidence, decid
     """
     gap = "19.38"
     other_readings, dai = accuracy_gap("rethinking", gap, OTHER_GAPS), accuracy_gap("dai", gap, PLAIN_GAP)
-    decide(accuracy_gap("rethinking", gap, PLAIN_GAP), beside=[other_readings, dai])
+    decide(accuracy_gap("rethinking", gap, PLAIN_GAP), beside=(other_readings, dai))
 
 
 @rethinking.claim("rpa-between", where="section 3.3, table 1", rule=at_least(6), on="printed")
@@ -91,7 +93,7 @@ def test_printed_alignment_lies_between_its_parts(evidence: TaskEvidence, decide
 
 
 @test_printed_alignment_lies_between_its_parts.claim.decided_on("exact")
-def test_alignment_lies_between_its_parts(evidence: Exact, decide: Decide) -> None:
+def test_alignment_lies_between_its_parts(evidence: ExactEvidence, decide: Decide) -> None:
     """Whatever the predictions, RPA lies between that of correct and that of incorrect changes."""
 
     @given(predictions())

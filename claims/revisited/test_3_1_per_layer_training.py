@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from torch import Tensor, nn
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, revisited
+from icl_claims.claims import IN_EVERY_CASE, Decide, revisited
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.methods import block_loss, layer_causal
 from icl_claims.tasks.demonstrations import Demonstrations
 
@@ -34,7 +35,7 @@ Leaves: TypeAlias = dict[str, Tensor]
 
 
 @revisited.claim("lc-detached", where="section 3.1, change 2", rule=IN_EVERY_CASE, on="exact")
-def test_the_loss_of_a_layer_has_a_gradient_in_that_layer_only(evidence: Exact, decide: Decide) -> None:
+def test_the_loss_of_a_layer_has_a_gradient_in_that_layer_only(evidence: ExactEvidence, decide: Decide) -> None:
     """In per-layer training no gradient passes from a layer to another: a layer's weights feel the loss of their own
     layer and no other.
     """
@@ -93,7 +94,7 @@ def test_the_loss_of_a_layer_has_a_gradient_in_that_layer_only(evidence: Exact, 
 
 
 @revisited.claim("lc-losses-summed", where="figure 1", rule=IN_EVERY_CASE, on="exact")
-def test_a_step_is_one_step_on_the_sum_of_the_losses(evidence: Exact, decide: Decide) -> None:
+def test_a_step_is_one_step_on_the_sum_of_the_losses(evidence: ExactEvidence, decide: Decide) -> None:
     """A step of per-layer training is one step of gradient descent on the sum of the losses of all layers."""
 
     @few_cases

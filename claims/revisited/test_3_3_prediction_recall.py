@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 from hypothesis import given
 
-from icl_claims.claims import IN_EVERY_CASE, Comparison, Decide, Exact, Finding, Outcome, TaskEvidence, revisited
+from icl_claims.claims import IN_EVERY_CASE, Comparison, Decide, Finding, Outcome, revisited
+from icl_claims.evidence.asking import TaskEvidence
 from icl_claims.evidence.author_logs import author_runs
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.metrics import predictions as metrics
 
 from ..predicted_cases import Predictions, predictions
 
 
 @revisited.claim("rec2ftp-def", where="section 3.3, Prediction Recall", rule=IN_EVERY_CASE, on="exact")
-def test_rec2ftp_is_the_recall_of_the_corrections_of_finetuning(evidence: Exact, decide: Decide) -> None:
+def test_rec2ftp_is_the_recall_of_the_corrections_of_finetuning(evidence: ExactEvidence, decide: Decide) -> None:
     """Rec2FTP is the share of the queries corrected by finetuning that in-context learning answers correctly too; where
     finetuning corrects none it is undefined.
     """

@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 
-from icl_claims.claims import IN_EVERY_CASE, Decide, Exact, revisited
+from icl_claims.claims import IN_EVERY_CASE, Decide, revisited
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import linear_self_attention as attention
 
 from ..follow_ups.strategies import Regression, regressions
@@ -19,7 +20,7 @@ from ..follow_ups.strategies import Regression, regressions
 @revisited.claim(
     "vonoswald-step", where="section 6, the proposition of von Oswald et al.", rule=IN_EVERY_CASE, on="exact"
 )
-def test_a_layer_moves_every_token_as_a_gradient_step_does(evidence: Exact, decide: Decide) -> None:
+def test_a_layer_moves_every_token_as_a_gradient_step_does(evidence: ExactEvidence, decide: Decide) -> None:
     """A layer of linear self-attention can have weights with which it changes the target part of every token, a query's
     included, just as one step of gradient descent on squared loss changes the model's answer to it.
     """
@@ -41,7 +42,7 @@ def test_a_layer_moves_every_token_as_a_gradient_step_does(evidence: Exact, deci
 
 
 @test_a_layer_moves_every_token_as_a_gradient_step_does.claim.needs("no softmax over the scores")
-def test_with_a_softmax_the_same_weights_take_another_step(evidence: Exact, decide: Decide) -> None:
+def test_with_a_softmax_the_same_weights_take_another_step(evidence: ExactEvidence, decide: Decide) -> None:
     """With a softmax the same weights give another update."""
 
     @given(regressions(least_demonstrations=2))
@@ -57,7 +58,7 @@ def test_with_a_softmax_the_same_weights_take_another_step(evidence: Exact, deci
 
 
 @test_a_layer_moves_every_token_as_a_gradient_step_does.claim.needs("the query left out of the keys, unless W0 = 0")
-def test_a_query_that_attends_to_itself_is_moved_too_far(evidence: Exact, decide: Decide) -> None:
+def test_a_query_that_attends_to_itself_is_moved_too_far(evidence: ExactEvidence, decide: Decide) -> None:
     """A query among its own keys is moved further, unless W0 = 0."""
 
     def moved(case: Regression, weights: torch.Tensor, *, itself: bool) -> torch.Tensor:

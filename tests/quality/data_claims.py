@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from icl_claims.evidence.asking import TaskEvidence
-
 from icl_claims.claims import Claim, Comparison, Verdict
+from icl_claims.evidence.asking import TaskEvidence
 from tests.quality.controls import claim_tests
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from icl_claims.evidence.asking import TaskEvidence
 
 from icl_claims.evidence import author_logs, author_runs, printed
+from icl_claims.evidence.asking import TaskEvidence
 from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity
 from tests.quality.data_claims import data_claims
 

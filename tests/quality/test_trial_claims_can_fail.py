@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from icl_claims.evidence.asking import Numbers, TaskEvidence
 
 from icl_claims.claims import EVERY_TASK, Finding, Outcome
+from icl_claims.evidence.asking import Numbers, TaskEvidence
 from icl_claims.questions import Denied
 from tests.quality.data_claims import data_claims
 

@@ -19,6 +19,7 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 Asked = Question | tuple[Question, ...]
 """What a claim asks: one question, or the one that decides and then those that are shown beside it."""
 Test = TypeVar("Test", bound=Callable[..., Any])
+Tested = TypeVar("Tested", bound=Callable[..., Any], covariant=True)
 
 
 class Decide(Protocol):
@@ -130,7 +131,7 @@ class Claim:
         return marked
 
 
-class Deciding(Protocol[Test]):
+class Deciding(Protocol[Tested]):
     """A test that decides a claim."""
 
     claim: Claim

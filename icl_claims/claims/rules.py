@@ -31,7 +31,9 @@ class TaskRule:
 
     def __post_init__(self) -> None:
         if not 1 <= self.at_least <= self.of:
-            raise ClaimError(f"A rule asks for the impossible: at_least={self.at_least} must be between 1 and {self.of}")
+            raise ClaimError(
+                f"A rule asks for the impossible: at_least={self.at_least} must be between 1 and {self.of}"
+            )
 
     def __str__(self) -> str:
         words = f"holds on at least {self.at_least} of {self.of} tasks" if self.of > 1 else "holds on the task"
@@ -122,7 +124,9 @@ class CaseRule:
         why = f"Holds in {len(counted) - len(fails) - len(unclear)} of {len(counted)} cases"
         for group, verb in ((fails, "fails"), (unclear, "undecided")):
             if group:
-                why += f"; {verb}: " + ", ".join(title_of_task(f.task) + (f" ({f.note})" if f.note else "") for f in group)
+                why += f"; {verb}: " + ", ".join(
+                    title_of_task(f.task) + (f" ({f.note})" if f.note else "") for f in group
+                )
         why += "."
         return Verdict(word, why, comparison, cases=len(counted), beside=beside)
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from icl_claims.claims import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly
+from icl_claims.claims import Comparison, Finding, Outcome, denied, jointly
 from icl_claims.claims.nulls import is_null
 from icl_claims.errors import ClaimError
 from icl_claims.questions import Compared, Denied, Joint, Near, Quantity, Question
@@ -192,5 +192,3 @@ def quantities_in(*sides: object) -> list[Quantity]:
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-

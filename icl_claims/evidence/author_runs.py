@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from icl_claims.claims import EVERY_TASK
-from icl_claims.evidence.author_logs import FILE, LAYERS, RUNS, author_runs
 from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks, quantities_in
+from icl_claims.evidence.author_logs import FILE, LAYERS, RUNS, author_runs
 from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity, Side
 from icl_claims.statistics.influence import Column
 from icl_claims.statistics.intervals import Interval, seeds_interval

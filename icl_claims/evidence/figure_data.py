@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from icl_claims.evidence.trials import Results, TrialsEvidence
-from icl_claims.experiments.result import METRICS, SIMILARITIES, TrialResult, mean_over_rows, rounded
-from icl_claims.metrics import predictions
+from icl_claims.evidence.trials import MAIN, TrialsEvidence
+from icl_claims.experiments.result import TrialResult, mean_over_rows, rounded
+from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT
+from icl_claims.methods import Clipping, LayerCausal, Reordered, variant_of
+from icl_claims.metrics import BY_LAYER, METRICS, changed, gradient_norm, sim_am, sim_am_update, sim_aou
+from icl_claims.questions import Named, Quantity
 
 PLACES = 5
-CLIPPED = "layer_causal_clip_"
-GRADIENTS = ("finetuning", "layer_causal")
-SHOWN_BY_LAYER = (*SIMILARITIES, "lens_loss")
+OF_CLIPPING = (sim_aou, sim_am, sim_am_update)
 
 
-def pictures(evidence: TrialsEvidence, studies: Iterable[str]) -> dict[str, Any]:
+def figure_data(evidence: TrialsEvidence, studies: Sequence[str]) -> dict[str, Any]:
     """What can be drawn of some studies.
 
     Args:
-        evidence: the trials.
-        studies: names of those that were run, beside the main one.
+        evidence: The trials.
+        studies: Names of those that were run.
 
     Returns:
         `changes`, by task: the prediction changes that both methods, only in-context learning or only finetuning make,
-        to the correct label or not ("Rethinking ...", figure 1). `gradient_norms`, by task and method: a row a step and
-        a column a layer, the first draw (figure 3). `by_layer`, by task, metric and method. `clip_sweep`, by task.
-        `values`, by task, metric and method, the mean over queries and draws (tables 1 to 4).
+        to the correct label or not ("Rethinking ...", figure 1). `gradient_norms`, by task and method: a row per step
+        and a column per layer, the first draw (figure 3). `by_layer`, by task, metric and method. `clip_sweep`, by
+        task. `values`, by task, metric and method, the mean over queries and draws (tables 1 to 4).
     """
     by_task: dict[str, list[TrialResult]] = {}
-    for name in ("main", *studies):
-        found: Results = evidence.results if name == "main" else evidence.study(name)
-        for task, results in found.items():
-            if all(result.spec["weights"] == "trained" for result in results):
+    for name in studies:
+        for task, results in evidence.results[name].items():
+            if all(result.spec.weights == "trained" for result in results):
                 by_task.setdefault(task, []).extend(results)
+    main = evidence.results[MAIN] if MAIN in studies else {}
     return {
-        "changes": {task: _changes(evidence.results[task]) for task in evidence.results},
-        "gradient_norms": {task: _gradient_norms(evidence.results[task][0]) for task in evidence.results},
+        "changes": {task: _changes(results) for task, results in main.items()},
+        "gradient_norms": {task: _gradient_norms(results[0]) for task, results in main.items()},
         "by_layer": {task: _by_layer(results) for task, results in by_task.items()},
         "clip_sweep": {task: sweep for task, results in by_task.items() if (sweep := _clip_sweep(results))},
         "values": {task: _values(results) for task, results in by_task.items()},
@@ -46,16 +47,14 @@ def pictures(evidence: TrialsEvidence, studies: Iterable[str]) -> dict[str, Any]
 
 
 def _changes(results: Sequence[TrialResult]) -> dict[str, dict[str, int]]:
-    counts = {who: {"correct": 0, "incorrect": 0} for who in ("shared", "in_context", "finetuning")}
-    for result in results:
-        if "finetuning" not in result.methods:
-            continue
-        zero_shot, icl, ft = (result.predicted(name) for name in ("zero_shot", "in_context", "finetuning"))
+    counts = {who: {"correct": 0, "incorrect": 0} for who in ("shared", IN_CONTEXT.name, STANDARD.name)}
+    for result in (one for one in results if STANDARD.name in one.methods):
+        zero_shot, icl, ft = (result.predicted(method) for method in (ZERO_SHOT, IN_CONTEXT, STANDARD))
         shared = (icl != zero_shot) & (icl == ft)
         for who, counted, label in (
             ("shared", shared, icl),
-            ("in_context", predictions.changed(icl, zero_shot).astype(bool) & ~shared, icl),
-            ("finetuning", predictions.changed(ft, zero_shot).astype(bool) & ~shared, ft),
+            (IN_CONTEXT.name, changed.values(icl, zero_shot).astype(bool) & ~shared, icl),
+            (STANDARD.name, changed.values(ft, zero_shot).astype(bool) & ~shared, ft),
         ):
             right = label == result.gold
             counts[who]["correct"] += int((counted & right).sum())
@@ -64,46 +63,53 @@ def _changes(results: Sequence[TrialResult]) -> dict[str, dict[str, int]]:
 
 
 def _gradient_norms(result: TrialResult) -> dict[str, list[list[float]]]:
-    return {
-        method: rounded(result.gradient_norms[method], PLACES)
-        for method in GRADIENTS
-        if method in result.gradient_norms
-    }
+    learned = [method for method in (STANDARD, LayerCausal()) if method.name in result.gradient_norms]
+    return {one.name: rounded(result.values_by_layer(gradient_norm(one)), PLACES) for one in learned}  # type: ignore[arg-type]
 
 
 def _by_layer(results: Sequence[TrialResult]) -> dict[str, dict[str, list[float]]]:
     shown: dict[str, dict[str, list[float]]] = {}
-    for metric in SHOWN_BY_LAYER:
-        methods = dict.fromkeys(method for result in results for method in result.measured)
-        for method in (name for name in methods if "_order_" not in name):
-            found = [values for result in results if (values := result.values_by_layer(metric, method)) is not None]
+    for metric in (one for one in BY_LAYER if one.drawn_by_layer):
+        for method in _drawn(results):
+            quantity = metric(method)
+            found = [values for result in results if (values := result.values_by_layer(quantity)) is not None]
             if found:
-                shown.setdefault(metric, {})[method] = rounded(mean_over_rows(np.concatenate(found)), PLACES)
+                shown.setdefault(metric.name, {})[method.name] = rounded(mean_over_rows(np.concatenate(found)), PLACES)
     return shown
 
 
 def _clip_sweep(results: Sequence[TrialResult]) -> list[dict[str, float | None]]:
-    values = _values(results)
-    clips: dict[str, float | None] = {"layer_causal": None}
-    for method in values.get("sim_aou", {}):
-        if method.startswith(CLIPPED) and method.removeprefix(CLIPPED).replace(".", "", 1).isdigit():
-            clips[method] = float(method.removeprefix(CLIPPED))
-    if len(clips) == 1:
+    """The metrics of layer-causal finetuning at each limit of the global L2 norm; None is unclipped."""
+    methods = {method for result in results for method in result.spec.methods if isinstance(method, LayerCausal)}
+    limits: dict[str, float | None] = {}
+    for method in methods:
+        if variant_of(method) is None:
+            limits[method.name] = None
+        elif method.clip is not None and LayerCausal(clip=Clipping(at=method.clip.at or 1.0)).name == method.name:
+            limits[method.name] = method.clip.at
+    if len(limits) < 2 or None not in limits.values():
         return []
+    values = _values(results)
     return [
-        {"clip": at, **{metric: values[metric][method] for metric in ("sim_aou", "sim_am", "sim_am_update")}}
-        for method, at in sorted(clips.items(), key=lambda item: np.inf if item[1] is None else item[1])
-        if all(method in values.get(metric, {}) for metric in ("sim_aou", "sim_am", "sim_am_update"))
+        {"clip": at, **{metric.name: values[metric.name][method] for metric in OF_CLIPPING}}
+        for method, at in sorted(limits.items(), key=lambda item: np.inf if item[1] is None else item[1])
+        if all(method in values.get(metric.name, {}) for metric in OF_CLIPPING)
     ]
 
 
-def _values(results: Sequence[TrialResult]) -> Mapping[str, dict[str, float]]:
+def _values(results: Sequence[TrialResult]) -> dict[str, dict[str, float]]:
     shown: dict[str, dict[str, float]] = {}
-    methods = dict.fromkeys(method for result in results for method in result.measured)
     for metric in METRICS:
-        for method in (name for name in methods if "_order_" not in name):
-            columns = [column for result in results if (column := result.column(metric, method)) is not None]
+        for method in _drawn(results):
+            quantity = Quantity(metric, method)
+            columns = [column for result in results if (column := result.column(quantity)) is not None]
             counted = np.concatenate(columns) if columns else np.array([])
             if np.isfinite(counted).any():
-                shown.setdefault(metric, {})[method] = round(float(np.nanmean(counted)), PLACES)
+                shown.setdefault(metric.name, {})[method.name] = round(float(np.nanmean(counted)), PLACES)
     return shown
+
+
+def _drawn(results: Sequence[TrialResult]) -> tuple[Named, ...]:
+    """Everything that was measured, by name, but other orders of the demonstrations."""
+    measured = {named.name: named for result in results for named in result.measured}
+    return tuple(named for named in measured.values() if not isinstance(named, Reordered))

@@ -1,4 +1,7 @@
-"""The whole numbers of queries behind printed percentages: whether there are any that give them all."""
+"""The GRIM test of printed percentages: whether whole numbers of queries give them all, by integer programming.
+
+Source: Brown and Heathers 2017, The GRIM Test, for means of integers; here many percentages share their integers.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,11 @@ import numpy as np
 import scipy
 from jaxtyping import Float
 
-from icl_claims.claims import Quantity
+from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT
+from icl_claims.metrics import accuracy, rpa, rpa_correct, rpa_incorrect
 
+Cell = tuple[str, str]
+"""The names of a metric and of a method."""
 QUERIES = {"sst2": 872, "sst5": 1101, "mr": 1066, "subj": 2000, "agnews": 2000, "cb": 56}
 """How many queries the authors' logs say each task was asked."""
 Reading = Literal["rounded", "cut", "cut or rounded"]
@@ -50,7 +56,7 @@ class Counts:
     alone: bool
 
 
-def counts_behind(printed: Mapping[Quantity, str], queries: int, labels: int) -> Counts | None:
+def counts_behind(printed: Mapping[Cell, str], queries: int, labels: int) -> Counts | None:
     """The numbers of queries behind the accuracies and the RPA of one task.
 
     A change counts with its new label, as in the authors' code: a query that both methods change to different labels
@@ -101,22 +107,22 @@ def _counted(kinds: list[Kind]) -> dict[str, list[Row]]:
 
 
 def _constraints(
-    printed: Mapping[Quantity, str], queries: int, kinds: list[Kind], reading: Reading
+    printed: Mapping[Cell, str], queries: int, kinds: list[Kind], reading: Reading
 ) -> scipy.optimize.LinearConstraint:
     """Every figure as two inequalities between whole numbers, and the number of queries."""
     counted, everything = _counted(kinds), np.ones(len(kinds))
     (zero_shot, in_context, finetuned), corrections, errors = counted.values()
     shares = {
-        Quantity("accuracy", "zero_shot"): (zero_shot, everything),
-        Quantity("accuracy", "in_context"): (in_context, everything),
-        Quantity("accuracy", "finetuning"): (finetuned, everything),
-        Quantity("rpa", "finetuning"): (corrections[0] + errors[0], corrections[1] + errors[1]),
-        Quantity("rpa_correct", "finetuning"): (corrections[0], corrections[1]),
-        Quantity("rpa_incorrect", "finetuning"): (errors[0], errors[1]),
+        (accuracy.name, ZERO_SHOT.name): (zero_shot, everything),
+        (accuracy.name, IN_CONTEXT.name): (in_context, everything),
+        (accuracy.name, STANDARD.name): (finetuned, everything),
+        (rpa.name, STANDARD.name): (corrections[0] + errors[0], corrections[1] + errors[1]),
+        (rpa_correct.name, STANDARD.name): (corrections[0], corrections[1]),
+        (rpa_incorrect.name, STANDARD.name): (errors[0], errors[1]),
     }
     rows, least, most = [everything], [float(queries)], [float(queries)]
-    for quantity, text in printed.items():
-        part, whole = shares[quantity]
+    for cell, text in printed.items():
+        part, whole = shares[cell]
         unit, (below, above) = Fraction(1, 10 ** len(text.partition(".")[2])), READINGS[reading]
         low, high = ((Fraction(text) + bound * unit) / 100 for bound in (below, above))
         scale = lcm(low.denominator, high.denominator)

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from icl_claims.claims import Comparison, Finding, Outcome, Quantity
+from icl_claims.claims import Comparison, Finding, Outcome
 from icl_claims.evidence.grim import QUERIES, counts_behind
 from icl_claims.evidence.printed import AVERAGE, printed_tables
-from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS
+from icl_claims.experiments.studies import title_of
+from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, title_of_task
 
 Table = tuple[str, str]
 """A paper and one of its tables."""
@@ -61,7 +62,7 @@ def averages(*tables: Table) -> Comparison:
             printed = {str(task): text for task, text in zip(row["task"], row["printed"], strict=True)}
             average = printed.pop(AVERAGE, None)
             if average is not None:
-                name = f"{paper}, table {table}: {metric} of {method}"
+                name = f"{paper}, table {table}: {title_of(str(metric))} of {title_of(str(method))}"
                 findings.append(_average(name, [Fraction(text) for text in printed.values()], average))
     return Comparison("each printed average is that of its row", tuple(findings), upwards=None)
 
@@ -146,7 +147,8 @@ def _printed_twice(one: Table, other: Table) -> Finding | None:
     note = f"{len(texts)} figures, {sum(unit == 0 for unit in units)} of them equal"
     if units[worst]:
         task, metric, method = both[columns].iloc[worst]
-        note += f"; farthest apart: {metric} of {method} on {task}, {first} and {second}"
+        of = f"{title_of(metric)} of {title_of(method)} on {title_of_task(task)}"
+        note += f"; farthest apart: {of}, {first} and {second}"
     name = "{}, table {}, and {}, table {}".format(*one, *other)
     left, right = float(first), float(second)
     return Finding(name, "holds" if units[worst] <= 1 else "fails", left, right, left - right, note=note)
@@ -154,7 +156,7 @@ def _printed_twice(one: Table, other: Table) -> Finding | None:
 
 def _counts(task: str, cells: pd.DataFrame) -> Finding:
     columns = (cells["metric"], cells["method"], cells["printed"])
-    printed = {Quantity(str(m), str(by)): str(text) for m, by, text in zip(*columns, strict=True)}
+    printed = {(str(m), str(by)): str(text) for m, by, text in zip(*columns, strict=True)}
     found = counts_behind(printed, QUERIES[task], TASKS[task].labels)
     if found is None:
         return Finding(task, "fails", note="no whole numbers give these figures, cut or rounded")

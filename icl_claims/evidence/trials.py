@@ -2,97 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from icl_claims.claims import Comparison, Finding, Outcome, Quantity
-from icl_claims.evidence.comparison import (
-    ALL_TASKS,
-    Side,
-    direction,
-    equal_in_words,
-    in_words,
-    judge,
-    judge_equal,
-    unknown_quantity,
-)
-from icl_claims.evidence.trial_findings import Asked, Judge, finding_of, finding_together, quantities
-from icl_claims.experiments.result import LAYER_METRICS, METRICS, PREDICTION_METRICS, TrialResult, mean_over_rows
-from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE
+from icl_claims.evidence.asking import Numbers, TaskEvidence, quantities_in
+from icl_claims.evidence.trial_numbers import AskedOfTrials, numbers_of_task, numbers_together
+from icl_claims.experiments.result import TrialResult, mean_over_rows
+from icl_claims.experiments.studies import OWN, STUDIES, Study, study_of
+from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric
+from icl_claims.questions import Compared, Named, Near, Quantity
 from icl_claims.statistics.influence import by_query
-from icl_claims.statistics.intervals import CONFIDENCE, Interval
 
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
-
-
-def _no_other_study(study: str) -> Results:
-    return {}
+MAIN = "main"
 
 
 @dataclass(frozen=True, eq=False)
-class TrialsEvidence:
+class TrialsEvidence(TaskEvidence):
     """The trials of one model.
 
     Args:
-        results: trials of the main study, by task.
-        details: profile, model and data, for the report.
-        study: gives the trials of another study, of the same draws; asked when a quantity names it.
-        source: its name.
+        results: The trials by the name of their study; a study that is not there was not run.
+        details: Profile, model and data, for the report.
+        studies: The studies that there are.
     """
 
-    results: Results
+    results: Mapping[str, Results]
     details: dict[str, Any] = field(default_factory=dict)
-    study: Callable[[str], Results] = _no_other_study
+    studies: tuple[Study, ...] = tuple(STUDIES.values())
     source: str = "trials"
 
-    def compare(
-        self,
-        left: Quantity,
-        *,
-        above: Side | None = None,
-        below: Side | None = None,
-        tasks: Sequence[str] = ALL_TASKS,
-        confidence: float = CONFIDENCE,
-    ) -> Comparison:
-        """Compare quantities over the queries of each task, by the interval of their difference.
+    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+        """Quantities over the queries of each task, by the interval of their difference.
 
-        A claim about predictions is unclear on a task where in-context learning does not beat chance.
+        A question about predictions is undecided on a task where in-context learning does not beat chance.
 
         Raises:
-            ClaimError: there is no such metric.
+            ClaimError: No study measures such a quantity.
         """
-        side, upwards = direction(above, below)
-        findings = self._findings(left, side, tasks, lambda interval, _size: judge(interval, upwards), confidence)
-        return Comparison(in_words(left, side, upwards), findings, upwards, left, side)
-
-    def equivalent(
-        self, left: Quantity, to: Quantity, *, within: float, tasks: Sequence[str] = ALL_TASKS
-    ) -> Comparison:
-        """Two one-sided tests of the difference against a share of the other quantity, on each task.
-
-        Raises:
-            ClaimError: there is no such metric.
-        """
-
-        def judged(interval: Interval, size: float) -> Outcome:
-            return judge_equal(interval, within * abs(size))
-
-        findings = self._findings(left, to, tasks, judged, confidence=CONFIDENCE_FOR_EQUIVALENCE)
-        without = tuple(replace(finding, needed=None) for finding in findings)  # what is needed is told for 0 alone
-        return Comparison(equal_in_words(left, to, within), without, None, left, to)
+        study = {}
+        for quantity in quantities_in(*question.sides):
+            found = study_of(quantity, self.studies)
+            if found is None:
+                self._refuse(quantity, [metric.name for metric in METRICS])
+            study[quantity] = found.name
+        asked = [AskedOfTrials(self.results_of, task, *question.sides, study) for task in tasks]
+        together = numbers_together(asked, confidence)
+        return [*(numbers_of_task(of_task, confidence) for of_task in asked), together]
 
     def provenance(self) -> dict[str, Any]:
         """What was run, task by task."""
+        study = MAIN if MAIN in list(self.results) else OWN
         trials = [
-            {"task": task, **{name: result.spec[name] for name in ("k", "seed", "permutation")}}
-            | result.spec["protocol"]
-            | {"queries": len(result.gold), **result.provenance}
-            for task, results in self.results.items()
+            {
+                "task": task,
+                **{"k": result.spec.k, "seed": result.spec.seed, "permutation": result.spec.permutation},
+                **{"calibration": result.spec.protocol.calibration, "probe": result.spec.protocol.probe},
+                **{"queries": len(result.gold), **result.provenance},
+            }
+            for task, results in self.results.get(study, {}).items()
             for result in results
         ]
         return {**self.details, "trials": trials}
@@ -104,8 +77,8 @@ class TrialsEvidence:
         query that two methods change to different labels.
         """
         frames = [
-            _tidy(result, task, method, metric)
-            for task, results in self.results.items()
+            _tidy(result, task, Quantity(metric, method))
+            for task, results in self.results.get(MAIN, {}).items()
             for result in results
             for metric in METRICS
             for method in result.measured
@@ -113,38 +86,26 @@ class TrialsEvidence:
         return pd.concat([frame for frame in frames if frame is not None], ignore_index=True).assign(source=self.source)
 
     def results_of(self, study: str, task: str) -> Sequence[TrialResult]:
-        """The trials of a task in a study; none where they were not run."""
-        found = self.results if study == "main" else self.study(study)
-        return found.get(task, ())
-
-    def _findings(
-        self, left: Quantity, side: Side, tasks: Sequence[str], judged: Judge, confidence: float
-    ) -> tuple[Finding, ...]:
-        for quantity in quantities(left, side):
-            if quantity.metric not in METRICS:
-                raise unknown_quantity(quantity, self.source, METRICS)
-        asked = [Asked(self.results_of, task, left, side) for task in tasks]
-        return (
-            *(finding_of(of_task, judged, confidence) for of_task in asked),
-            finding_together(asked, judged, confidence),
-        )
+        """The trials of a task in a study; none if they were not run."""
+        return self.results.get(study, {}).get(task, ())
 
 
-def _tidy(result: TrialResult, task: str, method: str, metric: str) -> pd.DataFrame | None:
-    values = result.column(metric, method)
+def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | None:
+    values, metric = result.column(quantity), quantity.metric
     if values is None:
         return None
     rows = []
-    if metric in (*PREDICTION_METRICS, *LAYER_METRICS):
+    if not isinstance(metric, LearningMetric):
         of_queries = by_query(values)
         kept = ~np.isnan(of_queries)
         kept[:, 0] = True
         queries = result.query_rows[np.nonzero(kept)[0]]
         rows.append(pd.DataFrame({"layer": pd.NA, "query": queries, "value": of_queries[kept]}))
-    by_layer = None if metric in PREDICTION_METRICS else result.values_by_layer(metric, method)
+    by_layer = None if isinstance(metric, PredictionMetric) else result.values_by_layer(quantity)
     if by_layer is not None:
         layers = mean_over_rows(by_layer)
         rows.append(pd.DataFrame({"layer": range(len(layers)), "query": pd.NA, "value": layers}))
+    named: Named = quantity.method
     return pd.concat(rows, ignore_index=True).assign(
-        model=result.provenance["model"], task=task, seed=result.spec["seed"], method=method, metric=metric
+        model=result.provenance["model"], task=task, seed=result.spec.seed, method=named.name, metric=metric.name
     )

@@ -15,7 +15,7 @@ from typing import IO, Any
 from torch import Tensor
 
 from icl_claims.errors import StoreError
-from icl_claims.methods import Answer
+from icl_claims.metrics import Answer
 
 FOLDERS = {"zero_shot": "zs", "in_context": "icl"}
 FILE = "record_info.jsonl"

@@ -40,8 +40,8 @@ def measure(spec: TrialSpec, batch: Batch, gold: Int[np.ndarray, " batch"], leng
         found[group][Entry(metric.name, method.name, reference.name)] = single
 
     def seen(answer: Answer, reference: Answer) -> Seen:
-        drawn = {"seed": spec.seed, "random_baseline": spec.protocol.random_baseline}
-        return Seen(answer, reference, batch.zero_shot, gold, tuple(batch.queries), tuple(lengths), **drawn)
+        drawn = tuple(batch.queries), tuple(lengths), spec.seed, spec.protocol.random_baseline
+        return Seen(answer, reference, batch.zero_shot, gold, *drawn)
 
     for method, reference, answer, other in _compared(spec, batch):
         for metric in (m for m in spec.layer_metrics if m.compares and m.applies(answer, other)):

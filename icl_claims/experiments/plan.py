@@ -16,7 +16,7 @@ from icl_claims.models.embedded import Say
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.reference import load_model, model_digest
 from icl_claims.protocol import Protocol
-from icl_claims.tasks.catalogue import TASKS, Task, find_task
+from icl_claims.tasks.catalogue import PAPERS_TASKS, Task, known_task
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.sources import DataSource, real_tasks
 
@@ -131,7 +131,7 @@ class Choices:
         Raises:
             UsageError: an unknown name.
         """
-        wanted = {find_task(name).name for name in self.tasks or TASKS}
+        wanted = {known_task(name).name for name in self.tasks or PAPERS_TASKS}
         return tuple(task for task in TASKS.values() if task.name in wanted)
 
     def chosen_studies(self) -> tuple[str, ...]:

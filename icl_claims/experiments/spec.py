@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from icl_claims.errors import UsageError
-from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
+from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
 from icl_claims.models.untrained import Kept

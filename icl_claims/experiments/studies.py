@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 from icl_claims.errors import UsageError
@@ -26,7 +27,7 @@ from icl_claims.methods import (
 )
 from icl_claims.metrics import BY_LAYER, METRICS, Baseline, LayerMetric, LearningMetric, PredictionMetric
 from icl_claims.models.untrained import Kept
-from icl_claims.questions import Quantity
+from icl_claims.questions import Named, Quantity
 
 ORDERS = 10
 CLIPS = (0.2, 1.0, 5.0, 9.0, 12.0, 15.0)  # of those that the authors tried on Subj, and the 12 they printed
@@ -202,3 +203,21 @@ def every_method() -> tuple[Method, ...]:
     """All methods of all studies of the trained model, each once."""
     studies = (study for study in STUDIES.values() if study.weights == "trained")
     return tuple({method.name: method for study in studies for method in study.methods}.values())
+
+
+@cache
+def known_names() -> dict[str, Named]:
+    """Every metric, method, null and baseline that we measure, by its name."""
+    methods = {ZERO_SHOT, IN_CONTEXT, *(method for study in STUDIES.values() for method in study.methods)}
+    nulls = (null for method in methods for null in nulls_of_method(method))
+    baselines = (baseline for metric in BY_LAYER for baseline, _ in metric.baselines)
+    return {named.name: named for named in (*METRICS, *methods, *nulls, *baselines)}
+
+
+def title_of(name: str) -> str:
+    """The name in print of a metric, method, null or baseline that we measure; any other name as it is.
+
+    >>> title_of("sim_aou"), title_of("gaussian_of_finetuning")
+    ('SimAOU', 'a Gaussian update as long as that of finetuning')
+    """
+    return known_names()[name].title if name in known_names() else name

@@ -35,7 +35,7 @@ class Question:
         raise ClaimError(
             "A question has no truth value of its own",
             got=str(self),
-            todo="Return it from the claim, or ask evidence: evidence.ask(question). Join questions with &, deny with ~.",
+            todo="Ask evidence: evidence.ask(question). Questions are joined with & and denied with ~.",
         )
 
     @property
@@ -72,7 +72,7 @@ class _Two(Question):
     right: Side
 
     @property
-    def sides(self) -> tuple[Side, Side]:
+    def sides(self) -> tuple[Quantity, Side]:
         """Both sides, the one that the claim is about first."""
         return self.left, self.right
 

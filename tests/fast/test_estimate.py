@@ -98,7 +98,7 @@ def test_trials_that_are_kept_take_no_time(monkeypatch, model, choices, tmp_path
     store, data = TrialStore(tmp_path / "trials"), {"sst2": DATA}
     alone = estimate(choices, model, data, store)
     first, second = plan_trials(choices, model, data)
-    store.get_or_run(first.key(), lambda: run_trial(first, model, DATA))
+    store.get_or_run(first, lambda: run_trial(first, model, DATA))
     found = estimate(choices, model, data, store)
     assert (alone.kept, found.kept) == (0, 1)
     assert found.total == alone.total

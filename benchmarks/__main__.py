@@ -44,9 +44,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Once, and little of everything: does it run?")] = False,
     write_to: Annotated[
         Path | None,
-        typer.Option(
-            "--write", help="JSON file, with a table next to it; that of all cases is benchmarks/results.json."
-        ),
+        typer.Option("--write", help="JSON file, with a table next to it; for all cases: benchmarks/results.json."),
     ] = None,
 ) -> None:
     """Measure how much faster the suite is than the procedure of the papers' authors, about 20 minutes on 2 idle cores.

@@ -20,7 +20,7 @@ from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 
 Baseline = Literal["plain", "authors"]
-"""One full prompt per query, scored at the answer's position and kept in memory; or, as the authors' code does, scored at
+"""A full prompt per query, scored at the answer's position and kept in memory; or, as the authors' code does, scored at
 every position for every label, and written as JSON Lines."""
 
 

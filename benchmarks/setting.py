@@ -38,14 +38,15 @@ class Effort:
     Args:
         rounds: number of rounds in which both sides take turns.
         queries: number of queries that ours answers.
-        prompts: number of prompts of the reference; each is independent of the others, so its seconds count for one query.
+        prompts: number of prompts of the reference, independent of each other, so a prompt's seconds are a query's.
         context: tokens of the demonstrations in the context.
         contexts: other lengths of the context.
         numbers: other numbers of queries.
         trial: size of a trial that both sides run as a whole, in one round less; the papers had 32 demonstrations.
         small_trial: size of a trial that is run in one process and in two.
         memory_trial: size of a trial of every method, whose memory is measured.
-        steps: number of steps of finetuning, and of layer-causal finetuning, which projects onto the vocabulary at every layer.
+        steps: numbers of steps of finetuning and of layer-causal finetuning, which projects onto the vocabulary at
+            every layer.
     """
 
     rounds: int

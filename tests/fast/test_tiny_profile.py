@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from icl_claims.cli import app
-from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import find_profile
 from icl_claims.experiments.trial import run_trial
 from icl_claims.models.reference import load_model
@@ -28,14 +28,14 @@ def model():
 @pytest.fixture(scope="module")
 def trials(model):
     """The trials of a task as the profile plans them, without finetuning; each run once."""
-    data = CHOICES.read_data()
-    specs = plan_trials(CHOICES, model, data)
+    run = resolve(CHOICES, model)
+    data, specs = run.data, plan_trials(run)
 
     @cache
-    def run(task):
+    def run_task(task):
         return [run_trial(replace(spec, methods=()), model, data[task]) for spec in specs if spec.task == task]
 
-    return run
+    return run_task
 
 
 def accuracies(results, method):
@@ -47,9 +47,9 @@ def test_the_model_has_less_than_two_million_parameters(model):
 
 
 def test_the_profile_asks_128_queries_with_16_demonstrations_in_three_draws(model):
-    specs = plan_trials(CHOICES, model, CHOICES.read_data())
+    specs = plan_trials(resolve(CHOICES, model))
     assert [spec.task for spec in specs] == [task for task in TASKS for _ in range(3)]
-    assert {(spec.k, spec.queries, spec.calibration) for spec in specs} == {(16, 128, "none")}
+    assert {(spec.k, spec.queries, spec.protocol.calibration) for spec in specs} == {(16, 128, "none")}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -67,9 +67,9 @@ def test_without_demonstrations_the_answers_are_at_chance(trials, task):
 
 def test_labels_of_the_demonstrations_are_what_is_learned(model):
     """With labels exchanged in the demonstrations alone, the answers are exchanged."""
-    data = CHOICES.read_data()["sst2"]
+    data = resolve(CHOICES, model).data["sst2"]
     exchanged = replace(data, train=tuple(replace(row, label=1 - row.label) for row in data.train))
-    spec = replace(plan_trials(CHOICES, model, CHOICES.read_data())[0], methods=())
+    spec = replace(plan_trials(resolve(CHOICES, model))[0], methods=())
     right, wrong = (run_trial(spec, model, rows).column("accuracy", "in_context") for rows in (data, exchanged))
     assert right.mean() > 0.9
     assert wrong.mean() < 0.1

@@ -15,7 +15,7 @@ import transformers
 from icl_claims.errors import IclClaimsError
 from icl_claims.experiments.trial_store import default_store
 from icl_claims.models.embedded import DESCRIPTION, GGUF_SHA256, free_space, model_cache
-from icl_claims.models.language_model import FAMILIES
+from icl_claims.models.families import TITLES
 from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS
 from icl_claims.tasks.examples import read_task
 
@@ -85,7 +85,7 @@ def _disk() -> Line:
 
 
 def _families() -> Line:
-    return Line("models that can be used", ", ".join(FAMILIES))
+    return Line("models that can be used", TITLES)
 
 
 def _data() -> list[Line]:

@@ -1,4 +1,4 @@
-"""Dual numbers, values with first-order changes, and what is computed from them: forward-mode differentiation."""
+"""Dual numbers, values with first-order changes (tangents), and what is computed from them: forward-mode autograd."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def parts(number: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _ConstantWeights(TorchFunctionMode):
-    """Matrix products with weights that carry no change: for the change of the other factor, not for one of 0 as well.
+    """Skips the zero term of the product rule: a weight without a tangent multiplies only the input's tangent.
 
-    The changes themselves are not recorded for the way back: nothing here is differentiated twice.
+    d(W x) = dW x + W dx, and where dW is 0 torch still multiplies a matrix of zeros: three products in place of two.
+    Tangents are computed without a graph, as nothing here is differentiated twice.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

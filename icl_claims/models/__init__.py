@@ -1,1 +1,1 @@
-"""What is asked: causal language models, all run through one attention function of ours."""
+"""Causal language models, all run through one attention function of ours."""

@@ -1,7 +1,7 @@
 """The one attention function that every model runs through: a shared prefix, and a probe of the scores.
 
 Queries of a batch lie end to end in one sequence. Each attends to [prefix; itself], where the prefix (a context of
-demonstrations) was read once and its keys and values are kept without a batch dimension: attention to demonstrations
+demonstrations) was read once and its keys and values are cached without a batch dimension: attention to demonstrations
 plus attention to the query, equation 4 of "Rethinking In-Context Learning ... as Gradient Descent".
 """
 
@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 from transformers import AttentionInterface
 
 from icl_claims.errors import ModelError
+from icl_claims.models.families import TITLES
 from icl_claims.models.layout import Layout
 from icl_claims.models.partial_attention import Part, attend_part
 
@@ -52,14 +53,14 @@ class Prefix:
 
 @dataclass(eq=False)
 class AttentionPass:
-    """What the attention function is to do during one forward pass, and what it saw.
+    """Instructions to the attention function for one forward pass, and its record of the pass.
 
     Args:
         layout: the rows of the batch.
         prefix: the context that every row attends to, or None.
-        probe: packed index of the probe position of each row, or None when nothing is to be recorded.
-        probe_against: keys of any tokens over which the scores of the probe position are recorded too, or None.
-        keep_prefix: whether keys and values of the rows are kept, to become a `Prefix` or to be scored against.
+        probe: packed index of the probe position of each row; None if nothing is to be recorded.
+        probe_against: keys of any tokens over which scores of the probe position are recorded too; None if of none.
+        keep_prefix: whether keys and values of the rows are recorded, to become a `Prefix` or to be scored against.
     """
 
     layout: Layout
@@ -114,15 +115,15 @@ def attend(
     if now is None:
         raise ModelError(
             "The model was called directly",
-            expected="a call through LanguageModel, which says what lies in the batch",
-            todo="Call LanguageModel.forward, or load the network with attn_implementation='eager'.",
+            expected="a call through LanguageModel, which knows the rows of the batch",
+            todo="Call LanguageModel.answer, or load the network with attn_implementation='eager'.",
         )
     changing = sorted(name for name in set(options) - _KEYS_OF_NO_CONSEQUENCE if options[name] is not None)
     if changing or query.shape[0] != 1:
         raise ModelError(
             f"{type(module).__name__} asks for an attention that is not plain causal softmax",
             got=f"options {changing}, batch size {query.shape[0]}",
-            todo="Use a model of a supported family: Llama, Qwen2, Mistral, Gemma 3, OPT, GPT-2, GPT-NeoX, Phi.",
+            todo=f"Use a model of one of these families: {TITLES}.",
         )
     q, k, v = query[0], key[0], value[0]
     layout = now.layout.on(q.device)
@@ -160,12 +161,12 @@ def _scores_within(at_probe: Tensor, k: Tensor, layout: Layout) -> Float[Tensor,
 
 
 def _scores_against(at_probe: Tensor, keys: Tensor) -> Float[Tensor, "heads rows tokens"]:
-    """Pre-softmax scores of each row's probe position over the tokens that some keys are of."""
+    """Pre-softmax scores of each row's probe position over the tokens of these keys."""
     return torch.einsum("kgrd,ktd->kgrt", at_probe, keys).flatten(0, 1)
 
 
 def _carries_tangent(*tensors: Tensor) -> bool:
-    """Whether one is a dual number of forward-mode differentiation."""
+    """Whether any is a dual number of forward-mode differentiation."""
     unpacked: Any = forward_ad.unpack_dual
     return any(unpacked(x).tangent is not None for x in tensors)
 
@@ -187,7 +188,7 @@ def _attend_alone(
 
 
 def _attend_within(q: Tensor, k: Tensor, v: Tensor, scale: float, layout: Layout, window: int | None) -> Part:
-    """Of each row to itself; [kv_heads, group, tokens, ...]."""
+    """Attention of each row to itself; [kv_heads, group, tokens, ...]."""
     kv_heads, group = k.shape[0], q.shape[0] // k.shape[0]
     own_keys, own_values = (layout.pad(x)[:, :, None].expand(-1, -1, group, -1, -1).flatten(1, 2) for x in (k, v))
     part = attend_part(layout.pad(q), own_keys, own_values, scale, layout.sees_itself(window))
@@ -196,9 +197,9 @@ def _attend_within(q: Tensor, k: Tensor, v: Tensor, scale: float, layout: Layout
 
 
 def _attend_before(q: Tensor, keys: Tensor, values: Tensor, scale: float, layout: Layout, window: int | None) -> Part:
-    """Of every row to the shared prefix; [kv_heads, group, tokens, ...].
+    """Attention of every row to the shared prefix; [kv_heads, group, tokens, ...].
 
-    All that reads one key head stands in one long column of queries: the kernel takes larger blocks of it.
+    All queries of one key head stand in one long column: the kernel takes larger blocks of it.
     """
     kv_heads, group = keys.shape[0], q.shape[0] // keys.shape[0]
     seen = layout.sees_prefix(keys.shape[1], window)

@@ -1,4 +1,4 @@
-"""The decoder blocks of a model, its final norm and its head: where each layer's own prediction is read."""
+"""The decoder blocks of a model, its final norm and its head: each layer's own prediction is read there."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from icl_claims.errors import ModelError
+from icl_claims.models.families import FINAL_NORMS, TITLES
 from icl_claims.models.precision import at_least_single
 
 BeforeBlock = Callable[[Any, Any], Any]
-"""Takes a block's positional and keyword arguments; gives both as the block shall see them."""
+"""Takes a block's positional and keyword arguments; returns those that the block is called with."""
 
 AfterBlock = Callable[[int, Any, Any, Any], Any]
-"""Takes a block's layer, its positional and keyword arguments and its output; gives another output, or None."""
+"""Takes a block's layer, positional and keyword arguments and output; returns another output, or None."""
 
 ROWS_READ_AT_ONCE = 256
-"""Positions whose logits are held at once: so many that the head's weights are not fetched from memory for each few."""
-
-FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "layer_norm")
+"""Positions whose logits are held at once: enough to pay for fetching the head's weights from memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Blocks:
         modules: the blocks, lowest first; each maps hidden states to hidden states.
         names: their qualified names in the network.
         final_norm: applied to the last block's output, before the head.
-        head: from hidden states to logits over the vocabulary.
+        head: map from hidden states to logits over the vocabulary.
     """
 
     modules: tuple[nn.Module, ...]
@@ -52,13 +51,13 @@ class Blocks:
     def label_log_probabilities(
         self, outputs: Sequence[Float[Tensor, "rows hidden"]], label_ids: Sequence[int]
     ) -> Float[Tensor, "layers rows labels"]:
-        """The logit lens: what the outputs of every block say of the labels when final norm and head read them.
+        """The logit lens: log-probabilities of the labels when final norm and head read the output of every block.
 
         A few blocks are read at a time: logits over the vocabulary are never held for all of them, and the head's
         weights are not fetched from memory for every one.
 
         Args:
-            outputs: of every block, lowest first, at the position of the answer.
+            outputs: output of every block, lowest first, at the position of the answer.
             label_ids: the token of each label's verbalizer.
 
         Returns:
@@ -78,7 +77,7 @@ class Blocks:
 
     @contextmanager
     def around(self, *, after: AfterBlock, before: BeforeBlock | None = None) -> Iterator[None]:
-        """While open, something is done before and after every block."""
+        """While open, functions run before and after every block."""
         handles = []
         for layer, block in enumerate(self.modules):
             if before is not None:
@@ -97,16 +96,16 @@ class Blocks:
                 handle.remove()
 
     def run(self, layer: int, weights: dict[str, Tensor], args: Any, kwargs: Any) -> Any:
-        """A block by itself, without what stands around it, with some of its parameters replaced.
+        """Run a block by itself, without the hooks of `around`, with some of its parameters replaced.
 
         Args:
-            layer: of the block.
+            layer: 0-based index of the block.
             weights: values for parameters of the block, by their names in the network.
-            args: what the block was called with.
-            kwargs: what the block was called with.
+            args: positional arguments of the block.
+            kwargs: keyword arguments of the block.
 
         Returns:
-            What the block puts out.
+            The output of the block.
         """
         block, inside = self.modules[layer], f"{self.names[layer]}."
         hooks, block._forward_hooks = block._forward_hooks, type(block._forward_hooks)()
@@ -118,16 +117,16 @@ class Blocks:
 
 
 def hidden_of(output: Any) -> Tensor:
-    """The hidden states in what a block puts out, which some families wrap in a tuple."""
+    """The hidden states in the output of a block, which some families wrap in a tuple."""
     hidden: Tensor = output[0] if isinstance(output, tuple) else output
     return hidden
 
 
 def find_blocks(network: nn.Module, attention_modules: Sequence[nn.Module], head: nn.Module) -> Blocks:
-    """The blocks that hold the attention modules, and the norm that stands beside their list.
+    """The blocks that hold the attention modules, and the norm next to their list.
 
     Raises:
-        ModelError: attention modules do not lie in one list of blocks with a final norm beside it.
+        ModelError: attention modules are not in one list of blocks with a final norm next to it.
     """
     name_of = {id(module): name for name, module in network.named_modules()}
     modules = dict(network.named_modules())
@@ -146,6 +145,6 @@ def find_blocks(network: nn.Module, attention_modules: Sequence[nn.Module], head
             return Blocks(tuple(modules[name] for name in names), tuple(names), norm, head)
     raise ModelError(
         f"The blocks of {type(network).__name__} were not found",
-        expected=f"attention layers in one list of blocks, with one of {', '.join(FINAL_NORMS)} beside it",
-        todo="Use a model of a family that `icl-claims doctor` lists.",
+        expected=f"attention layers in one list of blocks, and one of {', '.join(FINAL_NORMS)} beside it",
+        todo=f"Use a model of one of these families: {TITLES}.",
     )

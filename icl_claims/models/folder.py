@@ -15,7 +15,8 @@ from icl_claims.errors import ModelError
 from icl_claims.models.attention import NAME
 from icl_claims.models.fairseq_model import opt_of_xglm
 from icl_claims.models.fairseq_tokens import xglm_tokens
-from icl_claims.models.language_model import FAMILIES, LanguageModel
+from icl_claims.models.families import TITLES
+from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.tokens import token_encoder
 from icl_claims.storage.digests import DigestOf, file_digest
 
@@ -45,7 +46,7 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
     except Exception as error:  # transformers, safetensors and torch raise errors of many kinds here
         raise ModelError(
             f"The model in {folder} could not be loaded",
-            expected=f"a causal language model of one of these families: {', '.join(FAMILIES)}",
+            expected=f"a causal language model of one of these families: {TITLES}",
             got=f"{type(error).__name__}: {_first_line(error)}",
             todo="If the file is truncated, download it again; if the family is another, use one of those.",
         ) from error
@@ -66,10 +67,10 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
 
 
 def check_folder(folder: Path) -> None:
-    """Look whether a configuration and weights lie in a folder.
+    """Check that a folder holds a configuration and weights.
 
     Raises:
-        ModelError: they do not.
+        ModelError: it does not.
     """
     if not folder.is_dir() or not (folder / "config.json").is_file():
         raise ModelError(

@@ -1,4 +1,4 @@
-"""A causal language model as the methods see it: read a prefix, answer packed queries, give the loss of a sequence."""
+"""A causal language model as the methods see it: it reads a prefix, and gives answers of packed queries and logits."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch.func import functional_call
 from icl_claims.errors import ModelError, PromptError
 from icl_claims.models.attention import AttentionPass, Keys, Prefix, current_pass
 from icl_claims.models.blocks import Blocks, find_blocks, hidden_of
+from icl_claims.models.families import TITLES
 from icl_claims.models.layout import Layout
 from icl_claims.models.precision import all_finite, at_least_single
 from icl_claims.models.projections import TunedParameter, key_value_parameters
@@ -24,21 +25,19 @@ from icl_claims.models.tokens import TokenEncoder
 Weights = Mapping[str, Tensor]
 """Values that stand in for parameters of the network during one call, by qualified name."""
 
-FAMILIES = ("Llama", "Qwen2", "Mistral", "Gemma 3", "OPT", "GPT-2", "GPT-NeoX", "Phi", "XGLM")
-
 
 @dataclass(frozen=True, eq=False)
 class Activations:
-    """What a batch of rows gave.
+    """The activations of a batch of rows.
 
     Args:
         logits: at each row's answer position, in single precision or finer.
         attention_outputs: output of each attention module (after its output projection, before the residual) at each
             row's probe position.
         scores: scaled pre-softmax scores of the probe position over the row's own tokens, 0 beyond its length.
-        block_outputs: of every block, lowest first, at each row's answer position; none unless asked for.
-        scores_against: scaled pre-softmax scores of the probe position over the tokens whose keys were given, layer by
-            layer and each on its device; None unless some were.
+        block_outputs: output of every block, lowest first, at each row's answer position; empty by default.
+        scores_against: scaled pre-softmax scores of the probe position over the tokens of the keys given, layer by
+            layer and each on its device; None if no keys were given.
     """
 
     logits: Float[Tensor, "rows vocabulary"]
@@ -56,7 +55,7 @@ class LanguageModel:
     Args:
         network: loaded with `attn_implementation="icl_claims"`.
         tokens: its tokenizer.
-        name: how the reader called it.
+        name: the reader's name for it.
         digest: SHA-256 over its weights, configuration and tokenizer.
 
     Raises:
@@ -81,12 +80,12 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where token ids go in and answers come out: the device of the embeddings."""
+        """The device of the embeddings, where token ids go in and answers come out."""
         return next(self.network.parameters()).device
 
     @property
     def head_device(self) -> torch.device:
-        """Where the final norm and the projection head lie; not `device` where a model is spread over several."""
+        """The device of the final norm and the projection head; not `device` if a model is spread over several."""
         network: Any = self.network
         found: torch.device = next(network.get_output_embeddings().parameters()).device
         return found
@@ -123,12 +122,12 @@ class LanguageModel:
         return {tuned.name: parameters[tuned.name].detach() for tuned in self.tuned_parameters}
 
     def as_parameters(self, weights: Weights) -> dict[str, Tensor]:
-        """Weights in the dtype of the network; those that are tuned in a finer one are rounded."""
+        """Weights in the dtype of the network; those tuned in a finer one are rounded."""
         dtype = self.dtype
         return {name: value.to(dtype) for name, value in weights.items()}
 
     def read_prefix(self, ids: Sequence[int], weights: Weights | None = None) -> Prefix:
-        """Read a context once and keep its keys and values.
+        """Read a context once and cache its keys and values.
 
         Raises:
             PromptError: the context is longer than the model's.
@@ -174,13 +173,13 @@ class LanguageModel:
             rows: token ids of the queries; none sees another.
             prefix: the context before each of them.
             answer_at: column of every row whose next-token logits are the answer; negative from the end.
-            probe_at: column of every row where attention is looked at; negative from the end.
+            probe_at: column of every row where attention is recorded; negative from the end.
             weights: values that replace parameters during the call.
-            blocks: whether the outputs of the blocks are wanted.
-            against: keys of any tokens, attended to or not, over which the scores of the probe position are wanted.
+            blocks: whether the outputs of the blocks are recorded.
+            against: keys of any tokens, attended to or not, over which scores of the probe position are recorded too.
 
         Raises:
-            ModelError: logits are not finite.
+            ModelError: some logit is NaN or infinite.
             PromptError: prefix and query together do not fit the model's context.
         """
         with torch.inference_mode():
@@ -191,10 +190,10 @@ class LanguageModel:
         return seen
 
     def check_finite(self, logits: Tensor) -> None:
-        """Refuse logits that are no numbers.
+        """Refuse logits that are not finite.
 
         Raises:
-            ModelError: they are not finite.
+            ModelError: some logit is NaN or infinite.
         """
         if not all_finite(logits):
             raise ModelError(
@@ -214,7 +213,7 @@ class LanguageModel:
         blocks: bool = False,
         against: Keys | None = None,
     ) -> Activations:
-        """What queries give, as `answer` does, but differentiable in `weights` and `prefix`, and finite or not.
+        """The activations that `answer` gives, but differentiable in `weights` and `prefix`, and finite or not.
 
         Raises:
             PromptError: prefix and query together do not fit the model's context.
@@ -245,9 +244,9 @@ class LanguageModel:
         """Logits of one sequence, differentiable in `weights`.
 
         Args:
-            ids: its tokens.
+            ids: token ids of the sequence.
             weights: values that replace parameters during the call.
-            keep: positions whose logits are wanted; all by default.
+            keep: positions whose logits are returned; all by default.
         """
         now = AttentionPass(Layout((len(ids),), self.device))
         wanted = range(len(ids)) if keep is None else keep
@@ -288,7 +287,7 @@ class LanguageModel:
                 f"{type(self.network).__name__} does not run all of its attention through the registered function",
                 expected=f"{expected} attention layers",
                 got=f"{len(now.callers)}",
-                todo=f"Use a model of one of these families: {', '.join(FAMILIES)}.",
+                todo=f"Use a model of one of these families: {TITLES}.",
             )
         return tuple(now.callers)
 

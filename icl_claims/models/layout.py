@@ -1,4 +1,4 @@
-"""How the queries of a batch lie end to end, without padding, and how each gets a row of its own when it must."""
+"""The layout of a batch: queries packed end to end without padding, and padded to rows where they must be."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Layout:
 
     Args:
         lengths: tokens of each row.
-        device: where index tensors are made.
+        device: device of the index tensors.
     """
 
     lengths: tuple[int, ...]
@@ -77,7 +77,7 @@ class Layout:
 
     @cached_property
     def _source(self) -> Int[Tensor, " places"] | None:
-        """The packed token in each place of the padded arrangement; None where they are the same."""
+        """The packed token in each place of the padded arrangement; None if the arrangements are the same."""
         if self.tokens == self.rows * self.width:
             return None
         return (
@@ -90,14 +90,14 @@ class Layout:
         return self.starts + torch.tensor(inside, device=self.device)
 
     def pad(self, packed: Tensor) -> Float[Tensor, "rows heads width size"]:
-        """Packed [heads, tokens, size] with a row of its own for each; beyond a row's end, some token or other."""
+        """Packed [heads, tokens, size] by row; positions past a row's end hold an arbitrary token: mask with `real`."""
         by_token = packed.transpose(0, 1)
         if self._source is not None:
             by_token = by_token.index_select(0, self._source)
         return by_token.view(self.rows, self.width, *by_token.shape[1:]).transpose(1, 2)
 
     def pack(self, padded: Shaped[Tensor, "rows heads width *size"]) -> Shaped[Tensor, "heads tokens *size"]:
-        """The rows end to end again, without what lies beyond their ends."""
+        """The rows end to end again, without the positions past their ends."""
         by_token = padded.transpose(1, 2).flatten(0, 1)
         if self._source is not None:
             by_token = by_token.index_select(0, self.slot)
@@ -112,7 +112,7 @@ class Layout:
         return self._itself[window]
 
     def sees_prefix(self, tokens: int, window: int | None) -> Bool[Tensor, "tokens prefix"] | None:
-        """Which tokens of a prefix of so many each packed token attends to within a sliding window; None for all."""
+        """Which tokens of a prefix of so many each packed token attends to within a sliding window; None if to all."""
         if window is None or window >= tokens + self.width:
             return None
         if (tokens, window) not in self._prefix:

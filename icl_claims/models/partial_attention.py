@@ -41,7 +41,7 @@ def attend_part(
         k: keys; a head that several query heads share may be expanded without a copy.
         v: values.
         scale: factor of every score.
-        seen: which keys each query attends to; all where None. A part of which a query sees nothing has no mass.
+        seen: which keys each query attends to; all if None. A part without keys for a query has no mass for it.
     """
     hidden = None
     if seen is not None:

@@ -1,4 +1,4 @@
-"""The values of tensors: looking at them waits for their device, and tensors on the meta device, without any, pass."""
+"""Checks and precision of tensors' values. Reading one waits for its device; tensors on the meta device have none."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def all_finite(tensor: Tensor) -> bool:
 
 
 def number(scalar: Tensor) -> float:
-    """The number in a tensor of no dimensions; 0 where it has none."""
+    """The number in a tensor of no dimensions; 0 on the meta device."""
     return float(scalar.detach()) if has_values(scalar) else 0.0
 
 
 def at_least_single(tensor: Tensor) -> Tensor:
-    """The tensor in single precision or, where it is in double, as it is."""
+    """The tensor in single precision, or unchanged if it is in double."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

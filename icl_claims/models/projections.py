@@ -12,9 +12,8 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from icl_claims.errors import ModelError
+from icl_claims.models.families import FUSED, SEPARATE, TITLES
 from icl_claims.models.precision import at_least_single, number
-
-SEPARATE = ("k_proj", "v_proj")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +39,8 @@ def layer_norms(parameters: Iterable[TunedParameter], values: Iterable[Tensor]) 
     """L2 norm, over the entries that hold keys or values, of each layer that has any of the parameters.
 
     Args:
-        parameters: of some layers.
-        values: one for each parameter and of its shape: the parameters themselves, their changes or gradients.
+        parameters: tuned parameters of some layers.
+        values: a tensor for each parameter, of its shape: the parameters themselves, their changes or gradients.
     """
     squares: dict[int, float] = {}
     for parameter, value in zip(parameters, values, strict=True):
@@ -69,23 +68,17 @@ def key_value_parameters(network: nn.Module, attention_modules: Sequence[nn.Modu
                 for projection in SEPARATE
                 for name, _ in getattr(attention, projection).named_parameters()
             ]
-        elif hasattr(attention, "c_attn"):
-            output = attention.c_attn.weight.shape[1]
-            part = torch.arange(output, device=attention.c_attn.weight.device) >= output // 3
-            found += [TunedParameter(f"{prefix}.c_attn.{name}", layer, part) for name in ("weight", "bias")]
-        elif hasattr(attention, "query_key_value"):
-            fused = attention.query_key_value
-            output, size = fused.weight.shape[0], attention.head_size
-            within_head = torch.arange(output, device=fused.weight.device) % (3 * size)
-            part = within_head >= size
-            found += [
-                TunedParameter(f"{prefix}.query_key_value.{name}", layer, part[:, None] if name == "weight" else part)
-                for name, _ in fused.named_parameters()
-            ]
-        else:
+            continue
+        fused = next((fused for fused in FUSED if hasattr(attention, fused.name)), None)
+        if fused is None:
             raise ModelError(
                 f"The key and value projections of {type(attention).__name__} were not found",
-                expected="k_proj and v_proj, a fused c_attn (GPT-2), or a fused query_key_value (GPT-NeoX)",
-                todo="Use a model of a family that `icl-claims doctor` lists.",
+                expected=f"{' and '.join(SEPARATE)}, or a fused {' or '.join(fused.name for fused in FUSED)}",
+                todo=f"Use a model of one of these families: {TITLES}.",
             )
+        heads = attention.config.num_attention_heads
+        found += [
+            TunedParameter(f"{prefix}.{fused.name}.{name}", layer, fused.keys_and_values(parameter, heads))
+            for name, parameter in getattr(attention, fused.name).named_parameters()
+        ]
     return tuple(found)

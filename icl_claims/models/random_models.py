@@ -3,58 +3,41 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
-from transformers import (
-    AutoModelForCausalLM,
-    Gemma3TextConfig,
-    GPT2Config,
-    GPTNeoXConfig,
-    LlamaConfig,
-    MistralConfig,
-    OPTConfig,
-    PhiConfig,
-    Qwen2Config,
-)
+from jaxtyping import Bool
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from icl_claims.errors import ModelError
 from icl_claims.models.attention import NAME
+from icl_claims.models.families import FAMILIES, FUSED, SEPARATE
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.tokens import TokenEncoder
 
 VOCABULARY = 61
 CONTEXT = 64
 HIDDEN = 16
+HEADS = 4
 BOS, PAD, EOS = 0, 1, 2
 FIRST_WORD = 3  # ids below are special
 
-_SPECIAL = {"bos_token_id": BOS, "pad_token_id": PAD, "eos_token_id": EOS}
-_SHAPE = {"vocab_size": VOCABULARY, "max_position_embeddings": CONTEXT, "hidden_size": HIDDEN, "num_attention_heads": 4}
-_GATED = {**_SHAPE, **_SPECIAL, "intermediate_size": 2 * HIDDEN, "num_key_value_heads": 2}
-_PLAIN = {**_SHAPE, **_SPECIAL, "intermediate_size": 2 * HIDDEN}
-
-CONFIGURATIONS: dict[str, Callable[[int], Any]] = {
-    "llama": lambda layers: LlamaConfig(num_hidden_layers=layers, **_GATED),
-    "gpt2": lambda layers: GPT2Config(
-        n_layer=layers, n_embd=HIDDEN, n_head=4, n_positions=CONTEXT, vocab_size=VOCABULARY, **_SPECIAL
-    ),
-    "opt": lambda layers: OPTConfig(  # with the activation of the public fairseq models, which are OPT otherwise
-        num_hidden_layers=layers,
-        ffn_dim=2 * HIDDEN,
-        word_embed_proj_dim=HIDDEN,
-        activation_function="gelu",
-        **_SHAPE,
-        **_SPECIAL,
-    ),
-    "gpt_neox": lambda layers: GPTNeoXConfig(num_hidden_layers=layers, **_PLAIN),
-    "qwen2": lambda layers: Qwen2Config(num_hidden_layers=layers, **_GATED),
-    "mistral": lambda layers: MistralConfig(num_hidden_layers=layers, sliding_window=7, **_GATED),
-    "phi": lambda layers: PhiConfig(num_hidden_layers=layers, **_PLAIN),
-    "gemma3": lambda layers: Gemma3TextConfig(num_hidden_layers=layers, head_dim=4, sliding_window=7, **_GATED),
+_SHAPE = {
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": CONTEXT,
+    "hidden_size": HIDDEN,
+    "num_attention_heads": HEADS,
+    "bos_token_id": BOS,
+    "pad_token_id": PAD,
+    "eos_token_id": EOS,
 }
+
+CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
+    family.model_type: {**_SHAPE, **family.tiny} for family in FAMILIES if family.tiny is not None
+}
+"""By the family's name in transformers, the fields of a tiny configuration, but for the number of blocks."""
 
 
 def random_model(family: str, layers: int, seed: int, dtype: torch.dtype = torch.float32) -> LanguageModel:
@@ -66,8 +49,8 @@ def random_model(family: str, layers: int, seed: int, dtype: torch.dtype = torch
     Args:
         family: a key of `CONFIGURATIONS`.
         layers: number of decoder blocks.
-        seed: of the weights.
-        dtype: of the weights.
+        seed: seed of the weights.
+        dtype: dtype of the weights.
 
     Raises:
         ModelError: an unknown family.
@@ -85,19 +68,36 @@ def random_network(family: str, layers: int, seed: int, *, attention: str = "eag
     """
     if family not in CONFIGURATIONS:
         raise ModelError("Unknown family of random models", expected=", ".join(CONFIGURATIONS), got=repr(family))
+    config = AutoConfig.for_model(family, num_hidden_layers=layers, **CONFIGURATIONS[family])
     with torch.random.fork_rng():  # transformers initialises from global state; what it draws is overwritten below
-        network: nn.Module = AutoModelForCausalLM.from_config(
-            CONFIGURATIONS[family](layers), attn_implementation=attention
-        )
+        network: nn.Module = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
     fill_at_random(network, seed)
     return network.eval()
 
 
 def fill_at_random(module: nn.Module, seed: int) -> None:
-    """Draw every parameter of a module anew; each has a stream of its own name."""
+    """Draw every parameter of a module again; each has a stream of its own name."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             stream = torch.Generator().manual_seed(zlib.crc32(f"{seed}:{name}".encode()))  # torch reads 32 bits
             drawn = torch.randn(parameter.shape, generator=stream)
             is_scale = parameter.dim() == 1 and name.endswith("weight")
             parameter.copy_(1 + 0.2 * drawn if is_scale else 0.3 * drawn)
+
+
+def key_value_part(name: str, parameter: Tensor, heads: int = HEADS) -> Bool[Tensor, ...] | None:
+    """Which entries of a parameter make keys or values, as its qualified name tells; None for any other parameter.
+
+    Args:
+        name: qualified name in the network, for example `transformer.h.0.attn.c_attn.bias`.
+        parameter: value of the parameter.
+        heads: number of attention heads.
+
+    >>> key_value_part("transformer.h.0.attn.c_attn.bias", torch.zeros(6)).tolist()
+    [False, False, True, True, True, True]
+    """
+    owners = name.split(".")
+    fused = next((fused for fused in FUSED if fused.name in owners), None)
+    if fused is not None:
+        return fused.keys_and_values(parameter, heads).expand_as(parameter)
+    return torch.ones_like(parameter, dtype=torch.bool) if set(owners) & set(SEPARATE) else None

@@ -1,4 +1,4 @@
-"""How a reader names a model, and the model of that name."""
+"""Names of models, as a reader gives them, and the models they name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load_model(
             of GPT-2 (encoder.json, vocab.bpe or vocab.json, merges.txt).
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`, or `spread` over all GPUs.
         dtype: float32, bfloat16 or float16.
-        say: told in a sentence what takes long.
+        say: called with a sentence before what takes long.
 
     Raises:
         ModelError: an unknown reference, device or dtype, or a model that cannot be loaded.
@@ -44,10 +44,10 @@ def load_model(
 
 
 def model_digest(reference: str, *, say: Say = lambda _text: None) -> str:
-    """The digest that the model of a reference has when it is loaded, in no time where its files were read before.
+    """The digest that the model of a reference has when it is loaded, at once if its files were read before.
 
     Raises:
-        ModelError: an unknown reference, or files that are not there.
+        ModelError: an unknown reference, or missing files.
     """
     folder, is_fairseq = _locate(reference, say, remembered_digest)
     try:
@@ -64,7 +64,7 @@ def model_digest(reference: str, *, say: Say = lambda _text: None) -> str:
 
 
 def _locate(reference: str, say: Say, digest_of: DigestOf) -> tuple[Path, bool]:
-    """The folder that a reference names, fetched where it is not there yet, and whether fairseq wrote it."""
+    """The folder that a reference names, fetched if it is missing, and whether fairseq wrote it."""
     kind, _, rest = reference.partition(":")
     if kind == "embedded" and not rest:
         return embedded_folder(say=say, digest_of=digest_of), False

@@ -15,15 +15,15 @@ SPREAD = "spread"
 """The name of the device that is all GPUs together."""
 
 Place = int | str | torch.device
-NO_PLACE_TO_TUNE = {"cpu", "disk"}  # accelerate copies what lies there to a GPU at every call, over tuned values
+NO_PLACE_TO_TUNE = {"cpu", "disk"}  # accelerate copies weights from there to a GPU at every call, over tuned values
 
 
 def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = None) -> LanguageModel:
     """The model with its blocks on several GPUs, as evenly as they fit; on a machine without any, left on the CPU.
 
     Args:
-        model: on the CPU.
-        max_memory: bytes to use of each device, by GPU number or "cpu"; by default what is free.
+        model: the model, on the CPU.
+        max_memory: bytes to use of each device, by GPU number or "cpu"; by default all that are free.
 
     Raises:
         ModelError: accelerate is not installed, or the GPUs together cannot hold the model.
@@ -55,7 +55,11 @@ def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = No
 
 
 def dispatch(model: LanguageModel, device_map: Mapping[str, Place]) -> LanguageModel:
-    """The model with its modules where a map says; the norm goes with the head, a tied head with the embeddings."""
+    """The model with its modules where a map says; the norm goes with the head, a tied head with the embeddings.
+
+    `logits_to_keep`, on the head's device, indexes the output of the norm: so the two share that device, and accelerate
+    must not move the index to `first` with the other arguments. A tied head is the embedding matrix itself.
+    """
     from accelerate import dispatch_model
 
     first = next(iter(device_map.values()))
@@ -72,6 +76,6 @@ def dispatch(model: LanguageModel, device_map: Mapping[str, Place]) -> LanguageM
 
 
 def _place_of(name: str, device_map: Mapping[str, Place]) -> Place:
-    """Where a module lies: as the map says of it, or else of the nearest module around it."""
+    """The place of a module: its own in the map, or else that of the nearest module around it."""
     around = [name.rsplit(".", cut)[0] for cut in range(name.count(".") + 1)]
     return next(device_map[found] for found in (*around, "") if found in device_map)

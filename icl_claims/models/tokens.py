@@ -14,7 +14,7 @@ class TokenEncoder:
 
     Args:
         tokenizer: a transformers tokenizer.
-        bos: id that opens every prompt (the end-of-text id where a model has no beginning-of-text).
+        bos: id that opens every prompt (the end-of-text id if a model has no beginning-of-text).
         separator: id that ends a demonstration (the end-of-text id, as in the authors' prompts).
     """
 
@@ -42,7 +42,7 @@ def token_encoder(tokenizer: Any, name: str) -> TokenEncoder:
     separated documents in pretraining, that one is taken, and a turn marker is never taken to open a prompt.
 
     Raises:
-        ModelError: the tokenizer has no end-of-text token, so demonstrations could not be told apart.
+        ModelError: the tokenizer has no end-of-text token, so nothing could separate demonstrations.
     """
     vocabulary = tokenizer.get_vocab()
     end = next((vocabulary[token] for token in END_OF_TEXT if token in vocabulary), tokenizer.eos_token_id)

@@ -1,4 +1,4 @@
-"""A model with random weights in place of trained ones: what similarity the architecture alone brings."""
+"""A model with random weights in place of trained ones: the similarity that its architecture alone brings."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.spread import dispatch
 
 Kept = Literal["nothing", "embeddings_norms_head", "norms"]
-"""What an untrained model keeps: nothing; all but the blocks' projections (the authors' code); or the norms alone."""
+"""Trained weights of an untrained model: none; all but the blocks' projections (the authors' code); or the norms."""
 
 
 def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     """The same architecture with weights as its own initialiser draws them, on the same devices and in the same dtype.
 
     Args:
-        model: the trained one, which stays as it is.
+        model: the trained model, which is not changed.
         keep: which trained weights stay.
-        seed: of the initialiser.
+        seed: seed of the initialiser.
 
     Returns:
-        A model with a digest of its own; where head and embeddings are one matrix, they are one here, too.
+        A model with its own digest; a head tied to the embeddings is tied here, too.
 
     Source: the authors' code, last commit (random attention and feed-forward weights); in no table of either paper.
     """

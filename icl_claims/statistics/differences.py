@@ -1,4 +1,4 @@
-"""The interval of a difference of means, chosen by what the columns are."""
+"""The interval of a difference of means, chosen by what its columns hold."""
 
 from __future__ import annotations
 
@@ -26,11 +26,15 @@ def difference_interval(
     on the same queries, Newcombe's on different ones. Other means get the bootstrap's.
 
     Args:
-        left: one column of values a seed.
-        right: the same queries' other values, or what the mean is compared with.
-        seed: of the resampling.
-        confidence: of the interval.
-        resamples: how many.
+        left: one column of values per seed.
+        right: other values of the same queries, or the number that the mean is compared with.
+        seed: seed of the resampling.
+        confidence: coverage of the interval, such as 0.95.
+        resamples: number of resamples.
+
+    >>> interval = difference_interval([np.array([1.0, 1.0, 0.0, 1.0])], 0.5, seed=0)
+    >>> interval.estimate, round(interval.low, 2), round(interval.high, 2)
+    (0.25, -0.2, 0.45)
     """
     if isinstance(right, Sequence):
         if not (is_binary(left) and is_binary(right)):

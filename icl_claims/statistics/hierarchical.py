@@ -1,4 +1,4 @@
-"""The interval of a difference over tasks, from which one can tell about tasks that were not tried."""
+"""The interval of a difference over tasks: it generalises to tasks that were not tried."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from icl_claims.statistics.influence import Column, Influence, influence
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval, seeds_interval
 
 FEWEST_TO_DRAW_FROM = 5
-ROUNDING = 1e-12
+VANISHING_RANGE = 1e-12  # relative; differences of tasks that are closer are equal but for rounding
 
 
 def hierarchical_difference(
@@ -25,23 +25,29 @@ def hierarchical_difference(
 ) -> Interval:
     """Bootstrap-t interval of mean(left) - mean(right), averaged over seeds and then over tasks.
 
-    Tasks are resampled, then the seeds of each, then their queries; a resample's distance from the estimate is
-    measured in standard errors of its own tasks, so the noise of seeds and queries is not counted twice.
+    Tasks are resampled, then the seeds of each, then their queries. The spread of the tasks' differences already holds
+    the noise of seeds and queries: Var(seen) = Var(true) + Var(noise). So a resample's distance from the estimate is
+    measured in standard errors of its own tasks, and that noise is counted once.
 
     Args:
-        left: for each task, one column of values a seed.
-        right: the same queries' other values.
-        seed: of the resampling.
-        confidence: of the interval.
-        resamples: how many.
+        left: for each task, one column of values per seed.
+        right: other values of the same queries.
+        seed: seed of the resampling.
+        confidence: coverage of the interval, such as 0.95.
+        resamples: number of resamples.
 
     Returns:
         The mean of the tasks' differences; undefined for fewer than two tasks, or where a column counts no query. Up
-        to four tasks are too few to be drawn from: theirs is Student's interval. Bounds are NaN where all tasks have
-        one difference, as shares of a few queries may: that tells nothing of their spread.
+        to four tasks are too few to be drawn from: theirs is Student's interval. Bounds are NaN if all tasks have the
+        same difference, as shares of a few queries may: nothing is then known of their spread.
 
     Source: Davison and Hinkley 1997, section 3.8 (resampling of nested levels); Efron and Tibshirani 1993,
     section 12.5 (bootstrap-t).
+
+    >>> left, right = ([[np.full(4, mean)] for mean in means] for means in ((0.1, 0.2, 0.3), (0.0, 0.0, 0.0)))
+    >>> interval = hierarchical_difference(left, right, seed=0)
+    >>> round(interval.estimate, 2), round(interval.low, 2), round(interval.high, 2)
+    (0.2, -0.05, 0.45)
     """
     tasks = [
         [influence(a, b) for a, b in zip(of_left, of_right, strict=True)]
@@ -50,7 +56,7 @@ def hierarchical_difference(
     if len(tasks) < 2 or any(not seeds or min(one.counted for one in seeds) < 1 for seeds in tasks):
         return UNDEFINED
     of_tasks = np.array([np.mean([one.difference for one in seeds]) for seeds in tasks])
-    if np.ptp(of_tasks) <= ROUNDING * max(1.0, float(np.abs(of_tasks).max())):
+    if np.ptp(of_tasks) <= VANISHING_RANGE * max(1.0, float(np.abs(of_tasks).max())):
         return Interval(float(of_tasks.mean()), np.nan, np.nan)
     if len(tasks) < FEWEST_TO_DRAW_FROM:
         return seeds_interval(of_tasks.tolist(), confidence)
@@ -65,7 +71,7 @@ def hierarchical_difference(
 def _resampled_tasks(
     tasks: Sequence[Sequence[Influence]], resamples: int, generator: np.random.Generator
 ) -> Float[np.ndarray, "resamples tasks"]:
-    """The differences of as many tasks as there are, drawn with replacement, each over seeds and queries drawn anew."""
+    """Differences of as many tasks as there are, drawn with replacement, each over seeds and queries drawn again."""
     of_every_task = np.stack([_resampled_task(seeds, len(tasks), resamples, generator) for seeds in tasks], axis=2)
     chosen = generator.integers(0, len(tasks), (resamples, len(tasks), 1))
     return np.take_along_axis(of_every_task, chosen, axis=2)[:, :, 0]

@@ -10,22 +10,30 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 Column = Float[np.ndarray, "_ ..."]
-"""One value a query, or [queries, values] several; NaN marks a value that does not count.
+"""One value per query, or [queries, values] several; NaN marks a value that does not count.
 
-Queries are what is drawn, so the values of one are never taken for independent evidence. Columns of one call need not
-be of one length.
+Queries are the unit of drawing: several values of one are never independent evidence. Columns of one call may differ
+in length.
 """
 OfQueries = Float[np.ndarray, " _"]
-"""One number a query."""
+"""One number per query."""
 
 
 def by_query(column: Column) -> Float[np.ndarray, "_ _"]:
-    """The column as [queries, values], also where each query has a single value."""
+    """The column as [queries, values], also where each query has a single value.
+
+    >>> by_query(np.array([1.0, 2.0])).tolist()
+    [[1.0], [2.0]]
+    """
     return column.reshape(len(column), math.prod(column.shape[1:]))
 
 
 def queries_that_count(column: Column) -> Bool[np.ndarray, " _"]:
-    """Which queries have a value that counts."""
+    """Which queries have a value that counts.
+
+    >>> queries_that_count(np.array([1.0, np.nan])).tolist()
+    [True, False]
+    """
     return np.asarray((~np.isnan(by_query(column))).any(axis=1))
 
 
@@ -33,11 +41,15 @@ def queries_that_count(column: Column) -> Bool[np.ndarray, " _"]:
 class Influence:
     """A difference of two means, and what each query contributes to it.
 
+    With S_q the sum and N_q the number of the values that count in query q, a mean is R = sum_q S_q / sum_q N_q.
+    To first order in the queries drawn it varies as the mean of n (S_q - R N_q) / N over the n queries, N = sum_q N_q:
+    the influence values. Those of left minus those of right are the difference's, query by query.
+
     Args:
         difference: mean(left) - mean(right), each over the values that count; NaN where one counts none.
-        of_queries: by query, so scaled that the difference varies from sample to sample as the mean of independent
-            draws of these numbers does; their own mean is 0.
-        counted: how many queries count on the side that counts fewer.
+        of_queries: influence value of each query: centred, and scaled so that the standard error of their mean is that
+            of the difference.
+        counted: number of queries that count, on the side that counts fewer.
     """
 
     difference: float
@@ -49,6 +61,10 @@ def influence(left: Column, right: Column) -> Influence:
     """The influence of each query on mean(left) - mean(right), for columns about the same queries.
 
     Source: the linearisation of a ratio (Cochran 1977, section 6.3), here of sums over the values that count.
+
+    >>> found = influence(np.array([3.0, 1.0]), np.array([0.0, 0.0]))
+    >>> found.difference, found.of_queries.tolist(), found.counted
+    (2.0, [1.0, -1.0], 2)
     """
     (a, of_a, counted_a), (b, of_b, counted_b) = (_centred(column) for column in (left, right))
     return Influence(a - b, of_a - of_b, min(counted_a, counted_b))
@@ -67,13 +83,17 @@ def _centred(column: Column) -> tuple[float, OfQueries, int]:
 
 
 def over_seeds(influences: Sequence[Influence]) -> list[OfQueries]:
-    """What the queries contribute to the mean of the seeds' differences.
+    """The influence values of the queries on the mean of the seeds' differences.
 
     Seeds ask the same queries of a task in the same order, and an easy query is easy under every seed. So columns of
-    one length are added query by query, and what seeds share is not taken for independent evidence.
+    one length are added query by query: what seeds share is not independent evidence.
 
     Returns:
         One column for each length that occurs. The mean over seeds varies as the sum of the columns' means.
+
+    >>> seeds = [influence(column, np.zeros(2)) for column in (np.array([3.0, 1.0]), np.array([2.0, 2.0]))]
+    >>> [column.tolist() for column in over_seeds(seeds)]
+    [[0.5, -0.5]]
     """
     by_length: dict[int, list[OfQueries]] = {}
     for one in influences:

@@ -40,10 +40,13 @@ def bootstrap_mean(
     """Bootstrap interval of the mean of per-seed means; see `bootstrap_difference`.
 
     Args:
-        columns: one column of values a seed.
-        seed: of the resampling.
-        confidence: of the interval.
-        resamples: how many.
+        columns: one column of values per seed.
+        seed: seed of the resampling.
+        confidence: coverage of the interval, such as 0.95.
+        resamples: number of resamples.
+
+    >>> round(bootstrap_mean([np.arange(8.0)], seed=0).low, 1)
+    1.3
     """
     nothing = [np.zeros_like(column) for column in columns]
     return bootstrap_difference(columns, nothing, seed=seed, confidence=confidence, resamples=resamples)
@@ -59,19 +62,23 @@ def bootstrap_difference(
 ) -> Interval:
     """Bootstrap-t interval of mean(left) - mean(right) on the same queries, averaged over seeds.
 
-    Queries are resampled. Seeds whose columns are of one length ask the same queries, and keep them together.
+    Queries are resampled. Seeds whose columns are of one length ask the same queries, which are resampled together.
 
     Args:
-        left: one column of values a seed.
-        right: the same queries' other values.
-        seed: of the resampling.
-        confidence: of the interval.
-        resamples: how many.
+        left: one column of values per seed.
+        right: other values of the same queries.
+        seed: seed of the resampling.
+        confidence: coverage of the interval, such as 0.95.
+        resamples: number of resamples.
 
     Returns:
-        The mean over seeds of the difference of means; undefined where a column counts fewer than two queries.
+        The mean over seeds of the difference of means; undefined if a column counts fewer than two queries.
 
     Source: Efron and Tibshirani 1993, section 12.5.
+
+    >>> interval = bootstrap_difference([np.arange(8.0)], [np.zeros(8)], seed=0)
+    >>> interval.estimate, interval.excludes_below(0.0)
+    (3.5, True)
     """
     influences = [influence(a, b) for a, b in zip(left, right, strict=True)]
     counted = min((one.counted for one in influences), default=0)
@@ -86,11 +93,15 @@ def seeds_interval(differences: Sequence[float], confidence: float = CONFIDENCE)
     """Student's t interval of a mean over runs, or over tasks, one number each.
 
     Args:
-        differences: of each run.
-        confidence: of the interval.
+        differences: one number per run.
+        confidence: coverage of the interval, such as 0.95.
 
     Returns:
-        The mean; its bounds are NaN where there is only one run.
+        The mean; its bounds are NaN if there is only one run.
+
+    >>> interval = seeds_interval([1.0, 2.0, 3.0])
+    >>> interval.estimate, round(interval.low, 2), round(interval.high, 2)
+    (2.0, -0.48, 4.48)
     """
     runs = len(differences)
     if not runs:

@@ -1,4 +1,4 @@
-"""What the data could have found: beside every difference that was not."""
+"""Power: the smallest difference that data could detect, and the queries or seeds that a found one would need."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ def smallest_detectable(interval: Interval, *, power: float = POWER, confidence:
     """The difference that an interval of this width would exclude 0 for with a given probability.
 
     Args:
-        interval: of a difference; what counts is its width.
-        power: the probability.
-        confidence: of the interval.
+        interval: interval of a difference; only its width counts.
+        power: that probability.
+        confidence: coverage of the interval, such as 0.95.
 
     Returns:
-        Its size, in the units of the difference; None where the interval is undefined.
+        Its size, in the units of the difference; None if the interval is undefined.
 
     Source: Bloom 1995, minimum detectable effect: (z(1 - alpha / 2) + z(power)) standard errors.
+
+    >>> round(smallest_detectable(Interval(0.1, -0.1, 0.3)), 2)
+    0.29
     """
     if not np.isfinite([interval.low, interval.high]).all():
         return None
@@ -32,30 +35,36 @@ def smallest_detectable(interval: Interval, *, power: float = POWER, confidence:
 
 
 def queries_needed(interval: Interval, queries: int) -> int | None:
-    """How many queries, about, would make the interval of a difference as large as this one exclude 0.
+    """About how many queries would make the interval of a difference of this size exclude 0.
 
     Args:
-        interval: of the difference.
-        queries: on which it rests.
+        interval: interval of the difference.
+        queries: number of queries on which it rests.
 
     Returns:
-        That number, as an interval's width falls with the root of the number of queries; None where the difference is
+        That number, as an interval's width falls with the root of the number of queries; None if the difference is
         0 or undefined, so that no number would do.
+
+    >>> queries_needed(Interval(0.1, -0.1, 0.3), queries=50)
+    201
     """
     reach = _reach_towards_zero(interval)
     return None if reach is None else max(1, math.floor(queries * reach**2) + 1)
 
 
 def seeds_needed(interval: Interval, seeds: int, *, confidence: float = CONFIDENCE) -> int | None:
-    """How many seeds, about, would make a `seeds_interval` of a mean as large as this one exclude 0.
+    """About how many seeds would make the `seeds_interval` of a mean of this size exclude 0.
 
     Args:
-        interval: of the mean over seeds.
-        seeds: on which it rests.
-        confidence: of the interval.
+        interval: interval of the mean over seeds.
+        seeds: number of seeds on which it rests.
+        confidence: coverage of the interval, such as 0.95.
 
     Returns:
-        That number, at least 2; None where the mean is 0 or undefined, so that no number would do.
+        That number, at least 2; None if the mean is 0 or undefined, so that no number would do.
+
+    >>> seeds_needed(Interval(0.1, -0.1, 0.3), seeds=5)
+    13
     """
     reach = _reach_towards_zero(interval)
     if reach is None:

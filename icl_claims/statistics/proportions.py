@@ -1,8 +1,8 @@
 """Score intervals of proportions: they hold for a handful of queries, and for proportions near 0 and 1.
 
-A proportion is the mean of a column of 0 and 1. Several columns are those of several seeds, and are counted together;
-where they are of one length, seeds ask the same queries. What the answers to a query share, under several seeds or in a
-column that has several values a query, is not taken for independent evidence.
+A proportion is the mean of a column of 0 and 1. Several columns, one per seed, are counted together; seeds with
+columns of one length ask the same queries. What the answers to a query share, under several seeds or in a column with
+several values per query, is not independent evidence.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
 NEXT_TO = 1e-9  # far less than the width of any score interval
 
 Columns = Column | Sequence[Column]
-"""One column, or one a seed."""
+"""One column, or one per seed."""
 
 
 def is_binary(columns: Columns) -> bool:
-    """Whether every value that counts is 0 or 1."""
+    """Whether every value that counts is 0 or 1.
+
+    >>> is_binary(np.array([1.0, np.nan, 0.0])), is_binary(np.array([0.5]))
+    (True, False)
+    """
     values = np.concatenate(_by_seed(columns))
     return bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
 
@@ -32,10 +36,14 @@ def wilson(columns: Columns, confidence: float = CONFIDENCE) -> Interval:
     """Wilson's score interval of a proportion.
 
     Args:
-        columns: of 0, 1 and NaN.
-        confidence: of the interval.
+        columns: columns of 0, 1 and NaN.
+        confidence: coverage of the interval, such as 0.95.
 
     Source: Wilson 1927; with the effective number of queries of Korn and Graubard 1998 for several seeds.
+
+    >>> interval = wilson(np.array([1.0, 1.0, 1.0, 1.0]))
+    >>> interval.estimate, round(interval.low, 2), interval.high
+    (1.0, 0.51, 1.0)
     """
     by_seed = _by_seed(columns)
     counted = int(sum((~np.isnan(column)).sum() for column in by_seed))
@@ -52,6 +60,10 @@ def newcombe(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> I
     """Interval of left - right for two proportions that are counted on different queries.
 
     Source: Newcombe 1998, hybrid score interval (method 10).
+
+    >>> interval = newcombe(np.array([1.0, 1.0, 1.0, 1.0]), np.array([0.0, 0.0, 0.0]))
+    >>> interval.estimate, round(interval.low, 2), interval.high
+    (1.0, 0.25, 1.0)
     """
     a, b = wilson(left, confidence), wilson(right, confidence)
     if np.isnan(a.estimate) or np.isnan(b.estimate):
@@ -66,12 +78,16 @@ def tango(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> Inte
     """Score interval of left - right for two proportions on the same queries.
 
     Args:
-        left: of 0, 1 and NaN.
-        right: the same queries' other values; a query counts where both do.
-        confidence: of the interval.
+        left: columns of 0, 1 and NaN.
+        right: other values of the same queries; a query counts if it does in both.
+        confidence: coverage of the interval, such as 0.95.
 
     Source: Tango 1998, Equivalence test and confidence interval for the difference in proportions for the
     paired-sample design.
+
+    >>> interval = tango(np.array([1.0, 1.0, 1.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0]))
+    >>> interval.estimate, round(interval.low, 2), round(interval.high, 2)
+    (0.5, -0.23, 0.85)
     """
     by_seed = [a - b for a, b in zip(_by_seed(left), _by_seed(right), strict=True)]
     apart = np.concatenate(by_seed)
@@ -89,7 +105,7 @@ def tango(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> Inte
 
 
 def _tango_score(truth: float, pairs: float, only_left: float, only_right: float, z: float) -> float:
-    """Above 0 where the difference seen is more than z standard errors from a true one, the likeliest such."""
+    """Above 0 if the difference seen is over z standard errors from `truth`, with the other share at its likeliest."""
     linear = (2 * pairs - only_left + only_right) * truth - only_left - only_right
     constant = -only_right * truth * (1 - truth)
     right_if_true = (math.sqrt(max(linear**2 - 8 * pairs * constant, 0.0)) - linear) / (4 * pairs)
@@ -98,16 +114,24 @@ def _tango_score(truth: float, pairs: float, only_left: float, only_right: float
 
 
 def design_effect(by_seed: Sequence[Column]) -> float:
-    """How many answers to a query, of each seed one or several, tell as much as one from independent queries.
+    """The design effect: by what factor repeated answers to the same query inflate the variance of a proportion.
+
+    With r_qa the deviation of answer a to query q from the proportion, and N answers to n queries, the variance of the
+    proportion is n/(n-1) sum_q (sum_a r_qa)^2 / N^2 if queries are drawn, and sum_qa r_qa^2 / N^2 if answers were: the
+    effect is their ratio, and N divided by it the effective number of queries.
 
     Args:
-        by_seed: one column a seed. Of different lengths they are about different queries.
+        by_seed: one column per seed; columns of different lengths are about different queries.
 
     Returns:
-        Between 1, if a query's answers have nothing in common, and the most answers that there are to a query, if they
-        are all alike, or if there is no variation to tell it from.
+        From 1, if a query's answers have nothing in common, to the largest number of answers to a query, if they are
+        all alike, or if there is no variation to estimate it from.
 
     Source: Korn and Graubard 1998, the ratio of a proportion's variance over clusters to its binomial variance.
+
+    >>> column = np.array([1.0, 0.0, 1.0, 0.0])
+    >>> design_effect([column]), design_effect([column, column]), design_effect([column, 1 - column])
+    (1.0, 2.0, 1.0)
     """
     answers = [by_query(column) for column in by_seed]
     same_queries = len({len(column) for column in answers}) == 1

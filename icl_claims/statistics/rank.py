@@ -16,9 +16,12 @@ def kendall_tau(
         right: the other numbers of the same items.
 
     Returns:
-        The correlation of each row, in [-1, 1]; NaN where all items of a row are tied on one side, or one is NaN.
+        The correlation of each row, in [-1, 1]; NaN if all items of a row are tied on one side, or one is NaN.
 
     Source: Kendall 1945 (tau-b); `scipy.stats.kendalltau` for one row at a time.
+
+    >>> kendall_tau(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 3.0, 2.0]])).round(2).tolist()
+    [0.33]
     """
     agree, pairs_left, pairs_right = (np.zeros(left.shape[:-1]) for _ in range(3))
     for apart in range(1, left.shape[-1]):

@@ -1,4 +1,4 @@
-"""What the order of demonstrations changes: nothing in full-batch descent, one term a swap in descent one by one.
+"""The effect of the order of demonstrations: none in full-batch descent, one term per swap in descent one by one.
 
 Source: Shen et al. 2024, on order sensitivity.
 """
@@ -27,11 +27,15 @@ def full_batch_descent(
 
     Args:
         weights: W_0.
-        inputs: demonstrations x_j, one a row.
+        inputs: demonstrations x_j, one per row.
         targets: y_j.
         rate: the learning rate.
-        steps: how many.
-        loss: of the layer's outputs and the targets, a sum or mean over demonstrations.
+        steps: number of steps.
+        loss: function of the layer's outputs and the targets, a sum or mean over demonstrations.
+
+    >>> x, y = torch.ones(2, 1), torch.ones(2, 1)
+    >>> full_batch_descent(torch.zeros(1, 1), x, y, rate=0.25, steps=1, loss=torch.nn.functional.mse_loss).item()
+    0.5
     """
     slope = torch.func.grad(lambda w: loss(inputs @ w.mT, targets))
     for _ in range(steps):
@@ -40,20 +44,27 @@ def full_batch_descent(
 
 
 def one_epoch(weights: Weights, inputs: Inputs, targets: Targets, rate: float) -> Weights:
-    """Gradient descent on 1/2 |W x_j - y_j|^2, one demonstration after the other."""
+    """Gradient descent on 1/2 |W x_j - y_j|^2, one demonstration after the other.
+
+    >>> one_epoch(torch.zeros(1, 1), torch.ones(2, 1), torch.ones(2, 1), rate=0.5).item()
+    0.75
+    """
     for x, y in zip(inputs, targets, strict=True):
         weights = weights - rate * torch.outer(weights @ x - y, x)
     return weights
 
 
 def swap(weights: Weights, inputs: Pair, targets: Float[Tensor, "2 outputs"], rate: float) -> Weights:
-    """What a swap of two demonstrations changes: eta^2 (x_1^T x_2) (r_1 x_2^T - r_2 x_1^T), with r_j = W x_j - y_j.
+    """The effect of swapping two demonstrations: eta^2 (x_1^T x_2) (r_1 x_2^T - r_2 x_1^T), with r_j = W x_j - y_j.
 
     Returns:
         The weights after 1, 2 minus the weights after 2, 1. It is 0 only where the inputs are orthogonal (or there is
         nothing to learn), and of second order in the rate.
 
     Source: the two products of `one_epoch`, multiplied out.
+
+    >>> swap(torch.zeros(1, 2), torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.ones(2, 1), rate=0.5).tolist()
+    [[0.0, -0.25]]
     """
     (first, second), (residual, other) = inputs, inputs @ weights.mT - targets
     overlap = first @ second
@@ -65,7 +76,11 @@ def swap(weights: Weights, inputs: Pair, targets: Float[Tensor, "2 outputs"], ra
 def causal_stack(layers: Sequence[LinearSelfAttention], demonstrations: Demonstrations, tokens: Tokens) -> Tokens:
     """As `linear_self_attention.stack`, but a demonstration reads only itself and those before it.
 
-    Queries read all demonstrations. This is what a causal language model does, without its softmax and positions.
+    Queries read all demonstrations. A causal language model does the same, but for its softmax and positions.
+
+    >>> layers = [LinearSelfAttention(*[torch.eye(1)] * 4)] * 2
+    >>> causal_stack(layers, torch.tensor([[2.0], [1.0]]), torch.tensor([[1.0]])).item()  # `stack` gives 1086
+    822.0
     """
     for layer in layers:
         count = demonstrations.shape[-2]

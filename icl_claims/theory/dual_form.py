@@ -19,11 +19,14 @@ def error_signals(
 
     Args:
         weight: W0, before the step.
-        inputs: training examples x_i, one a row.
+        inputs: training examples x_i, one per row.
         loss: L, of all outputs W0 x_i together.
         learning_rate: eta.
 
     Source: "Rethinking ...", section 2.1, above equation 1.
+
+    >>> error_signals(torch.eye(2), torch.ones(1, 2), lambda outputs: outputs.sum(), 0.5).tolist()
+    [[-0.5, -0.5]]
     """
     outputs = (inputs @ weight.T).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(outputs), outputs)
@@ -36,6 +39,9 @@ def weight_change(
     """Delta W = sum_i e_i x_i^T: the change of the weights, as outer products.
 
     Source: "Rethinking ...", section 2.1, equation 1.
+
+    >>> weight_change(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])).tolist()
+    [[3.0, 4.0], [6.0, 8.0]]
     """
     return torch.einsum("no,ni->oi", errors, inputs)
 
@@ -46,6 +52,9 @@ def linear_attention(
     """LinearAttn(V, K, q) = sum_i v_i (k_i^T q): attention without softmax, scale or normaliser.
 
     Source: "Rethinking ...", section 2.1, equation 2; tokens are rows here, columns there.
+
+    >>> linear_attention(torch.tensor([[1.0], [2.0]]), torch.eye(2), torch.tensor([3.0, 4.0])).tolist()
+    [11.0]
     """
     return values.T @ (keys @ query)
 
@@ -65,5 +74,9 @@ def attention_form(
         query: x, the input of the layer now.
 
     Source: "Rethinking ...", section 2.1, equation 2.
+
+    >>> w, e, x, q = torch.eye(2), torch.ones(1, 2), torch.tensor([[1.0, 2.0]]), torch.tensor([1.0, 0.0])
+    >>> attention_form(w, e, x, q).tolist(), ((w + weight_change(e, x)) @ q).tolist()
+    ([2.0, 1.0], [2.0, 1.0])
     """
     return weight @ query + linear_attention(errors, inputs, query)

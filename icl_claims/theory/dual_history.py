@@ -27,6 +27,9 @@ def coefficients(rates: Sequence[float], momentum: float = 0.0, *, nesterov: boo
         nesterov: whether momentum is Nesterov's.
 
     Source: Irie et al. 2022 for m = 0; the sum over later steps is momentum written out.
+
+    >>> coefficients([0.5, 0.5], momentum=0.5).tolist()
+    [-0.75, -0.5]
     """
     steps = len(rates)
     lag = torch.arange(steps)[None, :] - torch.arange(steps)[:, None]
@@ -49,10 +52,14 @@ def attend_over_history(
         initial: the weights before training.
         errors: dL/d(W x_t) of every training pair, as it was at its step.
         inputs: x_t, the layer's input of every training pair.
-        coefficients: c_t of the step that the pair belongs to.
-        query: what the trained layer is asked.
+        coefficients: c_t of the step of each pair.
+        query: inputs of the trained layer now.
 
     Source: Irie et al. 2022, the dual form.
+
+    >>> one, two, three = (torch.full((1, 1), number) for number in (1.0, 2.0, 3.0))
+    >>> attend_over_history(two, one, two, torch.tensor([-0.5]), three).item()  # 2 * 3 - 0.5 * 1 * (2 * 3)
+    3.0
     """
     scores = query @ inputs.mT
     return query @ initial.mT + scores @ (coefficients[:, None] * errors)

@@ -1,7 +1,7 @@
-"""A linear self-attention layer that is trained to do linear regression in context, and what is compared with it.
+"""A linear self-attention layer trained to do linear regression in context, and the layer that it is compared with.
 
 Every task has its own w ~ N(0, I), inputs x ~ U(-1, 1) or N(0, 1), and targets y = w^T x. The layer sees demonstrations
-(x_j, y_j) and one query token (x, 0), so that the constructed layer it is held against starts from W0 = 0.
+(x_j, y_j) and one query token (x, 0), so that the constructed layer that it is compared with starts from W0 = 0.
 
 Source: von Oswald et al. 2023, section 3.
 """
@@ -30,8 +30,8 @@ class Tasks:
 
     Args:
         demonstrations: tokens (x_j, y_j), of shape (tasks, demonstrations, inputs + 1).
-        queries: of shape (tasks, inputs).
-        answers: what is right, of shape (tasks).
+        queries: inputs x, of shape (tasks, inputs).
+        answers: targets of the queries, of shape (tasks).
     """
 
     demonstrations: Tensor
@@ -40,7 +40,7 @@ class Tasks:
 
     @property
     def inputs(self) -> int:
-        """How many inputs a task has."""
+        """Number of inputs of a task."""
         return self.queries.shape[-1]
 
 
@@ -49,8 +49,8 @@ class Training:
     """How a layer is trained: Adam on fresh tasks in every step, with a rate that falls to 0 along a cosine.
 
     Args:
-        steps: of Adam.
-        tasks: drawn for every step.
+        steps: number of steps of Adam.
+        tasks: number of tasks drawn for every step.
         rate: the highest learning rate.
         spread: standard deviation of the initial weights.
     """
@@ -64,14 +64,18 @@ class Training:
 def draw(
     tasks: int, *, demonstrations: int, inputs: int, generator: torch.Generator, kind: Inputs = "uniform"
 ) -> Tasks:
-    """Tasks with as many demonstrations each.
+    """Random tasks.
 
     Args:
-        tasks: how many.
-        demonstrations: of each.
+        tasks: number of tasks.
+        demonstrations: number of demonstrations of each task.
         inputs: dimension of x.
-        generator: where they come from.
+        generator: source of the draws.
         kind: the distribution of every coordinate of x, U(-1, 1) or N(0, 1).
+
+    >>> tasks = draw(4, demonstrations=3, inputs=2, generator=torch.Generator().manual_seed(0))
+    >>> tuple(tasks.demonstrations.shape), tuple(tasks.queries.shape)
+    ((4, 3, 3), (4, 2))
     """
     shape = (tasks, demonstrations + 1, inputs)
     if kind == "uniform":
@@ -84,14 +88,24 @@ def draw(
 
 
 def predict(layer: LinearSelfAttention, tasks: Tasks) -> PerTask:
-    """What a layer answers to the query of each task."""
+    """The answer of a layer to the query of each task.
+
+    >>> tasks = Tasks(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[3.0]]), torch.tensor([6.0]))
+    >>> predict(constructed(tasks, 1.0), tasks).tolist()
+    [6.0]
+    """
     nothing = tasks.queries.new_zeros(1, tasks.inputs)
     tokens = attention.query_tokens(nothing, tasks.queries[:, None])
     return attention.answers(attention.attend(layer, tasks.demonstrations, tokens), tasks.inputs)[:, 0, 0]
 
 
 def loss(layer: LinearSelfAttention, tasks: Tasks) -> Float[Tensor, ""]:
-    """1/2 (prediction - y)^2, the mean over tasks."""
+    """1/2 (prediction - y)^2, the mean over tasks.
+
+    >>> tasks = Tasks(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[3.0]]), torch.tensor([6.0]))
+    >>> loss(constructed(tasks, 0.5), tasks).item()  # (3 - 6)^2 / 2
+    4.5
+    """
     return 0.5 * (predict(layer, tasks) - tasks.answers).square().mean()
 
 
@@ -99,6 +113,10 @@ def sensitivities(layer: LinearSelfAttention, tasks: Tasks) -> Float[Tensor, "ta
     """How each prediction changes with its query, d prediction / d x: the linear model that the layer has in effect.
 
     Source: von Oswald et al. 2023, section 3, figure 2.
+
+    >>> tasks = Tasks(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[3.0]]), torch.tensor([6.0]))
+    >>> sensitivities(constructed(tasks, 1.0), tasks).tolist()
+    [[2.0]]
     """
     queries = tasks.queries.detach().requires_grad_()
     predictions = predict(layer, Tasks(tasks.demonstrations, queries, tasks.answers))
@@ -110,13 +128,21 @@ def best_step(tasks: Tasks) -> float:
     """The learning rate with which one gradient step from W0 = 0 has the least mean loss over tasks.
 
     A prediction is proportional to the rate, so the best one is sum p y / sum p^2, with p the predictions at rate 1.
+
+    >>> best_step(Tasks(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[3.0]]), torch.tensor([6.0])))
+    1.0
     """
     predictions = predict(constructed(tasks, 1.0), tasks)
     return float((predictions @ tasks.answers) / (predictions @ predictions))
 
 
 def constructed(tasks: Tasks, rate: float) -> LinearSelfAttention:
-    """The layer that takes one gradient step from W0 = 0 on tasks like these."""
+    """The layer that takes one gradient step from W0 = 0 on tasks like these.
+
+    >>> tasks = Tasks(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[3.0]]), torch.tensor([6.0]))
+    >>> constructed(tasks, 0.5).projection.tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
+    """
     nothing = tasks.queries.new_zeros(1, tasks.inputs)
     return attention.construct(nothing, rate, tasks.demonstrations.shape[-2])
 
@@ -125,11 +151,15 @@ def train(seed: int, *, demonstrations: int, inputs: int, kind: Inputs, how: Tra
     """A layer with all four matrices free, trained from a small random start.
 
     Args:
-        seed: of the initial weights and of the tasks.
-        demonstrations: of each task.
+        seed: seed of the initial weights and of the tasks.
+        demonstrations: number of demonstrations of each task.
         inputs: dimension of x.
-        kind: their distribution.
-        how: the training.
+        kind: distribution of every coordinate of x.
+        how: schedule of the training.
+
+    >>> layer = train(0, demonstrations=2, inputs=1, kind="normal", how=Training(steps=1, tasks=2))
+    >>> tuple(layer.query.shape)
+    (2, 2)
     """
     generator = torch.Generator().manual_seed(seed)
     width = inputs + 1
@@ -170,6 +200,10 @@ def average(trained: LinearSelfAttention, constructed: LinearSelfAttention, inpu
         inputs: dimension of x.
 
     Source: von Oswald et al. 2023, section 3, interpolation.
+
+    >>> layers = [LinearSelfAttention(*[torch.eye(2)] * 3, scale * torch.eye(2)) for scale in (1.0, 3.0)]
+    >>> average(*layers, inputs=1).value.tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
     """
     values, scores = attention.products(trained)
     other_values, other_scores = attention.products(constructed)

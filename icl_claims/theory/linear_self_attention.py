@@ -40,6 +40,10 @@ def attend(layer: LinearSelfAttention, demonstrations: Demonstrations, tokens: T
         tokens: the tokens that attend: the demonstrations themselves, or queries.
 
     Source: von Oswald et al. 2023, section 2, the linear self-attention update.
+
+    >>> layer = LinearSelfAttention(*[torch.eye(1)] * 4)
+    >>> attend(layer, torch.tensor([[2.0]]), torch.tensor([[3.0]])).item()  # 3 + 2 * (2 * 3)
+    15.0
     """
     scores = (tokens @ layer.query.mT) @ (demonstrations @ layer.key.mT).mT
     return tokens + scores @ (demonstrations @ layer.value.mT) @ layer.projection.mT
@@ -50,6 +54,10 @@ def stack(layers: Sequence[LinearSelfAttention], demonstrations: Demonstrations,
 
     Returns:
         The query tokens after the last layer.
+
+    >>> layers = [LinearSelfAttention(*[torch.eye(1)] * 4)] * 2
+    >>> stack(layers, torch.tensor([[2.0], [1.0]]), torch.tensor([[1.0]])).item()  # 1 * (1 + 5) * (1 + 180)
+    1086.0
     """
     for layer in layers:
         demonstrations, tokens = attend(layer, demonstrations, demonstrations), attend(layer, demonstrations, tokens)
@@ -59,19 +67,30 @@ def stack(layers: Sequence[LinearSelfAttention], demonstrations: Demonstrations,
 def demonstration_tokens(
     inputs: Float[Tensor, "*batch demonstrations inputs"], targets: Float[Tensor, "*batch demonstrations outputs"]
 ) -> Demonstrations:
-    """Tokens (x_j, y_j)."""
+    """Tokens (x_j, y_j).
+
+    >>> demonstration_tokens(torch.tensor([[1.0]]), torch.tensor([[2.0]])).tolist()
+    [[1.0, 2.0]]
+    """
     return torch.cat([inputs, targets], dim=-1)
 
 
 def query_tokens(weights: Float[Tensor, "outputs inputs"], queries: Float[Tensor, "*batch queries inputs"]) -> Tokens:
-    """Tokens (x, -W0 x): a query begins with minus what the initial model answers."""
+    """Tokens (x, -W0 x): a query begins with minus the initial model's answer.
+
+    >>> query_tokens(torch.tensor([[2.0]]), torch.tensor([[3.0]])).tolist()
+    [[3.0, -6.0]]
+    """
     return torch.cat([queries, -queries @ weights.mT], dim=-1)
 
 
 def answers(tokens: Tokens, inputs: int) -> Float[Tensor, "*batch tokens outputs"]:
-    """What query tokens say: minus their target part.
+    """The answers in query tokens: minus their target part.
 
     Source: von Oswald et al. 2023, section 2, after proposition 1.
+
+    >>> answers(torch.tensor([[3.0, -6.0]]), inputs=1).tolist()
+    [[6.0]]
     """
     return -tokens[..., inputs:]
 
@@ -87,6 +106,10 @@ def construct(weights: Float[Tensor, "outputs inputs"], rate: float, demonstrati
         demonstrations: their number N.
 
     Source: von Oswald et al. 2023, proposition 1 and its proof.
+
+    >>> layer = construct(torch.zeros(1, 1), rate=0.5, demonstrations=1)  # W = 0.5 * 2 * 1 after the step
+    >>> answers(attend(layer, torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 0.0]])), inputs=1).item()
+    3.0
     """
     outputs, inputs = weights.shape
     reads_inputs, writes_residuals = _blocks(weights)
@@ -108,6 +131,10 @@ def construct_plus_plus(
         demonstrations: their number N.
 
     Source: von Oswald et al. 2023, section 3, GD++, and the appendix on curvature correction.
+
+    >>> layer, e = construct_plus_plus(torch.zeros(1, 1), 0.5, 0.25, demonstrations=1), torch.tensor([[1.0, 2.0]])
+    >>> attend(layer, e, e).tolist()
+    [[0.75, 1.0]]
     """
     outputs, inputs = weights.shape
     reads_inputs, writes_residuals = _blocks(weights)
@@ -120,6 +147,9 @@ def corrected_spectrum(spectrum: Float[Tensor, " inputs"], curvature: float) -> 
     """Eigenvalues of X X^T after the correction: l - 2 gamma l^2 + gamma^2 l^3, for each eigenvalue l before it.
 
     Source: von Oswald et al. 2023, appendix on curvature correction.
+
+    >>> corrected_spectrum(torch.tensor([1.0, 0.5]), curvature=0.5).tolist()
+    [0.25, 0.28125]
     """
     return spectrum - 2 * curvature * spectrum**2 + curvature**2 * spectrum**3
 
@@ -136,6 +166,9 @@ def curvature_window(smallest: float, largest: float) -> float:
     and above it some spectrum with these ends gets worse. It is at least 1/3 and below 1.
 
     Source: worked out here from the spectrum in von Oswald et al. 2023, who say only that there is a window.
+
+    >>> round(curvature_window(1.0, 2.0), 3)
+    0.333
     """
     condition = largest / smallest
     if condition <= 2:
@@ -144,15 +177,23 @@ def curvature_window(smallest: float, largest: float) -> float:
 
 
 def products(layer: LinearSelfAttention) -> tuple[Square, Square]:
-    """P W_V and W_K^T W_Q: all that the layer's output depends on.
+    """P W_V and W_K^T W_Q: the output of the layer depends on nothing else.
 
     Source: von Oswald et al. 2023, section 3, on comparing a trained layer with the construction.
+
+    >>> layer = LinearSelfAttention(*(number * torch.eye(1) for number in (1.0, 2.0, 3.0, 4.0)))
+    >>> [product.item() for product in products(layer)]
+    [12.0, 2.0]
     """
     return layer.projection @ layer.value, layer.key.mT @ layer.query
 
 
 def from_products(values: Square, scores: Square) -> LinearSelfAttention:
-    """A layer with given products P W_V and W_K^T W_Q: W_K and P are identities."""
+    """A layer with given products P W_V and W_K^T W_Q: W_K and P are identities.
+
+    >>> [product.item() for product in products(from_products(12 * torch.eye(1), 2 * torch.eye(1)))]
+    [12.0, 2.0]
+    """
     identity = _identity(len(values), values)
     return LinearSelfAttention(key=identity, query=scores, value=values, projection=identity)
 

@@ -1,4 +1,4 @@
-"""A model as the first-order expansion of itself in its parameters, and descent on that."""
+"""The first-order expansion of a model in its parameters, and gradient descent on it."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ def linearize(function: Function, start: Float[Tensor, " parameters"]) -> Linear
     """The first-order Taylor expansion of a model around its parameters.
 
     Source: "Rethinking ...", section 2.3, equation 5.
+
+    >>> linearize(lambda w: w**2, torch.tensor([3.0])).features.tolist()
+    [[6.0]]
     """
     features: Tensor = jacrev(function)(start)
     return LinearModel(function(start).detach(), features.detach())
@@ -41,6 +44,9 @@ def linear_output(model: LinearModel, change: Float[Tensor, " parameters"]) -> F
     """f_lin(delta) = f(theta_0) + delta^T grad f(theta_0).
 
     Source: "Rethinking ...", section 2.3, equation 5.
+
+    >>> linear_output(linearize(lambda w: w**2, torch.tensor([3.0])), torch.tensor([1.0])).tolist()  # not 16
+    [15.0]
     """
     return model.value + model.features @ change
 
@@ -60,6 +66,10 @@ def coefficient_step(
         The change of parameters after the step.
 
     Source: "Rethinking ...", section 2.3, below equation 5.
+
+    >>> model = linearize(lambda w: w**2, torch.tensor([3.0]))
+    >>> coefficient_step(model, torch.tensor([0.0]), lambda outputs: outputs.sum(), 0.5).tolist()
+    [-3.0]
     """
     output = linear_output(model, change).detach().requires_grad_()
     (slope,) = torch.autograd.grad(loss(output), output)

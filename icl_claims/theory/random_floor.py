@@ -1,4 +1,4 @@
-"""What the similarity metrics give for updates that have nothing to do with each other.
+"""The values of the similarity metrics for updates that have nothing to do with each other.
 
 Source: Deutch et al. 2024, on the metrics; the closed forms are worked out here.
 """
@@ -17,6 +17,9 @@ def shrinkage(relative_square: float) -> float:
 
     Args:
         relative_square: c = |r|^2 / |z|^2.
+
+    >>> shrinkage(3.0)
+    0.5
     """
     return 1 / sqrt(1 + relative_square)
 
@@ -30,8 +33,11 @@ def sim_aou_floor(first: float, second: float | None = None) -> float:
     random directions are orthogonal up to 1/sqrt(dimension), so it is their expected SimAOU in high dimension.
 
     Args:
-        first: c of one update, |r|^2 / |z|^2.
-        second: c of the other; the same unless given.
+        first: relative square c = |r|^2 / |z|^2 of one update.
+        second: relative square of the other; that of the first if None.
+
+    >>> sim_aou_floor(3.0)
+    0.25
     """
     s, t = shrinkage(first), shrinkage(first if second is None else second)
     return sqrt((1 - s) * (1 - t)) / 2
@@ -44,8 +50,11 @@ def least_direct_sim_am(first: float, second: float) -> float:
     their directions.
 
     Args:
-        first: a.
-        second: b.
+        first: relative length a.
+        second: relative length b.
+
+    >>> round(least_direct_sim_am(0.5, 0.5), 2)
+    0.5
     """
     return cos(asin(first) + asin(second))
 
@@ -56,9 +65,13 @@ def random_updates(
     """States plus Gaussian updates of relative squared length c, in expectation.
 
     Args:
-        states: z.
-        relative_square: c.
-        seed: of the draw.
+        states: states z.
+        relative_square: relative square c.
+        seed: seed of the draw.
+
+    >>> change = random_updates(torch.ones(1, 1, 10_000), 0.25, seed=0) - 1
+    >>> round(change.square().mean().item(), 2)
+    0.25
     """
     noise = torch.randn(states.shape, generator=torch.Generator().manual_seed(seed), dtype=states.dtype)
     lengths: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True)

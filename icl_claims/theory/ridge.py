@@ -17,13 +17,16 @@ def step(weights: Weights, x: Weights, y: Float[Tensor, ""], rate: float, penalt
     """W - 2 eta (x w^T x - y x + lambda w): a gradient step on (w^T x - y)^2 + lambda |w|^2.
 
     Args:
-        weights: w.
+        weights: weights w.
         x: the input of one example.
         y: its target.
         rate: the learning rate eta.
-        penalty: lambda.
+        penalty: strength lambda.
 
     Source: Akyürek et al. 2023, section 3.2, before theorem 1.
+
+    >>> step(torch.zeros(1), torch.ones(1), torch.tensor(2.0), rate=0.25, penalty=0.0).tolist()
+    [1.0]
     """
     return weights - 2 * rate * (x * (weights @ x) - y * x + penalty * weights)
 
@@ -32,11 +35,14 @@ def add_rank_one(inverse: Square, left: Weights, right: Weights) -> Square:
     """(A + u v^T)^-1 = A^-1 - A^-1 u v^T A^-1 / (1 + v^T A^-1 u).
 
     Args:
-        inverse: A^-1.
-        left: u.
-        right: v.
+        inverse: inverse A^-1.
+        left: vector u.
+        right: vector v.
 
     Source: Sherman and Morrison 1950; Akyürek et al. 2023, section 3.3, before theorem 2.
+
+    >>> add_rank_one(torch.eye(1), torch.ones(1), torch.ones(1)).tolist()
+    [[0.5]]
     """
     return inverse - torch.outer(inverse @ left, right @ inverse) / (1 + right @ inverse @ left)
 
@@ -44,14 +50,17 @@ def add_rank_one(inverse: Square, left: Weights, right: Weights) -> Square:
 def solve_by_examples(
     inputs: Float[Tensor, "demonstrations inputs"], targets: Float[Tensor, " demonstrations"], penalty: float
 ) -> Weights:
-    """Ridge regression (X^T X + lambda I)^-1 X^T y, from I / lambda by one rank-one update an example.
+    """Ridge regression (X^T X + lambda I)^-1 X^T y, from I / lambda by one rank-one update per example.
 
     Args:
-        inputs: X, an example a row.
-        targets: y.
-        penalty: lambda, positive.
+        inputs: X, one example per row.
+        targets: targets y.
+        penalty: strength lambda, positive.
 
     Source: Akyürek et al. 2023, section 3.3, theorem 2.
+
+    >>> round(solve_by_examples(torch.ones(2, 1), torch.tensor([1.0, 3.0]), penalty=2.0).item(), 3)
+    1.0
     """
     inverse = torch.eye(inputs.shape[1], dtype=inputs.dtype) / penalty
     for x in inputs:

@@ -3,6 +3,8 @@
 import numpy as np
 
 from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.trial_store import packed
 
 GROUPS = ("log_probabilities", "content_free", "by_layer", "gradient_norms", "drift")
 
@@ -30,13 +32,30 @@ def made_up_result(seed=0, rows=4, **spec):
     )
 
 
+def made_up_content(seed=0, **spec):
+    """The same as a store holds it: facts and arrays."""
+    result = made_up_result(seed, **spec)
+    facts, arrays = packed(TrialSpec("model", "data", "sst2", 3, seed, 0, None, ()), result)
+    return {**facts, "spec": result.spec}, arrays
+
+
+def assert_same_arrays(mine, theirs):
+    """Arrays of the same names, types and shapes, to the last bit, in the same order."""
+    assert list(mine) == list(theirs)
+    assert all(mine[name].tobytes() == theirs[name].tobytes() for name in mine)
+    assert all((mine[name].dtype, mine[name].shape) == (theirs[name].dtype, theirs[name].shape) for name in mine)
+
+
+def assert_same_content(one, other):
+    """Two contents of a store are the same to the last bit."""
+    assert one[0] == other[0]
+    assert_same_arrays(one[1], other[1])
+
+
 def assert_same_result(one, other):
     """Two results are the same to the last bit, in the same order."""
     for group in GROUPS:
-        mine, theirs = getattr(one, group), getattr(other, group)
-        assert list(mine) == list(theirs)
-        assert all(mine[name].tobytes() == theirs[name].tobytes() for name in mine)
-        assert all((mine[name].dtype, mine[name].shape) == (theirs[name].dtype, theirs[name].shape) for name in mine)
+        assert_same_arrays(getattr(one, group), getattr(other, group))
     for rows in ("query_rows", "gold"):
         assert np.array_equal(getattr(one, rows), getattr(other, rows))
     for plain_data in ("spec", "losses", "failures", "seconds", "provenance"):

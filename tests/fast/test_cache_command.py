@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from stored_trials import made_up_result
 from typer.testing import CliRunner
 
 from icl_claims import cli
@@ -17,6 +15,8 @@ from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import code_digest
 from icl_claims.experiments.trial_store import TrialStore, default_store
 from icl_claims.storage.checksummed import NUMBERS
+from icl_claims.storage.store import Store
+from tests.fast.stored_trials import made_up_content, made_up_result
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
     monkeypatch.delenv("ICL_CLAIMS_DATA", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
-    return TrialStore(default_store())
+    return Store(default_store())
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def run():
 
 
 def put(store, key, **spec):
-    store.get_or_run(key, lambda: made_up_result(**{"code": code_digest(), **spec}))
+    store.get_or_run(key, lambda: made_up_content(**{"code": code_digest(), **spec}))
 
 
 def planned(**changes):
@@ -47,7 +47,7 @@ def planned(**changes):
 
 def test_what_is_stored_is_listed_with_task_model_size_and_age(store, run):
     put(store, "abc", methods=[{"name": "finetuning"}], queries=40)
-    store.partial("half").keep("start", {"spec": {"task": "cb", "methods": []}}, {})
+    store.checkpoint("half").keep("start", {"spec": {"task": "cb", "methods": []}}, {})
     lines = run("ls").splitlines()
     [whole] = [line for line in lines if "abc" in line]
     assert all(word in whole for word in ("whole", "sst2", "made up", "finetuning", "40", "kB", " s "))
@@ -71,18 +71,18 @@ def test_an_empty_store_is_listed_too(run):
 # Why a trial is new
 
 
-def test_a_planned_trial_is_compared_with_the_nearest_stored_one(store, run):
+def test_a_planned_trial_is_compared_with_the_nearest_stored_one(run):
     nearest, far = planned(k=8)[0], planned(k=9, queries=5)[0]
     for spec in (nearest, far):
-        store.get_or_run(spec.key(), lambda spec=spec: replace(made_up_result(), spec=spec.record()))
+        TrialStore().get_or_run(spec, made_up_result)
     told = json.loads(run("why", "sst2", "--profile", "tiny", "--k", 10, "--json"))
     assert told["new"] == [{"where": "k", "before": 8, "after": 10}]
     assert "It is new" not in run("why", "sst2", "--profile", "tiny", "--k", 10)
 
 
-def test_a_trial_that_is_stored_is_not_new(store, run):
+def test_a_trial_that_is_stored_is_not_new(run):
     for spec in planned(k=8):
-        store.get_or_run(spec.key(), lambda spec=spec: replace(made_up_result(), spec=spec.record()))
+        TrialStore().get_or_run(spec, made_up_result)
     assert "It is not new" in run("why", "sst2", "--profile", "tiny", "--k", 8)
 
 
@@ -133,7 +133,7 @@ def test_only_what_no_run_will_read_is_removed(store, run):
 
 def test_old_and_interrupted_trials_are_removed_where_that_is_asked(store, run):
     put(store, "abc")
-    store.partial("half").keep("start", {"spec": {"code": code_digest()}}, {})
+    store.checkpoint("half").keep("start", {"spec": {"code": code_digest()}}, {})
     assert "0 bytes freed" in run("gc", "--older-than", 1)
     assert "half" in run("gc", "--partials")
     assert "abc" in run("gc", "--older-than", 0)
@@ -146,7 +146,7 @@ def test_damage_is_found_and_is_an_exit_code(store, run):
     assert "2 trials checked, 0 damaged" in run("verify")
     (store.folder / "abc" / NUMBERS).write_bytes(b"")
     page = run("verify", code=1)
-    assert "abc in the store of trials is damaged" in page
+    assert "abc in trials is damaged" in page
     assert "2 trials checked, 1 damaged" in page
 
 

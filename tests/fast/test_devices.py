@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch._functorch import config as functorch_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from icl_claims.errors import ModelError
-from icl_claims.experiments.batches import for_each_batch
+from icl_claims.experiments.batches import Batches
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, ZeroShot
@@ -254,7 +255,7 @@ def test_the_hooks_that_move_tensors_change_no_number_learned_or_answered():
 
 
 def test_a_model_that_does_not_fit_the_memory_is_refused():
-    with pytest.raises(ModelError, match=r"does not fit the GPUs.*left for disk.*--claims-dtype bfloat16"):
+    with pytest.raises(ModelError, match=r"does not fit the GPUs.*left for disk.*the dtype bfloat16"):
         spread(random_model("llama", 4, 0), {"cpu": 9_000})
 
 
@@ -340,7 +341,7 @@ def test_halved_batches_give_the_numbers_of_batches_that_were_small_from_the_sta
 
 
 def test_a_query_that_does_not_fit_alone_is_an_error_with_advice(trial_with):
-    with pytest.raises(ModelError, match=r"memory of the device is full with \d queries of .*--claims-dtype"):
+    with pytest.raises(ModelError, match=r"memory of the device is full with \d queries of .*dtype bfloat16"):
         trial_with(room=2)
 
 
@@ -357,18 +358,35 @@ def test_memory_that_runs_out_while_learning_is_an_error_with_advice(trial_with,
 def test_every_query_is_worked_on_once_however_little_memory_there_is(room):
     queries = Queries(tuple((9,) * length for length in (3, 1, 2, 3, 3, 1, 2)), (1, 2), -1, -1)
     done, said = [], []
-
-    def work(batch):
-        if tokens_of(queries.some(batch)) > room:
-            raise torch.OutOfMemoryError("full")
-        done.extend(batch)
-
-    for_each_batch(queries, work, said.append)
+    batches = Batches(queries, say=said.append)
+    for batch in batches:
+        with batches.halving():
+            if tokens_of(queries.some(batch)) > room:
+                raise torch.OutOfMemoryError("full")
+            done.extend(batch)
     assert sorted(done) == list(range(7))
     assert bool(said) == (tokens_of(queries) > room)
 
 
 def test_other_errors_are_not_taken_for_memory():
     queries = Queries(((9,) * 3, (9,)), (1, 2), -1, -1)
-    with pytest.raises(RuntimeError, match="device-side assert"):
-        for_each_batch(queries, lambda _batch: (_ for _ in ()).throw(RuntimeError("device-side assert")))
+    batches = Batches(queries)
+    with pytest.raises(RuntimeError, match="device-side assert"), batches.halving():
+        raise RuntimeError("device-side assert")
+
+
+def test_what_the_error_held_is_gone_before_a_halved_batch_is_worked_on():
+    queries, held = Queries(((9,),) * 8, (1, 2), -1, -1), []
+
+    def work():
+        filled = torch.zeros(1)
+        held.append(weakref.ref(filled))
+        raise torch.OutOfMemoryError("full")
+
+    batches = Batches(queries)
+    for batch in batches:
+        assert not any(tensor() is not None for tensor in held)
+        with batches.halving():
+            if len(batch) > 2:
+                work()
+    assert len(held) == 2

@@ -1,10 +1,11 @@
-"""A model is known by the digest it has when loaded, without its files being read twice."""
+"""A model is known by its digest without its files being read twice; code is known whatever words explain it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
+import textwrap
 
 import pytest
 
@@ -12,7 +13,7 @@ from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.reference import load_model, model_digest
 from icl_claims.storage import digests
-from icl_claims.storage.digests import file_digest, remembered_digest
+from icl_claims.storage.digests import file_digest, remembered_digest, source_digest
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +98,80 @@ def test_another_models_digest_is_another(tmp_path):
 def test_a_model_that_is_not_there_is_a_named_error(reference):
     with pytest.raises(ModelError):
         model_digest(reference)
+
+
+# Code without its words
+
+CODE = textwrap.dedent(
+    '''
+    """What the module does."""
+    RATE = 0.1
+    """Of every step."""
+
+    @cache
+    def step(weights, size=1):
+        """Take a step."""
+        # downhill
+        return weights - RATE * size, "unit"
+
+    class Walk:
+        """A walk."""
+    '''
+)
+
+
+def digest_of_code(tmp_path, text, name="walk.py"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return source_digest([path], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("What the module does.", "What this module does."),
+        ("Of every step.", "The rate of every step."),
+        ('"""Take a step."""', '"""Take a step.\n\n    Downhill.\n    """'),
+        ('"""A walk."""', '"""A long walk."""'),
+        ("# downhill", "# along the gradient"),
+        ("    # downhill\n", ""),
+        ("weights - RATE * size", "(weights - RATE * size)"),
+        ('"unit"', "'unit'"),
+    ],
+)
+def test_other_words_about_the_code_leave_its_digest(tmp_path, before, after):
+    assert before in CODE
+    assert digest_of_code(tmp_path, CODE.replace(before, after)) == digest_of_code(tmp_path, CODE)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("0.1", "0.2"),
+        ("size=1", "size=1.0"),
+        ("size=1", "size=True"),
+        ("size=1", "size=None"),
+        ("size=1", "size"),
+        ("weights - RATE", "weights + RATE"),
+        ("@cache\n", ""),
+        ("@cache", "@lru_cache"),
+        ('"unit"', '"units"'),
+        ('"unit"', 'b"unit"'),
+        ("Walk:", "Walk(list):"),
+        ("def step", "async def step"),
+    ],
+)
+def test_other_code_has_another_digest(tmp_path, before, after):
+    assert before in CODE
+    assert digest_of_code(tmp_path, CODE.replace(before, after)) != digest_of_code(tmp_path, CODE)
+
+
+def test_a_file_that_is_not_python_counts_by_its_bytes(tmp_path):
+    assert digest_of_code(tmp_path, "a", "page.jinja") != digest_of_code(tmp_path, "a ", "page.jinja")
+
+
+def test_the_name_of_a_file_within_its_folder_counts_and_the_folder_does_not(tmp_path):
+    assert digest_of_code(tmp_path, CODE, "one.py") != digest_of_code(tmp_path, CODE, "other.py")
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    copied, original = (sorted(folder.glob("*.py")) for folder in (tmp_path / "copy", tmp_path))
+    assert source_digest(copied, tmp_path / "copy") == source_digest(reversed(original), tmp_path)

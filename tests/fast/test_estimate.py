@@ -98,7 +98,7 @@ def test_trials_that_are_kept_take_no_time(monkeypatch, model, run, tmp_path):
     store = TrialStore(tmp_path / "trials")
     alone = estimate(run, model, store)
     first, second = plan_trials(run)
-    store.get_or_run(first.key(), lambda: run_trial(first, model, DATA))
+    store.get_or_run(first, lambda: run_trial(first, model, DATA))
     found = estimate(run, model, store)
     assert (alone.kept, found.kept) == (0, 1)
     assert found.total == alone.total

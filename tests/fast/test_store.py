@@ -8,62 +8,62 @@ import threading
 import warnings
 
 import pytest
-from stored_trials import assert_same_result, made_up_result
 
 from icl_claims.errors import ModelError, StoreWarning
-from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage import checksummed
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
+from icl_claims.storage.store import Store
+from tests.fast.stored_trials import assert_same_content, made_up_content
 
-RESULT = made_up_result()
+CONTENT = made_up_content()
 
 
 def never():
-    raise AssertionError("a stored trial must not be run again")
+    raise AssertionError("what is stored must not be computed again")
 
 
 @pytest.fixture
 def store(tmp_path):
-    return TrialStore(tmp_path / "trials")
+    return Store(tmp_path / "trials")
 
 
 def test_a_stored_trial_is_given_back_as_it_was_and_not_run_again(store):
     assert store.get("key") is None
     assert not store.holds("key")
-    assert store.get_or_run("key", lambda: RESULT) is RESULT
+    assert store.get_or_run("key", lambda: CONTENT) is CONTENT
     assert store.holds("key")
-    assert_same_result(RESULT, store.get_or_run("key", never))
-    assert_same_result(RESULT, store.get_or_run_unless_busy("key", never))
-    assert_same_result(RESULT, TrialStore(store.folder).get("key"))
+    assert_same_content(CONTENT, store.get_or_run("key", never))
+    assert_same_content(CONTENT, store.get_or_run_unless_busy("key", never))
+    assert_same_content(CONTENT, Store(store.folder).get("key"))
 
 
 def test_another_key_is_another_trial(store):
     run = []
     for key in ("a", "b", "a"):
-        store.get_or_run(key, lambda: run.append(1) or RESULT)
+        store.get_or_run(key, lambda: run.append(1) or CONTENT)
     assert len(run) == 2
 
 
 def test_a_trial_that_fails_is_not_kept_and_can_be_run_again(store):
     with pytest.raises(ModelError):
         store.get_or_run("key", lambda: (_ for _ in ()).throw(ModelError("broken")))
-    assert store.get_or_run("key", lambda: RESULT) is RESULT
+    assert store.get_or_run("key", lambda: CONTENT) is CONTENT
 
 
 def test_nothing_but_the_trial_and_its_lock_is_left_behind(store):
     def run():
-        store.partial("key").keep("start", {}, {})
-        return RESULT
+        store.checkpoint("key").keep("start", {}, {})
+        return CONTENT
 
     store.get_or_run("key", run)
     assert {path.name for path in store.folder.iterdir()} - {"key.lock"} == {"key"}
 
 
 def test_the_manifest_is_plain_json(store):
-    store.get_or_run("key", lambda: RESULT)
+    store.get_or_run("key", lambda: CONTENT)
     manifest = json.loads((store.folder / "key" / MANIFEST).read_text(encoding="utf-8"))
     assert manifest["format"] == checksummed.FORMAT
-    assert manifest["facts"]["spec"] == RESULT.spec
+    assert manifest["facts"]["spec"] == CONTENT[0]["spec"]
 
 
 # Damage
@@ -101,24 +101,24 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_trial_is_set_aside_with_a_warning_and_run_again(store, damage):
-    store.get_or_run("key", lambda: RESULT)
+    store.get_or_run("key", lambda: CONTENT)
     DAMAGES[damage](store.folder / "key")
-    with pytest.warns(StoreWarning, match="set aside as key.damaged and is run again"):
-        assert store.get_or_run("key", lambda: RESULT) is RESULT
+    with pytest.warns(StoreWarning, match="set aside as key.damaged and is computed again"):
+        assert store.get_or_run("key", lambda: CONTENT) is CONTENT
     assert (store.folder / "key.damaged").exists()
-    assert_same_result(RESULT, store.get_or_run("key", never))
+    assert_same_content(CONTENT, store.get_or_run("key", never))
 
 
 def test_the_folder_of_another_trial_is_not_taken_for_this_one(store):
-    store.get_or_run("other", lambda: made_up_result(seed=1))
+    store.get_or_run("other", lambda: made_up_content(seed=1))
     shutil.copytree(store.folder / "other", store.folder / "key")
     with pytest.warns(StoreWarning, match="expected key, got what belongs to other"):
-        assert store.get_or_run("key", lambda: RESULT) is RESULT
+        assert store.get_or_run("key", lambda: CONTENT) is CONTENT
 
 
 def test_the_arrays_of_another_trial_are_not_taken_for_this_ones(store):
     for key, seed in (("key", 0), ("other", 1)):
-        store.get_or_run(key, lambda seed=seed: made_up_result(seed))
+        store.get_or_run(key, lambda seed=seed: made_up_content(seed))
     shutil.copy(store.folder / "other" / NUMBERS, store.folder / "key" / NUMBERS)
     with pytest.warns(StoreWarning, match="damaged"):
         assert store.get("key") is None
@@ -126,7 +126,7 @@ def test_the_arrays_of_another_trial_are_not_taken_for_this_ones(store):
 
 def test_what_another_version_of_the_project_wrote_is_not_read(store, monkeypatch):
     monkeypatch.setattr(checksummed, "FORMAT", checksummed.FORMAT + 1)
-    store.get_or_run("key", lambda: RESULT)
+    store.get_or_run("key", lambda: CONTENT)
     monkeypatch.undo()
     with pytest.warns(StoreWarning, match="another version of the project"):
         assert store.get("key") is None
@@ -137,25 +137,25 @@ def test_what_another_version_of_the_project_wrote_is_not_read(store, monkeypatc
 
 def test_where_nothing_can_be_written_trials_are_run_with_one_warning(tmp_path):
     (tmp_path / "file").write_text("")
-    store = TrialStore(tmp_path / "file" / "trials")
-    with pytest.warns(StoreWarning, match="Trials are not kept") as warned:
-        assert [store.get_or_run(key, lambda: RESULT) for key in "ab"] == [RESULT, RESULT]
+    store = Store(tmp_path / "file" / "trials")
+    with pytest.warns(StoreWarning, match="Nothing more is cached") as warned:
+        assert [store.get_or_run(key, lambda: CONTENT) for key in "ab"] == [CONTENT, CONTENT]
     assert len(warned) == 1
-    assert store.partial("key") is None
+    assert store.checkpoint("key") is None
 
 
 def test_what_a_store_that_cannot_be_written_holds_is_read_without_a_warning(store, monkeypatch):
-    store.get_or_run("key", lambda: RESULT)
+    store.get_or_run("key", lambda: CONTENT)
     monkeypatch.setattr("filelock.FileLock.acquire", lambda *_a, **_k: (_ for _ in ()).throw(PermissionError()))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert_same_result(RESULT, store.get_or_run("key", never))
+        assert_same_content(CONTENT, store.get_or_run("key", never))
 
 
 def test_a_file_system_without_locks_is_one_that_cannot_be_written(store, monkeypatch):
     monkeypatch.setattr("filelock.FileLock.acquire", lambda *_a, **_k: (_ for _ in ()).throw(NotImplementedError()))
-    with pytest.warns(StoreWarning, match="Trials are not kept"):
-        assert store.get_or_run("key", lambda: RESULT) is RESULT
+    with pytest.warns(StoreWarning, match="Nothing more is cached"):
+        assert store.get_or_run("key", lambda: CONTENT) is CONTENT
 
 
 def test_where_the_parts_of_a_trial_fill_the_disk_they_make_room_for_the_whole(store, monkeypatch):
@@ -167,12 +167,12 @@ def test_where_the_parts_of_a_trial_fill_the_disk_they_make_room_for_the_whole(s
         write(folder, *what)
 
     def run():
-        store.partial("key").keep("start", {}, {})
-        return RESULT
+        store.checkpoint("key").keep("start", {}, {})
+        return CONTENT
 
-    monkeypatch.setattr("icl_claims.experiments.store.write_checksummed", write_where_there_is_room)
+    monkeypatch.setattr("icl_claims.storage.store.write_checksummed", write_where_there_is_room)
     store.get_or_run("key", run)
-    assert_same_result(RESULT, store.get_or_run("key", never))
+    assert_same_content(CONTENT, store.get_or_run("key", never))
 
 
 # Several at once
@@ -184,10 +184,10 @@ def test_two_who_ask_at_once_have_one_trial_run(store):
     def slow():
         runs.append(1)
         started.wait(0.3)
-        return RESULT
+        return CONTENT
 
     def ask():
-        given_back.append(TrialStore(store.folder).get_or_run("key", slow))
+        given_back.append(Store(store.folder).get_or_run("key", slow))
 
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
@@ -195,12 +195,12 @@ def test_two_who_ask_at_once_have_one_trial_run(store):
     for thread in threads:
         thread.join()
     assert len(runs) == 1
-    assert_same_result(RESULT, given_back[1])
+    assert_same_content(CONTENT, given_back[1])
 
 
 def test_who_does_not_want_to_wait_is_told_that_another_is_at_it(store):
     def run():
-        assert TrialStore(store.folder).get_or_run_unless_busy("key", never) is None
-        return RESULT
+        assert Store(store.folder).get_or_run_unless_busy("key", never) is None
+        return CONTENT
 
-    assert store.get_or_run_unless_busy("key", run) is RESULT
+    assert store.get_or_run_unless_busy("key", run) is CONTENT

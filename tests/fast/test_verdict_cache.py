@@ -79,6 +79,23 @@ def test_code_beside_the_claim_makes_it_new(run, pytester, name):
     assert run()[2] == 2
 
 
+def test_the_words_of_a_claim_are_its_statement_and_make_it_new(run, pytester):
+    run()
+    pytester.path.joinpath("conftest.py").write_text('"""Words."""', encoding="utf-8")
+    assert run()[2] == 2
+    pytester.path.joinpath("conftest.py").write_text('"""Other words."""', encoding="utf-8")
+    assert run()[2] == 3
+
+
+def test_other_words_in_the_package_leave_it_and_other_code_makes_it_new(run, monkeypatch, tmp_path):
+    package = tmp_path / "icl_claims"
+    package.mkdir()
+    monkeypatch.setattr(verdict_cache.icl_claims, "__file__", str(package / "__init__.py"))
+    for code, times in (('"""Words."""\nA = 1', 1), ('"""Others."""\nA = 1  # one', 1), ("A = 2", 2)):
+        package.joinpath("room.py").write_text(code, encoding="utf-8")
+        assert run()[2] == times
+
+
 def test_a_library_of_another_version_makes_it_new(run, monkeypatch):
     run()
     monkeypatch.setattr(verdict_cache, "libraries", lambda: {"torch": "0.1"})

@@ -9,17 +9,17 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stored_trials import made_up_result
 
 from icl_claims.experiments.plan import Choices, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.trial_store import TrialStore, default_store
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.pytest_plugin import trials as trials_module
 from icl_claims.pytest_plugin.known_refutations import FILE
 from icl_claims.pytest_plugin.scheduling import ClaimScheduling, scheduling_of
 from icl_claims.pytest_plugin.trials import run_all
 from icl_claims.pytest_plugin.workers import Worker, processors, share_threads
+from tests.fast.stored_trials import made_up_result
 
 ALONE = Worker()
 
@@ -191,12 +191,12 @@ def test_where_all_trials_are_stored_no_model_is_loaded(run):
 
 
 def test_a_trial_that_another_worker_runs_is_left_to_it_and_waited_for_last(run, monkeypatch):
-    store, busy = TrialStore(default_store()), SPECS[0].key()
+    store, busy = TrialStore(), SPECS[0]
     ask = TrialStore.get_or_run_unless_busy
     monkeypatch.setattr(
         TrialStore,
         "get_or_run_unless_busy",
-        lambda self, key, do: None if key == busy else ask(self, key, do),
+        lambda self, spec, do: None if spec == busy else ask(self, spec, do),
     )
     assert run() == [("sst2", 2), ("cb", 1), ("cb", 2), ("sst2", 1)]
     assert store.holds(busy)

@@ -47,8 +47,8 @@ def run_through_store(folder, told, limit=None):
     spec, model, data = small_trial()
     store, kept, keep = TrialStore(folder), [], Checkpoint.keep
 
-    def count(partial, kind, *part):
-        keep(partial, kind, *part)
+    def count(checkpoint, kind, *part):
+        keep(checkpoint, kind, *part)
         kept.append(kind)
 
     Checkpoint.keep = count
@@ -58,7 +58,7 @@ def run_through_store(folder, told, limit=None):
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         result = store.get_or_run(
-            spec.key(), lambda: run_trial(spec, model, data, kept=store.partial(spec.key()), tokens_per_batch=TOKENS)
+            spec, lambda: run_trial(spec, model, data, checkpoint=store.checkpoint(spec), tokens_per_batch=TOKENS)
         )
     said = [str(warning.message) for warning in warned if issubclass(warning.category, StoreWarning)]
     told.send((kept, said, {name: values.tobytes() for name, values in result.by_layer.items()}))
@@ -68,17 +68,16 @@ def ask_in_turn(folder, keys, log):
     """Ask a store for some trials that take a moment; who runs one writes its key into a log."""
     import time
 
-    from stored_trials import made_up_result
+    from icl_claims.storage.store import Store
+    from tests.fast.stored_trials import made_up_content
 
-    from icl_claims.experiments.trial_store import TrialStore
-
-    store = TrialStore(folder)
+    store = Store(folder)
     for number, key in enumerate(keys):
 
         def run(key=key, number=number):
             with log.open("a") as file:
                 file.write(f"{key}\n")
             time.sleep(0.1)
-            return made_up_result(number)
+            return made_up_content(number)
 
-        assert store.get_or_run(key, run).spec["seed"] == number
+        assert store.get_or_run(key, run)[0]["spec"]["seed"] == number

@@ -8,14 +8,14 @@ import warnings
 from pathlib import Path
 
 import pytest
-from stored_trials import assert_same_result, made_up_result
-from trials_apart import apart, ask_in_turn, run_through_store
 
 from icl_claims.errors import StoreWarning
-from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage.checkpoint import parts_in
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS, read_manifest
 from icl_claims.storage.inventory import damage, entries
+from icl_claims.storage.store import Store
+from tests.fast.stored_trials import assert_same_content, made_up_content
+from tests.fast.trials_apart import apart, ask_in_turn, run_through_store
 
 KILLS = 20
 CORRUPTIONS = 200
@@ -78,7 +78,7 @@ def test_killed_at_any_moment_a_run_goes_on_to_the_same_bytes(whole, tmp_path):
     assert interrupted > KILLS / 2
 
 
-def test_killed_again_and_again_a_run_still_ends_with_the_same_bytes(whole, tmp_path):
+def test_a_run_killed_again_and_again_ends_with_the_same_bytes(whole, tmp_path):
     bits, parts, seconds, _ = whole
     draw, before = random.Random(21), 0
     for _ in range(4):
@@ -125,27 +125,27 @@ def exchange_all(_draw, folder, other):
     shutil.copytree(other, folder)
 
 
-def test_every_corrupted_entry_is_detected_set_aside_and_computed_again(tmp_path):
-    store, draw = TrialStore(tmp_path), random.Random(200)
-    results = {"mine": made_up_result(0), "other": made_up_result(1)}
-    for key, result in results.items():
-        store.get_or_run(key, lambda result=result: result)
+def test_every_corrupted_entry_is_set_aside_and_computed_again(tmp_path):
+    store, draw = Store(tmp_path), random.Random(200)
+    contents = {"mine": made_up_content(0), "other": made_up_content(1)}
+    for key, content in contents.items():
+        store.get_or_run(key, lambda content=content: content)
     ways = [flip_a_bit] * 5 + [cut, lengthen, delete, exchange_a_file, exchange_all]
     for number in range(CORRUPTIONS):
         runs = []
         ways[number % len(ways)](draw, tmp_path / "mine", tmp_path / "other")
         assert {entry.key for entry, problem in damage(tmp_path) if problem} == {"mine"}
         with pytest.warns(StoreWarning, match="set aside"):
-            store.get_or_run("mine", lambda runs=runs: runs.append(1) or results["mine"])
+            store.get_or_run("mine", lambda runs=runs: runs.append(1) or contents["mine"])
         assert runs
-        assert_same_result(store.get("mine"), results["mine"])
-    assert_same_result(store.get("other"), results["other"])
+        assert_same_content(store.get("mine"), contents["mine"])
+    assert_same_content(store.get("other"), contents["other"])
 
 
 # Races
 
 
-def test_four_processes_that_race_for_the_same_trials_run_each_once(tmp_path):
+def test_four_processes_that_race_run_each_trial_once(tmp_path):
     log = tmp_path / "log"
     racers = [apart().Process(target=ask_in_turn, args=(tmp_path / "trials", KEYS, log)) for _ in range(4)]
     for racer in racers:
@@ -160,17 +160,17 @@ def test_four_processes_that_race_for_the_same_trials_run_each_once(tmp_path):
 # Full disks
 
 
-def test_where_no_file_can_be_written_the_run_ends_with_the_same_numbers(whole, tmp_path):
+def test_a_run_that_can_write_no_file_ends_with_the_same_numbers(whole, tmp_path):
     _, warned, numbers = Apart(tmp_path, limit=256).finish()
     assert numbers == whole[3]
     assert any("is not kept" in warning for warning in warned)
-    assert any("Trials are not kept" in warning for warning in warned)
+    assert any("Nothing more is cached" in warning for warning in warned)
     assert not [entry for entry in entries(tmp_path) if entry.state == "whole"]
     assert Apart(tmp_path).finish()[1] == []
     assert bits_of(tmp_path) == whole[0]
 
 
-def test_where_only_small_files_can_be_written_nothing_broken_is_left(whole, tmp_path):
+def test_a_run_that_can_write_small_files_leaves_nothing_broken(whole, tmp_path):
     _, warned, numbers = Apart(tmp_path, limit=4096).finish()
     assert numbers == whole[3]
     assert warned
@@ -178,9 +178,9 @@ def test_where_only_small_files_can_be_written_nothing_broken_is_left(whole, tmp
 
 
 def test_a_disk_that_fills_at_any_write_loses_no_number(tmp_path, monkeypatch):
-    result, write = made_up_result(), Path.write_bytes
+    content, write = made_up_content(), Path.write_bytes
     for room in range(1, 9):
-        store, writes = TrialStore(tmp_path / str(room)), []
+        store, writes = Store(tmp_path / str(room)), []
 
         def write_where_there_is_room(path, content, room=room, writes=writes):
             writes.append(path)
@@ -191,12 +191,12 @@ def test_a_disk_that_fills_at_any_write_loses_no_number(tmp_path, monkeypatch):
 
         def run(store=store):
             for kind in ("start", "queries"):
-                store.partial("key").keep(kind, {}, {})
-            return result
+                store.checkpoint("key").keep(kind, {}, {})
+            return content
 
         monkeypatch.setattr(Path, "write_bytes", write_where_there_is_room)
         with warnings.catch_warnings(action="ignore", category=StoreWarning):
-            assert store.get_or_run("key", run) is result
+            assert store.get_or_run("key", run) is content
         monkeypatch.undo()
         assert not [problem for _, problem in damage(store.folder) if problem]
-        assert_same_result(store.get_or_run("key", lambda: result), result)
+        assert_same_content(store.get_or_run("key", lambda: content), content)

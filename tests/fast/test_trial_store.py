@@ -1,0 +1,53 @@
+"""A trial is run once: its result is found by its specification, which it names."""
+
+from __future__ import annotations
+
+import pytest
+
+from icl_claims.errors import StoreError
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.trial_store import TrialStore, default_store, packed, unpacked
+from tests.fast.stored_trials import assert_same_result, made_up_result
+
+SPEC = TrialSpec("model", "data", "sst2", k=3, seed=0, permutation=0, queries=None, methods=())
+RESULT = made_up_result(**SPEC.record())
+
+
+def never():
+    raise AssertionError("a stored trial must not be run again")
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
+    return TrialStore()
+
+
+def test_a_stored_trial_is_given_back_as_it_was_and_not_run_again(store):
+    assert not store.holds(SPEC)
+    assert_same_result(store.get_or_run(SPEC, lambda: RESULT), RESULT)
+    assert store.holds(SPEC)
+    assert_same_result(store.get_or_run(SPEC, never), RESULT)
+    assert_same_result(store.get_or_run_unless_busy(SPEC, never), RESULT)
+    assert_same_result(TrialStore(default_store()).get_or_run(SPEC, never), RESULT)
+
+
+def test_who_does_not_want_to_wait_gets_nothing_while_another_runs_it(store):
+    def run():
+        assert TrialStore().get_or_run_unless_busy(SPEC, never) is None
+        return RESULT
+
+    assert_same_result(store.get_or_run_unless_busy(SPEC, run), RESULT)
+
+
+def test_a_checkpoint_lies_beside_the_trial(store, tmp_path):
+    assert store.checkpoint(SPEC).folder == tmp_path / "trials" / f"{SPEC.key()}.partial"
+
+
+@pytest.mark.parametrize("part", ["gold", "losses"])
+def test_a_result_without_a_part_is_a_named_error(part):
+    facts, arrays = packed(SPEC, RESULT)
+    for place in (facts, arrays):
+        place.pop(part, None)
+    with pytest.raises(StoreError, match=f"lacks a part: expected '{part}'"):
+        unpacked(SPEC, (facts, arrays))

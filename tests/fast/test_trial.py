@@ -19,7 +19,17 @@ from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import run_trial
-from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, Reordered, SwitchedLabels
+from icl_claims.methods import (
+    Clipping,
+    Finetuning,
+    InContext,
+    LayerCausal,
+    Linearized,
+    Reordered,
+    SwitchedLabels,
+    at_rate,
+)
+from icl_claims.metrics import sim_aou
 from icl_claims.metrics.predictions import rec2ftp, rpa
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
@@ -281,6 +291,7 @@ CHANGES = {
     "dtype": "bfloat16",
     "protocol": Protocol(probe="template_end"),
     "diagnostics": False,
+    "metrics": (replace(sim_aou, name="mine"),),
     "code": "another",
 }
 SPEC = TrialSpec("model", "data", "sst2", 3, 5, 0, None, (Finetuning(RATE),), code="code")
@@ -321,7 +332,7 @@ def test_the_key_changes_with_the_methods_within_others():
 
 
 def test_two_methods_of_one_name_are_refused():
-    with pytest.raises(UsageError, match="one of each name, got finetuning, finetuning"):
+    with pytest.raises(UsageError, match="names that differ, got finetuning, finetuning"):
         replace(SPEC, methods=(Finetuning(RATE), Finetuning(0.31)))
 
 
@@ -336,7 +347,7 @@ def test_equal_specifications_have_one_key():
 
 def test_a_specification_is_recorded_as_plain_data():
     assert json.loads(json.dumps(SPEC.record()))["methods"] == [
-        {"kind": "Finetuning", "learning_rate": RATE, "loss": "all_tokens", "clip": None, "name": "finetuning"}
+        {"kind": "Finetuning", "learning_rate": RATE, "loss": None, "clip": None, "name": "finetuning"}
     ]
 
 
@@ -356,7 +367,9 @@ def test_a_plan_has_a_trial_for_every_task_and_draw(model_of):
         *(("cb", seed, permutation) for seed, permutation in ((3, 0), (4, 1), (5, 2))),
     ]
     assert {s.k for s in specs} == {32}
-    assert {s.methods for s in specs} == {find_study("main").methods(rate) for rate in (0.0005, 0.08)}
+    assert {s.methods for s in specs} == {
+        tuple(at_rate(method, rate) for method in find_study("main").methods) for rate in (0.0005, 0.08)
+    }
     assert len({s.key() for s in specs}) == 6
 
 
@@ -407,7 +420,7 @@ def test_a_task_of_ones_own_runs_at_its_own_rate_or_the_median_of_the_profiles(m
     assert [(s.task, s.methods[0].learning_rate) for s in plan_trials(run)] == [("mr", 0.001), ("trec", 0.7)]
     assert run.rates.origin == "of the profile embedded; the task's own for trec"
     median = resolve(replace(choices, profile=PROFILES["tiny"]), model_of()).rates
-    assert (median.by_task["trec"], median.origin[-40:]) == (2.5, "the median of the profile tiny for trec")
+    assert (median.by_task["trec"], median.origin[-39:]) == (2.5, "the median of the profile tiny for trec")
 
 
 def test_a_further_known_task_runs_only_where_it_is_named(model_of, monkeypatch, tmp_path):

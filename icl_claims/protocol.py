@@ -35,12 +35,14 @@ class Difference:
         papers: what the papers say.
         code: what the authors' code does.
         changes: what the difference changes.
+        choice: field of `Protocol` that follows one or the other; empty if there is none.
     """
 
     title: str
     papers: str
     code: str
     changes: str
+    choice: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Protocol:
     probe: ProbePosition = choice(
         ProbePosition,
         title="Probe position",
-        help="label_token (authors' code) or template_end (paper's words)",
+        help="position where attention is looked at: label_token (authors' code) or template_end (paper's words)",
         paper="the last token of the query",
         authors="class 0's label word is appended, and its position is read (`label_token`; the words: `template_end`)",
         changes="Every SimAOU and SimAM is read one token later, at a word that is the same for all queries of a task.",
@@ -93,7 +95,7 @@ class Protocol:
     truncation: Truncation = choice(
         Truncation,
         title="Demonstrations",
-        help="in_context (authors' code: finetuning sees all k) or both",
+        help="who loses demonstrations that do not fit: in_context (authors' code: finetuning sees all k) or both",
         paper="the same for both methods",
         authors="in-context learning drops what does not fit 2048 tokens; finetuning sees all 32",
         changes="CB shows 14 to 19 demonstrations and AGNews about 22, against 32 in finetuning.",
@@ -124,8 +126,8 @@ class Protocol:
     calibration: Calibration = choice(
         Calibration,
         title="Calibration",
-        help="none (authors' code), or contextual: label words' probabilities are divided by those after queries "
-        "without content (Zhao et al. 2021)",
+        help="calibration of the labels: none (authors' code), or contextual, which divides label words' probabilities "
+        "by those after queries without content (Zhao et al. 2021)",
         authors="none",
         paper="none",
     )
@@ -161,7 +163,7 @@ def choices() -> tuple[Choice, ...]:
 
 def _chosen(name: str) -> Difference:
     of = next(one for one in choices() if one.name == name)
-    return Difference(of.title, of.paper, of.authors, of.changes)
+    return Difference(of.title, of.paper, of.authors, of.changes, name)
 
 
 DIFFERENCES = (
@@ -223,3 +225,11 @@ DIFFERENCES = (
     ),
 )
 """Every place where papers and code differ: the fields of `Protocol`, and what no parameter can change."""
+
+
+def differences_table() -> str:
+    """`DIFFERENCES` in Markdown, with the option of `icl-claims trial` that chooses."""
+    rows = [("what", "the papers say", "the authors' code does, as we by default", "option"), ("---",) * 4]
+    for one in DIFFERENCES:
+        rows.append((one.title, one.papers, one.code, f"`--{one.choice.replace('_', '-')}`" if one.choice else ""))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)

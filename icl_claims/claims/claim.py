@@ -124,6 +124,8 @@ class Claim:
 
         def marked(test: Test) -> Deciding[Test]:
             done = pytest.mark.claim(self, sources=sources, condition=condition)(test)
+            if _asks(test) is not None:
+                done = pytest.mark.usefixtures("evidence", "decide")(done)
             deciding = cast("Deciding[Test]", pytest.mark.trained(done) if trained else done)
             deciding.claim = self
             return deciding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,21 +13,9 @@ from rich.table import Column, Table
 
 from icl_claims import __version__
 from icl_claims.cli import cache
-from icl_claims.cli.arguments import (
-    AsJson,
-    DataFolder,
-    DemonstrationCount,
-    DeviceName,
-    DtypeName,
-    ModelReference,
-    ProfileName,
-    RatesFile,
-    StudyNames,
-    TaskNames,
-    choices_of,
-)
-from icl_claims.cli.trial_options import trial
+from icl_claims.cli.arguments import AsJson, offers, option_name
 from icl_claims.errors import IclClaimsError
+from icl_claims.experiments.options import chosen, seeds_of
 
 app = typer.Typer(
     help=(
@@ -52,8 +40,8 @@ def main() -> None:
     try:
         app()
     except IclClaimsError as error:
-        text = str(error).replace("--claims-", "--")  # the same options without the prefix that pytest needs
-        Console(stderr=True).print(f"icl-claims: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+        text = f"icl-claims: {error.as_told(option_name)}"
+        Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
 
 
@@ -97,28 +85,36 @@ def studies() -> None:
     table = Table("study", "what", "profiles", methods)
     for study in STUDIES.values():
         profiles = ", ".join(name for name, profile in PROFILES.items() if study.name in profile.studies)
-        table.add_row(study.name, study.what, profiles, ", ".join(method.name for method in study.methods(1.0)))
+        table.add_row(study.name, study.what, profiles, ", ".join(method.name for method in study.methods))
     Console().print(table)
 
 
-app.command()(trial)
+@app.command()
+@offers("trial")
+def trial(
+    tasks: Annotated[
+        str,
+        typer.Option("--task", "--tasks", help="Tasks with commas, folders of your own, or all.", metavar="A,B"),
+    ],
+    as_json: AsJson = False,
+    **given: Any,
+) -> None:
+    """Run trials: every method learns from the same demonstrations and answers the same queries.
+
+    Zero-shot and in-context learning are in every trial. `--methods all` runs every method and control, and models
+    with untrained weights, too.
+
+    For example: icl-claims trial --task sst2 --k 8 --queries 32 --methods finetuning,layer_causal,linearized
+    """
+    from icl_claims.cli.trial import EVERYTHING, TrialArguments, run_and_print
+
+    choices = chosen({**given, "tasks": None if tasks == EVERYTHING else tasks})
+    run_and_print(choices, TrialArguments.of(given), as_json=as_json)
 
 
 @app.command()
-def plan(
-    profile: ProfileName = "embedded",
-    model: ModelReference = None,
-    data: DataFolder = None,
-    tasks: TaskNames = None,
-    k: DemonstrationCount = None,
-    seeds: Annotated[str | None, typer.Option(help="Of the draws of demonstrations, with commas.")] = None,
-    queries: Annotated[int | None, typer.Option(help="Queries asked of each task.", min=1)] = None,
-    studies: StudyNames = None,
-    device: DeviceName = "auto",
-    dtype: DtypeName = "float32",
-    rates: RatesFile = None,
-    as_json: AsJson = False,
-) -> None:
+@offers("plan")
+def plan(as_json: AsJson = False, **given: Any) -> None:
     """Say what a run of claims will cost before it is run: trials, tokens, steps, memory, and about how long.
 
     The model is loaded and a few hundred tokens are measured; nothing is kept. The options are those of
@@ -128,35 +124,17 @@ def plan(
     """
     from icl_claims.cli.plan import plan_and_print
 
-    chosen = choices_of(
-        profile=profile,
-        model=model,
-        data=data,
-        tasks=tasks,
-        k=k,
-        seeds=seeds,
-        queries=queries,
-        device=device,
-        dtype=dtype,
-        rates=rates,
-        studies=studies,
-    )
-    plan_and_print(chosen, as_json=as_json)
+    plan_and_print(chosen(given), as_json=as_json)
 
 
 @app.command()
+@offers("tune")
 def tune(
-    model: ModelReference = None,
-    profile: ProfileName = "embedded",
-    data: DataFolder = None,
-    tasks: TaskNames = None,
-    k: DemonstrationCount = None,
-    seeds: Annotated[str, typer.Option(help="Of the draws of demonstrations, with commas.")] = "101,102,103",
+    seeds: Annotated[str, typer.Option(help="Seeds of the draws of demonstrations, with commas.")] = "101,102,103",
     held_out: Annotated[int, typer.Option(help="Training examples answered after each draw.", min=1)] = 40,
-    device: DeviceName = "auto",
-    dtype: DtypeName = "float32",
     write: Annotated[Path | None, typer.Option(help="File to write instead of the one in the cache.")] = None,
     as_json: AsJson = False,
+    **given: Any,
 ) -> None:
     """Find the learning rates of finetuning for a model without published ones.
 
@@ -167,11 +145,9 @@ def tune(
     For example: icl-claims tune --model path:DIR --tasks sst2,cb
     """
     from icl_claims.cli.tune import tune_and_print
-    from icl_claims.pytest_plugin.options import seeds_of
 
-    chosen = choices_of(profile=profile, model=model, data=data, tasks=tasks, k=k, device=device, dtype=dtype)
-    draws = seeds_of("--seeds", seeds) or ()
-    tune_and_print(chosen, seeds=draws, held_out=held_out, write=write, as_json=as_json)
+    draws = seeds_of("seeds", seeds)
+    tune_and_print(chosen(given), seeds=draws, held_out=held_out, write=write, as_json=as_json)
 
 
 @app.command()

@@ -1,67 +1,51 @@
-"""The options that several commands share, and what they choose."""
+"""How a command offers the options that a reader chooses by."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:
-    from icl_claims.experiments.plan import Choices
+from icl_claims.experiments.options import Option, options_of
 
-ProfileName = Annotated[str, typer.Option(help="The set-up to start from: embedded, tiny or paper.")]
-ModelReference = Annotated[
-    str | None, typer.Option(help="embedded, tiny, path:DIR, hub:NAME or fairseq:DIR; default: the profile's.")
-]
-DataFolder = Annotated[Path | None, typer.Option(help="Folder of the real tasks; default: $ICL_CLAIMS_DATA.")]
-TaskNames = Annotated[str | None, typer.Option(help="Only these tasks, with commas: sst2, sst5, mr, subj, agnews, cb.")]
-DemonstrationCount = Annotated[int | None, typer.Option("--k", help="Demonstrations; default: the profile's.", min=1)]
-DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, or spread (over all GPUs).")]
-DtypeName = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
-StudyNames = Annotated[str | None, typer.Option(help="Further trials, with commas, or all; default: the profile's.")]
-RatesFile = Annotated[
-    Path | None, typer.Option(help="Learning rates that `icl-claims tune --write FILE` found for this model.")
-]
+Command = TypeVar("Command", bound=Callable[..., None])
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-def choices_of(
-    *,
-    profile: str,
-    model: str | None,
-    data: Path | None,
-    tasks: str | None,
-    k: int | None,
-    device: str,
-    dtype: str,
-    seeds: str | None = None,
-    queries: int | None = None,
-    rates: Path | None = None,
-    studies: str | None = None,
-) -> Choices:
-    """What the options of a command choose.
+def option_name(field: str) -> str:
+    """What this command calls a field, such as `--tokens-per-batch`."""
+    return f"--{field.replace('_', '-')}"
 
-    Raises:
-        UsageError: an option makes no sense.
-        DataError: the data directory is not a folder.
-    """
-    from icl_claims.experiments.plan import Choices
-    from icl_claims.experiments.profiles import find_profile
-    from icl_claims.pytest_plugin.options import names_of, seeds_of, studies_of
-    from icl_claims.tasks.sources import named_directory
 
-    start = find_profile(profile)
-    return Choices(
-        start,
-        model=model,
-        data=named_directory(data, start.source),
-        tasks=names_of("--tasks", tasks),
-        k=k,
-        seeds=seeds_of("--seeds", seeds),
-        queries=queries,
-        device=device,
-        dtype=dtype,
-        rates=rates,
-        studies=studies_of("--studies", studies),
+def offers(door: str) -> Callable[[Command], Command]:
+    """Put the options of a door in the place of a command's `**given`, where it finds their values by name."""
+
+    def with_options(command: Command) -> Command:
+        hints = get_type_hints(command, include_extras=True)
+        own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        parameters = [*(p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in own)]
+        parameters += [_parameter(option) for option in options_of(door)]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return with_options
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    name = option_name(option.name)
+    flag = f"{name}/--no{name[1:]}" if option.type is bool else name
+    said = typer.Option(flag, help=f"{option.help[0].upper()}{option.help[1:]}.", metavar=option.metavar)
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=option.default,
+        annotation=Annotated[option.type | None if option.default is None else option.type, said],
     )
+
+
+def given_by(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Some of the given values, taken out of the others."""
+    return {name: given.pop(name) for name in names}

@@ -14,16 +14,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from icl_claims.cli.arguments import (
-    AsJson,
-    DataFolder,
-    DemonstrationCount,
-    DtypeName,
-    ModelReference,
-    ProfileName,
-    choices_of,
-)
+from icl_claims.cli.arguments import AsJson, offers
 from icl_claims.errors import UsageError
+from icl_claims.experiments.options import chosen
 
 if TYPE_CHECKING:
     from icl_claims.storage.inventory import Entry
@@ -59,16 +52,12 @@ def ls(as_json: AsJson = False) -> None:
 
 
 @app.command()
+@offers("why")
 def why(
     spec: Annotated[str, typer.Argument(help="A task, the beginning of a stored trial's key, or a JSON file.")],
-    profile: ProfileName = "embedded",
-    model: ModelReference = None,
-    data: DataFolder = None,
-    k: DemonstrationCount = None,
-    queries: Annotated[int | None, typer.Option(help="Queries asked.", min=1)] = None,
-    dtype: DtypeName = "float32",
     study: Annotated[str, typer.Option(help="Which trials of the task: main, clips, labels, ...")] = "main",
     as_json: AsJson = False,
+    **given: Any,
 ) -> None:
     """Say which part of a specification makes a trial new, against the nearest one in the store.
 
@@ -85,12 +74,9 @@ def why(
 
     stored = [entry for entry in entries(default_store()) if entry.spec]
     if spec in TASKS:
-        chosen = choices_of(
-            profile=profile, model=model, data=data, tasks=spec, k=k, queries=queries, device="cpu", dtype=dtype
-        )
-        from icl_claims.experiments.plan import plan_trials
+        from icl_claims.experiments.plan import plan_trials, resolve
 
-        planned = plan_trials(chosen, chosen.identify_model(), chosen.read_data(), study)
+        planned = plan_trials(resolve(chosen({**given, "tasks": spec})), study)
         kept = {entry.key for entry in stored}
         wanted: Mapping[str, Any] = next((p for p in planned if p.key() not in kept), planned[0]).record()
     elif Path(spec).is_file():

@@ -16,7 +16,7 @@ from icl_claims.errors import IclClaimsError
 from icl_claims.experiments.trial_store import default_store
 from icl_claims.models.embedded import DESCRIPTION, GGUF_SHA256, free_space, model_cache
 from icl_claims.models.families import TITLES
-from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS
 from icl_claims.tasks.examples import read_task
 
 GIB = 1024**3
@@ -93,13 +93,13 @@ def _data() -> list[Line]:
     lines = [_read("miniature tasks", None)]
     if chosen:
         return [*lines, _read(f"real tasks in {chosen}", Path(chosen))]
-    todo = "Set ICL_CLAIMS_DATA, or pass --claims-data DIR, to run on the papers' data sets."
+    todo = "Set ICL_CLAIMS_DATA, or name a folder with --data (pytest: --claims-data), to run on the papers' data sets."
     return [*lines, Line("real tasks", "no folder named; the miniature tasks are used", good=False, todo=todo)]
 
 
 def _read(what: str, directory: Path | None) -> Line:
     try:
-        data = [read_task(task, directory) for task in TASKS.values()]
+        data = [read_task(task, directory) for task in (TASKS[name] for name in PAPERS_TASKS)]
     except IclClaimsError as error:
         return Line(what, "cannot be read", good=False, todo=str(error))
     sizes = ", ".join(f"{one.task.title} {len(one.train)}/{len(one.validation)}" for one in data)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from icl_claims.experiments.estimate import Estimate, Work, estimate
-from icl_claims.experiments.plan import Choices
+from icl_claims.experiments.plan import Choices, Run, resolve
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.catalogue import TASKS
 
 GIB = 1024**3
 
@@ -25,15 +25,13 @@ def plan_and_print(choices: Choices, *, as_json: bool) -> None:
     Raises:
         IclClaimsError: an argument makes no sense, or model or data cannot be read.
     """
-    examples = choices.read_data()
-    err = Console(stderr=True)
-    model = choices.load_model(lambda text: err.print(text, highlight=False))
-    found = estimate(choices, model, examples, TrialStore())
-    rates = choices.learning_rates(model.digest).origin
+    say = partial(Console(stderr=True).print, highlight=False)
+    run, model = resolve(choices, say=say), choices.load_model(say)
+    found = estimate(run, model, TrialStore())
     if as_json:
-        sys.stdout.write(json.dumps(as_plain_data(found, model, rates), indent=1) + "\n")
+        sys.stdout.write(json.dumps(as_plain_data(found, model, run.rates.origin), indent=1) + "\n")
     else:
-        _print(found, model, rates)
+        _print(found, model, run)
 
 
 def as_plain_data(found: Estimate, model: LanguageModel, rates: str) -> dict[str, Any]:
@@ -48,13 +46,13 @@ def as_plain_data(found: Estimate, model: LanguageModel, rates: str) -> dict[str
     }
 
 
-def _print(found: Estimate, model: LanguageModel, rates: str) -> None:
+def _print(found: Estimate, model: LanguageModel, run: Run) -> None:
     columns = ("trials", "prefix tokens", "query tokens", "answered by all methods", "steps", "trained tokens")
     table = Table(
         "task", *columns, title=f"{model.name} on {model.device} in {str(model.dtype).removeprefix('torch.')}"
     )
     for task, work in found.by_task.items():
-        table.add_row(TASKS[task].title, *_cells(work), end_section=task == list(found.by_task)[-1])
+        table.add_row(run.data[task].task.title, *_cells(work), end_section=task == list(found.by_task)[-1])
     table.add_row("all", *_cells(found.total))
     memory = Table("memory, about", "GiB")
     for what, held in found.memory.items():
@@ -63,7 +61,7 @@ def _print(found: Estimate, model: LanguageModel, rates: str) -> None:
     console.print(table, memory)
     free = f"{found.free / GIB:.1f} GiB are free beside the weights, which lie there now"
     kept = f", beside {found.kept} trials that are kept from before" if found.kept else ""
-    console.print(f"{free}. Learning rates: {rates}.", style="dim", highlight=False)
+    console.print(f"{free}. Learning rates: {run.rates.origin}.", style="dim", highlight=False)
     console.print(f"About {duration(found.seconds)}{kept}.", style="bold", highlight=False)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,25 +16,26 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from icl_claims.cli.trial_table import means, print_trial
 from icl_claims.errors import UsageError
 from icl_claims.experiments.activation_export import RecordWriter
-from icl_claims.experiments.plan import Choices, plan_trials
-from icl_claims.experiments.result import TrialResult, mean_over_rows, rounded
+from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
+from icl_claims.experiments.result import Entry, TrialResult, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.studies import STUDIES, every_method
+from icl_claims.experiments.studies import IN_CONTEXT, STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
 from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, learner_of
+from icl_claims.methods import (
+    Clipping,
+    Finetuning,
+    InContext,
+    LayerCausal,
+    Method,
+    ZeroShot,
+    at_rate,
+    learner_of,
+    with_parameter,
+)
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import Kept
-from icl_claims.protocol import (
-    Agreement,
-    Calibration,
-    ClippedNorm,
-    Loss,
-    Order,
-    ProbePosition,
-    RandomBaseline,
-    Truncation,
-)
+from icl_claims.tasks.catalogue import Task
 from icl_claims.tasks.examples import TaskData
 
 EVERYTHING = "all"
@@ -41,43 +43,39 @@ EVERYTHING = "all"
 
 @dataclass(frozen=True)
 class TrialArguments:
-    """What the command line says about trials; None leaves what the profile says.
+    """What the options of `icl-claims trial` say besides `Choices`.
 
     Args:
+        seed: seed of the draw of demonstrations; None for the profile's first.
+        permutation: permutation of the demonstrations.
         methods: names with commas, or `all`, which also runs untrained models.
-        seed: of the draw of demonstrations; None for the profile's first.
-        permutation: of the demonstrations.
-        learning_rate: of finetuning.
-        loss: which tokens are learned.
-        clip: at which norm gradients are clipped; None for not at all.
-        clip_norm: which norm.
+        learning_rate: rate of finetuning; None for the task's.
+        clip: bound at which gradients are clipped; None for not at all.
         weights: `trained`, or what an untrained model keeps.
-        probe: where attention is looked at.
-        truncation: whether finetuning sees only what fits into the context.
-        order: in which order finetuning sees permuted demonstrations.
-        random_baseline: what is drawn for the random SimAOU.
-        agreement: when two prediction changes agree.
-        calibration: of the predicted labels.
         diagnostics: whether the logit lens and the attention to the demonstrations are measured.
-        records: folder that gets all activations in the authors' layout.
+        export_records: folder that gets all activations in the authors' layout.
+
+    Raises:
+        UsageError: the bound is not above 0.
     """
 
-    methods: str = "finetuning"
-    seed: int | None = None
-    permutation: int = 0
-    learning_rate: float | None = None
-    loss: str = "all_tokens"
-    clip: float | None = None
-    clip_norm: str = "global_l2"
-    weights: str = "trained"
-    probe: str = "label_token"
-    truncation: str = "in_context"
-    order: str = "authors"
-    random_baseline: str = "update"
-    agreement: str = "same_label"
-    calibration: str | None = None
-    diagnostics: bool = True
-    records: Path | None = None
+    seed: int | None
+    permutation: int
+    methods: str
+    learning_rate: float | None
+    clip: float | None
+    weights: Literal["trained"] | Kept
+    diagnostics: bool
+    export_records: Path | None
+
+    def __post_init__(self) -> None:
+        if self.clip is not None and self.clip <= 0:
+            raise UsageError("⟨clip⟩ is too small", expected="a norm above 0", got=str(self.clip))
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> TrialArguments:
+        """The arguments among the values of a command's options."""
+        return cls(**{field.name: given[field.name] for field in fields(cls)})
 
 
 def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool) -> None:
@@ -86,17 +84,11 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
     Raises:
         IclClaimsError: an argument makes no sense, or model or data cannot be read.
     """
-    _check(arguments)
-    examples = choices.read_data()
     out, err = Console(), Console(stderr=True)
-    loaded = choices.load_model(lambda text: err.print(text, highlight=False))
-    named = arguments.learning_rate is not None
-    rates = "named" if named else choices.learning_rates(loaded.digest).origin
-    specs = [
-        variant
-        for task in examples
-        for variant in _specs_of(arguments, choices, loaded, {task: examples[task]}, rate_is_named=named)
-    ]
+    say = partial(err.print, highlight=False)
+    run, loaded = resolve(choices, say=say), choices.load_model(say)
+    rates = run.rates.origin if arguments.learning_rate is None else "named"
+    specs = [spec for task in run.tasks for spec in _specs_of(arguments, run, task)]
     shown = []
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
@@ -106,7 +98,7 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
             def report(what: str, done: float, before: int = number, title: str = spec.task) -> None:
                 progress.update(bar, description=f"{title}: {what}", completed=before + done)
 
-            result = _run(spec, loaded, examples[spec.task], report, arguments.records, alone=len(specs) == 1)
+            result = _run(spec, loaded, run.data[spec.task], report, arguments.export_records, alone=len(specs) == 1)
             if as_json:
                 shown.append({**as_plain_data(result), "learning_rates": rates})
             else:
@@ -115,60 +107,32 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
         sys.stdout.write(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1) + "\n")
 
 
-def _check(arguments: TrialArguments) -> None:
-    allowed: dict[str, Any] = {
-        "loss": Loss,
-        "clip_norm": ClippedNorm,
-        "probe": ProbePosition,
-        "truncation": Truncation,
-        "order": Order,
-        "random_baseline": RandomBaseline,
-        "agreement": Agreement,
-    }
-    for name, values in allowed.items():
-        _one_of(f"--{name.replace('_', '-')}", getattr(arguments, name), get_args(values))
-    if arguments.calibration is not None:
-        _one_of("--calibration", arguments.calibration, get_args(Calibration))
-    _one_of("--weights", arguments.weights, ("trained", *get_args(Kept)))
-    if arguments.clip is not None and arguments.clip <= 0:
-        raise UsageError("--clip", expected="a norm above 0", got=str(arguments.clip))
-
-
-def _specs_of(
-    arguments: TrialArguments,
-    choices: Choices,
-    model: LanguageModel,
-    data: dict[str, TaskData],
-    *,
-    rate_is_named: bool,
-) -> list[TrialSpec]:
-    (task,) = data
-    planned = plan_trials(replace(choices, tasks=(task,)), model, data)[0]
-    rate = choices.learning_rates(model.digest).by_task[task]
-    if rate_is_named and arguments.learning_rate is not None:
-        rate = arguments.learning_rate
-    named = ("permutation", "weights", "probe", "truncation", "order", "random_baseline", "agreement", "diagnostics")
-    chosen: dict[str, Any] = {name: getattr(arguments, name) for name in named}
-    optional = {"seed": arguments.seed, "calibration": arguments.calibration}
-    chosen |= {name: value for name, value in optional.items() if value is not None}
-    spec = replace(planned, methods=_methods(arguments, rate), **chosen)
+def _specs_of(arguments: TrialArguments, run: Run, task: Task) -> list[TrialSpec]:
+    planned = plan_trials(replace(run, tasks=(task,)))[0]
+    rate = run.rates.by_task[task.name] if arguments.learning_rate is None else arguments.learning_rate
+    spec = replace(
+        planned,
+        methods=tuple(at_rate(method, rate) for method in _methods(arguments)),
+        seed=planned.seed if arguments.seed is None else arguments.seed,
+        permutation=arguments.permutation,
+        weights=arguments.weights,
+        diagnostics=arguments.diagnostics,
+    )
     if arguments.methods != EVERYTHING:
         return [spec]
     untrained = [study for study in STUDIES.values() if study.weights != "trained"]
-    return [spec, *(replace(spec, methods=study.methods(rate), weights=study.weights) for study in untrained)]
+    at = [tuple(at_rate(method, rate) for method in study.methods) for study in untrained]
+    return [spec, *(replace(spec, methods=m, weights=s.weights) for m, s in zip(at, untrained, strict=True))]
 
 
-def _methods(arguments: TrialArguments, rate: float) -> tuple[Method, ...]:
-    known = {method.name: method for method in every_method(rate)}
+def _methods(arguments: TrialArguments) -> tuple[Method, ...]:
+    known = {method.name: method for method in every_method()}
     names = list(known) if arguments.methods == EVERYTHING else [n.strip() for n in arguments.methods.split(",")]
     if unknown := [name for name in names if name not in known]:
-        raise UsageError("--methods", expected=f"{EVERYTHING}, or some of {', '.join(known)}", got=", ".join(unknown))
-    chosen = (_with(known[name], "loss", arguments.loss) for name in names)
-    if arguments.clip is None:
-        return tuple(chosen)
-    norm: Any = arguments.clip_norm
-    clip = Clipping(norm, arguments.clip)
-    return tuple(_clipped(method, clip) for method in chosen)
+        wanted = f"{EVERYTHING}, or some of {', '.join(known)}"
+        raise UsageError("⟨methods⟩ names an unknown one", expected=wanted, got=", ".join(unknown))
+    clip = None if arguments.clip is None else Clipping(at=arguments.clip)
+    return tuple(known[name] if clip is None else _clipped(known[name], clip) for name in names)
 
 
 def _clipped(method: Any, clip: Clipping) -> Any:
@@ -178,21 +142,12 @@ def _clipped(method: Any, clip: Clipping) -> Any:
         return method
     if not isinstance(learner, Finetuning | LayerCausal) or learner.clip is not None:
         raise UsageError(
-            "--clip",
+            "⟨clip⟩ does not fit a method",
             expected="methods that can be clipped, and are not clipped already",
             got=method.name,
-            todo="Name the others with --methods.",
+            todo="Name the others: ⟨methods⟩ A,B.",
         )
-    return _with(method, "clip", clip)
-
-
-def _with(method: Any, name: str, value: Any) -> Any:
-    """A method with one parameter set, also where the method lies within another."""
-    named = {field.name: getattr(method, field.name) for field in fields(method)}
-    inner = {
-        field: _with(held, name, value) for field, held in named.items() if field == "method" and is_dataclass(held)
-    }
-    return replace(method, **inner, **({name: value} if name in named else {}))
+    return with_parameter(method, "clip", clip)
 
 
 def _run(
@@ -216,15 +171,25 @@ def _run(
     return result
 
 
+def _entry(entry: Entry) -> str:
+    """`sim_aou/finetuning`, with what it is compared with where that is not in-context learning."""
+    compared = "" if entry.reference == IN_CONTEXT.name else f"|{entry.reference}"
+    return f"{entry.metric}/{entry.method}{compared}"
+
+
 def as_plain_data(result: TrialResult) -> dict[str, Any]:
-    """A trial as JSON: its specification, one number a metric and method, by layer, predictions and provenance."""
+    """A trial as JSON: its specification, one number per metric and method, by layer, predictions and provenance."""
     return {
-        "spec": result.spec,
+        "spec": result.spec.record(),
         "metrics": means(result),
-        "by_layer": {name: rounded(mean_over_rows(values), 6) for name, values in result.by_layer.items()},
+        "by_layer": {_entry(entry): rounded(mean_over_rows(values), 6) for entry, values in result.by_layer.items()},
         "gradient_norms": {name: rounded(values, 6) for name, values in result.gradient_norms.items()},
         "drift": {name: rounded(values, 8) for name, values in result.drift.items()},
-        "predicted": {method: result.predicted(method).tolist() for method in result.methods},
+        "predicted": {
+            method.name: result.predicted(method).tolist()
+            for method in result.spec.answering
+            if method.name in result.methods
+        },
         "gold": result.gold.tolist(),
         "query_rows": result.query_rows.tolist(),
         "losses": result.losses,
@@ -232,8 +197,3 @@ def as_plain_data(result: TrialResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "provenance": result.provenance,
     }
-
-
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(option, expected=" or ".join(allowed), got=repr(value))

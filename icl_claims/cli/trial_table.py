@@ -8,16 +8,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
-from icl_claims.experiments.result import (
-    LAYER_METRICS,
-    PREDICTION_METRICS,
-    STEP_METRICS,
-    WEIGHT_METRICS,
-    TrialResult,
-)
+from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
+from icl_claims.metrics import METRICS, Metric, PredictionMetric, accuracy, changed, most_frequent_label
+from icl_claims.questions import Named, Quantity
 
-METRICS = (*PREDICTION_METRICS, *LAYER_METRICS, *STEP_METRICS, *WEIGHT_METRICS)
-SHOWN_OF_IN_CONTEXT = ("accuracy", "changed", "most_frequent_label")
+SHOWN_OF_PROMPTED = (accuracy, changed, most_frequent_label)
 NUMBER_WIDTH = 9  # of three digits with a sign, a point and an exponent
 BORDER, CELL_BORDER = 1, 3  # rich draws a line at the left, and a line and two spaces a cell
 
@@ -25,9 +21,10 @@ Rows = dict[str, dict[str, float]]
 
 
 def means(result: TrialResult) -> Rows:
-    """One number a method and metric, over queries, layers and steps; metrics that a method lacks are left out."""
+    """One number per method and metric, over queries, layers and steps; metrics that a method lacks are left out."""
+    metrics = (*METRICS, *result.spec.metrics)
     return {
-        method: {metric: value for metric in METRICS if (value := _mean(result, metric, method)) is not None}
+        method.name: {one.name: value for one in metrics if (value := _mean(result, one, method)) is not None}
         for method in result.measured
     }
 
@@ -42,9 +39,9 @@ def print_trial(console: Console, result: TrialResult, rates: str) -> None:
     """
     spec, shown = result.spec, result.provenance
     console.print(
-        f"{spec['task']}: {len(result.gold)} queries, {shown['demonstrations_in_context']} of {spec['k']} "
-        f"demonstrations in context, seed {spec['seed']}, {shown['model']}, {spec['weights']} weights, "
-        f"{shown['data']} data, calibration {spec['protocol']['calibration']}",
+        f"{spec.task}: {len(result.gold)} queries, {shown['demonstrations_in_context']} of {spec.k} "
+        f"demonstrations in context, seed {spec.seed}, {shown['model']}, {spec.weights} weights, "
+        f"{shown['data']} data, calibration {spec.protocol.calibration}",
         style="bold",
         highlight=False,
     )
@@ -63,7 +60,8 @@ def print_trial(console: Console, result: TrialResult, rates: str) -> None:
 
 
 def _tables(rows: Rows, width: int) -> Iterator[Table]:
-    metrics = [metric for metric in METRICS if any(metric in row for row in rows.values())]
+    metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row))
+    metrics.sort(key=[*(metric.name for metric in METRICS), *metrics].index)
     for side_by_side in _that_fit(metrics, width - BORDER - CELL_BORDER - max(map(len, rows), default=0)):
         table = Table(Column("method", overflow="fold"))
         for metric in side_by_side:
@@ -104,9 +102,10 @@ def _first_word(text: str) -> str:
     return text.partition(" ")[0]
 
 
-def _mean(result: TrialResult, metric: str, method: str) -> float | None:
-    if method in ("zero_shot", "in_context") and metric in PREDICTION_METRICS and metric not in SHOWN_OF_IN_CONTEXT:
+def _mean(result: TrialResult, metric: Metric, method: Named) -> float | None:
+    prompted = method in (ZERO_SHOT, IN_CONTEXT)
+    if prompted and isinstance(metric, PredictionMetric) and metric not in SHOWN_OF_PROMPTED:
         return None
-    values = result.column(metric, method)
+    values = result.column(Quantity(metric, method))
     counted = None if values is None else values[~np.isnan(values)]
     return None if counted is None or not len(counted) else round(float(counted.mean()), 6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from icl_claims.experiments.learning_rates import rates_file, write_rates
-from icl_claims.experiments.plan import Choices
+from icl_claims.experiments.plan import Choices, resolve
 from icl_claims.experiments.tuning import Search, Tuned, held_out_prompts, tune
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import TaskData
 
 
@@ -28,10 +28,10 @@ def tune_and_print(
     Raises:
         IclClaimsError: an argument makes no sense, or model or data cannot be read, or the rates cannot be written.
     """
-    search = Search(choices.k or choices.profile.k, choices.profile.calibration, seeds, held_out)
-    examples = choices.read_data()
     err = Console(stderr=True)
-    model = choices.load_model(lambda text: err.print(text, highlight=False))
+    say = partial(err.print, highlight=False)
+    run, model = resolve(choices, say=say), choices.load_model(say)
+    search, examples = Search(run.k, run.protocol.calibration, seeds, held_out), run.data
     for data in examples.values():
         held_out_prompts(model, data, search, seeds[0])  # what cannot be asked is said before anything is run
     file = write or rates_file(model.digest)
@@ -43,7 +43,9 @@ def tune_and_print(
         written = {"model": model.digest, "name": model.name, "file": str(file), "tasks": entries}
         sys.stdout.write(json.dumps(written, indent=1) + "\n")
     else:
-        _print(found, search, model.name, file, named=write is not None)
+        _print(found, examples, search, model.name)
+        use = "runs of this model use them" if write is None else f"use them with --rates {file}"
+        Console().print(f"Written to {file}; {use}.", style="dim", soft_wrap=True, highlight=False)
 
 
 def entry(tuned: Tuned, search: Search, data: TaskData) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def _tune_all(model: LanguageModel, examples: Mapping[str, TaskData], search: Se
     return found
 
 
-def _print(found: Mapping[str, Tuned], search: Search, name: str, file: Path, *, named: bool) -> None:
+def _print(found: Mapping[str, Tuned], examples: Mapping[str, TaskData], search: Search, name: str) -> None:
     table = Table(
         "task",
         *(f"{rate:g}" for rate in search.grid),
@@ -86,8 +88,5 @@ def _print(found: Mapping[str, Tuned], search: Search, name: str, file: Path, *,
     )
     for task, tuned in found.items():
         accuracies = (f"{accuracy:.3f}" for accuracy in tuned.accuracies.values())
-        table.add_row(TASKS[task].title, *accuracies, f"{tuned.learning_rate:g}")
-    console = Console()
-    console.print(table)
-    use = f"use them with --claims-rates {file}" if named else "runs of this model use them"
-    console.print(f"Written to {file}; {use}.", style="dim", soft_wrap=True, highlight=False)
+        table.add_row(examples[task].task.title, *accuracies, f"{tuned.learning_rate:g}")
+    Console().print(table)

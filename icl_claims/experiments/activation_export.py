@@ -94,5 +94,5 @@ def _cannot_write(folder: Path, error: OSError) -> StoreError:
     return StoreError(
         f"Activations cannot be written to {folder}",
         got=str(error),
-        todo="Name a folder with room as ⟨export_records⟩.",
+        todo="Name a folder with room: ⟨export_records⟩ DIR.",
     )

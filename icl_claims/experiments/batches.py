@@ -141,7 +141,7 @@ def out_of_memory(what: str) -> ModelError:
     """The error of work that no smaller batch can help."""
     return ModelError(
         f"The memory of the device is full with {what}",
-        todo="Use bfloat16 as ⟨dtype⟩, fewer demonstrations (⟨k⟩), or spread or cpu as ⟨device⟩.",
+        todo="Use ⟨dtype⟩ bfloat16, fewer demonstrations (⟨k⟩), or ⟨device⟩ spread or cpu.",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from icl_claims.experiments.batches import PROMPTED, batch_memory, free_memory, tokens_that_fit
-from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.plan import Run, plan_trials
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.spill import memory_for_learned
 from icl_claims.experiments.studies import find_study
@@ -20,7 +20,6 @@ from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import InContext, Method, ZeroShot, at_rate, is_diagnosed, learner_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts
 
 MEASURED_TOKENS = 256
@@ -102,22 +101,18 @@ class Estimate:
         return sum(self.by_task.values(), Work())
 
 
-def estimate(
-    choices: Choices, model: LanguageModel, data: Mapping[str, TaskData], store: TrialStore | None = None
-) -> Estimate:
+def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) -> Estimate:
     """Count what the chosen trials will do, and measure a few hundred tokens of it.
 
     Raises:
         UsageError: a choice makes no sense.
         PromptError: a task cannot be put to this model.
     """
-    specs = [spec for study in choices.chosen_studies() for spec in plan_trials(choices, model, data, study)]
-    prompts = [prompts_of(spec, model, data[spec.task]) for spec in specs]
+    specs = [spec for study in run.studies for spec in plan_trials(run, study)]
+    prompts = [prompts_of(spec, model, run.data[spec.task]) for spec in specs]
     works = [work_of(spec, asked) for spec, asked in zip(specs, prompts, strict=True)]
-    rates = choices.learning_rates(model.digest)
-    speed = measure(
-        model, [at_rate(method, next(iter(rates.by_task.values()))) for method in find_study("main").methods]
-    )
+    rate = next(iter(run.rates.by_task.values()))
+    speed = measure(model, [at_rate(method, rate) for method in find_study("main").methods])
     is_kept = [store is not None and store.holds(spec) for spec in specs]
     by_task: dict[str, Work] = {}
     for spec, work in zip(specs, works, strict=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from icl_claims.errors import UsageError
 from icl_claims.experiments.learning_rates import LearningRates, learning_rates
@@ -16,22 +17,9 @@ from icl_claims.models.embedded import Say
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.reference import load_model, model_digest
 from icl_claims.protocol import Protocol
-from icl_claims.tasks.catalogue import PAPERS_TASKS, Task, known_task
+from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task, known_task, read_own_task
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.sources import DataSource, real_tasks
-
-
-@dataclass(frozen=True)
-class ModelIdentity:
-    """A model that need not be loaded.
-
-    Args:
-        digest: of its files.
-        dtype: in which it is run, such as `float32`.
-    """
-
-    digest: str
-    dtype: str
 
 
 @dataclass(frozen=True)
@@ -39,18 +27,19 @@ class Choices:
     """A profile, and what the reader changed of it; None leaves the profile's value.
 
     Args:
-        profile: the set-up to start from.
+        profile: set-up to start from.
         model: reference of a model.
         data: folder of the real tasks; None for the profile's data source.
-        tasks: names of the tasks to run.
-        k: demonstrations.
-        seeds: of the draws of demonstrations, each in its drawn order.
-        queries: queries a task.
+        tasks: names of the tasks to run, or folders of the reader's own; None for the papers'.
+        k: number of demonstrations.
+        seeds: seeds of the draws of demonstrations, each in its drawn order.
+        queries: number of queries per task.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `spread`.
-        dtype: of the model; float32 by default.
+        dtype: precision of the model; float32 by default.
         rates: file of learning rates that `icl-claims tune` wrote; by default the one in the cache.
-        studies: that are run where a claim asks for them.
-        tokens_per_batch: of queries that are answered at once; by default as many as fit the free memory.
+        studies: names of those that are run where a claim asks for them.
+        tokens_per_batch: number of tokens of queries that are answered at once; by default as many as fit the memory.
+        protocol: fields of the protocol that the reader named.
     """
 
     profile: Profile
@@ -65,12 +54,15 @@ class Choices:
     rates: Path | None = None
     studies: tuple[str, ...] | None = None
     tokens_per_batch: int | None = None
+    protocol: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def changed(self) -> tuple[str, ...]:
         """What the reader changed that can change a verdict."""
         names = ("model", "data", "tasks", "k", "seeds", "queries", "dtype", "rates")
-        return tuple(name for name in names if getattr(self, name) is not None)
+        default = Protocol(calibration=self.profile.calibration)
+        readings = [name for name, value in self.protocol.items() if value != getattr(default, name)]
+        return tuple(name for name in (*names, *readings) if name in readings or getattr(self, name) is not None)
 
     @property
     def model_reference(self) -> str:
@@ -79,13 +71,13 @@ class Choices:
         Raises:
             UsageError: the profile has none and the reader named none.
         """
-        chosen = self.model or self.profile.model
-        if chosen is None:
+        reference = self.model or self.profile.model
+        if reference is None:
             raise UsageError(
                 f"The profile {self.profile.name} has no model of its own",
-                expected="--claims-model fairseq:DIR, path:DIR or hub:NAME",
+                todo="Name one: ⟨model⟩ fairseq:DIR, path:DIR or hub:NAME.",
             )
-        return chosen
+        return reference
 
     def load_model(self, say: Say = lambda _text: None) -> LanguageModel:
         """The model to run.
@@ -97,25 +89,6 @@ class Choices:
         device, dtype = self.device or "auto", self.dtype or "float32"
         return load_model(self.model_reference, device=device, dtype=dtype, say=say)
 
-    def identify_model(self, say: Say = lambda _text: None) -> ModelIdentity:
-        """What the model to run will be once it is loaded, in no time where its files were read before.
-
-        Raises:
-            UsageError: the profile has none and the reader named none.
-            ModelError: it is not there.
-        """
-        return ModelIdentity(model_digest(self.model_reference, say=say), self.dtype or "float32")
-
-    def learning_rates(self, digest: str) -> LearningRates:
-        """The learning rates of the model of a digest.
-
-        Raises:
-            UsageError: the named file of rates is not there, or is about another model.
-            StoreError: the file cannot be read.
-        """
-        own = self.model in (None, self.profile.model) and self.profile.model is not None
-        return learning_rates(self.profile, digest, own_model=own, file=self.rates)
-
     @property
     def source(self) -> DataSource:
         """Where the examples come from.
@@ -126,13 +99,16 @@ class Choices:
         return self.profile.source if self.data is None else real_tasks(self.data)
 
     def chosen_tasks(self) -> tuple[Task, ...]:
-        """The tasks to run, in the catalogue's order.
+        """The tasks to run: known ones in the catalogue's order, then those of the reader's.
 
         Raises:
             UsageError: an unknown name.
+            DataError: a folder of the reader's cannot be read.
         """
-        wanted = {known_task(name).name for name in self.tasks or PAPERS_TASKS}
-        return tuple(task for task in TASKS.values() if task.name in wanted)
+        named = [_named_task(name) for name in self.tasks or PAPERS_TASKS]
+        known = {task.name for task in named if not task.own}
+        own = {task.name: task for task in named if task.own}
+        return (*(task for task in TASKS.values() if task.name in known), *own.values())
 
     def chosen_studies(self) -> tuple[str, ...]:
         """The studies that are run where a claim asks for them.
@@ -142,49 +118,109 @@ class Choices:
         """
         return self.profile.studies if self.studies is None else tuple(find_study(name).name for name in self.studies)
 
-    def read_data(self) -> dict[str, TaskData]:
-        """The examples of every chosen task.
+    def chosen_protocol(self) -> Protocol:
+        """The readings that are followed.
 
         Raises:
-            DataError: a file is missing or malformed.
+            UsageError: a field has no such value.
         """
-        return {task.name: self.source.read(task) for task in self.chosen_tasks()}
+        return Protocol(**{"calibration": self.profile.calibration, **self.protocol})
 
 
-def plan_trials(
-    choices: Choices, model: LanguageModel | ModelIdentity, data: Mapping[str, TaskData], study: Study | str = "main"
-) -> list[TrialSpec]:
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What choices come to, each thing found once.
+
+    Args:
+        choices: choices of the reader.
+        tasks: tasks to run.
+        studies: names of the studies that are run where a claim asks for them.
+        protocol: readings that are followed.
+        data: examples by task.
+        model: digest of the model.
+        dtype: precision in which it is run, such as `float32`.
+        rates: learning rates of the tasks.
+    """
+
+    choices: Choices
+    tasks: tuple[Task, ...]
+    studies: tuple[str, ...]
+    protocol: Protocol
+    data: Mapping[str, TaskData]
+    model: str
+    dtype: str
+    rates: LearningRates
+
+    @property
+    def k(self) -> int:
+        """The number of demonstrations."""
+        return self.choices.k or self.choices.profile.k
+
+
+def resolve(choices: Choices, model: LanguageModel | None = None, say: Say = lambda _text: None) -> Run:
+    """Find out what choices come to: tasks, data, rates, and the digest of the model, which is not loaded for it.
+
+    Args:
+        choices: choices of the reader.
+        model: the model, if it is loaded already.
+        say: told in a sentence what takes long.
+
+    Raises:
+        UsageError: a choice makes no sense, or the file of rates is about another model.
+        DataError: a file of examples is missing or malformed.
+        ModelError: the model is not there.
+        StoreError: the file of rates cannot be read.
+    """
+    tasks, profile = choices.chosen_tasks(), choices.profile
+    data = {task.name: choices.source.read(task) for task in tasks}
+    digest = model_digest(choices.model_reference, say=say) if model is None else model.digest
+    own_model = choices.model in (None, profile.model) and profile.model is not None
+    return Run(
+        choices,
+        tasks,
+        choices.chosen_studies(),
+        choices.chosen_protocol(),
+        data,
+        digest,
+        choices.dtype or "float32" if model is None else str(model.dtype).removeprefix("torch."),
+        learning_rates(profile, digest, own_model=own_model, file=choices.rates).including(profile, tasks),
+    )
+
+
+def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
     """The trials of a study, task by task.
 
     Args:
-        choices: of the reader.
-        model: that is run, loaded or not.
-        data: by task.
-        study: The study, or its name.
+        run: what the reader's choices come to.
+        study: the study, or its name.
 
     Raises:
-        UsageError: no such study, or a choice makes no sense.
+        UsageError: no such study.
     """
-    profile, rates = choices.profile, choices.learning_rates(model.digest)
-    asked = find_study(study) if isinstance(study, str) else study
+    choices, asked = run.choices, find_study(study) if isinstance(study, str) else study
     specs = []
-    for task in choices.chosen_tasks():
-        runs = profile.runs(task) if choices.seeds is None else tuple((seed, 0) for seed in choices.seeds)
+    for task in run.tasks:
+        runs = choices.profile.runs(task) if choices.seeds is None else tuple((seed, 0) for seed in choices.seeds)
         base = TrialSpec(
-            model=model.digest,
-            data=data[task.name].digest,
+            model=run.model,
+            data=run.data[task.name].digest,
             task=task.name,
-            k=choices.k or profile.k,
+            k=run.k,
             seed=0,
             permutation=0,
-            queries=choices.queries or profile.queries,
-            methods=tuple(at_rate(method, rates.by_task[task.name]) for method in asked.methods),
+            queries=choices.queries or choices.profile.queries,
+            methods=tuple(at_rate(method, run.rates.by_task[task.name]) for method in asked.methods),
             metrics=asked.metrics,
             weights=asked.weights,
-            dtype=str(model.dtype).removeprefix("torch."),
-            protocol=Protocol(calibration=profile.calibration),
+            dtype=run.dtype,
+            protocol=run.protocol,
             diagnostics=asked.diagnostics,
             code=code_digest(),
         )
         specs += [replace(base, seed=seed, permutation=permutation) for seed, permutation in runs]
     return specs
+
+
+def _named_task(name: str) -> Task:
+    """A known task, or that of a folder: a name with a slash in it."""
+    return read_own_task(Path(name)) if "/" in name or "\\" in name else known_task(name)

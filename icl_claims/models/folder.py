@@ -77,7 +77,7 @@ def check_folder(folder: Path) -> None:
             f"No model lies in {folder}",
             expected="a folder with config.json, weights and a tokenizer",
             got="no such folder" if not folder.is_dir() else "a folder without config.json",
-            todo="Name a folder written by save_pretrained as ⟨model⟩ path:DIR.",
+            todo="Name a folder written by save_pretrained: ⟨model⟩ path:DIR.",
         )
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
         raise ModelError(

@@ -199,7 +199,7 @@ class LanguageModel:
             raise ModelError(
                 f"{self.name} answers with logits that are not finite",
                 got="NaN or infinity",
-                todo="Try float32 as ⟨dtype⟩, or check the checkpoint: its weights may be damaged.",
+                todo="Try ⟨dtype⟩ float32, or check the checkpoint: its weights may be damaged.",
             )
 
     def activations(

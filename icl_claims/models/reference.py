@@ -78,7 +78,7 @@ def _locate(reference: str, say: Say, digest_of: DigestOf) -> tuple[Path, bool]:
         "Unknown model reference",
         expected=FORMS,
         got=repr(reference),
-        todo="For example hub:HuggingFaceTB/SmolLM2-360M or path:./checkpoint as ⟨model⟩.",
+        todo="For example ⟨model⟩ hub:HuggingFaceTB/SmolLM2-360M or ⟨model⟩ path:./checkpoint.",
     )
 
 
@@ -99,7 +99,7 @@ def find_device(name: str) -> torch.device:
             "No such device",
             expected=f"one of {torch.cuda.device_count()} CUDA devices",
             got=name,
-            todo="Use cpu as ⟨device⟩, or see what is there with `icl-claims doctor`.",
+            todo="Use ⟨device⟩ cpu, or see what is there with `icl-claims doctor`.",
         )
     return device
 
@@ -128,5 +128,5 @@ def _fetch_from_hub(name: str) -> Path:
         raise ModelError(
             f"{name} could not be fetched from the Hugging Face Hub",
             got=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
-            todo="Check the name and the network, or download it elsewhere and name it as ⟨model⟩ path:DIR.",
+            todo="Check the name and the network, or download it elsewhere and use ⟨model⟩ path:DIR.",
         ) from error

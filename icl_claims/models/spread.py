@@ -33,7 +33,7 @@ def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = No
             "A model cannot be spread over several GPUs",
             expected="the package accelerate",
             got="none",
-            todo="pip install 'icl-claims[multi-gpu]', or name one device as ⟨device⟩.",
+            todo="pip install 'icl-claims[multi-gpu]', or name one ⟨device⟩.",
         )
     from accelerate import infer_auto_device_map
     from accelerate.utils import get_balanced_memory
@@ -49,7 +49,7 @@ def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = No
             f"{model.name} does not fit the GPUs of this machine",
             expected="room for all of its weights",
             got=f"some left for {' and '.join(sorted(without_room))}",
-            todo="Use bfloat16 as ⟨dtype⟩, or a machine with more GPU memory.",
+            todo="Use ⟨dtype⟩ bfloat16, or a machine with more GPU memory.",
         )
     return dispatch(model, device_map)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from icl_claims.pytest_plugin.fixtures import decide, evidence, kept, model, tell_again, trials
+from icl_claims.pytest_plugin.fixtures import decide, evidence, kept, model, named_errors, report_again, trials
 from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
 from icl_claims.pytest_plugin.run_record import RunRecord, claim_of, declare
 from icl_claims.pytest_plugin.unasked_files import selects_nothing_in
@@ -84,15 +84,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Tell a verdict that was kept, instead of running the test that reached it."""
-    if "icl_claims.pytest_plugin.verdict_cache" not in sys.modules:
-        return None
-    from icl_claims.pytest_plugin.verdict_cache import CachedVerdict
+    """Report a cached verdict instead of running the test that reached it; ask the evidence what a claim asks."""
+    evidence = pyfuncitem.funcargs.get("evidence")
+    if "icl_claims.pytest_plugin.verdict_cache" in sys.modules:
+        from icl_claims.pytest_plugin.verdict_cache import CachedVerdict
 
-    verdict = pyfuncitem.funcargs.get("evidence")
-    if not isinstance(verdict, CachedVerdict):
+        if isinstance(evidence, CachedVerdict):
+            report_again(pyfuncitem, evidence)
+            return True
+    claim = getattr(pyfuncitem.obj, "claim", None)
+    if evidence is None or claim is None or claim.asks is None or "evidence" in pyfuncitem._fixtureinfo.argnames:
         return None
-    tell_again(pyfuncitem, verdict)
+    with named_errors():
+        decides, *secondary = claim.questions
+        pyfuncitem.funcargs["decide"](evidence.ask(decides), beside=evidence.answers(*secondary))
     return True
 
 

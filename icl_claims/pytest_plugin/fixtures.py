@@ -10,7 +10,7 @@ import pytest
 
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.known_refutations import expected_refutation
-from icl_claims.pytest_plugin.options import choices_of
+from icl_claims.pytest_plugin.options import choices_of, option_name
 from icl_claims.pytest_plugin.verdict_json import verdict_record
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def model(pytestconfig: pytest.Config) -> LanguageModel:
     """The model of the run, loaded once."""
     choices = choices_of(pytestconfig)
-    with _named_errors(), _visible(pytestconfig) as say:
+    with named_errors(), _visible(pytestconfig) as say:
         return choices.load_model(say)
 
 
@@ -54,7 +54,7 @@ def evidence(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Any:
     """The evidence that the test's parameter names; the verdict itself where the same evidence gave one before."""
     source, profile = request.param
     claim: Claim = request.node.get_closest_marker("claim").args[0]
-    with _named_errors():
+    with named_errors():
         if kept is not None and (known := kept.get(request.node.nodeid, source, _digest_of_evidence(request))):
             return known
         if source == "exact":
@@ -64,7 +64,7 @@ def evidence(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Any:
         if source == "printed":
             from icl_claims.evidence.printed import PrintedEvidence
 
-            return PrintedEvidence(claim.paper)
+            return PrintedEvidence(claim.paper.id)
         if source == "author_runs":
             from icl_claims.evidence.author_runs import AuthorRunsEvidence
 
@@ -84,15 +84,15 @@ def decide(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Callabl
 
     def decided(found: Verdict | Comparison, *, beside: Iterable[Comparison] = ()) -> None:
         from icl_claims.claims import Verdict
+        from icl_claims.evidence.asking import with_null_band
         from icl_claims.evidence.printed import with_printed_numbers
-        from icl_claims.evidence.questions import with_null_band
 
         claim: Claim = request.node.get_closest_marker("claim").args[0]
         asked = request.getfixturevalue("evidence")
         if not isinstance(found, Verdict):
-            beside = tuple(beside)
+            beside = (*found.parts, *beside)
             papers_model = asked.source == "trials" and asked.details.get("profile") == "paper"
-            shown = with_printed_numbers(found, claim.paper, same_model=papers_model)
+            shown = with_printed_numbers(found, claim.paper.id, same_model=papers_model)
             shown = with_null_band(shown, beside)
             found = claim.rule.decide(shown, beside)
         provenance = asked.provenance() if hasattr(asked, "provenance") else {}
@@ -101,7 +101,7 @@ def decide(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Callabl
         if kept is not None and digest:
             kept.keep(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":
-            drawn = request.getfixturevalue("trials").new_pictures(request.node.callspec.params["evidence"][1])
+            drawn = request.getfixturevalue("trials").new_figure_data(request.node.callspec.params["evidence"][1])
             if kept is not None and drawn:
                 kept.keep_pictures(digest, drawn)
             request.node.user_properties.append(("pictures", drawn))
@@ -110,7 +110,7 @@ def decide(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Callabl
     return decided
 
 
-def tell_again(node: pytest.Function, verdict: CachedVerdict) -> None:
+def report_again(node: pytest.Function, verdict: CachedVerdict) -> None:
     """Give a claim's test the outcome that belongs to a verdict that was reached before."""
     request: pytest.FixtureRequest = node._request
     node.user_properties.append(("kept", verdict.written.isoformat()))
@@ -145,12 +145,12 @@ def _tell(node: pytest.Function, claim: Claim, source: str, record: dict[str, An
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
+def named_errors() -> Iterator[None]:
     """Our own errors speak for themselves: no traceback around them."""
     try:
         yield
     except IclClaimsError as error:
-        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error.as_told(option_name)}", pytrace=False) from None
 
 
 @contextmanager

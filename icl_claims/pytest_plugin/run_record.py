@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from icl_claims.pytest_plugin.session_report import SessionReport
 
 
+ABOUT_TASKS = ("printed", "author_runs", "trials")
+
+
 def declare(item: pytest.Item) -> dict[str, Any] | None:
     """What a claim's test is about, as plain data; None for any other test."""
     mark = item.get_closest_marker("claim")
@@ -28,13 +31,27 @@ def declare(item: pytest.Item) -> dict[str, Any] | None:
         "id": claim.id,
         "source": source,
         "profile": (profile or item.config.getoption("claims_profile")) if source == "trials" else "",
-        "paper": claim.paper,
+        "paper": claim.paper.id,
+        "paper_title": claim.paper.title,
+        "asks": asked_by(claim) if source in ABOUT_TASKS else None,
         "where": claim.where,
         "statement": claim.statement,
         "rule": str(claim.rule),
         "condition": mark.kwargs.get("condition", ""),
         "test": item.nodeid,
     }
+
+
+def asked_by(claim: Claim) -> dict[str, Any] | None:
+    """What a claim asks, as plain data: its questions, and the names of all that they are about. None if nothing."""
+    from icl_claims.experiments.studies import study_of
+
+    if not claim.questions:
+        return None
+    quantities = [quantity for question in claim.questions for quantity in question.quantities]
+    named = {one.name: one.title for q in quantities for one in (q.metric, q.method, q.reference) if one is not None}
+    studies = {study.name: None for quantity in quantities if (study := study_of(quantity)) is not None}
+    return {"questions": [str(question) for question in claim.questions], "names": named, "studies": list(studies)}
 
 
 def claim_of(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any] | None:

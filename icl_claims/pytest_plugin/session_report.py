@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from icl_claims.errors import IclClaimsError
+from icl_claims.pytest_plugin.options import chosen_options
 from icl_claims.pytest_plugin.summary import counts_in_words, print_summary
 from icl_claims.report.compare import Comparison, compare_runs
 from icl_claims.report.comparison_forms import comparison_text
@@ -18,8 +19,6 @@ from icl_claims.report.figure_cache import figures_of_page
 from icl_claims.report.run_facts import run_facts
 from icl_claims.report.saved_runs import find_run, save_run
 from icl_claims.report.write import write_report
-
-OPTIONS = ("profile", "model", "data", "tasks", "k", "seeds", "queries", "studies", "device", "dtype", "rates")
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,8 @@ def leave(
         coverage: what the papers contain.
     """
     folder, named = report_folder(config), config.getoption("claims_compare")
-    chosen = {name: config.getoption(f"claims_{name}") for name in OPTIONS}
-    options = {name: value for name, value in chosen.items() if value is not None}
-    name = config.getoption("claims_name") or chosen["profile"]
+    options = chosen_options(config)
+    name = config.getoption("claims_name") or options["profile"]
     facts = run_facts(options, seconds=seconds, root=config.rootpath, name=name, interrupted=interrupted)
     document = make_document(facts, claims, pictures=pictures, coverage=coverage)
     figures = config.getoption("claims_figures")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache, partial
@@ -17,7 +17,7 @@ import torch
 from icl_claims.evidence.comparison import AbsentEvidence
 from icl_claims.evidence.figure_data import pictures
 from icl_claims.evidence.trials import TrialsEvidence
-from icl_claims.experiments.plan import Choices, ModelIdentity, plan_trials
+from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
@@ -26,8 +26,6 @@ from icl_claims.models.language_model import LanguageModel
 from icl_claims.pytest_plugin.options import choices_of
 from icl_claims.pytest_plugin.progress import DONE, Report, progress_of_trials
 from icl_claims.pytest_plugin.workers import Worker, worker_of
-from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.examples import TaskData
 
 Visible = Callable[[pytest.Config], AbstractContextManager[Callable[[str], None]]]
 
@@ -56,14 +54,10 @@ class TrialsOfRun:
         return self._digests[profile]
 
     def _digest(self, choices: Choices) -> str:
-        data = choices.read_data()
         with self._visible(self._config) as say:
-            identity = choices.identify_model(say)
-        keys = {
-            study: [spec.key() for spec in plan_trials(choices, identity, data, study)]
-            for study in ("main", *choices.chosen_studies())
-        }
-        told = {"trials": keys, "details": _details_of(choices, identity)}
+            run = resolve(choices, say=say)
+        keys = {study: [spec.key() for spec in plan_trials(run, study)] for study in ("main", *run.studies)}
+        told = {"trials": keys, "details": _details_of(run)}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def new_pictures(self, profile: str) -> dict[str, Any]:
@@ -84,9 +78,8 @@ class TrialsOfRun:
             return AbsentEvidence("trials", reason, _details(choices))
         worker = worker_of(self._config)
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
-        data = choices.read_data()
         with self._visible(self._config) as say:
-            identity = choices.identify_model(say)
+            run = resolve(choices, say=say)
 
         @cache
         def load() -> LanguageModel:
@@ -96,24 +89,25 @@ class TrialsOfRun:
 
         @cache
         def study(name: str) -> dict[str, list[TrialResult]]:
-            if name not in choices.chosen_studies():
+            if name not in run.studies:
                 return {}
-            specs, quiet = plan_trials(choices, identity, data, name), self._config.get_verbosity() < 0
+            specs, quiet = plan_trials(run, name), self._config.get_verbosity() < 0
             with self._visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
-                found = run_all(choices, specs, load, data, _named(report, name), worker)
+                found = run_all(run, specs, load, _named(report, name), worker)
             self._run_studies[choices.profile.name].append(name)
             return found
 
-        return TrialsEvidence(study("main"), _details_of(choices, identity), study)
+        return TrialsEvidence(study("main"), _details_of(run), study)
 
 
 def _details(choices: Choices) -> dict[str, Any]:
     return {"profile": choices.profile.name, "changed": list(choices.changed)}
 
 
-def _details_of(choices: Choices, identity: ModelIdentity) -> dict[str, Any]:
-    rates = choices.learning_rates(identity.digest).origin
-    return {**_details(choices), "learning_rates": rates, "model": choices.model_reference, "data": choices.source.name}
+def _details_of(run: Run) -> dict[str, Any]:
+    choices = run.choices
+    facts = {"learning_rates": run.rates.origin, "model": choices.model_reference, "data": choices.source.name}
+    return {**_details(choices), **facts}
 
 
 def why_not(choices: Choices) -> str:
@@ -128,20 +122,18 @@ def why_not(choices: Choices) -> str:
 
 
 def run_all(
-    choices: Choices,
+    run: Run,
     specs: Sequence[TrialSpec],
     load: Callable[[], LanguageModel],
-    data: Mapping[str, TaskData],
     report: Report,
     worker: Worker,
 ) -> dict[str, list[TrialResult]]:
     """Run, or read from the store, the trials of a study; those that other workers run meanwhile are waited for last.
 
     Args:
-        choices: of the reader.
+        run: what the reader's choices come to.
         specs: of the trials.
         load: gives the model, which is not loaded where all trials are stored.
-        data: by task.
         report: told how far it is.
         worker: that this process is.
 
@@ -150,19 +142,19 @@ def run_all(
     """
     store, results = TrialStore(), dict[str, TrialResult]()
 
-    def run(spec: TrialSpec, title: str) -> TrialResult:
+    def run_one(spec: TrialSpec, title: str) -> TrialResult:
         def progress(what: str, done: float) -> None:
             report(title, what, len(results) + min(done, 0.999))
 
-        checkpoint, tokens = store.checkpoint(spec), choices.tokens_per_batch
-        return run_trial(spec, load(), data[spec.task], progress, checkpoint=checkpoint, tokens_per_batch=tokens)
+        checkpoint, tokens = store.checkpoint(spec), run.choices.tokens_per_batch
+        return run_trial(spec, load(), run.data[spec.task], progress, checkpoint=checkpoint, tokens_per_batch=tokens)
 
     for ask in (store.get_or_run_unless_busy, store.get_or_run):
         for number, spec in worker.in_its_order(list(enumerate(specs))):
             if spec.key() in results:
                 continue
-            title = f"trial {number + 1} of {len(specs)}, {TASKS[spec.task].title}"
-            result = ask(spec, partial(run, spec, title))
+            title = f"trial {number + 1} of {len(specs)}, {run.data[spec.task].task.title}"
+            result = ask(spec, partial(run_one, spec, title))
             if result is not None:
                 results[spec.key()] = result
                 report(title, DONE, len(results))

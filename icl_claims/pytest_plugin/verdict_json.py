@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from icl_claims.claims import Comparison, Finding, Verdict
+    from icl_claims.questions import Side
 
 UNDECIDED: dict[str, Any] = {
     "verdict": "not run",
@@ -62,8 +63,16 @@ def with_holm(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _sides(comparison: Comparison) -> dict[str, Any] | None:
     if comparison.left is None:
         return None
-    sides = {"left": str(comparison.left), "right": str(comparison.right)}
+    sides = {"left": _side(comparison.left), "right": _side(comparison.right)}
     return sides if comparison.upwards is None else {**sides, "direction": "above" if comparison.upwards else "below"}
+
+
+def _side(side: Side | None) -> dict[str, str]:
+    """A quantity or a number in print, and the metric of a quantity apart from what it is of."""
+    if side is None or isinstance(side, int | float):
+        return {"title": f"{side:g}" if side is not None else "", "metric": "", "of": ""}
+    metric = side.metric.title
+    return {"title": side.title, "metric": metric, "of": side.title.removeprefix(f"{metric} of ")}
 
 
 def _effect(together: Finding | None) -> dict[str, float] | None:

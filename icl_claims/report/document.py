@@ -15,8 +15,8 @@ from jsonschema_rs import Draft202012Validator
 from icl_claims.errors import ReportError
 from icl_claims.report.order import in_papers_order
 
-SCHEMA_VERSION = 2
-READABLE = (1, SCHEMA_VERSION)
+SCHEMA_VERSION = 3
+READABLE = (1, 2, SCHEMA_VERSION)
 WORDS = ("supported", "refuted", "inconclusive", "not run", "error")
 
 Document = dict[str, Any]
@@ -25,6 +25,8 @@ Document = dict[str, Any]
 _FINDING: dict[str, Any] = {"needed": None, "detectable": None, "printed": None, "null_low": None, "null_high": None}
 _RECORD: dict[str, Any] = {
     "profile": "",
+    "paper_title": "",
+    "asks": None,
     "condition": "",
     "known_refutation": "",
     "quantity": None,
@@ -118,7 +120,16 @@ def document_text(document: Document) -> str:
 
 def _complete(claim: Mapping[str, Any]) -> dict[str, Any]:
     beside = [{**entry, "tasks": _findings(entry["tasks"])} for entry in claim.get("beside", ())]
-    return {**_RECORD, **claim, "tasks": _findings(claim["tasks"]), "beside": beside}
+    known = {"tasks": _findings(claim["tasks"]), "beside": beside, "quantity": _quantity(claim.get("quantity"))}
+    return {**_RECORD, **claim, **known}
+
+
+def _quantity(compared: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What is compared; before version 3 a side was its title alone."""
+    if compared is None:
+        return None
+    old = {side: {"title": compared[side], "metric": "", "of": ""} for side in ("left", "right") if isinstance(compared[side], str)}
+    return {**compared, **old}
 
 
 def _writable(data: Any) -> Any:

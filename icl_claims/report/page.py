@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from icl_claims.claims import PAPERS
+from icl_claims.protocol import DIFFERENCES
 from icl_claims.report.document import WORDS, Document
 from icl_claims.report.entries import entries_of, sections_of
 from icl_claims.report.forest_plot import ForestPlot, forest_plot
@@ -72,6 +74,7 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[Figure]]) ->
             pictures={profile: drawn for profile, drawn in pictures.items() if drawn},
             tables=papers_tables(document["pictures"]),
             coverage=document["coverage"],
+            differences=DIFFERENCES,
         )
     )
 
@@ -96,6 +99,7 @@ def page_environment() -> Environment:
         "forest_plot": _forest_plot,
         "in_print": in_print,
         "interval": interval,
+        "marked": _marked,
         "name_of": lambda claim: f"{claim['id']}, {source_name(claim['source'], claim['profile'])}",
         "number": number,
         "paper": paper_name,
@@ -132,6 +136,11 @@ def _counts(claims: Iterable[Record]) -> dict[str, dict[str, int]]:
 def _tasks_of(comparisons: Iterable[Mapping[str, Any]]) -> list[str]:
     """Every task that one of some comparisons is about, each once."""
     return list(dict.fromkeys(finding["task"] for one in comparisons for finding in one["tasks"]))
+
+
+def _marked(text: str) -> Markup:
+    """A text of `DIFFERENCES` for the page: values in backticks as code, apostrophes as print has them."""
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text.replace("'", "\u2019")))))
 
 
 def _day(finished: str) -> str:

@@ -175,19 +175,18 @@ def _read_description(folder: Path) -> Task:
     for name in ("template", "paraphrase"):
         if _fields_in(entries[name]) != sorted(fields):
             _refuse(path, name, f"a text with {' and '.join(fields)}, each once", repr(entries[name]))
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in entries.items()}
-    return Task(
-        folder.name,
-        **{**plain, **({"runs": tuple(map(tuple, plain["runs"]))} if "runs" in plain else {})},
-        folder=folder,
-    )
+    plain: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in entries.items()}
+    if "runs" in plain:
+        plain["runs"] = tuple(map(tuple, plain["runs"]))
+    return Task(folder.name, **plain, folder=folder)
 
 
 def _fields_in(template: str) -> list[str]:
     try:
-        return sorted(f"{{{name}}}" for _, name, form, how in Formatter().parse(template) if name is not None)
+        parts = [(name, f"{form}{how or ''}") for _, name, form, how in Formatter().parse(template) if name is not None]
     except ValueError:
         return []
+    return sorted(f"{{{name}{rest}}}" for name, rest in parts)
 
 
 def _refuse(path: Path, entry: str, expected: str, got: str) -> None:

@@ -88,7 +88,7 @@ def _read_examples(path: Path, task: Task) -> tuple[Example, ...]:
             f"The data of {task.title} cannot be read",
             expected=f"a file {path}",
             got=error.strerror or str(error),
-            todo="Name a folder with one folder per task as ⟨data⟩; without it the miniature tasks are used.",
+            todo="Name a folder with one folder per task: ⟨data⟩ DIR; without it the miniature tasks are used.",
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8", got=str(error), todo="Write the file again as UTF-8.") from error

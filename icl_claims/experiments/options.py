@@ -1,0 +1,226 @@
+"""What a reader can choose: each option once, for the command line and for pytest, and what its text comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from icl_claims.errors import UsageError
+from icl_claims.protocol import Protocol, choices
+
+if TYPE_CHECKING:
+    from icl_claims.experiments.plan import Choices
+
+PYTEST = "pytest"
+EVERYWHERE = (PYTEST, "plan", "trial", "tune", "why")
+OF_TRIALS = (PYTEST, "plan", "trial", "why")
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something that can be chosen.
+
+    Args:
+        name: field of `Choices` or `Protocol`, or parameter of a command.
+        help: what it is, in a line.
+        metavar: what stands for its value in help.
+        doors: commands that offer it, and `pytest`.
+        type: type of its value.
+        default: its value if nothing is named; None leaves what the profile says.
+        least: smallest number that makes sense.
+        values: everything that it may be; empty if that is no short list.
+    """
+
+    name: str
+    help: str
+    metavar: str | None = None
+    doors: tuple[str, ...] = EVERYWHERE
+    type: type = str
+    default: Any = None
+    least: int | None = None
+    values: tuple[str, ...] = ()
+
+
+OPTIONS = (
+    Option(
+        "profile",
+        "set-up to start from: embedded (default; a small model, minutes on a CPU), tiny (a model of our own that "
+        "surely learns in context, seconds) or paper (fairseq scale, CUDA)",
+        "NAME",
+        default="embedded",
+    ),
+    Option(
+        "model",
+        "model: embedded (SmolLM2-135M), tiny, path:DIR (a transformers folder), hub:NAME or fairseq:DIR; "
+        "default: the profile's",
+        "REF",
+    ),
+    Option(
+        "data",
+        "folder of the real tasks (DIR/sst2/train.jsonl ...); default: $ICL_CLAIMS_DATA, else the profile's tasks",
+        "DIR",
+        type=Path,
+    ),
+    Option(
+        "tasks",
+        "only these tasks, with commas: sst2, sst5, mr, subj, agnews, cb, or folders of your own such as ./mytask",
+        "A,B",
+        (PYTEST, "plan", "tune"),
+    ),
+    Option("k", "demonstrations drawn for each trial; default: the profile's", "N", type=int, least=1),
+    Option("seeds", "seeds of the draws of demonstrations, with commas, a trial each", "A,B", (PYTEST, "plan")),
+    Option("queries", "queries asked of each task, at most; default: the profile's", "N", OF_TRIALS, int, least=1),
+    Option(
+        "studies",
+        "further trials that are run where a claim asks for them, with commas (icl-claims studies lists them), or all; "
+        "default: those of the profile",
+        "A,B",
+        (PYTEST, "plan"),
+    ),
+    Option(
+        "device",
+        "device: auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)",
+        "NAME",
+        EVERYWHERE[:-1],
+    ),
+    Option(
+        "dtype",
+        "precision of the model: float32 (default), or bfloat16 or float16, which halve its memory",
+        "NAME",
+        values=("float32", "bfloat16", "float16"),
+    ),
+    Option(
+        "tokens_per_batch",
+        "tokens of queries that are answered at once; default: as many as fit the free memory",
+        "N",
+        (PYTEST,),
+        int,
+        least=1,
+    ),
+    Option(
+        "rates",
+        "learning rates that `icl-claims tune --write FILE` found for this model",
+        "FILE",
+        (PYTEST, "plan", "trial"),
+        Path,
+    ),
+    *(Option(one.name, one.help, "NAME", OF_TRIALS, values=one.values) for one in choices()),
+    Option("seed", "seed of the draw of demonstrations; default: the profile's first", "N", ("trial",), int, least=0),
+    Option("permutation", "order of the demonstrations; 0 leaves it", "N", ("trial",), int, 0, 0),
+    Option(
+        "methods",
+        "what is compared with in-context learning: names with commas, as `icl-claims studies` has them, or all",
+        "A,B",
+        ("trial",),
+        default="finetuning",
+    ),
+    Option("learning_rate", "rate of finetuning; default: the task's in the rates", "X", ("trial",), float),
+    Option("clip", "bound at which gradients are clipped; default: none", "X", ("trial",), float),
+    Option(
+        "weights",
+        "weights of the model: trained, or an untrained one that keeps embeddings_norms_head, norms or nothing",
+        "NAME",
+        ("trial",),
+        default="trained",
+        values=("trained", "embeddings_norms_head", "norms", "nothing"),
+    ),
+    Option("diagnostics", "also the logit lens, and the attention to the demonstrations", None, ("trial",), bool, True),
+    Option(
+        "export_records",
+        "folder that gets all activations, in the layout of the authors' code",
+        "DIR",
+        ("trial",),
+        Path,
+    ),
+)
+
+
+def options_of(door: str) -> tuple[Option, ...]:
+    """The options of a command, or of `pytest`."""
+    return tuple(option for option in OPTIONS if door in option.doors)
+
+
+def chosen(given: Mapping[str, Any]) -> Choices:
+    """What the values of options choose.
+
+    Args:
+        given: values by name; what is None or missing is left to the profile.
+
+    Raises:
+        UsageError: a value makes no sense.
+    """
+    from icl_claims.experiments.plan import Choices
+    from icl_claims.experiments.profiles import find_profile
+    from icl_claims.tasks.sources import named_directory
+
+    named = {option.name: given[option.name] for option in OPTIONS if given.get(option.name) is not None}
+    for option in OPTIONS:
+        _check(option, named.get(option.name))
+    profile, rates = find_profile(named.get("profile", "embedded")), named.get("rates")
+    if rates is not None and not Path(rates).is_file():
+        wanted = "a file that `icl-claims tune --write FILE` wrote"
+        raise UsageError("The file of ⟨rates⟩ is not there", expected=wanted, got=str(rates))
+    parsed: dict[str, Any] = {
+        "data": named_directory(named.get("data"), profile.source),
+        "rates": None if rates is None else Path(rates),
+        "protocol": {one.name: named[one.name] for one in fields(Protocol) if one.name in named},
+    }
+    for name, parse in (("tasks", names_of), ("seeds", seeds_of), ("studies", studies_of)):
+        parsed[name] = parse(name, named[name]) if name in named else None
+    as_they_are = ("model", "k", "queries", "device", "dtype", "tokens_per_batch")
+    parsed |= {name: named.get(name) for name in as_they_are}
+    return Choices(profile, **parsed)
+
+
+def names_of(name: str, text: str) -> tuple[str, ...]:
+    """The names in a text, with commas between.
+
+    Args:
+        name: field that they are chosen for.
+        text: the names.
+
+    Raises:
+        UsageError: there is none.
+    """
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names:
+        raise UsageError(f"⟨{name}⟩ names nothing", expected="names separated by commas", got=repr(text))
+    return names
+
+
+def studies_of(name: str, text: str) -> tuple[str, ...]:
+    """The studies in a text, with commas between, or all of them.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from icl_claims.experiments.studies import STUDIES
+
+    return tuple(STUDIES) if text == "all" else names_of(name, text)
+
+
+def seeds_of(name: str, text: str) -> tuple[int, ...]:
+    """The seeds in a text, with commas between.
+
+    Raises:
+        UsageError: one is no whole number of at least 0.
+    """
+    try:
+        seeds = tuple(int(seed) for seed in text.split(","))
+        if min(seeds) < 0:
+            raise ValueError
+    except ValueError as error:
+        wanted = "whole numbers separated by commas"
+        raise UsageError(f"⟨{name}⟩ cannot be read", expected=wanted, got=repr(text)) from error
+    return seeds
+
+
+def _check(option: Option, value: Any) -> None:
+    if value is None:
+        return
+    if option.values and value not in option.values:
+        raise UsageError(f"⟨{option.name}⟩ has no such value", expected=" or ".join(option.values), got=repr(value))
+    if option.least is not None and value < option.least:
+        raise UsageError(f"⟨{option.name}⟩ is too small", expected=f"at least {option.least}", got=str(value))

@@ -144,7 +144,7 @@ def _own_source(thing: Any) -> dict[str, str]:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 of the source that makes a trial's numbers, whatever its words say, and of what tasks say of themselves."""
+    """SHA-256 of the source that makes numbers, whatever its words say, and of what tasks say of themselves."""
     files = (path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern))
     code = source_digest(files, PACKAGE, words=WORDS)
     tasks = fixtures_folder() / "tasks"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from icl_claims.questions.question import Compared, Near
@@ -14,6 +14,7 @@ WHOLE_DEPTH: Depth = (0.0, 1.0)
 TRAINED = "trained"
 
 
+@runtime_checkable
 class Named(Protocol):
     """A metric, a method or a null: a thing that knows its own name."""
 

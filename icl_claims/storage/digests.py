@@ -48,9 +48,9 @@ def source_digest(paths: Iterable[Path], root: Path, *, words: Collection[str] =
     A Python file counts by its syntax tree without bare strings, every other file by its bytes.
 
     Args:
-        paths: the files; their order makes no difference.
-        root: a folder above them. Each file's name within it counts too.
-        words: names of arguments, fields and functions that do not count either, for they only hold words for readers.
+        paths: The files; their order makes no difference.
+        root: A folder above them. Each file's name within it counts too.
+        words: Names of arguments, fields and functions that do not count either, for they only hold words for readers.
 
     Raises:
         SyntaxError: a Python file cannot be parsed.
@@ -74,7 +74,7 @@ def _syntax(node: Any, words: Collection[str]) -> Any:
 
 
 def _is_words(node: Any, words: Collection[str]) -> bool:
-    """Whether a part of a tree decides nothing: a bare string, such as a docstring, or what stands under such a name."""
+    """Whether a part of a tree decides nothing: a bare string, such as a docstring, or a value under such a name."""
     match node:
         case ast.Expr(value=ast.Constant(value=str())):
             return True

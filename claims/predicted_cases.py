@@ -24,4 +24,5 @@ def predictions(draw: st.DrawFn, *, least_labels: int = 2, most_labels: int = 5)
     """Predictions of any quality, for any number of queries, with all label counts of the six tasks."""
     labels, queries = draw(st.integers(least_labels, most_labels)), draw(st.integers(1, 12))
     column = st.lists(st.integers(0, labels - 1), min_size=queries, max_size=queries).map(np.array)
-    return Predictions(*(draw(column) for _ in range(4)), labels)
+    in_context, finetuned, zero_shot, gold = (draw(column) for _ in range(4))
+    return Predictions(in_context, finetuned, zero_shot, gold, labels)

@@ -6,7 +6,7 @@ in a network that transformers runs with its own attention, cut off after a bloc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, wraps
@@ -141,16 +141,17 @@ def cut_after(network: nn.Module, names: Sequence[str], block: int) -> Iterator[
 def next_token_loss(network: nn.Module, ids: Sequence[int]) -> Tensor:
     """Mean cross-entropy of every token after the first, in nats."""
     logits = network(torch.tensor([list(ids)]), use_cache=False).logits[0]
-    return -logits[:-1].log_softmax(-1)[torch.arange(len(ids) - 1), list(ids)[1:]].mean()
+    loss: Tensor = -logits[:-1].log_softmax(-1)[torch.arange(len(ids) - 1), list(ids)[1:]].mean()
+    return loss
 
 
 def key_value_gradients(network: nn.Module, ids: Sequence[int], within: Sequence[str]) -> dict[str, Tensor]:
     """Gradient of the loss for the key and value projections within these blocks, 0 for the query's part of them."""
     inside = tuple(f"{name}." for name in within)
     parts = {
-        name: (parameter, key_value_part(name, parameter))
+        name: (parameter, part)
         for name, parameter in network.named_parameters()
-        if name.startswith(inside) and key_value_part(name, parameter) is not None
+        if name.startswith(inside) and (part := key_value_part(name, parameter)) is not None
     }
     for parameter, _ in parts.values():
         parameter.requires_grad_()
@@ -188,7 +189,7 @@ def block_gradients(small: Small, network: nn.Module, ids: Sequence[int], block:
         return key_value_gradients(network, ids, names[block : block + 1])
 
 
-def change_of(small: Small, learned: nn.Module | dict[str, Tensor], block: int | None = None) -> Tensor:
+def change_of(small: Small, learned: nn.Module | Mapping[str, Tensor], block: int | None = None) -> Tensor:
     """What learning added to the key and value projections of one block or of all, end to end."""
     values = dict(learned.named_parameters()) if isinstance(learned, nn.Module) else learned
     before = dict(small.model().network.named_parameters())

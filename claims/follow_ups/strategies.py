@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from cases import SEEDS, Loss, learning_rates, normal
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from icl_claims.theory.linear_self_attention import LinearSelfAttention
+
+from ..cases import SEEDS, Loss, learning_rates, normal
 
 INNER = 4
 Optimiser = Callable[..., torch.optim.Optimizer]
@@ -64,7 +66,8 @@ class Spectrum:
         size = len(self.eigenvalues)
         turn, spread = (torch.linalg.qr(normal(self.seed + i, size + 2, size))[0] for i in (0, 1))
         rotation = torch.linalg.qr(turn[:size])[0]
-        return spread * self.eigenvalues.sqrt() @ rotation.T
+        inputs: Tensor = spread * self.eigenvalues.sqrt() @ rotation.T
+        return inputs
 
 
 @st.composite
@@ -116,7 +119,11 @@ def train_inside_a_network(loss: Loss, seed: int, rates: list[float], batch: int
     nothing = torch.zeros(0, INNER, dtype=torch.float64)
     inputs, errors = [nothing], [nothing]
     middle.register_forward_hook(lambda layer, given, output: inputs.append(given[0].detach()))
-    middle.register_full_backward_hook(lambda layer, grad_in, grad_out: errors.append(grad_out[0]))
+
+    def remember(layer: nn.Module, of_inputs: Any, of_outputs: Any) -> None:
+        errors.append(of_outputs[0])
+
+    middle.register_full_backward_hook(remember)
     optimizer = optimiser(network.parameters(), lr=0.1)
     for step, rate in enumerate(rates):
         optimizer.param_groups[0]["lr"] = rate

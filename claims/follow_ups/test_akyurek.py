@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import torch
-from cases import SEEDS, learning_rates, normal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.claims import IN_EVERY_CASE, Claim
+from icl_claims.claims import IN_EVERY_CASE, Decide, akyurek
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import ridge
 
-SGD_STEP_RIDGE = Claim(
-    id="sgd-step-ridge",
-    paper="akyurek",
-    where="section 3.2, theorem 1",
-    statement="A gradient step for ridge regression on one example needs only products that a layer can compute: "
-    "w - 2 eta (x w^T x - y x + lambda w).",
-    rule=IN_EVERY_CASE,
-)
-SHERMAN_MORRISON = Claim(
-    id="sherman-morrison",
-    paper="akyurek",
-    where="section 3.3, theorem 2",
-    statement="The exact solution of ridge regression can be had one example at a time, because an inverse changes in "
-    "closed form when a rank-one term is added.",
-    rule=IN_EVERY_CASE,
-)
+from ..cases import SEEDS, learning_rates, normal
+
 SIZES = st.integers(1, 6)
 PENALTIES = st.sampled_from([0.1, 1.0, 10.0])
 
 
-@SGD_STEP_RIDGE.decided_on("exact")
-def test_the_step_is_the_gradient_of_the_penalised_loss(evidence, decide):
+@akyurek.claim("sgd-step-ridge", where="section 3.2, theorem 1", rule=IN_EVERY_CASE, on="exact")
+def test_the_step_is_the_gradient_of_the_penalised_loss(evidence: ExactEvidence, decide: Decide) -> None:
+    """A gradient step for ridge regression on one example needs only products that a layer can compute: w - 2 eta (x
+    w^T x - y x + lambda w).
+    """
+
     @given(SIZES, SEEDS, learning_rates(), PENALTIES)
     def step_of_autograd_equals_products(size: int, seed: int, rate: float, penalty: float) -> None:
         x, (y,), start = normal(seed, size), normal(seed + 1, 1), normal(seed + 2, size)
@@ -43,8 +33,12 @@ def test_the_step_is_the_gradient_of_the_penalised_loss(evidence, decide):
     decide(evidence.every(step_of_autograd_equals_products))
 
 
-@SHERMAN_MORRISON.decided_on("exact")
-def test_an_inverse_and_a_solution_are_updated_in_closed_form(evidence, decide):
+@akyurek.claim("sherman-morrison", where="section 3.3, theorem 2", rule=IN_EVERY_CASE, on="exact")
+def test_an_inverse_and_a_solution_are_updated_in_closed_form(evidence: ExactEvidence, decide: Decide) -> None:
+    """The exact solution of ridge regression can be had one example at a time, because an inverse changes in closed
+    form when a rank-one term is added.
+    """
+
     @given(SIZES, SEEDS)
     def inverse_of_the_sum(size: int, seed: int) -> None:
         matrix = normal(seed, size, size) @ normal(seed, size, size).T + torch.eye(size, dtype=torch.float64)
@@ -62,8 +56,12 @@ def test_an_inverse_and_a_solution_are_updated_in_closed_form(evidence, decide):
     decide(evidence.every(inverse_of_the_sum, solution_of_all_examples))
 
 
-@SHERMAN_MORRISON.needs("a positive penalty, where there are fewer examples than inputs")
-def test_without_a_penalty_there_is_no_inverse_to_start_from(evidence, decide):
+@test_an_inverse_and_a_solution_are_updated_in_closed_form.claim.needs(
+    "a positive penalty, where there are fewer examples than inputs"
+)
+def test_without_a_penalty_there_is_no_inverse_to_start_from(evidence: ExactEvidence, decide: Decide) -> None:
+    """Without a penalty and with too few examples, the solution is not finite."""
+
     @given(st.integers(2, 6), SEEDS)
     def nothing_finite_comes_out(size: int, seed: int) -> None:
         solution = ridge.solve_by_examples(normal(seed, size - 1, size), normal(seed + 1, size - 1), penalty=0.0)

@@ -6,27 +6,32 @@ other, but neither full-batch descent nor linear attention does, which is why or
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
+
 import torch
-from cases import Loss, losses
-from follow_ups.strategies import Attention, Regression, attention_layers, regressions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.claims import IN_EVERY_CASE, Claim
+from icl_claims.claims import IN_EVERY_CASE, Decide, shen
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import demonstration_order, linear_self_attention
 
-ORDER_INVARIANCE = Claim(
-    id="order-invariance",
-    paper="shen",
+from ..cases import Loss, losses
+from .strategies import Attention, Regression, attention_layers, regressions
+
+
+@shen.claim(
+    "order-invariance",
     where="order sensitivity of in-context learning and gradient descent",
-    statement="Neither linear attention over demonstrations nor full-batch gradient descent depends on the order of "
-    "the demonstrations; an epoch of stochastic gradient descent does.",
     rule=IN_EVERY_CASE,
+    on="exact",
 )
+def test_order_changes_stochastic_descent_only(evidence: ExactEvidence, decide: Decide) -> None:
+    """Neither linear attention over demonstrations nor full-batch gradient descent depends on the order of the
+    demonstrations; an epoch of stochastic gradient descent does.
+    """
 
-
-@ORDER_INVARIANCE.decided_on("exact")
-def test_order_changes_stochastic_descent_only(evidence, decide):
     @given(attention_layers(layers=3))
     def linear_attention_is_invariant(case: Attention) -> None:
         reordered = linear_self_attention.stack(case.layers, case.demonstrations[case.order], case.queries)
@@ -34,7 +39,7 @@ def test_order_changes_stochastic_descent_only(evidence, decide):
         evidence.equal(reordered, as_given, "queries after three layers, demonstrations reordered")
 
     @given(regressions(), losses(), st.integers(0, 5), st.randoms(use_true_random=False))
-    def full_batch_descent_is_invariant(case: Regression, loss: Loss, steps: int, random) -> None:
+    def full_batch_descent_is_invariant(case: Regression, loss: Loss, steps: int, random: Random) -> None:
         order = random.sample(range(len(case.inputs)), len(case.inputs))
         rate, targets = min(case.rate, 0.1), case.targets.softmax(-1)
         trained = demonstration_order.full_batch_descent(
@@ -61,22 +66,28 @@ def test_order_changes_stochastic_descent_only(evidence, decide):
     )
 
 
-@ORDER_INVARIANCE.needs("demonstrations that overlap, for stochastic descent to depend on their order")
-def test_orthogonal_demonstrations_can_come_in_any_order(evidence, decide):
+@test_order_changes_stochastic_descent_only.claim.needs(
+    "demonstrations that overlap, for stochastic descent to depend on their order"
+)
+def test_orthogonal_demonstrations_can_come_in_any_order(evidence: ExactEvidence, decide: Decide) -> None:
+    """An epoch over orthogonal demonstrations is the same in any order."""
+
     @given(regressions(least_demonstrations=2, least_inputs=2))
     def an_epoch_is_invariant(case: Regression) -> None:
         orthogonal = torch.linalg.qr(case.inputs[:2].T)[0].T
-        epochs = [
+        in_order, swapped = (
             demonstration_order.one_epoch(case.weights, orthogonal[order], case.targets[:2][order], case.rate)
             for order in ([0, 1], [1, 0])
-        ]
-        evidence.equal(*epochs, "an epoch of two orthogonal demonstrations, swapped")
+        )
+        evidence.equal(in_order, swapped, "an epoch of two orthogonal demonstrations, swapped")
 
     decide(evidence.every(an_epoch_is_invariant))
 
 
-@ORDER_INVARIANCE.needs("demonstrations that see each other, or a single layer")
-def test_with_a_causal_mask_order_matters_from_the_second_layer_on(evidence, decide):
+@test_order_changes_stochastic_descent_only.claim.needs("demonstrations that see each other, or a single layer")
+def test_with_a_causal_mask_order_matters_from_layer_two_on(evidence: ExactEvidence, decide: Decide) -> None:
+    """Under a causal mask two layers of linear attention depend on the order, as one does not."""
+
     @given(attention_layers(layers=2))
     def causal_attention_depends_on_order(case: Attention) -> None:
         def answered(layers: int, demonstrations: torch.Tensor) -> torch.Tensor:
@@ -89,7 +100,7 @@ def test_with_a_causal_mask_order_matters_from_the_second_layer_on(evidence, dec
     decide(evidence.every(causal_attention_depends_on_order))
 
 
-def against(kind: str):
+def against(kind: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """A loss of outputs and targets, a sum over demonstrations."""
     functions = {
         "squared": lambda outputs, targets: (outputs - targets).square().sum() / 2,

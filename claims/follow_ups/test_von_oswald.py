@@ -6,65 +6,26 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from cases import learning_rates
-from follow_ups.strategies import Attention, Regression, Spectrum, attention_layers, regressions, spectra
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from icl_claims.claims import IN_EVERY_CASE, CaseRule, Claim, Comparison, Finding, Outcome, Verdict
+from icl_claims.claims import IN_EVERY_CASE, CaseRule, Comparison, Decide, Finding, Outcome, Verdict, Word, von_oswald
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import in_context_regression as regression
 from icl_claims.theory import linear_self_attention as attention
 
-CONSTRUCTION = Claim(
-    id="construction",
-    paper="von_oswald",
-    where="section 2, proposition 1",
-    statement="With W_K = W_Q = [[I, 0], [0, 0]], W_V = [[0, 0], [W0, -I]] and P = (eta/N) I, a layer of linear "
-    "self-attention answers a query as the linear model does after a gradient step from W0, and leaves its "
-    "demonstrations with the loss of that model.",
-    rule=IN_EVERY_CASE,
-)
-LAYERS_ARE_STEPS = Claim(
-    id="layers-are-steps",
-    paper="von_oswald",
-    where="section 3, several layers",
-    statement="As many such layers, one after the other, are as many steps of gradient descent.",
-    rule=IN_EVERY_CASE,
-)
-GD_PLUS_PLUS = Claim(
-    id="gd-plus-plus",
-    paper="von_oswald",
-    where="section 3, GD++, and the appendix on curvature correction",
-    statement="A layer can at once take the step and correct the inputs by x <- (I - gamma X X^T) x, which maps each "
-    "eigenvalue l of X X^T to l - 2 gamma l^2 + gamma^2 l^3 and, for gamma in a window, lowers the condition number.",
-    rule=IN_EVERY_CASE,
-)
-ONLY_PRODUCTS_MATTER = Claim(
-    id="only-products-matter",
-    paper="von_oswald",
-    where="section 3, comparing weights",
-    statement="What a layer of linear self-attention does depends on P W_V and W_K^T W_Q only, and not on a factor "
-    "that one of the two gives to the other.",
-    rule=IN_EVERY_CASE,
-)
-TRAINED_LAYER_IS_GD = Claim(
-    id="trained-layer-is-gd",
-    paper="von_oswald",
-    where="section 3, figure 2",
-    statement="A layer of linear self-attention that is trained on regression in context becomes a step of gradient "
-    "descent: same loss, same predictions, same sensitivities, and the average of its weights and the constructed ones "
-    "is as good.",
-    rule=CaseRule(
-        "for uniform and for normal inputs, the 95 % t interval over five training seeds lies within the bound: loss "
-        "of the trained layer and of the average within 5 % of the loss of one gradient step with its best rate, "
-        "squared difference of predictions below 5 % of their square, cosine of sensitivities above .95"
-    ),
-)
+from ..cases import learning_rates
+from .strategies import Attention, Regression, Spectrum, attention_layers, regressions, spectra
 
 
-@CONSTRUCTION.decided_on("exact")
-def test_a_query_is_answered_by_the_stepped_model(evidence, decide):
+@von_oswald.claim("construction", where="section 2, proposition 1", rule=IN_EVERY_CASE, on="exact")
+def test_a_query_is_answered_by_the_stepped_model(evidence: ExactEvidence, decide: Decide) -> None:
+    """With W_K = W_Q = [[I, 0], [0, 0]], W_V = [[0, 0], [W0, -I]] and P = (eta/N) I, a layer of linear self-attention
+    answers a query as the linear model does after a gradient step from W0, and leaves its demonstrations with the loss
+    of that model.
+    """
+
     @given(regressions())
     def answer_and_loss_are_those_after_the_step(case: Regression) -> None:
         inputs = case.inputs.shape[1]
@@ -81,8 +42,10 @@ def test_a_query_is_answered_by_the_stepped_model(evidence, decide):
     decide(evidence.every(answer_and_loss_are_those_after_the_step))
 
 
-@LAYERS_ARE_STEPS.decided_on("exact")
-def test_layers_are_steps(evidence, decide):
+@von_oswald.claim("layers-are-steps", where="section 3, several layers", rule=IN_EVERY_CASE, on="exact")
+def test_layers_are_steps(evidence: ExactEvidence, decide: Decide) -> None:
+    """As many such layers, one after the other, are as many steps of gradient descent."""
+
     @given(regressions(), st.lists(learning_rates(), max_size=5))
     def stack_equals_descent(case: Regression, rates: list[float]) -> None:
         layers = [attention.construct(case.weights, rate, len(case.inputs)) for rate in rates]
@@ -94,8 +57,10 @@ def test_layers_are_steps(evidence, decide):
     decide(evidence.every(stack_equals_descent))
 
 
-@LAYERS_ARE_STEPS.needs("demonstrations that every layer updates as it does the query")
-def test_layers_over_unchanged_demonstrations_repeat_the_first_step(evidence, decide):
+@test_layers_are_steps.claim.needs("demonstrations that every layer updates as it does the query")
+def test_over_unchanged_demonstrations_the_first_step_repeats(evidence: ExactEvidence, decide: Decide) -> None:
+    """Layers that leave the demonstrations as they are take the first step again and again."""
+
     @given(regressions(least_demonstrations=1), st.integers(2, 4))
     def the_same_step_again(case: Regression, layers: int) -> None:
         layer = attention.construct(case.weights, case.rate, len(case.inputs))
@@ -112,8 +77,14 @@ def test_layers_over_unchanged_demonstrations_repeat_the_first_step(evidence, de
     decide(evidence.every(the_same_step_again))
 
 
-@GD_PLUS_PLUS.decided_on("exact")
-def test_a_layer_takes_the_step_and_corrects_the_curvature(evidence, decide):
+@von_oswald.claim(
+    "gd-plus-plus", where="section 3, GD++, and the appendix on curvature correction", rule=IN_EVERY_CASE, on="exact"
+)
+def test_a_layer_takes_the_step_and_corrects_the_curvature(evidence: ExactEvidence, decide: Decide) -> None:
+    """A layer can at once take the step and correct the inputs by x <- (I - gamma X X^T) x, which maps each eigenvalue
+    l of X X^T to l - 2 gamma l^2 + gamma^2 l^3 and, for gamma in a window, lowers the condition number.
+    """
+
     @given(regressions(), learning_rates())
     def tokens_take_both(case: Regression, curvature: float) -> None:
         layer = attention.construct_plus_plus(case.weights, case.rate, curvature, len(case.inputs))
@@ -137,8 +108,12 @@ def test_a_layer_takes_the_step_and_corrects_the_curvature(evidence, decide):
     decide(evidence.every(tokens_take_both, spectrum_is_mapped_and_narrowed))
 
 
-@GD_PLUS_PLUS.needs("gamma within a window that depends on the two ends of the spectrum")
-def test_outside_the_window_the_condition_number_rises(evidence, decide):
+@test_a_layer_takes_the_step_and_corrects_the_curvature.claim.needs(
+    "gamma within a window that depends on the two ends of the spectrum"
+)
+def test_outside_the_window_the_condition_number_rises(evidence: ExactEvidence, decide: Decide) -> None:
+    """Beyond the window, some spectrum with the same ends gets a higher condition number."""
+
     @given(spectra(), st.floats(1.01, 1.2))
     def some_spectrum_with_these_ends_gets_worse(case: Spectrum, part: float) -> None:
         smallest, largest = float(case.eigenvalues[0]), float(case.eigenvalues[-1])
@@ -159,11 +134,16 @@ def corrected(case: Spectrum, curvature: float) -> torch.Tensor:
     layer = attention.construct_plus_plus(nothing, 0.0, curvature, len(inputs))
     tokens = attention.demonstration_tokens(inputs, torch.zeros(len(inputs), 1, dtype=torch.float64))
     after = attention.attend(layer, tokens, tokens)[:, :-1]
-    return torch.linalg.eigvalsh(after.T @ after)
+    eigenvalues: torch.Tensor = torch.linalg.eigvalsh(after.T @ after)
+    return eigenvalues
 
 
-@ONLY_PRODUCTS_MATTER.decided_on("exact")
-def test_layers_with_the_same_products_do_the_same(evidence, decide):
+@von_oswald.claim("only-products-matter", where="section 3, comparing weights", rule=IN_EVERY_CASE, on="exact")
+def test_layers_with_the_same_products_do_the_same(evidence: ExactEvidence, decide: Decide) -> None:
+    """What a layer of linear self-attention does depends on P W_V and W_K^T W_Q only, and not on a factor that one of
+    the two gives to the other.
+    """
+
     @given(attention_layers(), learning_rates())
     def a_layer_rewritten(case: Attention, factor: float) -> None:
         (layer,), (one, other) = case.layers, case.changes
@@ -186,8 +166,12 @@ def test_layers_with_the_same_products_do_the_same(evidence, decide):
     decide(evidence.every(a_layer_rewritten))
 
 
-@ONLY_PRODUCTS_MATTER.needs("no softmax, for a factor to go from one product to the other")
-def test_with_a_softmax_the_scale_of_the_scores_matters(evidence, decide):
+@test_layers_with_the_same_products_do_the_same.claim.needs(
+    "no softmax, for a factor to go from one product to the other"
+)
+def test_with_a_softmax_the_scale_of_the_scores_matters(evidence: ExactEvidence, decide: Decide) -> None:
+    """With a softmax a factor moved from one product to the other changes the layer."""
+
     @given(attention_layers(), st.sampled_from([0.1, 0.5, 2.0, 10.0]))
     def a_factor_changes_the_layer(case: Attention, factor: float) -> None:
         values, scores = attention.products(case.layers[0])
@@ -201,7 +185,9 @@ def test_with_a_softmax_the_scale_of_the_scores_matters(evidence, decide):
     decide(evidence.every(a_factor_changes_the_layer))
 
 
-def token_by_token(layer: attention.LinearSelfAttention, demonstrations, tokens) -> torch.Tensor:
+def token_by_token(
+    layer: attention.LinearSelfAttention, demonstrations: torch.Tensor, tokens: torch.Tensor
+) -> torch.Tensor:
     """A layer's output by loops over queries and keys."""
     changed = []
     for token in tokens:
@@ -226,8 +212,21 @@ BOUNDS = {  # what the interval has to stay within
 }
 
 
-@TRAINED_LAYER_IS_GD.decided_on("exact", trained=True)
-def test_a_trained_layer_is_a_step_of_gradient_descent(evidence, decide):
+@von_oswald.claim(
+    "trained-layer-is-gd",
+    where="section 3, figure 2",
+    rule=CaseRule(
+        "for uniform and for normal inputs, the 95 % t interval over five training seeds lies within the bound: loss "
+        "of the trained layer and of the average within 5 % of the loss of one gradient step with its best rate, "
+        "squared difference of predictions below 5 % of their square, cosine of sensitivities above .95"
+    ),
+    on="exact",
+    trained=True,
+)
+def test_a_trained_layer_is_a_step_of_gradient_descent(evidence: ExactEvidence, decide: Decide) -> None:
+    """A layer of linear self-attention that is trained on regression in context becomes a step of gradient descent:
+    same loss, same predictions, same sensitivities, and the average of its weights and the constructed ones is as good.
+    """
     findings: list[Finding] = []
     for kind in ("uniform", "normal"):
         tuned, held_out = (held_out_tasks(kind, seed) for seed in (10_001, 10_002))
@@ -256,12 +255,12 @@ def against_the_step(
     average = regression.average(trained, step, INPUTS)
     loss, best, between = (float(regression.loss(layer, tasks)) for layer in (trained, step, average))
     predicted, expected = (regression.predict(layer, tasks) for layer in (trained, step))
-    slopes = (regression.sensitivities(layer, tasks) for layer in (trained, step))
+    slopes, steps = (regression.sensitivities(layer, tasks) for layer in (trained, step))
     return {
         "loss": loss / best - 1,
         "loss of the average": between / best - 1,
         "difference of predictions": float((predicted - expected).square().mean() / expected.square().mean()),
-        "cosine of sensitivities": float(torch.cosine_similarity(*slopes, dim=-1).mean()),
+        "cosine of sensitivities": float(torch.cosine_similarity(slopes, steps, dim=-1).mean()),
     }
 
 
@@ -278,7 +277,7 @@ def over_seeds(what: str, values: Sequence[float], least: float, most: float) ->
 def verdict(findings: Sequence[Finding]) -> Verdict:
     """Supported when every measure holds, refuted when one fails."""
     outcomes = {finding.outcome for finding in findings}
-    word = "refuted" if "fails" in outcomes else "supported" if outcomes == {"holds"} else "inconclusive"
+    word: Word = "refuted" if "fails" in outcomes else "supported" if outcomes == {"holds"} else "inconclusive"
     said = "; ".join(f"{f.task} {f.difference:.2g} [{f.low:.2g}, {f.high:.2g}]" for f in findings)
     cases = sum(finding.queries for finding in findings)
     measures = Comparison("a trained layer against a step of gradient descent", tuple(findings), upwards=None)

@@ -1,18 +1,12 @@
 """Rethinking, section 1: what the paper sets out to show about predictions."""
 
-from quantities import RPA
+from icl_claims.claims import ON_MOST_TASKS, Asked, rethinking
+from icl_claims.metrics import rpa
 
-from icl_claims.claims import ON_MOST_TASKS, Claim
-
-FT_ICL_DIFFER = Claim(
-    id="ft-icl-differ",
-    paper="rethinking",
-    where="section 1",
-    statement="On most tasks, in-context learning and finetuning share fewer than half of their prediction changes.",
-    rule=ON_MOST_TASKS,
-)
+from ..quantities import FT
 
 
-@FT_ICL_DIFFER.decided_on("printed", "author_runs", "trials")
-def test_icl_and_finetuning_predict_differently(evidence, decide):
-    decide(evidence.compare(RPA, below=0.5))
+@rethinking.claim("ft-icl-differ", where="section 1", rule=ON_MOST_TASKS, on="printed author_runs trials")
+def test_icl_and_finetuning_predict_differently() -> Asked:
+    """On most tasks, in-context learning and finetuning share fewer than half of their prediction changes."""
+    return rpa(FT) < 0.5

@@ -1,91 +1,53 @@
 """Rethinking, section 3.5 and table 4: finetuning on a linear approximation of the model."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
-from quantities import (
-    AM_BEFORE,
-    AM_FT,
-    AM_LINEAR,
-    AM_UPDATE_LINEAR,
-    AOU_FT,
-    AOU_LINEAR,
-    AOU_RANDOM,
-    GENERALLY_OF_FOUR,
-    LINEARIZED_TASKS,
-)
+from icl_claims.claims import Asked, Decide, Finding, at_least, nulls_of, rethinking
+from icl_claims.evidence.asking import TaskEvidence
+from icl_claims.metrics import RANDOM_UPDATE, sim_am, sim_am_update, sim_aou
 
-from icl_claims.claims import Claim, TaskRule, jointly
-from icl_claims.evidence.questions import against_nulls, answered
+from ..quantities import FT, GENERALLY_OF_FOUR, LINEAR, LINEARIZED_TASKS, ZSL
 
-NULLS = (*against_nulls(AOU_LINEAR), *against_nulls(AM_LINEAR), *against_nulls(AM_UPDATE_LINEAR))
-
+NULLS = (*nulls_of(sim_aou(LINEAR)), *nulls_of(sim_am(LINEAR)), *nulls_of(sim_am_update(LINEAR)))
 LEFT_OUT = ("agnews", "cb")
 
-LIN_LOWER = Claim(
-    id="lin-lower",
-    paper="rethinking",
-    where="section 3.5, table 4",
-    statement="Finetuning on a linear approximation of the model is less similar to in-context learning than standard "
-    "finetuning, in attention outputs and in attention scores.",
-    rule=GENERALLY_OF_FOUR,
-)
 
-LIN_ABOVE_RANDOM = Claim(
-    id="lin-above-random",
-    paper="rethinking",
-    where="section 3.5, table 4",
-    statement="In-context learning moves attention outputs in linearised finetuning's direction more than in a random "
-    "one.",
-    rule=GENERALLY_OF_FOUR,
-)
-
-LIN_AM_ABOVE_ZSL = Claim(
-    id="lin-am-above-zsl",
-    paper="rethinking",
-    where="table 4",
-    statement="In-context learning's attention scores are closer to those after linearised finetuning than to the "
-    "model's before.",
-    rule=GENERALLY_OF_FOUR,
-)
-
-LIN_MEMORY = Claim(
-    id="lin-memory",
-    paper="rethinking",
-    where="section 3.5",
-    statement="For want of memory, linearised finetuning cannot be evaluated on AGNews and CB.",
-    rule=TaskRule(at_least=2, of=2),
-)
+@rethinking.claim("lin-lower", where="section 3.5, table 4", rule=GENERALLY_OF_FOUR, on="printed trials")
+def test_linearised_finetuning_is_less_similar_to_icl() -> Asked:
+    """Finetuning on a linear approximation of the model is less similar to in-context learning than standard
+    finetuning, in attention outputs and in attention scores.
+    """
+    lower = (sim_aou(LINEAR) < sim_aou(FT)) & (sim_am(LINEAR) < sim_am(FT))
+    return lower.on(*LINEARIZED_TASKS), *NULLS
 
 
-@LIN_LOWER.decided_on("printed", "trials")
-def test_linearised_finetuning_is_less_similar_to_icl(evidence, decide):
-    outputs = evidence.compare(AOU_LINEAR, below=AOU_FT, tasks=LINEARIZED_TASKS)
-    scores = evidence.compare(AM_LINEAR, below=AM_FT, tasks=LINEARIZED_TASKS)
-    decide(jointly(outputs, scores), beside=[outputs, scores, *answered(evidence, *NULLS)])
+@rethinking.claim("lin-above-random", where="section 3.5, table 4", rule=GENERALLY_OF_FOUR, on="printed trials")
+def test_linearised_finetuning_moves_outputs_as_icl_does() -> Asked:
+    """In-context learning moves attention outputs in linearised finetuning's direction more than in a random one."""
+    above_random = sim_aou(LINEAR) > sim_aou(RANDOM_UPDATE)
+    return above_random.on(*LINEARIZED_TASKS), *nulls_of(sim_aou(LINEAR), but=sim_aou(RANDOM_UPDATE))
 
 
-@LIN_ABOVE_RANDOM.decided_on("printed", "trials")
-def test_attention_outputs_move_in_linearised_finetunings_direction(evidence, decide):
-    other_nulls = against_nulls(AOU_LINEAR, but=AOU_RANDOM)
-    above_random = evidence.compare(AOU_LINEAR, above=AOU_RANDOM, tasks=LINEARIZED_TASKS)
-    decide(above_random, beside=answered(evidence, *other_nulls))
+@rethinking.claim("lin-am-above-zsl", where="table 4", rule=GENERALLY_OF_FOUR, on="printed trials")
+def test_linearised_finetuning_brings_scores_closer_to_icl() -> Asked:
+    """In-context learning's attention scores are closer to those after linearised finetuning than to the model's
+    before.
+    """
+    return (sim_am(LINEAR) > sim_am(ZSL)).on(*LINEARIZED_TASKS), *NULLS
 
 
-@LIN_AM_ABOVE_ZSL.decided_on("printed", "trials")
-def test_linearised_finetuning_brings_attention_scores_closer_to_icl(evidence, decide):
-    closer = evidence.compare(AM_LINEAR, above=AM_BEFORE, tasks=LINEARIZED_TASKS)
-    decide(closer, beside=answered(evidence, *NULLS))
-
-
-@LIN_MEMORY.decided_on("trials")
-def test_memory_keeps_linearised_finetuning_from_the_tasks_left_out(evidence, decide):
-    asked = evidence.compare(AOU_LINEAR, above=AOU_RANDOM, tasks=LEFT_OUT)
+@rethinking.claim("lin-memory", where="section 3.5", rule=at_least(2, of=2), on="trials")
+def test_memory_rules_linearised_finetuning_out_on_two_tasks(evidence: TaskEvidence, decide: Decide) -> None:
+    """For want of memory, linearised finetuning cannot be evaluated on AGNews and CB."""
+    asked = evidence.ask((sim_aou(LINEAR) > sim_aou(RANDOM_UPDATE)).on(*LEFT_OUT))
     papers_model = getattr(evidence, "details", {}).get("profile") == "paper"
-    findings = tuple(told_by(finding, papers_model=papers_model) for finding in asked.tasks)
+    findings = tuple(reported_by(finding, papers_model=papers_model) for finding in asked.tasks)
     decide(replace(asked, question="linearised finetuning cannot be evaluated", findings=findings, upwards=None))
 
 
-def told_by(finding, *, papers_model):
+def reported_by(finding: Finding, *, papers_model: bool) -> Finding:
     """A task on which there are numbers of the papers' model is one that memory does not rule out."""
     if finding.outcome == "absent":
         return finding

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import torch
-from cases import attended_tokens
 from hypothesis import given
+from torch import Tensor
 
-from icl_claims.claims import IN_EVERY_CASE, Claim
+from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import meta_optimization
+from icl_claims.theory.meta_optimization import Head
 
-ICL_SOFTMAX_BREAKS = Claim(
-    id="icl-softmax-breaks",
-    paper="rethinking",
-    where="section 4.1, difference 1",
-    statement="The dual form of attention rests on linear attention: with softmax, demonstrations and query share one "
-    "normaliser, and no update of the zero-shot weights gives the same output.",
-    rule=IN_EVERY_CASE,
-)
+from ..cases import Attended, attended_tokens
+
+Attend: TypeAlias = Callable[[Head, Tensor, Tensor], Tensor]
 
 
-@ICL_SOFTMAX_BREAKS.decided_on("exact")
-def test_demonstrations_add_to_linear_attention_but_not_to_softmax_attention(evidence, decide):
+@rethinking.claim("icl-softmax-breaks", where="section 4.1, difference 1", rule=IN_EVERY_CASE, on="exact")
+def test_demonstrations_add_to_linear_attention_only(evidence: ExactEvidence, decide: Decide) -> None:
+    """The dual form of attention rests on linear attention: with softmax, demonstrations and query share one
+    normaliser, and no update of the zero-shot weights gives the same output.
+    """
+
     @given(attended_tokens(least_shown=1))
-    def linear_attention_is_a_sum_over_parts_and_linear_in_the_query(case):
+    def linear_attention_is_a_sum_over_parts_and_linear_in_the_query(case: Attended) -> None:
         attend = meta_optimization.linear_head
         left = _attend_all(attend, case, case.query)
         parts = attend(case.head, case.demonstrations, case.query) + attend(case.head, case.tokens, case.query)
@@ -31,7 +35,7 @@ def test_demonstrations_add_to_linear_attention_but_not_to_softmax_attention(evi
         evidence.equal(both, left + _attend_all(attend, case, case.other_query), "linear: additive in the query")
 
     @given(attended_tokens(least_shown=1))
-    def softmax_attention_is_neither(case):
+    def softmax_attention_is_neither(case: Attended) -> None:
         attend = meta_optimization.softmax_head
         left = _attend_all(attend, case, case.query)
         parts = attend(case.head, case.demonstrations, case.query) + attend(case.head, case.tokens, case.query)
@@ -41,7 +45,7 @@ def test_demonstrations_add_to_linear_attention_but_not_to_softmax_attention(evi
         evidence.different(both, added[0] + added[1], "softmax: what demonstrations add is no matrix times the query")
 
     @given(attended_tokens())
-    def softmax_attention_is_a_mixture_of_the_parts(case):
+    def softmax_attention_is_a_mixture_of_the_parts(case: Attended) -> None:
         attend = meta_optimization.softmax_head
         everything = torch.cat([case.demonstrations, case.tokens])
         scores = (everything @ case.head.to_keys.T) @ case.query / len(case.query) ** 0.5
@@ -63,9 +67,9 @@ def test_demonstrations_add_to_linear_attention_but_not_to_softmax_attention(evi
     )
 
 
-def _attend_all(attend, case, query):
+def _attend_all(attend: Attend, case: Attended, query: Tensor) -> Tensor:
     return attend(case.head, torch.cat([case.demonstrations, case.tokens]), query)
 
 
-def _added_by_demonstrations(attend, case, query):
+def _added_by_demonstrations(attend: Attend, case: Attended, query: Tensor) -> Tensor:
     return _attend_all(attend, case, query) - attend(case.head, case.tokens, query)

@@ -1,38 +1,29 @@
 """Rethinking, section 6: what the paper concludes."""
 
-from quantities import AM_FT, AM_LC, AM_UPDATE_FT, AM_UPDATE_LC, AOU_FT, AOU_LC, RPA
+from icl_claims.claims import Asked, at_least, nulls_of, rethinking
+from icl_claims.metrics import rpa, sim_am, sim_am_update, sim_aou
 
-from icl_claims.claims import Claim, Quantity, TaskRule, jointly
-from icl_claims.evidence.questions import Question, against_nulls, answered
+from ..quantities import FT, LC
 
-ICL_FT_MISALIGNED = Claim(
-    id="icl-ft-misaligned",
-    paper="rethinking",
-    where="section 6",
-    statement="Predictions of in-context learning and finetuning are misaligned: overall, and on most tasks, they "
-    "share fewer than half of their changes.",
-    rule=TaskRule(at_least=4, overall=True),
+
+@rethinking.claim(
+    "icl-ft-misaligned", where="section 6", rule=at_least(4, overall=True), on="printed author_runs trials"
 )
-
-LC_EXPLAINS_ICL_BETTER = Claim(
-    id="lc-explains-icl-better",
-    paper="rethinking",
-    where="section 6",
-    statement="Layer-causal finetuning is more like in-context learning than standard finetuning is: in attention "
-    "outputs, in attention scores and, where they were compared, in predictions.",
-)
+def test_icl_and_finetuning_are_misaligned_overall() -> Asked:
+    """Predictions of in-context learning and finetuning are misaligned: overall, and on most tasks, they share fewer
+    than half of their changes.
+    """
+    return rpa(FT) < 0.5
 
 
-@ICL_FT_MISALIGNED.decided_on("printed", "author_runs", "trials")
-def test_icl_and_finetuning_are_misaligned_overall(evidence, decide):
-    decide(evidence.compare(RPA, below=0.5))
-
-
-@LC_EXPLAINS_ICL_BETTER.decided_on("printed", "author_runs", "trials")
-def test_layer_causal_finetuning_is_more_like_icl_on_every_metric(evidence, decide):
-    outputs, scores = evidence.compare(AOU_LC, above=AOU_FT), evidence.compare(AM_LC, above=AM_FT)
-    predictions = answered(evidence, Question(Quantity("rpa", "layer_causal"), above=RPA))
-    by_updates = Question(AM_UPDATE_LC, above=AM_UPDATE_FT)
-    nulls = (*against_nulls(AOU_LC), *against_nulls(AM_LC))
-    apart = (outputs, scores, *predictions, *answered(evidence, by_updates, *nulls))
-    decide(jointly(outputs, scores, *predictions), beside=apart)
+@rethinking.claim("lc-explains-icl-better", where="section 6", on="printed author_runs trials")
+def test_layer_causal_is_more_like_icl_on_every_metric() -> Asked:
+    """Layer-causal finetuning is more like in-context learning than standard finetuning is: in attention outputs, in
+    attention scores and, where they were compared, in predictions.
+    """
+    return (
+        (sim_aou(LC) > sim_aou(FT)) & (sim_am(LC) > sim_am(FT)) & (rpa(LC) > rpa(FT)).where_known,
+        sim_am_update(LC) > sim_am_update(FT),
+        *nulls_of(sim_aou(LC)),
+        *nulls_of(sim_am(LC)),
+    )

@@ -1,22 +1,17 @@
 """Revisited, section 3.1: where in the model the similarity lies, as the paper quotes it from Dai et al."""
 
-from quantities import AOU_FT, LAST_QUARTER, LOWER_HALF, MIDDLE_HALF, UPPER_HALF, at
+from icl_claims.claims import Asked, nulls_of, revisited
+from icl_claims.metrics import sim_aou
 
-from icl_claims.claims import Claim, jointly
-from icl_claims.evidence.questions import against_nulls, answered
-
-DAI_FINAL_LAYERS = Claim(
-    id="dai-final-layers",
-    paper="revisited",
-    where="section 3.1, information flow",
-    statement="In-context learning and finetuning move attention outputs more alike in the final layers: in the upper "
-    "half more than in the lower half, and in the last quarter more than in the middle half.",
-)
+from ..quantities import FT, LAST_QUARTER, LOWER_HALF, MIDDLE_HALF, UPPER_HALF
 
 
-@DAI_FINAL_LAYERS.decided_on("author_runs", "trials")
-def test_similarity_is_higher_in_the_final_layers(evidence, decide):
-    halves = evidence.compare(at(AOU_FT, UPPER_HALF), above=at(AOU_FT, LOWER_HALF))
-    last = evidence.compare(at(AOU_FT, LAST_QUARTER), above=at(AOU_FT, MIDDLE_HALF))
-    nulls = answered(evidence, *against_nulls(at(AOU_FT, UPPER_HALF)))
-    decide(jointly(halves, last), beside=[halves, last, *nulls])
+@revisited.claim("dai-final-layers", where="section 3.1, information flow", on="author_runs trials")
+def test_similarity_is_higher_in_the_final_layers() -> Asked:
+    """In-context learning and finetuning move attention outputs more alike in the final layers: in the upper half more
+    than in the lower half, and in the last quarter more than in the middle half.
+    """
+    similarity = sim_aou(FT)
+    halves = similarity.at(UPPER_HALF) > similarity.at(LOWER_HALF)
+    last = similarity.at(LAST_QUARTER) > similarity.at(MIDDLE_HALF)
+    return halves & last, *nulls_of(similarity.at(UPPER_HALF))

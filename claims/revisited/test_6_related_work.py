@@ -8,24 +8,23 @@ forward pass is a step of gradient descent on squared loss. More about those wei
 from __future__ import annotations
 
 import torch
-from follow_ups.strategies import Regression, regressions
 from hypothesis import given
 
-from icl_claims.claims import IN_EVERY_CASE, Claim
+from icl_claims.claims import IN_EVERY_CASE, Decide, revisited
+from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import linear_self_attention as attention
 
-VONOSWALD_STEP = Claim(
-    id="vonoswald-step",
-    paper="revisited",
-    where="section 6, the proposition of von Oswald et al.",
-    statement="A layer of linear self-attention can have weights with which it changes the target part of every token, "
-    "a query's included, just as one step of gradient descent on squared loss changes the model's answer to it.",
-    rule=IN_EVERY_CASE,
+from ..follow_ups.strategies import Regression, regressions
+
+
+@revisited.claim(
+    "vonoswald-step", where="section 6, the proposition of von Oswald et al.", rule=IN_EVERY_CASE, on="exact"
 )
+def test_a_layer_moves_every_token_as_a_gradient_step_does(evidence: ExactEvidence, decide: Decide) -> None:
+    """A layer of linear self-attention can have weights with which it changes the target part of every token, a query's
+    included, just as one step of gradient descent on squared loss changes the model's answer to it.
+    """
 
-
-@VONOSWALD_STEP.decided_on("exact")
-def test_a_layer_moves_every_token_as_a_gradient_step_does(evidence, decide):
     @given(regressions())
     def token_minus_change_of_answer(case: Regression) -> None:
         layer = attention.construct(case.weights, case.rate, len(case.inputs))
@@ -42,8 +41,10 @@ def test_a_layer_moves_every_token_as_a_gradient_step_does(evidence, decide):
     decide(evidence.every(token_minus_change_of_answer))
 
 
-@VONOSWALD_STEP.needs("no softmax over the scores")
-def test_with_a_softmax_the_same_weights_take_another_step(evidence, decide):
+@test_a_layer_moves_every_token_as_a_gradient_step_does.claim.needs("no softmax over the scores")
+def test_with_a_softmax_the_same_weights_take_another_step(evidence: ExactEvidence, decide: Decide) -> None:
+    """With a softmax the same weights give another update."""
+
     @given(regressions(least_demonstrations=2))
     def softmax_gives_another_update(case: Regression) -> None:
         layer = attention.construct(case.weights, case.rate, len(case.inputs))
@@ -56,8 +57,10 @@ def test_with_a_softmax_the_same_weights_take_another_step(evidence, decide):
     decide(evidence.every(softmax_gives_another_update))
 
 
-@VONOSWALD_STEP.needs("the query left out of the keys, unless W0 = 0")
-def test_a_query_that_attends_to_itself_is_moved_too_far(evidence, decide):
+@test_a_layer_moves_every_token_as_a_gradient_step_does.claim.needs("the query left out of the keys, unless W0 = 0")
+def test_a_query_that_attends_to_itself_is_moved_too_far(evidence: ExactEvidence, decide: Decide) -> None:
+    """A query among its own keys is moved further, unless W0 = 0."""
+
     def moved(case: Regression, weights: torch.Tensor, *, itself: bool) -> torch.Tensor:
         layer = attention.construct(weights, case.rate, len(case.inputs))
         demonstrations = attention.demonstration_tokens(case.inputs, case.targets)

@@ -12,7 +12,7 @@ import pandas as pd
 from icl_claims.evidence.asking import Numbers, TaskEvidence, quantities_in
 from icl_claims.evidence.trial_numbers import AskedOfTrials, numbers_of_task, numbers_together
 from icl_claims.experiments.result import TrialResult, mean_over_rows
-from icl_claims.experiments.studies import OWN, STUDIES, Study, study_of
+from icl_claims.experiments.studies import STUDIES, Study, study_of
 from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric
 from icl_claims.questions import Compared, Named, Near, Quantity
 from icl_claims.statistics.influence import by_query
@@ -57,7 +57,8 @@ class TrialsEvidence(TaskEvidence):
 
     def provenance(self) -> dict[str, Any]:
         """What was run, task by task."""
-        study = MAIN if MAIN in list(self.results) else OWN
+        ran = list(self.results)
+        study = MAIN if MAIN in ran or not ran else ran[0]
         trials = [
             {
                 "task": task,
@@ -65,7 +66,7 @@ class TrialsEvidence(TaskEvidence):
                 **{"calibration": result.spec.protocol.calibration, "probe": result.spec.protocol.probe},
                 **{"queries": len(result.gold), **result.provenance},
             }
-            for task, results in self.results.get(study, {}).items()
+            for task, results in (self.results[study] if ran else {}).items()
             for result in results
         ]
         return {**self.details, "trials": trials}

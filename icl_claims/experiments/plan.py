@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -157,13 +157,22 @@ class Run:
         return self.choices.k or self.choices.profile.k
 
 
-def resolve(choices: Choices, model: LanguageModel | None = None, say: Say = lambda _text: None) -> Run:
+def resolve(
+    choices: Choices,
+    model: LanguageModel | None = None,
+    say: Say = lambda _text: None,
+    *,
+    own: Sequence[Task] = (),
+    papers: bool = True,
+) -> Run:
     """Find out what choices come to: tasks, data, rates, and the digest of the model, which is not loaded for it.
 
     Args:
         choices: choices of the reader.
         model: the model, if it is loaded already.
         say: told in a sentence what takes long.
+        own: tasks of the reader's that are run too, unless tasks were chosen.
+        papers: whether the papers' tasks are run if none were chosen.
 
     Raises:
         UsageError: a choice makes no sense, or the file of rates is about another model.
@@ -172,6 +181,8 @@ def resolve(choices: Choices, model: LanguageModel | None = None, say: Say = lam
         StoreError: the file of rates cannot be read.
     """
     tasks, profile = choices.chosen_tasks(), choices.profile
+    if choices.tasks is None:
+        tasks = (*(tasks if papers or not own else ()), *own)
     data = {task.name: choices.source.read(task) for task in tasks}
     digest = model_digest(choices.model_reference, say=say) if model is None else model.digest
     own_model = choices.model in (None, profile.model) and profile.model is not None

@@ -208,10 +208,12 @@ def every_method() -> tuple[Method, ...]:
 @cache
 def known_names() -> dict[str, Named]:
     """Every metric, method, null and baseline that we measure, by its name."""
-    methods = {ZERO_SHOT, IN_CONTEXT, *(method for study in STUDIES.values() for method in study.methods)}
+    methods: set[Method] = {ZERO_SHOT, IN_CONTEXT}
+    methods |= {method for study in STUDIES.values() for method in study.methods}
     nulls = (null for method in methods for null in nulls_of_method(method))
     baselines = (baseline for metric in BY_LAYER for baseline, _ in metric.baselines)
-    return {named.name: named for named in (*METRICS, *methods, *nulls, *baselines)}
+    everything: tuple[Named, ...] = (*METRICS, *methods, *nulls, *baselines)
+    return {named.name: named for named in everything}
 
 
 def title_of(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache, partial
@@ -14,16 +14,18 @@ from typing import Any
 import pytest
 import torch
 
-from icl_claims.evidence.comparison import AbsentEvidence
-from icl_claims.evidence.figure_data import pictures
-from icl_claims.evidence.trials import TrialsEvidence
+from icl_claims.evidence.asking import AbsentEvidence
+from icl_claims.evidence.figure_data import figure_data
+from icl_claims.evidence.trials import Results, TrialsEvidence
 from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.studies import STUDIES, Study
 from icl_claims.experiments.trial import run_trial
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.pytest_plugin.options import choices_of
+from icl_claims.pytest_plugin.own import asked_of_trials
 from icl_claims.pytest_plugin.progress import DONE, Report, progress_of_trials
 from icl_claims.pytest_plugin.workers import Worker, worker_of
 
@@ -31,55 +33,59 @@ Visible = Callable[[pytest.Config], AbstractContextManager[Callable[[str], None]
 
 
 class TrialsOfRun:
-    """Gives the trials of a profile: those of the main study first, those of others when a claim asks for them."""
+    """Gives the trials of a profile; a study is run when a claim asks for it."""
 
     def __init__(self, config: pytest.Config, visible: Visible) -> None:
         self._config, self._visible = config, visible
         self._known: dict[str, TrialsEvidence | AbsentEvidence] = {}
-        self._run_studies: dict[str, list[str]] = defaultdict(list)
         self._drawn: dict[str, int] = {}
         self._digests: dict[str, str] = {}
 
     def __call__(self, profile: str) -> TrialsEvidence | AbsentEvidence:
         """The trials of a profile; the chosen one by default."""
         if profile not in self._known:
-            self._known[profile] = self._run(choices_of(self._config, profile))
+            self._known[profile] = self._evidence(choices_of(self._config, profile))
         return self._known[profile]
 
     def digest(self, profile: str) -> str:
-        """SHA-256 of all that the trials of a profile are run with; empty where they cannot be run here."""
+        """SHA-256 of all that the trials of a profile are run with; empty if they cannot be run here."""
         if profile not in self._digests:
             choices = choices_of(self._config, profile)
             self._digests[profile] = "" if why_not(choices) else self._digest(choices)
         return self._digests[profile]
 
     def _digest(self, choices: Choices) -> str:
-        with self._visible(self._config) as say:
-            run = resolve(choices, say=say)
-        keys = {study: [spec.key() for spec in plan_trials(run, study)] for study in ("main", *run.studies)}
-        told = {"trials": keys, "details": _details_of(run)}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        run, studies = self._resolve(choices)
+        keys = {study.name: [spec.key() for spec in plan_trials(run, study)] for study in studies}
+        found = {"trials": keys, "details": _details_of(run)}
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
-    def new_pictures(self, profile: str) -> dict[str, Any]:
+    def _resolve(self, choices: Choices) -> tuple[Run, tuple[Study, ...]]:
+        """What choices come to, with the tasks and the study of the reader's own claims."""
+        asked = asked_of_trials(self._config)
+        with self._visible(self._config) as say:
+            run = resolve(choices, say=say, own=asked.own_tasks, papers=asked.papers_tasks)
+        own = () if asked.own_study is None else (asked.own_study,)
+        return run, (*(study for study in STUDIES.values() if study.name in ("main", *run.studies)), *own)
+
+    def new_figure_data(self, profile: str) -> dict[str, Any]:
         """By profile, the numbers behind the figures, if studies were run since they were asked for last."""
         evidence = self(profile)
         if isinstance(evidence, AbsentEvidence):
             return {}
-        name = str(evidence.details["profile"])
-        studies = self._run_studies[name]
+        name, studies = str(evidence.details["profile"]), list(evidence.results)
         if len(studies) == self._drawn.get(name):
             return {}
         self._drawn[name] = len(studies)
-        return {name: pictures(evidence, [study for study in studies if study != "main"])}
+        return {name: figure_data(evidence, studies)}
 
-    def _run(self, choices: Choices) -> TrialsEvidence | AbsentEvidence:
+    def _evidence(self, choices: Choices) -> TrialsEvidence | AbsentEvidence:
         reason = why_not(choices)
         if reason:
             return AbsentEvidence("trials", reason, _details(choices))
         worker = worker_of(self._config)
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
-        with self._visible(self._config) as say:
-            run = resolve(choices, say=say)
+        run, studies = self._resolve(choices)
 
         @cache
         def load() -> LanguageModel:
@@ -87,17 +93,37 @@ class TrialsOfRun:
                 say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
                 return choices.load_model(say)
 
-        @cache
-        def study(name: str) -> dict[str, list[TrialResult]]:
-            if name not in run.studies:
-                return {}
-            specs, quiet = plan_trials(run, name), self._config.get_verbosity() < 0
+        def run_study(study: Study) -> Results:
+            specs, quiet = plan_trials(run, study), self._config.get_verbosity() < 0
             with self._visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
-                found = run_all(run, specs, load, _named(report, name), worker)
-            self._run_studies[choices.profile.name].append(name)
-            return found
+                return run_all(run, specs, load, _named(report, study.name), worker)
 
-        return TrialsEvidence(study("main"), _details_of(run), study)
+        own = (*STUDIES.values(), *(study for study in studies if study.name not in STUDIES))
+        return TrialsEvidence(StudiesOfRun(studies, run_study), _details_of(run), own)
+
+
+class StudiesOfRun(Mapping[str, Results]):
+    """The trials of each study, run when they are asked for; those that were run already are what it lists.
+
+    Args:
+        studies: The studies that can be run.
+        run: Runs one.
+    """
+
+    def __init__(self, studies: Sequence[Study], run: Callable[[Study], Results]) -> None:
+        self._studies, self._run = {study.name: study for study in studies}, run
+        self._done: dict[str, Results] = {}
+
+    def __getitem__(self, name: str) -> Results:
+        if name not in self._done:
+            self._done[name] = self._run(self._studies[name])
+        return self._done[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._done)
+
+    def __len__(self) -> int:
+        return len(self._done)
 
 
 def _details(choices: Choices) -> dict[str, Any]:

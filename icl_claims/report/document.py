@@ -128,7 +128,11 @@ def _quantity(compared: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What is compared; before version 3 a side was its title alone."""
     if compared is None:
         return None
-    old = {side: {"title": compared[side], "metric": "", "of": ""} for side in ("left", "right") if isinstance(compared[side], str)}
+    old = {
+        side: {"title": compared[side], "metric": "", "of": ""}
+        for side in ("left", "right")
+        if isinstance(compared[side], str)
+    }
     return {**compared, **old}
 
 

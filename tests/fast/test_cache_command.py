@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from stored_trials import made_up_content, made_up_result
 from typer.testing import CliRunner
 
 from icl_claims import cli
@@ -17,6 +16,7 @@ from icl_claims.experiments.spec import code_digest
 from icl_claims.experiments.trial_store import TrialStore, default_store
 from icl_claims.storage.checksummed import NUMBERS
 from icl_claims.storage.store import Store
+from tests.fast.stored_trials import made_up_content, made_up_result
 
 
 @pytest.fixture(autouse=True)

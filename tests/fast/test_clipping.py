@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_transformers import small_demonstrations
 
+from claims.small_transformers import small_demonstrations
 from icl_claims.errors import UsageError
 from icl_claims.methods import Clipping, Finetuning, LayerCausal
 from icl_claims.models.projections import TunedParameter, layer_norms

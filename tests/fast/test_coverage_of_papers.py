@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from controls import CLAIMS, ROOT, load
 
-from icl_claims.claims import PAPERS, Quantity
+from icl_claims.claims import PAPERS
 from icl_claims.evidence.printed import printed_tables
+from tests.quality.controls import ROOT, claim_tests
 
 COVERAGE = json.loads((ROOT / "fixtures" / "coverage.json").read_text(encoding="utf-8"))
 LEDGER = json.loads((ROOT / "fixtures" / "ledger_ids.json").read_text(encoding="utf-8"))
@@ -19,9 +19,7 @@ NAMED = {claim for _, entry in ENTRIES for claim in entry["claims"]}
 @pytest.fixture(scope="module")
 def claims():
     """The claims of the project, by id."""
-    values = (value for file in sorted(CLAIMS.rglob("test_*.py")) for value in vars(load(file)).values())
-    marks = (mark for value in values for mark in getattr(value, "pytestmark", ()) if mark.name == "claim")
-    return {mark.args[0].id: mark.args[0] for mark in marks}
+    return {mark.args[0].id: mark.args[0] for _, mark in claim_tests()}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +32,10 @@ def test_a_sentence_has_claims_or_a_reason_why_it_has_none(paper, entry):
     assert entry["says"].endswith(".")
     assert entry["claims"] or entry["note"]
     assert len(set(entry["claims"])) == len(entry["claims"])
+
+
+def test_no_id_stands_for_two_sentences(claims):
+    assert {mark.args[0] for _, mark in claim_tests()} == set(claims.values())
 
 
 def test_every_claim_that_a_sentence_names_exists(claims):
@@ -59,14 +61,12 @@ def test_every_claim_belongs_to_a_sentence(claims):
 def test_every_row_of_every_table_is_used_and_no_other():
     named = {(paper, row) for paper, entry in ENTRIES for row in entry.get("rows", ())}
     cells = printed_tables()[["paper", "table", "metric", "method"]].drop_duplicates()
-    printed = {(row.paper, f"{row.table}: {Quantity(row.metric, row.method)}") for row in cells.itertuples()}
+    printed = {(row.paper, f"{row.table}: {row.metric} of {row.method}") for row in cells.itertuples()}
     assert sorted(printed - named) == []
     assert sorted(named - printed) == []
 
 
 def test_a_claim_of_a_paper_is_named_by_a_sentence_of_that_paper(claims):
     by_paper = {paper: {claim for entry in entries for claim in entry["claims"]} for paper, entries in COVERAGE.items()}
-    elsewhere = {
-        claim.id for claim in claims.values() if claim.paper in by_paper and claim.id not in by_paper[claim.paper]
-    }
+    elsewhere = {claim.id for claim in claims.values() if claim.id not in by_paper.get(claim.paper.id, {claim.id})}
     assert sorted(elsewhere) == []

@@ -11,9 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_transformers import key_value_part, small_demonstrations
 from torch.nn.functional import cross_entropy
 
+from claims.small_transformers import key_value_part, small_demonstrations
 from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, ZeroShot
 from icl_claims.methods.descent import finite

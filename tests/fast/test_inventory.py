@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 from filelock import FileLock
-from stored_trials import made_up_content
 
 from icl_claims.experiments.spec import Change, diff, nearest
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
 from icl_claims.storage.inventory import damage, entries, remove, unneeded
 from icl_claims.storage.store import Store
+from tests.fast.stored_trials import made_up_content
 
 CODE = {"code": "today"}
 

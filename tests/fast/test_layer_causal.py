@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_transformers import small_demonstrations
 
+from claims.small_transformers import small_demonstrations
 from icl_claims.errors import DivergenceError
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.methods.base import weight_changes

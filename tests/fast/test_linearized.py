@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 from hypothesis import given, settings
-from small_transformers import small_demonstrations
 from torch.autograd.forward_ad import dual_level, unpack_dual
 
+from claims.small_transformers import small_demonstrations
 from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.methods import Finetuning, LayerCausal, Linearized, ZeroShot
 from icl_claims.methods.base import weight_changes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_transformers import Small, cut_after
 
+from claims.small_transformers import Small, cut_after
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.tasks.demonstrations import Demonstrations

@@ -6,7 +6,6 @@ import copy
 import json
 
 import pytest
-from sample_claims import RUN, sample_document, sample_finding, sample_record
 
 from icl_claims.cli import app, main
 from icl_claims.report.compare import compare_runs
@@ -14,6 +13,7 @@ from icl_claims.report.comparison_forms import comparison_json, comparison_page,
 from icl_claims.report.document import document_text, make_document
 from icl_claims.report.order import key_of
 from icl_claims.report.write import write_whole
+from tests.fast.sample_claims import RUN, sample_document, sample_finding, sample_record
 
 
 @pytest.fixture

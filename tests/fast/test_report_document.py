@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_claims import RUN, sample_document, sample_finding, sample_record
 
 from icl_claims.errors import ReportError
 from icl_claims.report.document import check_document, document_text, make_document, read_document
@@ -19,6 +18,7 @@ from icl_claims.report.numbers import DASH, MINUS, number, p_value
 from icl_claims.report.order import section_of
 from icl_claims.report.saved_runs import find_run, save_run
 from icl_claims.report.sentence import verdict_sentence
+from tests.fast.sample_claims import RUN, sample_document, sample_finding, sample_record
 
 NEW_FIELDS = ("quantity", "effect", "p", "beside", "would_change")
 OLD_FIELDS = ("task", "outcome", "left", "right", "difference", "low", "high", "queries", "note")

@@ -8,13 +8,13 @@ from collections import Counter
 from datetime import datetime
 
 import pytest
-from sample_claims import RUN, sample_document, sample_record
 
 from icl_claims.cli.export import export_run
 from icl_claims.errors import UsageError
 from icl_claims.report.ctrf import STATUSES, as_ctrf
 from icl_claims.report.document import document_text, make_document
 from icl_claims.report.earl import as_earl
+from tests.fast.sample_claims import RUN, sample_document, sample_record
 
 WORDS = ("supported", "refuted", "inconclusive", "not run", "error")
 

@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
-from sample_claims import sample_document
 
 from icl_claims.report.figures import draw_pictures
 from icl_claims.report.figures.drawing import COLOURS, SERIES
+from tests.fast.sample_claims import sample_document
 
 SVG = "{http://www.w3.org/2000/svg}"
 

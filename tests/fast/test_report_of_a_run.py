@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
-from sample_claims import RUN, sample_record
 
 import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.report.document import make_document
+from tests.fast.sample_claims import RUN, sample_record
 
 CLAIMS = """
     import pytest

@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_claims import RUN, sample_document, sample_finding, sample_record
 
 from icl_claims.report.document import make_document
 from icl_claims.report.forest_plot import forest_plot
@@ -16,6 +15,7 @@ from icl_claims.report.numbers import MINUS
 from icl_claims.report.page import render_page
 from icl_claims.report.tables import papers_tables
 from icl_claims.report.write import write_report
+from tests.fast.sample_claims import RUN, sample_document, sample_finding, sample_record
 
 HEADER = re.compile(r"<!-- run header.*?<!-- end of run header -->", re.DOTALL)
 HOSTILE = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from stored_trials import GROUPS, assert_same_content
 
 from icl_claims.errors import StoreWarning
 from icl_claims.experiments import resume
@@ -26,6 +25,7 @@ from icl_claims.storage.checksummed import NUMBERS
 from icl_claims.storage.store import Store
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
+from tests.fast.stored_trials import GROUPS, assert_same_content
 
 METHODS = (
     Finetuning(0.3),

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
-from stored_trials import GROUPS
 
 from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.experiments import spill
@@ -22,6 +21,7 @@ from icl_claims.storage.checkpoint import Checkpoint, parts_in
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Example, TaskData
+from tests.fast.stored_trials import GROUPS
 
 FINETUNING = Finetuning(0.3)
 METHODS = (

@@ -8,12 +8,12 @@ import threading
 import warnings
 
 import pytest
-from stored_trials import assert_same_content, made_up_content
 
 from icl_claims.errors import ModelError, StoreWarning
 from icl_claims.storage import checksummed
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
 from icl_claims.storage.store import Store
+from tests.fast.stored_trials import assert_same_content, made_up_content
 
 CONTENT = made_up_content()
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_transformers import key_value_gradients, take_step
 
+from claims.small_transformers import key_value_gradients, take_step
 from icl_claims.errors import IclClaimsError, ModelError, UsageError
 from icl_claims.experiments.batches import batches_by_length
 from icl_claims.experiments.plan import Choices, plan_trials

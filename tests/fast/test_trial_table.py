@@ -7,9 +7,9 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
-from stored_trials import made_up_result
 
 from icl_claims.cli.trial_table import means, print_trial
+from tests.fast.stored_trials import made_up_result
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stored_trials import made_up_result
 
 from icl_claims.experiments.plan import Choices
 from icl_claims.experiments.profiles import PROFILES
@@ -20,6 +19,7 @@ from icl_claims.pytest_plugin.known_refutations import FILE
 from icl_claims.pytest_plugin.scheduling import ClaimScheduling, scheduling_of
 from icl_claims.pytest_plugin.trials import run_all
 from icl_claims.pytest_plugin.workers import Worker, processors, share_threads
+from tests.fast.stored_trials import made_up_result
 
 ALONE = Worker()
 

@@ -68,9 +68,8 @@ def ask_in_turn(folder, keys, log):
     """Ask a store for some trials that take a moment; who runs one writes its key into a log."""
     import time
 
-    from stored_trials import made_up_content
-
     from icl_claims.storage.store import Store
+    from tests.fast.stored_trials import made_up_content
 
     store = Store(folder)
     for number, key in enumerate(keys):

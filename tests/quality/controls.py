@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 
 from icl_claims.claims import Verdict
 from icl_claims.evidence.exact import ExactEvidence
+from icl_claims.metrics import Metric
 
 ROOT = Path(__file__).parents[2]
-CLAIMS = ROOT / "claims"
 
 
 @dataclass(frozen=True)
@@ -26,63 +25,59 @@ class Control:
     """One broken variant of something that an exact claim rests on.
 
     Args:
-        claim: id of the claim.
-        broken: what is broken, in words.
-        file: the claim's file, below `claims/`.
-        replace: dotted names, and what stands in their place.
+        claim: Id of the claim.
+        broken: What is broken, in words.
+        replace: Dotted names, and what stands in their place.
     """
 
     claim: str
     broken: str
-    file: str
     replace: Mapping[str, object]
 
     def __str__(self) -> str:
         return f"{self.claim}: {self.broken}"
 
 
+def computed(metric: Metric, values: Callable[..., Any]) -> Metric:
+    """A metric that is computed in another way."""
+    return replace(metric, values=values)
+
+
 def verdict_under(control: Control, monkeypatch: pytest.MonkeyPatch) -> Verdict:
     """What the claim's own test says while the broken variant is in place."""
-    test = exact_tests(CLAIMS / control.file)[control.claim]
+    test = exact_tests()[control.claim]
     for name, value in control.replace.items():
         monkeypatch.setattr(name, value)
-    kept: list[Verdict] = []
+    decided: list[Verdict] = []
     with _without_shrinking():
-        test(evidence=ExactEvidence(), decide=kept.append)
-    (verdict,) = kept
+        test(evidence=ExactEvidence(), decide=decided.append)
+    (verdict,) = decided
     return verdict
 
 
-def exact_tests(file: Path) -> dict[str, Callable[..., None]]:
-    """The test that decides each exact claim of a file, by the claim's id (not those that drop a condition)."""
-    found = {}
-    for value in vars(load(file)).values():
-        for mark in getattr(value, "pytestmark", ()):
-            if mark.name == "claim" and "exact" in mark.kwargs["sources"] and not mark.kwargs["condition"]:
-                found[mark.args[0].id] = value
-    return found
+@cache
+def claim_tests() -> tuple[tuple[Callable[..., Any], pytest.Mark], ...]:
+    """Every test that decides a claim, with its mark: the claim, its sources and the condition that it drops."""
+    files = sorted((ROOT / "claims").rglob("test_*.py"))
+    modules = [import_module(".".join(file.relative_to(ROOT).with_suffix("").parts)) for file in files]
+    tests = [value for module in modules for value in vars(module).values()]
+    return tuple((test, mark) for test in tests for mark in getattr(test, "pytestmark", ()) if mark.name == "claim")
 
 
-def all_exact_claims() -> set[str]:
-    """Ids of the claims that mathematics decides, over all files of claims."""
-    return {claim for file in sorted(CLAIMS.rglob("test_*.py")) for claim in exact_tests(file)}
+@cache
+def exact_tests() -> dict[str, Callable[..., None]]:
+    """The test that decides each exact claim, by the claim's id (not those that drop a condition)."""
+    return {
+        mark.args[0].id: test
+        for test, mark in claim_tests()
+        if "exact" in mark.kwargs["sources"] and not mark.kwargs["condition"]
+    }
 
 
 def all_controls() -> list[Control]:
     """The controls of every `test_*_controls.py` beside this file."""
-    modules = (load(file) for file in sorted(Path(__file__).parent.glob("test_*_controls.py")))
-    return [control for module in modules for control in module.CONTROLS]
-
-
-@cache
-def load(file: Path) -> ModuleType:
-    """A Python file as a module, without a package around it."""
-    spec = importlib.util.spec_from_file_location("_".join(file.relative_to(ROOT).with_suffix("").parts), file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    files = sorted(Path(__file__).parent.glob("test_*_controls.py"))
+    return [control for file in files for control in import_module(f"tests.quality.{file.stem}").CONTROLS]
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from data_claims import Asked, Recorded, data_claims
 
-from icl_claims.claims import WHOLE_DEPTH, Quantity
 from icl_claims.evidence import author_logs, author_runs, printed
-from icl_claims.evidence.comparison import of_the_model
+from icl_claims.evidence.asking import TaskEvidence
+from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity
+from tests.quality.data_claims import data_claims
 
 LAYERS = author_logs.LAYERS
 OF_FIGURES_THAT_FIT = {
@@ -29,15 +29,13 @@ TABLES = {"printed": (printed, "printed_tables"), "author_runs": (author_runs, "
 
 @pytest.mark.parametrize("claim", COMPARING, ids=str)
 def test_a_claim_says_something_else_when_its_numbers_are_broken(claim, monkeypatch):
-    monkeypatch.setitem(claim.test.__globals__, "answered", lambda *_: ())
-    recorded = Recorded(evidence_of(claim))
-    before = claim.decided_on(recorded)
-    assert recorded.asked, "a claim that compares nothing needs a control of its own"
+    monkeypatch.setattr(TaskEvidence, "answers", lambda *_: ())
+    before = claim.decided_on(evidence_of(claim))
     assert before.word != "not run"
     module, name = TABLES[claim.source]
     table = getattr(module, name)().copy()
-    for asked in dict.fromkeys(recorded.asked):
-        make_true = before.word == "refuted" or claim.claim.id in WITHOUT_SIDES
+    make_true = before.word == "refuted" or claim.claim.id in WITHOUT_SIDES
+    for asked in asked_by(claim, monkeypatch):
         table = as_claimed(table, asked) if make_true else exchanged(table, asked)
     monkeypatch.setattr(module, name, lambda: table)
     after = claim.decided_on(evidence_of(claim))
@@ -48,30 +46,44 @@ def test_a_claim_says_something_else_when_its_numbers_are_broken(claim, monkeypa
 
 
 def evidence_of(claim):
-    return printed.PrintedEvidence(claim.claim.paper) if claim.source == "printed" else author_runs.AuthorRunsEvidence()
+    paper = claim.claim.paper.id
+    return printed.PrintedEvidence(paper) if claim.source == "printed" else author_runs.AuthorRunsEvidence()
+
+
+def asked_by(claim, monkeypatch):
+    """The comparisons that decide a claim; of one that is no comparison, those that its test asks for."""
+    if claim.claim.questions:
+        deciding = [part for part in claim.claim.questions[0].conjuncts if not part.optional]
+    else:
+        deciding, ask = [], TaskEvidence.ask
+        with monkeypatch.context() as patch:
+            patch.setattr(TaskEvidence, "ask", lambda self, question: deciding.append(question) or ask(self, question))
+            claim.decided_on(evidence_of(claim))
+    comparisons = dict.fromkeys(leaf for question in deciding for leaf in question.leaves())
+    assert comparisons, "a claim that compares nothing needs a control of its own"
+    return comparisons
 
 
 def outcomes(verdict):
     return [finding.outcome for finding in verdict.findings]
 
 
-def as_claimed(table: pd.DataFrame, asked: Asked) -> pd.DataFrame:
+def as_claimed(table: pd.DataFrame, asked: Compared | Near) -> pd.DataFrame:
     """The left side lies where the claim wants it."""
-    if asked.upwards is not None:
+    if isinstance(asked, Compared):
         return with_values(table, asked.left, lambda values: values + (1 if asked.upwards else -1))
-    assert isinstance(asked.right, Quantity)
-    there = table[rows(table, asked.right)].assign(method=asked.left.method)
+    there = table[rows(table, asked.right)].assign(method=asked.left.method.name)
     return pd.concat([table[~rows(table, asked.left)], there], ignore_index=True)
 
 
-def exchanged(table: pd.DataFrame, asked: Asked) -> pd.DataFrame:
+def exchanged(table: pd.DataFrame, asked: Compared | Near) -> pd.DataFrame:
     """The two sides take each other's numbers."""
     left, right = asked.left, asked.right
     if not isinstance(right, Quantity):
         return with_values(table, left, lambda values: 2 * right - values)
     table, mine, other = table.copy(), rows(table, left), rows(table, right)
     for moved, to in ((mine, right), (other, left)):
-        names = {"metric": to.metric, "method": to.method, "study": of_the_model(to).study}
+        names = {"metric": to.metric.name, "method": to.method.name, "weights": to.weights}
         for column in names.keys() & set(table.columns):
             table.loc[moved, column] = names[column]
     if left.layers != right.layers:
@@ -92,9 +104,9 @@ def with_values(table: pd.DataFrame, quantity: Quantity, change) -> pd.DataFrame
 
 
 def rows(table: pd.DataFrame, quantity: Quantity):
-    found = (table["metric"] == quantity.metric) & (table["method"] == quantity.method)
-    if "study" in table:
-        found &= table["study"] == of_the_model(quantity).study
+    found = (table["metric"] == quantity.metric.name) & (table["method"] == quantity.method.name)
+    if "weights" in table:
+        found &= table["weights"] == quantity.weights
     if "layer" not in table:
         return found
     if quantity.layers == WHOLE_DEPTH:

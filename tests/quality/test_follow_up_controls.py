@@ -6,18 +6,12 @@ import dataclasses
 
 import pytest
 import torch
-from controls import Control, verdict_under
 
 from icl_claims.metrics import similarity
 from icl_claims.theory import dual_history, in_context_regression, random_floor
 from icl_claims.theory import linear_self_attention as attention
+from tests.quality.controls import Control, computed, verdict_under
 
-SECTION_6 = "revisited/test_6_related_work.py"
-VON_OSWALD = "follow_ups/test_von_oswald.py"
-AKYUREK = "follow_ups/test_akyurek.py"
-IRIE = "follow_ups/test_irie.py"
-SHEN = "follow_ups/test_shen.py"
-DEUTCH = "follow_ups/test_deutch.py"
 ATTENTION = "icl_claims.theory.linear_self_attention"
 REGRESSION = "icl_claims.theory.in_context_regression"
 RIDGE = "icl_claims.theory.ridge"
@@ -152,7 +146,7 @@ def no_floor(first, second=None):
 
 
 def not_normalised(in_context, other, zero_shot, *, normalised=True):
-    return sim_aou(in_context, other, zero_shot, normalised=False)
+    return sim_aou.values(in_context, other, zero_shot, normalised=False)
 
 
 def correlated_updates(states, relative_square, seed):
@@ -164,136 +158,117 @@ def wider_bound(first, second):
 
 
 def direct_instead_of_update(in_context, other, zero_shot):
-    return sim_am(in_context, other)
+    return sim_am.values(in_context, other)
 
 
 def update_scaled_away(in_context, other):
-    return sim_am(in_context - in_context.mean(-1, keepdim=True), other - other.mean(-1, keepdim=True))
+    return sim_am.values(in_context - in_context.mean(-1, keepdim=True), other - other.mean(-1, keepdim=True))
 
 
 CONTROLS = [
-    Control(
-        "vonoswald-step", "keys and values swapped", SECTION_6, {f"{ATTENTION}.construct": swapped_keys_and_values}
-    ),
-    Control("vonoswald-step", "1/N missing", SECTION_6, {f"{ATTENTION}.construct": no_mean_over_demonstrations}),
-    Control("vonoswald-step", "softmax left in", SECTION_6, {f"{ATTENTION}.attend": with_softmax}),
-    Control("construction", "the sign of the step", VON_OSWALD, {f"{ATTENTION}.construct": ascending}),
-    Control(
-        "construction", "W0 missing from the values", VON_OSWALD, {f"{ATTENTION}.construct": without_initial_weights}
-    ),
-    Control("construction", "1/N missing", VON_OSWALD, {f"{ATTENTION}.construct": no_mean_over_demonstrations}),
+    Control("vonoswald-step", "keys and values swapped", {f"{ATTENTION}.construct": swapped_keys_and_values}),
+    Control("vonoswald-step", "1/N missing", {f"{ATTENTION}.construct": no_mean_over_demonstrations}),
+    Control("vonoswald-step", "softmax left in", {f"{ATTENTION}.attend": with_softmax}),
+    Control("construction", "the sign of the step", {f"{ATTENTION}.construct": ascending}),
+    Control("construction", "W0 missing from the values", {f"{ATTENTION}.construct": without_initial_weights}),
+    Control("construction", "1/N missing", {f"{ATTENTION}.construct": no_mean_over_demonstrations}),
     Control(
         "layers-are-steps",
         "demonstrations not updated between layers",
-        VON_OSWALD,
         {f"{ATTENTION}.stack": demonstrations_left_as_they_were},
     ),
-    Control("layers-are-steps", "1/N counted twice", VON_OSWALD, {f"{ATTENTION}.attend": with_normalised_scores}),
+    Control("layers-are-steps", "1/N counted twice", {f"{ATTENTION}.attend": with_normalised_scores}),
     Control(
         "gd-plus-plus",
         "the sign of the curvature correction",
-        VON_OSWALD,
         {f"{ATTENTION}.construct_plus_plus": curvature_added},
     ),
     Control(
         "gd-plus-plus",
         "the correction applied to one factor of X X^T only",
-        VON_OSWALD,
         {f"{ATTENTION}.corrected_spectrum": spectrum_of_one_factor},
     ),
     Control(
         "gd-plus-plus",
         "a window twice as wide as the largest eigenvalue allows",
-        VON_OSWALD,
         {f"{ATTENTION}.curvature_window": window_up_to_the_largest_eigenvalue},
     ),
     Control(
         "only-products-matter",
         "P left out of its product",
-        VON_OSWALD,
         {f"{ATTENTION}.products": values_without_projection},
     ),
     Control(
         "only-products-matter",
         "keys and queries swapped",
-        VON_OSWALD,
         {f"{ATTENTION}.products": keys_and_queries_transposed},
     ),
-    Control("only-products-matter", "softmax left in", VON_OSWALD, {f"{ATTENTION}.attend": with_softmax}),
+    Control("only-products-matter", "softmax left in", {f"{ATTENTION}.attend": with_softmax}),
     Control(
         "trained-layer-is-gd",
         "a layer after 20 steps of training",
-        VON_OSWALD,
         {f"{REGRESSION}.train": barely_trained},
     ),
     Control(
         "trained-layer-is-gd",
         "a step half as long as the best one",
-        VON_OSWALD,
         {f"{REGRESSION}.train": half_a_step},
     ),
-    Control("sgd-step-ridge", "the penalty missing", AKYUREK, {f"{RIDGE}.step": unpenalised_step}),
-    Control("sgd-step-ridge", "the factor 2 missing", AKYUREK, {f"{RIDGE}.step": step_without_the_factor_2}),
-    Control("sherman-morrison", "no denominator", AKYUREK, {f"{RIDGE}.add_rank_one": update_without_denominator}),
-    Control("sherman-morrison", "u and v swapped", AKYUREK, {f"{RIDGE}.add_rank_one": update_with_roles_swapped}),
-    Control("t-step-dual-form", "momentum forgotten", IRIE, {f"{HISTORY}.coefficients": momentum_forgotten}),
+    Control("sgd-step-ridge", "the penalty missing", {f"{RIDGE}.step": unpenalised_step}),
+    Control("sgd-step-ridge", "the factor 2 missing", {f"{RIDGE}.step": step_without_the_factor_2}),
+    Control("sherman-morrison", "no denominator", {f"{RIDGE}.add_rank_one": update_without_denominator}),
+    Control("sherman-morrison", "u and v swapped", {f"{RIDGE}.add_rank_one": update_with_roles_swapped}),
+    Control("t-step-dual-form", "momentum forgotten", {f"{HISTORY}.coefficients": momentum_forgotten}),
     Control(
         "t-step-dual-form",
         "the steps in reverse order",
-        IRIE,
         {f"{HISTORY}.coefficients": momentum_in_reverse},
     ),
     Control(
         "t-step-dual-form",
         "error signals as keys and inputs as values",
-        IRIE,
         {f"{HISTORY}.attend_over_history": keys_and_values_swapped},
     ),
     Control(
         "t-step-dual-form",
         "softmax left in",
-        IRIE,
         {f"{HISTORY}.attend_over_history": history_with_softmax},
     ),
-    Control("order-invariance", "positions added to demonstrations", SHEN, {f"{ATTENTION}.attend": with_positions}),
+    Control("order-invariance", "positions added to demonstrations", {f"{ATTENTION}.attend": with_positions}),
     Control(
         "order-invariance",
         "full-batch descent that takes one demonstration after the other",
-        SHEN,
         {f"{ORDER}.full_batch_descent": descent_one_by_one},
     ),
     Control(
         "order-invariance",
         "an epoch that does not depend on the order",
-        SHEN,
         {f"{ORDER}.swap": swap_that_changes_nothing},
     ),
-    Control("random-floor", "the factor 1/2 missing", DEUTCH, {f"{FLOOR}.sim_aou_floor": twice_the_floor}),
-    Control("random-floor", "a floor of 0", DEUTCH, {f"{FLOOR}.sim_aou_floor": no_floor}),
-    Control("random-floor", "states not scaled to unit length", DEUTCH, {f"{SIMILARITY}.sim_aou": not_normalised}),
+    Control("random-floor", "the factor 1/2 missing", {f"{FLOOR}.sim_aou_floor": twice_the_floor}),
+    Control("random-floor", "a floor of 0", {f"{FLOOR}.sim_aou_floor": no_floor}),
+    Control(
+        "random-floor", "states not scaled to unit length", {f"{SIMILARITY}.sim_aou": computed(sim_aou, not_normalised)}
+    ),
     Control(
         "random-floor",
         "one random update used twice",
-        DEUTCH,
         {f"{FLOOR}.random_updates": correlated_updates},
     ),
     Control(
         "am-dominated-by-zsl",
         "a bound that is linear in the size",
-        DEUTCH,
         {f"{FLOOR}.least_direct_sim_am": wider_bound},
     ),
     Control(
         "am-dominated-by-zsl",
         "the direct score taken for that of updates",
-        DEUTCH,
-        {f"{SIMILARITY}.sim_am_update": direct_instead_of_update},
+        {f"{SIMILARITY}.sim_am_update": computed(sim_am, direct_instead_of_update)},
     ),
     Control(
         "am-dominated-by-zsl",
         "maps centred before they are compared",
-        DEUTCH,
-        {f"{SIMILARITY}.sim_am": update_scaled_away},
+        {f"{SIMILARITY}.sim_am": computed(sim_am, update_scaled_away)},
     ),
 ]
 

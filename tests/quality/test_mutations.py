@@ -7,12 +7,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from controls import CLAIMS, load
 
 from icl_claims.claims import Quantity, Verdict
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.result import PREDICTION_METRICS, TrialResult, entry_of
 from icl_claims.tasks.catalogue import TASKS
+from tests.quality.controls import CLAIMS, load
 
 pytestmark = pytest.mark.usefixtures("unchecked_shapes")
 
@@ -195,7 +195,7 @@ def test_flipping_a_sign_refutes_the_claims_about_that_quantity(changed):
     assert found == dict.fromkeys(ABOUT_FT_SCORES, "refuted")
 
 
-def test_shuffling_the_queries_of_a_methods_answers_breaks_what_pairs_them(changed):
+def test_shuffling_a_methods_answers_breaks_what_pairs_them(changed):
     """Shuffled answers keep neither their accuracy nor what they share with others'; similarities keep their means."""
     found = changed(with_answers(lambda values: shuffled(values, "finetuning")), "finetuning")
     assert found["icl-covers-ft"] == "refuted"
@@ -221,7 +221,7 @@ def test_pairs_that_are_torn_apart_widen_the_intervals(results, before):
 @pytest.mark.parametrize(
     ("dropped", "undecided"), [(1, {"icl-more-changes"}), (2, HOLDING - ON_FOUR_TASKS), (3, HOLDING)]
 )
-def test_dropping_tasks_takes_a_verdict_away_when_too_few_are_left(results, dropped, undecided):
+def test_with_too_few_tasks_left_there_is_no_verdict(results, dropped, undecided):
     found = words(verdicts(dict(list(results.items())[dropped:])))
     assert found == {claim: "inconclusive" if claim in undecided else "supported" for claim in HOLDING}
 

@@ -67,7 +67,7 @@ def test_a_claim_is_hardly_ever_supported_where_no_task_differs(columns):
 
 
 @pytest.mark.parametrize("columns", [cosines, accuracies])
-def test_a_claim_is_hardly_ever_supported_where_one_task_too_few_differs(columns):
+def test_one_task_too_few_hardly_ever_supports_a_claim(columns):
     """The worst case: four tasks differ beyond doubt, and one of two that do not must come out by chance.
 
     It holds for the demonstrations that were drawn: an interval over queries does not tell of others.
@@ -88,7 +88,7 @@ def test_a_difference_of_this_size_the_other_way_refutes(columns, difference):
 
 
 @pytest.mark.parametrize("columns", [cosines, accuracies])
-def test_the_smallest_detectable_difference_is_found_on_four_of_five_draws(columns):
+def test_the_detectable_difference_is_found_on_4_of_5_draws(columns):
     spans = [difference_interval(*columns(np.random.default_rng(n), 0.0), seed=0) for n in range(20)]
     least = np.mean([smallest_detectable(span) for span in spans])
     found = [

@@ -74,7 +74,7 @@ def test_differences_of_cosines_that_count_on_other_queries(queries):
     assert coverage(draw) == NOMINAL
 
 
-def test_taking_seeds_that_ask_the_same_queries_for_independent_is_caught():
+def test_seeds_that_ask_the_same_queries_are_not_independent():
     def draw(generator):
         columns = difficulties(generator, 3, 40)
         return bootstrap_mean([columns.flatten()], seed=0, resamples=RESAMPLES), 0.0
@@ -198,7 +198,7 @@ def test_the_number_of_another_run_on_the_same_queries(of_seed):
 
 
 @every_size
-def test_a_difference_as_large_as_the_margin_is_called_equivalent_in_one_draw_of_twenty(queries):
+def test_a_difference_at_the_margin_passes_once_in_twenty_draws(queries):
     def called(generator):
         columns = [0.1 + 0.2 * generator.normal(size=queries)]
         found = bootstrap_mean(columns, seed=0, confidence=CONFIDENCE_FOR_EQUIVALENCE, resamples=RESAMPLES)

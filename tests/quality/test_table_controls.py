@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from controls import Control, verdict_under
-from data_claims import data_claims
 
 from icl_claims.evidence import table_arithmetic
 from icl_claims.evidence.author_runs import AuthorRunsEvidence, author_runs
 from icl_claims.evidence.printed import PrintedEvidence, printed_tables
 from icl_claims.metrics import predictions
+from tests.quality.controls import Control, computed, verdict_under
+from tests.quality.data_claims import data_claims
 
-FILE = "rethinking/test_tables.py"
 rpa = predictions.rpa
 
 
 def all_changes_over_those_by_finetuning(in_context, finetuned, zero_shot, gold, *, only="all"):
-    column = rpa(in_context, finetuned, zero_shot, gold, only=only)
+    column = rpa.values(in_context, finetuned, zero_shot, gold, only=only)
     return np.where((finetuned != zero_shot)[:, None], column, np.nan) if only == "all" else column
 
 
@@ -26,14 +25,16 @@ CONTROLS = [
     Control(
         "rpa-between",
         "of all changes, only those by finetuning count",
-        FILE,
-        {"icl_claims.metrics.predictions.rpa": all_changes_over_those_by_finetuning},
+        {"icl_claims.metrics.predictions.rpa": computed(rpa, all_changes_over_those_by_finetuning)},
     ),
     Control(
         "rpa-between",
         "a query changed to two labels counts once",
-        FILE,
-        {"icl_claims.metrics.predictions.rpa": lambda *case, **options: rpa(*case, **options)[:, :1]},
+        {
+            "icl_claims.metrics.predictions.rpa": computed(
+                rpa, lambda *case, **options: rpa.values(*case, **options)[:, :1]
+            )
+        },
     ),
 ]
 
@@ -88,7 +89,7 @@ def verdict(claim):
     return found.decided_on(PrintedEvidence("rethinking"))
 
 
-def test_a_logged_share_that_is_not_that_of_its_counts_refutes_the_definition(monkeypatch):
+def test_a_logged_share_unlike_its_counts_refutes_the_definition(monkeypatch):
     (claim,) = (found for found in data_claims("author_runs") if found.claim.id == "rec2ftp-def")
     assert claim.decided_on(AuthorRunsEvidence()).word == "supported"
     table = author_runs().copy()

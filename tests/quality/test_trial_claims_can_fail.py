@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from data_claims import data_claims
 
-from icl_claims.claims import EVERY_TASK, Comparison, Finding, Outcome
-from icl_claims.evidence.comparison import ALL_TASKS, direction
+from icl_claims.claims import EVERY_TASK, Finding, Outcome
+from icl_claims.evidence.asking import Numbers, TaskEvidence
+from icl_claims.questions import Denied
+from tests.quality.data_claims import data_claims
 
-AGAINST_WHAT_IS_ASKED = {"order-sensitivity", "lc-sequential"}  # ask whether two are equal, and claim that they are not
 WHEN_TASKS_DIFFER = {"clip-task-dependent"}
 NEVER_WHERE_MEASURED = {"lin-memory"}
 EXCEPTIONS = WHEN_TASKS_DIFFER | NEVER_WHERE_MEASURED
@@ -19,7 +19,17 @@ OF_ALL_TASKS_ALIKE = [claim for claim in data_claims("trials") if claim.claim.id
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedNumbers(Numbers):
+    """Numbers that say the same to every question."""
+
+    says: Outcome = "absent"
+
+    def finding(self, question):
+        return Finding(self.task, self.says, 1.0, 1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Planted(TaskEvidence):
     """Evidence in which a comparison holds or fails on a task, whatever is compared."""
 
     outcome: Callable[[str], Outcome]
@@ -29,15 +39,8 @@ class Planted:
     def details(self):
         return {"profile": self.profile}
 
-    def compare(self, left, *, above=None, below=None, tasks=ALL_TASKS, confidence=None):
-        side, upwards = direction(above, below)
-        return Comparison("planted", self._findings(tasks), upwards, left, side)
-
-    def equivalent(self, left, to, *, within, tasks=ALL_TASKS):
-        return Comparison("planted", self._findings(tasks), None, left, to)
-
-    def _findings(self, tasks):
-        return tuple(Finding(task, self.outcome(task), 1.0, 1.0, 0.0) for task in (*tasks, EVERY_TASK))
+    def numbers(self, question, tasks, confidence):
+        return [PlantedNumbers(task, says=self.outcome(task)) for task in (*tasks, EVERY_TASK)]
 
 
 def by_name(id_of_claim):
@@ -45,10 +48,15 @@ def by_name(id_of_claim):
 
 
 @pytest.mark.parametrize("claim", OF_ALL_TASKS_ALIKE, ids=str)
-def test_a_claim_holds_where_all_it_asks_holds_and_is_refuted_where_all_fails(claim):
+def test_a_claim_goes_with_what_it_asks_and_against_it(claim):
     words = [claim.decided_on(Planted(lambda _, outcome=outcome: outcome)).word for outcome in ("holds", "fails")]
     expected = ["supported", "refuted"]
-    assert words == (expected[::-1] if claim.claim.id in AGAINST_WHAT_IS_ASKED else expected)
+    assert words == (expected[::-1] if isinstance(claim.claim.questions[0], Denied) else expected)
+
+
+def test_the_claims_that_deny_what_they_ask_are_two():
+    denying = {claim.claim.id for claim in OF_ALL_TASKS_ALIKE if isinstance(claim.claim.questions[0], Denied)}
+    assert denying == {"order-sensitivity", "lc-sequential"}
 
 
 @pytest.mark.parametrize("claim", data_claims("trials"), ids=str)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from data_claims import data_claims
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from icl_claims.tasks.catalogue import TASKS
+from tests.quality.data_claims import data_claims
 
 ROOT = Path(__file__).parents[2]
 EXACT = {
@@ -88,7 +88,7 @@ def run_claims(folder: Path, *options: str) -> tuple[int, list[dict], str]:
     return done.returncode, json.loads((folder / "claims.json").read_text())["claims"], done.stdout
 
 
-def test_every_exact_claim_is_decided_with_the_number_of_cases_tried(tmp_path):
+def test_every_exact_claim_is_decided_and_counts_its_cases(tmp_path):
     code, claims, printed = run_claims(tmp_path, "-m", "exact")
     assert code == 0, printed
     deciding = [claim for claim in claims if not claim["condition"]]
@@ -96,7 +96,7 @@ def test_every_exact_claim_is_decided_with_the_number_of_cases_tried(tmp_path):
     assert all(claim["verdict"] == "supported" and claim["cases"] > 0 for claim in claims), printed
 
 
-def test_printed_claims_are_decided_alike_by_one_process_and_by_two(tmp_path):
+def test_one_process_and_two_decide_printed_claims_alike(tmp_path):
     def verdicts(*options: str) -> dict[str, tuple[str, str]]:
         code, claims, printed = run_claims(tmp_path, "-m", "printed", *options)
         assert code == 0, printed
@@ -161,7 +161,7 @@ def test_a_second_run_tells_what_the_first_decided_on_its_trials(tmp_path, rando
     assert others != decided
 
 
-def test_the_papers_profile_runs_on_a_fairseq_checkpoint_over_the_real_tasks(tmp_path):
+def test_the_papers_profile_runs_on_a_fairseq_checkpoint(tmp_path):
     wanted = ("ICL_CLAIMS_PARITY", "ICL_CLAIMS_BPE", "ICL_CLAIMS_TEST_DATA")
     if missing := [name for name in wanted if name not in os.environ]:
         pytest.skip(f"{', '.join(missing)} not set: a fairseq model, GPT-2's BPE files, the real tasks")

@@ -61,7 +61,7 @@ def alone(tmp_path_factory):
     return run(tmp_path_factory.mktemp("alone"), FILES, "-n", "0")
 
 
-def test_two_workers_decide_the_same_claims_and_run_every_trial_once(alone, tmp_path):
+def test_two_workers_decide_the_same_and_run_every_trial_once(alone, tmp_path):
     claims, trials = run(tmp_path, FILES, "-n", "2")
     assert list(map(without_time, claims)) == list(map(without_time, alone[0]))
     assert set(trials) == set(alone[1])

@@ -92,7 +92,7 @@ def answers(learned, prompts):
     return {name: method.answer(prompts.queries) for name, method in learned.items()}
 
 
-def test_the_model_has_the_context_and_the_types_of_its_checkpoint(model, told):
+def test_the_model_has_the_context_and_types_of_its_checkpoint(model, told):
     assert (model.context_length, model.config.vocab_size) == (CONTEXT, told["dict_len"])
 
 
@@ -118,7 +118,7 @@ def test_label_log_probabilities_and_predictions_are_the_same(answers, told, set
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_attention_outputs_and_scores_of_the_first_queries_are_the_same(answers, told, setting):
+def test_activations_of_the_first_queries_are_the_same(answers, told, setting):
     for query, theirs in enumerate(told["settings"][setting]["first3"]):
         scores, wanted = answers[setting].scores[:, :, query], np.array(theirs["attn_map"])
         outputs = answers[setting].attention_outputs[:, query]
@@ -142,7 +142,7 @@ def test_losses_of_every_step_are_the_same(learned, told, setting):
 
 
 @pytest.mark.parametrize("setting", METHODS)
-def test_gradients_of_keys_and_values_have_the_same_norms_at_every_step(learned, told, setting):
+def test_key_and_value_gradients_have_the_same_norms(learned, told, setting):
     theirs = [
         [sum(norm**2 for name, norm in of_step.items() if name.startswith(f"L{layer}.")) ** 0.5 for layer in range(4)]
         for of_step in told["finetune"][setting]["kv_grad_norms_per_step"]
@@ -209,7 +209,7 @@ def test_metrics_of_every_layer_are_the_same(answers, told, setting):
 
 
 @pytest.mark.parametrize("run", ["cb_3_0", "cb_4_1", "cb_5_2", "sst5_5_0", "sst5_6_1", "sst5_7_2"])
-def test_with_32_demonstrations_the_same_ones_are_shown_in_the_same_order(fairseq, told, run):
+def test_the_same_32_demonstrations_are_shown_in_the_same_order(fairseq, told, run):
     theirs, k = told["k32_order"][run], 32
     task, seed, permutation = run.split("_")[0], *map(int, run.split("_")[1:])
     tokens, _ = read_fairseq_tokens(fairseq)

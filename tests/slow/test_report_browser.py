@@ -6,22 +6,23 @@ import base64
 import json
 
 import pytest
-from sample_claims import RUN, sample_document, sample_record
 
 from icl_claims.report.compare import compare_runs
 from icl_claims.report.comparison_forms import comparison_page
 from icl_claims.report.document import make_document
 from icl_claims.report.order import section_of
 from icl_claims.report.write import write_report
+from tests.fast.sample_claims import RUN, sample_document, sample_record
 
 MISSING = "not installed: pip install -e '.[browser]'"
 pytest.importorskip("selenium", reason=MISSING)
 axe = pytest.importorskip("axe_core_python.base", reason=MISSING)
 
-from screenshot import chromium, installed, look  # noqa: E402  it needs selenium
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.select import Select  # noqa: E402
+
+from docs.screenshot import chromium, installed, look  # noqa: E402  it needs selenium
 
 HOSTILE = "<script>document.title = 'taken'</script> \"'\u202e\u0634\u0631\u0642 " + "long" * 300
 CLAIMS = "[...document.querySelectorAll('.ledger details')]"
@@ -132,7 +133,7 @@ def test_claims_can_be_sorted_and_put_back_in_the_papers_order(open_page, docume
 
 
 @pytest.mark.parametrize("query", ["#lc-aou-5of6", "?paper=deutch#lc-aou-5of6"])
-def test_a_link_to_a_claim_opens_it_and_shows_it_even_where_a_filter_would_not(open_page, query):
+def test_a_link_to_a_claim_opens_it_whatever_the_filter(open_page, query):
     browser = open_page(query)
     claim = browser.find_element(By.ID, "lc-aou-5of6")
     assert claim.get_attribute("open") is not None
@@ -140,7 +141,7 @@ def test_a_link_to_a_claim_opens_it_and_shows_it_even_where_a_filter_would_not(o
     assert 0 <= top < 900
 
 
-def test_a_claim_opens_by_keyboard_and_leaves_its_name_in_the_address(open_page):
+def test_a_claim_opens_by_keyboard_and_names_the_address(open_page):
     browser = open_page()
     summary = browser.find_element(By.CSS_SELECTOR, "#ft-aou-above-random > summary")
     summary.send_keys(Keys.ENTER)
@@ -192,7 +193,7 @@ def test_hostile_text_is_shown_and_not_run(open_page):
     assert statement.get_attribute("textContent") == HOSTILE
 
 
-def test_the_page_says_nothing_to_the_console_and_asks_nothing_of_the_network(open_page):
+def test_the_page_leaves_console_and_network_alone(open_page):
     browser = open_page("#lc-aou-5of6")
     browser.get_log("browser")
     browser.get_log("performance")

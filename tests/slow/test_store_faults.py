@@ -8,14 +8,14 @@ import warnings
 from pathlib import Path
 
 import pytest
-from stored_trials import assert_same_content, made_up_content
-from trials_apart import apart, ask_in_turn, run_through_store
 
 from icl_claims.errors import StoreWarning
 from icl_claims.storage.checkpoint import parts_in
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS, read_manifest
 from icl_claims.storage.inventory import damage, entries
 from icl_claims.storage.store import Store
+from tests.fast.stored_trials import assert_same_content, made_up_content
+from tests.fast.trials_apart import apart, ask_in_turn, run_through_store
 
 KILLS = 20
 CORRUPTIONS = 200
@@ -78,7 +78,7 @@ def test_killed_at_any_moment_a_run_goes_on_to_the_same_bytes(whole, tmp_path):
     assert interrupted > KILLS / 2
 
 
-def test_killed_again_and_again_a_run_still_ends_with_the_same_bytes(whole, tmp_path):
+def test_a_run_killed_again_and_again_ends_with_the_same_bytes(whole, tmp_path):
     bits, parts, seconds, _ = whole
     draw, before = random.Random(21), 0
     for _ in range(4):
@@ -125,7 +125,7 @@ def exchange_all(_draw, folder, other):
     shutil.copytree(other, folder)
 
 
-def test_every_corrupted_entry_is_detected_set_aside_and_computed_again(tmp_path):
+def test_every_corrupted_entry_is_set_aside_and_computed_again(tmp_path):
     store, draw = Store(tmp_path), random.Random(200)
     contents = {"mine": made_up_content(0), "other": made_up_content(1)}
     for key, content in contents.items():
@@ -145,7 +145,7 @@ def test_every_corrupted_entry_is_detected_set_aside_and_computed_again(tmp_path
 # Races
 
 
-def test_four_processes_that_race_for_the_same_trials_run_each_once(tmp_path):
+def test_four_processes_that_race_run_each_trial_once(tmp_path):
     log = tmp_path / "log"
     racers = [apart().Process(target=ask_in_turn, args=(tmp_path / "trials", KEYS, log)) for _ in range(4)]
     for racer in racers:
@@ -160,7 +160,7 @@ def test_four_processes_that_race_for_the_same_trials_run_each_once(tmp_path):
 # Full disks
 
 
-def test_where_no_file_can_be_written_the_run_ends_with_the_same_numbers(whole, tmp_path):
+def test_a_run_that_can_write_no_file_ends_with_the_same_numbers(whole, tmp_path):
     _, warned, numbers = Apart(tmp_path, limit=256).finish()
     assert numbers == whole[3]
     assert any("no checkpoint" in warning for warning in warned)
@@ -170,7 +170,7 @@ def test_where_no_file_can_be_written_the_run_ends_with_the_same_numbers(whole, 
     assert bits_of(tmp_path) == whole[0]
 
 
-def test_where_only_small_files_can_be_written_nothing_broken_is_left(whole, tmp_path):
+def test_a_run_that_can_write_small_files_leaves_nothing_broken(whole, tmp_path):
     _, warned, numbers = Apart(tmp_path, limit=4096).finish()
     assert numbers == whole[3]
     assert warned

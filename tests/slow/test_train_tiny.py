@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_bit(script, one_thread
     assert len(said) == len(script.CURRICULUM)
 
 
-def test_a_short_run_already_predicts_repeated_tokens_better_than_chance(script, one_thread):
+def test_a_short_run_predicts_repeated_tokens_above_chance(script, one_thread):
     share = [float(trained(script, 0, steps, stages=1)[1][-1].split()[1]) for steps in (5, 150)]
     assert share[0] < 0.05
     assert share[1] > 0.15, "one token in nine, on average, when any of those that were seen is guessed"
@@ -81,7 +81,7 @@ def test_what_is_saved_loads_again_and_is_small(script, one_thread, tmp_path):
         torch.testing.assert_close(value, exact[name], rtol=1e-3, atol=1e-5)
 
 
-def test_the_script_makes_the_shapes_and_the_tokenizer_of_the_committed_model(script):
+def test_the_script_makes_the_committed_model_and_tokenizer(script):
     committed = load_file(FIXTURES / "tiny" / "model.safetensors")
     tokenizer = script.make_tokenizer()
     made = script.make_network(len(tokenizer), 0).state_dict()

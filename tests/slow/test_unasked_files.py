@@ -32,7 +32,7 @@ def collected(files, expression):
 
 
 @pytest.mark.parametrize("expression", ["printed", "trials and not gpu", "not exact", "exact and not trained"])
-def test_the_same_claims_are_run_whether_files_are_left_out_or_not(expression):
+def test_leaving_files_out_leaves_out_no_claim(expression):
     asked = collected("asked", expression)
     assert asked
     assert asked == collected("all", expression)

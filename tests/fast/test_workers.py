@@ -172,7 +172,7 @@ def run(tmp_path, monkeypatch):
         results = run_all(
             Choices(PROFILES["tiny"]), SPECS, load, dict.fromkeys(("sst2", "cb")), lambda *t: told.append(t), worker
         )
-        assert [(task, [r.spec["seed"] for r in of_task]) for task, of_task in results.items()] == [
+        assert [(task, [r.spec.seed for r in of_task]) for task, of_task in results.items()] == [
             ("sst2", [1, 2]),
             ("cb", [1, 2]),
         ]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from icl_claims import cli
 from icl_claims.cli.cache import age
-from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import code_digest
 from icl_claims.experiments.trial_store import TrialStore, default_store
@@ -42,8 +42,7 @@ def put(store, key, **spec):
 
 
 def planned(**changes):
-    choices = Choices(PROFILES["tiny"], tasks=("sst2",), **changes)
-    return plan_trials(choices, choices.identify_model(), choices.read_data())
+    return plan_trials(resolve(Choices(PROFILES["tiny"], tasks=("sst2",), **changes)))
 
 
 def test_what_is_stored_is_listed_with_task_model_size_and_age(store, run):

@@ -17,12 +17,13 @@ def apart():
 
 def small_trial(queries=24, **changes):
     """The specification of a trial of the tiny model, with its model and data."""
-    from icl_claims.experiments.plan import Choices, plan_trials
+    from icl_claims.experiments.plan import Choices, plan_trials, resolve
     from icl_claims.experiments.profiles import PROFILES
 
     choices = Choices(PROFILES["tiny"], tasks=("sst2",), k=4, queries=queries)
-    model, data = choices.load_model(), choices.read_data()
-    return replace(plan_trials(choices, model, data)[0], **changes), model, data["sst2"]
+    model = choices.load_model()
+    run = resolve(choices, model)
+    return replace(plan_trials(run)[0], **changes), model, run.data["sst2"]
 
 
 def run_through_store(folder, told, limit=None):

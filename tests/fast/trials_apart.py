@@ -62,7 +62,7 @@ def run_through_store(folder, told, limit=None):
             spec, lambda: run_trial(spec, model, data, checkpoint=store.checkpoint(spec), tokens_per_batch=TOKENS)
         )
     said = [str(warning.message) for warning in warned if issubclass(warning.category, StoreWarning)]
-    told.send((kept, said, {name: values.tobytes() for name, values in result.by_layer.items()}))
+    told.send((kept, said, {tuple(entry): values.tobytes() for entry, values in result.by_layer.items()}))
 
 
 def ask_in_turn(folder, keys, log):

@@ -32,6 +32,8 @@ CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "statistics/rank.py"),
     *(f"experiments/{room}.py" for room in ("batches", "measure", "resume", "spill", "trial")),
 )
+WORDS = ("title", "definition", "formula", "source")
+"""Names of what metrics and methods say of themselves in print, on which no number depends."""
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,9 @@ def _own_source(thing: Any) -> dict[str, str]:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 of the source that makes a trial's numbers, whatever its words say, and of what tasks say of themselves."""
-    code = source_digest((path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern)), PACKAGE)
+    """SHA-256 of the source that makes numbers, whatever its words say, and of what tasks say of themselves."""
+    files = (path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern))
+    code = source_digest(files, PACKAGE, words=WORDS)
     tasks = fixtures_folder() / "tasks"
     return hashlib.sha256((code + source_digest(tasks.glob(f"*/{DESCRIPTION}"), tasks)).encode()).hexdigest()
 

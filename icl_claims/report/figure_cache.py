@@ -52,7 +52,7 @@ def outdated_figures() -> list[Path]:
 
 
 def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[KeptFigure]:
-    """What `draw_pictures` draws, as a page shows it; drawn only if it is not kept.
+    """What `draw_pictures` draws, as a page shows it; drawn only if it is not cached.
 
     Args:
         numbers: behind the figures of a profile.

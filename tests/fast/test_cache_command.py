@@ -106,7 +106,7 @@ def test_a_digest_is_explained(store, run):
 def test_a_specification_is_read_from_a_file(store, run, tmp_path):
     put(store, "abc", k=3)
     file = tmp_path / "trial.json"
-    file.write_text(json.dumps({"spec": {**made_up_result(code=code_digest()).spec, "seed": 7}}))
+    file.write_text(json.dumps({"spec": made_up_content(code=code_digest(), seed=7)[0]["spec"]}))
     assert "seed" in run("why", file)
 
 

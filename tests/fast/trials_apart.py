@@ -21,8 +21,14 @@ def small_trial(queries=24, **changes):
     from icl_claims.experiments.profiles import PROFILES
 
     choices = Choices(PROFILES["tiny"], tasks=("sst2",), k=4, queries=queries)
+<<<<<<< HEAD
     run = resolve(choices)
     return replace(plan_trials(run)[0], **changes), choices.load_model(), run.data["sst2"]
+=======
+    model = choices.load_model()
+    run = resolve(choices, model)
+    return replace(plan_trials(run)[0], **changes), model, run.data["sst2"]
+>>>>>>> storage
 
 
 def run_through_store(folder, told, limit=None):
@@ -61,7 +67,7 @@ def run_through_store(folder, told, limit=None):
             spec, lambda: run_trial(spec, model, data, checkpoint=store.checkpoint(spec), tokens_per_batch=TOKENS)
         )
     said = [str(warning.message) for warning in warned if issubclass(warning.category, StoreWarning)]
-    told.send((kept, said, {name: values.tobytes() for name, values in result.by_layer.items()}))
+    told.send((kept, said, {tuple(entry): values.tobytes() for entry, values in result.by_layer.items()}))
 
 
 def ask_in_turn(folder, keys, log):

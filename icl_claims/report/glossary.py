@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from html import unescape
 from typing import Any
+from xml.etree import ElementTree
 
-from latex2mathml.converter import convert
+from latex2mathml.converter import convert_to_element
 from markupsafe import Markup
 
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT, every_method, known_names
@@ -48,9 +50,13 @@ class Term:
         if not self.formula:
             return Markup("")
         try:
-            return Markup(convert(self.formula, display="block"))
+            found = convert_to_element(self.formula, display="block")
         except Exception:  # whatever the converter raises for a reader's own formula
             return Markup("<p><code>{}</code></p>").format(self.formula)
+        for element in found.iter():
+            element.text = unescape(element.text or "")  # symbols come as entities, and all text is escaped below
+            element.attrib.pop("href", None)
+        return Markup(ElementTree.tostring(found, encoding="unicode"))
 
 
 def metric_terms() -> list[Term]:
@@ -62,7 +68,7 @@ def method_terms() -> list[Term]:
     """A term per kind of method, with the title of its first one."""
     methods: tuple[Method, ...] = (ZERO_SHOT, IN_CONTEXT, *every_method())
     kinds = {type(method): method for method in reversed(methods)}
-    return [Term.of(method) for method in sorted(reversed(kinds.values()), key=_place)]
+    return [Term.of(method) for method in sorted(kinds.values(), key=_place)]
 
 
 def _place(method: Method) -> int:

@@ -86,7 +86,7 @@ def test_a_readers_own_method_gets_a_line_and_its_null_none():
         "variant": {"title": "a variant", "null": False, "drawn": False, "look": None},
         "my_metric": {"title": "my metric", "null": False, "drawn": True, "look": None},
     }
-    by_layer = {"subj": {"my_metric": dict.fromkeys(("mine", "gaussian_of_mine", "variant", "finetuning"), [0.1, 0.2])}}
+    by_layer = {"subj": {"my_metric": {name: [0.1, 0.2] for name in (*list(legend)[:3], "finetuning")}}}
     [picture] = draw_pictures({"legend": legend, "by_layer": by_layer}, "tiny")
     [axis] = picture.figure.axes
     assert [line.get_label() for line in axis.lines[:-1]] == ["finetuning", "my method"]

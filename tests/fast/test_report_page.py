@@ -227,13 +227,16 @@ def test_the_tables_hold_the_printed_figures_and_ours_as_the_paper_scales_them()
 
 def test_the_page_defines_every_metric_and_what_the_runs_own_claims_bring():
     own = {"title": "my metric", "definition": "What I measure.", "formula": r"\frac{a}{b}", "source": "my note"}
-    broken = {"title": "another", "formula": r"\frac{<b>"}
-    asks = {"questions": [], "names": {}, "studies": [], "own": [own, broken]}
+    broken = {"title": "another", "formula": r"\frac{<b>\left("}
+    hostile = {"title": "third", "formula": r"\text{<img src=x>} \href{javascript:alert(1)}{x}"}
+    asks = {"questions": [], "names": {}, "studies": [], "own": [own, broken, hostile]}
     page = page_of(sample_record(asks=asks), sample_record("other", asks=asks))
     assert all(page.count(f"<dt>{metric.title[:1].upper()}{metric.title[1:]}</dt>") == 1 for metric in (sim_aou, rpa))
     assert page.count("<dt>My metric</dt>") == page.count("<dt>Another</dt>") == 1
     assert "<mfrac>" in page
-    assert r"\frac{&lt;b&gt;" in page
+    assert r"<code>\frac{&lt;b&gt;\left(</code>" in page
+    assert "img" not in Seen(page).tags
+    assert "javascript" not in page
 
 
 def test_a_paper_of_the_readers_own_has_the_title_that_it_brings_and_comes_last():

@@ -44,7 +44,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Once, and little of everything: does it run?")] = False,
     write_to: Annotated[
         Path | None,
-        typer.Option("--write", help="JSON file, with a table beside it; of all cases: benchmarks/results.json."),
+        typer.Option("--write", help="JSON file, with a table next to it; for all cases: benchmarks/results.json."),
     ] = None,
 ) -> None:
     """Measure how much faster the suite is than the procedure of the papers' authors, about 20 minutes on 2 idle cores.
@@ -89,7 +89,7 @@ def print_table(outcomes: list[Outcome]) -> None:
 
 
 def machine() -> dict[str, str | int]:
-    """What the numbers were measured on."""
+    """The machine and versions of the measurement."""
     return {
         "machine": f"{platform.system()} {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "threads": torch.get_num_threads(),

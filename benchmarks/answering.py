@@ -20,7 +20,7 @@ from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 
 Baseline = Literal["plain", "authors"]
-"""One full prompt a query, scored at the answer's position and kept in memory; or, as the authors' code does, scored at
+"""A full prompt per query, scored at the answer's position and kept in memory; or, as the authors' code does, scored at
 every position for every label, and written as JSON Lines."""
 
 
@@ -31,10 +31,10 @@ class InContextPass:
     Args:
         setting: the model and its prompts.
         context: tokens of the demonstrations, at most.
-        queries: how many are answered by ours; the reference answers some of them.
+        queries: number of queries that ours answers; the reference answers some of them.
         baseline: what the reference does with a prompt.
         reading: whether reading the context counts for ours; it counts for the reference always, with every query.
-        name: of the case.
+        name: name of the case.
     """
 
     setting: Setting

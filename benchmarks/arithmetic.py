@@ -34,8 +34,8 @@ class MachineRate:
     """Floating-point operations a second of matrix products on this machine, now.
 
     Args:
-        peak: of torch.matmul with the best of the shapes of a block's linear layers, the same product again and again.
-        products: of all the blocks' linear layers by themselves, one after another, with their own weights.
+        peak: rate of torch.matmul with the best of a block's linear layers' shapes, the same product again and again.
+        products: rate of all the blocks' linear layers by themselves, one after another, with their own weights.
     """
 
     peak: float

@@ -1,4 +1,4 @@
-"""The case of memory: what a trial of every method takes beside the loaded model."""
+"""The case of memory: bytes that a trial of every method takes in addition to the loaded model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a case gave: ratios by turns, what was compared, and how both are written down."""
+"""The outcome of a case: ratios by turns, the differences of the numbers compared, and how both are written."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ class Spread:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a case gave.
+    """The outcome of a case.
 
     Args:
         case: what was done.
-        ratio: of the reference's seconds to ours, by round.
+        ratio: the reference's seconds over ours, by round.
         reference: seconds of the reference, the median of the rounds.
         ours: seconds of ours, the median of the rounds.
         unit: what the seconds are for.
         measure: `s`, or what is measured in the place of seconds.
-        fraction_of_peak: of ours, floating-point operations a second as a share of what torch.matmul did just before
+        fraction_of_peak: floating-point operations per second of ours as a share of what torch.matmul did just before
             and after, with the best of the blocks' shapes; the median of the rounds.
         fraction_of_products: as a share of what the blocks' matrix products did by themselves, one after another.
-        max_difference: the largest between the numbers of both sides.
+        max_difference: largest difference between the numbers of both sides.
     """
 
     case: str
@@ -76,8 +76,8 @@ class Rounds:
     """Both sides of a case by turns, in seconds (or another measure) for one unit of work.
 
     Args:
-        reference: of every round.
-        ours: of every round.
+        reference: measure of the reference in every round.
+        ours: measure of ours in every round.
         of_peak: ours as shares of the machine's best rate, where that is measured.
         of_products: ours as shares of the rate of the same products by themselves.
     """
@@ -88,7 +88,7 @@ class Rounds:
     of_products: list[float] = field(default_factory=list)
 
     def count(self, rate: float, before: MachineRate, after: MachineRate) -> None:
-        """Note the rate of ours in a round, in operations a second, beside those of the machine before and after."""
+        """Note the rate of ours in a round, in operations per second, with those of the machine before and after."""
         self.of_peak.append(rate / mean((before.peak, after.peak)))
         self.of_products.append(rate / mean((before.products, after.products)))
 
@@ -116,7 +116,7 @@ class Rounds:
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """What some work gives, and the seconds it takes."""
+    """The result of some work, and the seconds it takes."""
     start = time.perf_counter()
     result = work()
     return result, time.perf_counter() - start
@@ -151,7 +151,7 @@ def _line(outcome: Outcome) -> str:
 
 
 def write(outcomes: Sequence[Outcome], machine: dict[str, Any], file: Path) -> None:
-    """Write a JSON file, and a table beside it."""
+    """Write a JSON file, and a table next to it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(as_json(outcomes, machine), encoding="utf-8")
     file.with_suffix(".md").write_text(as_markdown(outcomes), encoding="utf-8")

@@ -31,7 +31,7 @@ _scores: list[Tensor] = []
 
 
 def _attend(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any) -> Any:
-    """Transformers' own scaled_dot_product_attention, beside the scores of the last position."""
+    """Transformers' own scaled_dot_product_attention, which records the scores of the last position, too."""
     scale = options.get("scaling") or query.shape[-1] ** -0.5
     keys = key[0].repeat_interleave(query.shape[1] // key.shape[1], 0)
     _scores.append(scale * torch.einsum("hd,htd->ht", query[0, :, -1], keys))
@@ -44,7 +44,7 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What one prompt gave at its last position, as the files keep it."""
+    """Activations of one prompt at its last position, in the layout of the files."""
 
     log_probabilities: np.ndarray  # labels
     attention_outputs: np.ndarray  # layers hidden
@@ -136,7 +136,7 @@ def trial(
         context: what in-context learning reads.
         queries: what is asked.
         tuned: weights by method.
-        folder: for the files.
+        folder: folder of the files.
         passes: which of them are made again.
     """
     compared: dict[str, Compared] = {}
@@ -152,7 +152,7 @@ def trial(
 
 
 def read(file: Path) -> Iterable[Seen]:
-    """What a pass wrote."""
+    """The record that a pass wrote."""
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             yield Seen(**{name: np.array(value) for name, value in json.loads(line).items()})

@@ -1,4 +1,4 @@
-"""What is measured on: a model, prompts of a task, and how much of it."""
+"""The setting of a measurement: a model, prompts of a task, and their number."""
 
 from __future__ import annotations
 
@@ -33,19 +33,20 @@ class Size:
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured.
+    """The size of a measurement.
 
     Args:
-        rounds: in which both sides take turns.
-        queries: that are answered by ours.
-        prompts: of the reference; each is independent of the others, so its seconds count for one query.
+        rounds: number of rounds in which both sides take turns.
+        queries: number of queries that ours answers.
+        prompts: number of prompts of the reference, independent of each other, so a prompt's seconds are a query's.
         context: tokens of the demonstrations in the context.
         contexts: other lengths of the context.
         numbers: other numbers of queries.
-        trial: that both sides run as a whole, in one round less; the papers had 32 demonstrations.
-        small_trial: that is run in one process and in two.
-        memory_trial: of every method, whose memory is looked at.
-        steps: of finetuning, and of layer-causal finetuning, which projects onto the vocabulary at every layer.
+        trial: size of a trial that both sides run as a whole, in one round less; the papers had 32 demonstrations.
+        small_trial: size of a trial that is run in one process and in two.
+        memory_trial: size of a trial of every method, whose memory is measured.
+        steps: numbers of steps of finetuning and of layer-causal finetuning, which projects onto the vocabulary at
+            every layer.
     """
 
     rounds: int
@@ -92,7 +93,7 @@ class Setting:
 
     Args:
         model: that is measured.
-        effort: how much is measured.
+        effort: size of the measurement.
     """
 
     model: LanguageModel

@@ -59,27 +59,16 @@ class TaskRule:
         word: Word = "supported" if supported else "refuted" if refuted else "inconclusive"
         why = self._because(holds, fails, comparison)
         change = self._would_change(word, holds, fails, comparison)
-        return Verdict(word, why, comparison, beside=beside, would_change=change)
+        return Verdict(word, why, comparison, 0, beside, change, _plain_numbers(comparison))
 
     def _because(self, holds: int, fails: int, comparison: Comparison) -> str:
         tasks, together = comparison.tasks, comparison.together
         sentence = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {self.at_least} are needed"
         undecided = [f for f in tasks if f.outcome in ("unclear", "absent")]
         if undecided:
-            sentence += f"; undecided: {', '.join(title_of_task(f.task) + (f' ({f.note})' if f.note else '') for f in undecided)}"
+            sentence += f"; undecided: {_named(undecided)}"
         if self.overall and together is not None:
             sentence += f"; over {EVERY_TASK} it {'is unclear' if together.outcome == 'unclear' else together.outcome}"
-        differences = comparison.differences()
-        if differences and comparison.upwards is not None:
-            sentence += f". By the plain numbers it is so on {comparison.in_favour()} of {len(differences)}"
-        if len(differences) > 1 and comparison.upwards is not None:
-            telling = sum(difference != 0 for difference in differences)
-            p, _ = sign_test(comparison.in_favour(), telling)
-            flipped, smallest = sign_flip_test(differences)
-            sentence += (
-                f" (one-sided sign test: p = {p:.2g}; sign-flip test of the differences: p = {flipped:.2g}; "
-                f"{telling} tasks allow no less than {smallest:.2g})"
-            )
         return sentence + "."
 
     def _would_change(self, word: Word, holds: int, fails: int, comparison: Comparison) -> str:
@@ -124,9 +113,7 @@ class CaseRule:
         why = f"Holds in {len(counted) - len(fails) - len(unclear)} of {len(counted)} cases"
         for group, verb in ((fails, "fails"), (unclear, "undecided")):
             if group:
-                why += f"; {verb}: " + ", ".join(
-                    title_of_task(f.task) + (f" ({f.note})" if f.note else "") for f in group
-                )
+                why += f"; {verb}: {_named(group)}"
         why += "."
         return Verdict(word, why, comparison, cases=len(counted), beside=beside)
 
@@ -147,6 +134,27 @@ def at_least(count: int, *, of: int = 6, overall: bool = False) -> TaskRule:
 GENERALLY = TaskRule(5)  # a sentence without a count: one exception is allowed
 ON_MOST_TASKS = TaskRule(4)  # "most": more than half
 IN_EVERY_CASE = CaseRule()  # an identity
+
+
+def _plain_numbers(comparison: Comparison) -> str:
+    """What the differences say whatever their intervals; empty if the claim wants neither side."""
+    differences = comparison.differences()
+    if not differences or comparison.upwards is None:
+        return ""
+    sentence = f"By the plain numbers it is so on {comparison.in_favour()} of {len(differences)}"
+    if len(differences) > 1:
+        telling = sum(difference != 0 for difference in differences)
+        p, _ = sign_test(comparison.in_favour(), telling)
+        flipped, smallest = sign_flip_test(differences)
+        sentence += (
+            f" (one-sided sign test: p = {p:.2g}; sign-flip test of the differences: p = {flipped:.2g}; "
+            f"{telling} tasks allow no less than {smallest:.2g})"
+        )
+    return sentence + "."
+
+
+def _named(findings: Iterable[Finding]) -> str:
+    return ", ".join(title_of_task(one.task) + (f" ({one.note})" if one.note else "") for one in findings)
 
 
 def _absence(tasks: Iterable[Finding]) -> str:

@@ -15,12 +15,13 @@ class Verdict:
     """What the evidence says about a claim, and why, in a sentence made from the numbers.
 
     Args:
-        word: the verdict.
-        why: one sentence, or a few.
-        comparison: what it was read from, where it is about tasks.
-        cases: how many cases were tried, where it is about cases.
-        beside: comparisons that do not decide: other nulls, other readings of the claim, controls.
-        would_change: what would change the verdict.
+        word: Verdict.
+        why: One sentence, or a few.
+        comparison: What it was read from, where it is about tasks.
+        cases: How many cases were tried, where it is about cases.
+        beside: Comparisons that do not decide: other nulls, other readings of the claim, controls.
+        would_change: What would change the verdict.
+        plain_numbers: What the differences say whatever their intervals, with tests of them over tasks.
     """
 
     word: Word
@@ -29,6 +30,7 @@ class Verdict:
     cases: int = 0
     beside: tuple[Comparison, ...] = ()
     would_change: str = ""
+    plain_numbers: str = ""
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from icl_claims.evidence.trials import MAIN, TrialsEvidence
 from icl_claims.experiments.result import TrialResult, mean_over_rows, rounded
-from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT
-from icl_claims.methods import Clipping, LayerCausal, Reordered, variant_of
-from icl_claims.metrics import BY_LAYER, METRICS, changed, gradient_norm, sim_am, sim_am_update, sim_aou
+from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, known_names
+from icl_claims.methods import Clipping, LayerCausal, Method, Null, Reordered, variant_of
+from icl_claims.metrics import (
+    METRICS,
+    Baseline,
+    LayerMetric,
+    Metric,
+    changed,
+    gradient_norm,
+    sim_am,
+    sim_am_update,
+    sim_aou,
+)
 from icl_claims.questions import Named, Quantity
 
 PLACES = 5
@@ -29,7 +40,8 @@ def figure_data(evidence: TrialsEvidence, studies: Sequence[str]) -> dict[str, A
         `changes`, by task: the prediction changes that both methods, only in-context learning or only finetuning make,
         to the correct label or not ("Rethinking ...", figure 1). `gradient_norms`, by task and method: a row per step
         and a column per layer, the first draw (figure 3). `by_layer`, by task, metric and method. `clip_sweep`, by
-        task. `values`, by task, metric and method, the mean over queries and draws (tables 1 to 4).
+        task. `values`, by task, metric and method, the mean over queries and draws (tables 1 to 4). `legend`, by the
+        name of each metric and method, how a figure calls and draws it.
     """
     by_task: dict[str, list[TrialResult]] = {}
     for name in studies:
@@ -37,13 +49,41 @@ def figure_data(evidence: TrialsEvidence, studies: Sequence[str]) -> dict[str, A
             if all(result.spec.weights == "trained" for result in results):
                 by_task.setdefault(task, []).extend(results)
     main = evidence.results[MAIN] if MAIN in studies else {}
+    shown = [one for results in by_task.values() for one in (*_metrics(results), *_drawn(results))]
     return {
+        "legend": legend_of(shown),
         "changes": {task: _changes(results) for task, results in main.items()},
         "gradient_norms": {task: _gradient_norms(results[0]) for task, results in main.items()},
         "by_layer": {task: _by_layer(results) for task, results in by_task.items()},
         "clip_sweep": {task: sweep for task, results in by_task.items() if (sweep := _clip_sweep(results))},
         "values": {task: _values(results) for task, results in by_task.items()},
     }
+
+
+def legend_of(shown: Iterable[Named]) -> dict[str, dict[str, Any]]:
+    """By name: the title, whether it is a null, whether it is drawn, and the place of its line, if it has one."""
+    return {one.name: _entry(one) for one in shown}
+
+
+@cache
+def known_legend() -> dict[str, dict[str, Any]]:
+    """The legend of everything that the project measures, for runs that were saved without one."""
+    return legend_of(known_names().values())
+
+
+def _entry(named: Named) -> dict[str, Any]:
+    look = getattr(named, "look", None)
+    if isinstance(named, Metric):
+        drawn = getattr(named, "drawn_by_layer", False)
+    else:
+        drawn = isinstance(named, Method) and (look is not None or variant_of(named) is None)
+    return {"title": named.title, "null": isinstance(named, Null | Baseline), "drawn": drawn, "look": look}
+
+
+def _metrics(results: Sequence[TrialResult]) -> tuple[LayerMetric, ...]:
+    """The metrics that are drawn layer by layer."""
+    measured = dict.fromkeys(metric for result in results for metric in result.spec.layer_metrics)
+    return tuple(metric for metric in measured if metric.drawn_by_layer)
 
 
 def _changes(results: Sequence[TrialResult]) -> dict[str, dict[str, int]]:
@@ -69,7 +109,7 @@ def _gradient_norms(result: TrialResult) -> dict[str, list[list[float]]]:
 
 def _by_layer(results: Sequence[TrialResult]) -> dict[str, dict[str, list[float]]]:
     shown: dict[str, dict[str, list[float]]] = {}
-    for metric in (one for one in BY_LAYER if one.drawn_by_layer):
+    for metric in _metrics(results):
         for method in _drawn(results):
             quantity = metric(method)
             found = [values for result in results if (values := result.values_by_layer(quantity)) is not None]

@@ -136,7 +136,8 @@ class Method(Protocol):
 
     A method may also say what it is a variant of (`variant_of`, a method), that it learns no weights
     (`learns_weights = False`), and that each layer's own prediction and its attention to the demonstrations are
-    measured (`diagnosed = True`), for which the demonstrations are read once more.
+    measured (`diagnosed = True`), for which the demonstrations are read once more. For the report it may say in a
+    sentence what it does (`definition`), by which formula in LaTeX (`formula`), and where that is from (`source`).
     """
 
     @property

@@ -43,6 +43,10 @@ class Finetuning:
     clip: Clipping | None = None
     name: str = field(init=False)
     diagnosed: ClassVar[bool] = True
+    definition: ClassVar[str] = (
+        "One step of stochastic gradient descent for each demonstration, on the key and value projections of all "
+        "layers."
+    )
 
     def __post_init__(self) -> None:
         label_only = "label_only" if self.loss == "label_only" else None
@@ -53,6 +57,11 @@ class Finetuning:
     def title(self) -> str:
         """finetuning, finetuning clipped at 12, ..."""
         return title_of("finetuning", self.loss, self.clip)
+
+    @property
+    def look(self) -> int | None:
+        """Its place among the lines of figures; None where something about it is particular."""
+        return 2 if self.variant_of is None else None
 
     @property
     def variant_of(self) -> Finetuning | None:

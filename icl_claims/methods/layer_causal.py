@@ -68,6 +68,12 @@ class LayerCausal:
     norm_matched: bool = False
     name: str = field(init=False)
     diagnosed: ClassVar[bool] = True
+    definition: ClassVar[str] = (
+        "Every layer has a loss of its own: its output goes through the model's final norm and head, and no gradient "
+        "passes down to the layers below. Sequential: a layer is updated, then run again to feed the next. Clipped: "
+        "the gradient is scaled down to a limit of its norm. Norm-matched: a layer's whole update is scaled to the "
+        "size of standard finetuning's."
+    )
 
     def __post_init__(self) -> None:
         sequential = self.update == "sequential"
@@ -87,6 +93,13 @@ class LayerCausal:
         """layer-causal finetuning, sequential layer-causal finetuning, ..."""
         particular = ["sequential" if self.update == "sequential" else "", "norm-matched" if self.norm_matched else ""]
         return title_of(" ".join(filter(None, (*particular, "layer-causal finetuning"))), self.loss, self.clip)
+
+    @property
+    def look(self) -> int | None:
+        """Its place among the lines of figures; None if it is none of the three that are always drawn."""
+        rate = self.learning_rate
+        drawn = {LayerCausal(rate): 3, LayerCausal(rate, "sequential"): 5, LayerCausal(rate, norm_matched=True): 6}
+        return drawn.get(self)
 
     @property
     def variant_of(self) -> LayerCausal | None:

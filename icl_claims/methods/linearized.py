@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -53,6 +54,11 @@ class Linearized:
     learning_rate: float | None = None
     loss: Loss | None = None
     name: str = field(init=False)
+    definition: ClassVar[str] = "The model's first-order expansion around its own weights is trained and asked."
+    formula: ClassVar[str] = (
+        r"f_\text{lin}(x; \theta) = f(x; \theta_0) + (\theta - \theta_0)^\text{T}\, \nabla_{\!\theta} f(x; \theta_0)"
+    )
+    source: ClassVar[str] = "Rethinking, equation 5"
 
     def __post_init__(self) -> None:
         name = name_of("linearized", "label_only" if self.loss == "label_only" else None)
@@ -62,6 +68,11 @@ class Linearized:
     def title(self) -> str:
         """Linearised finetuning, ..."""
         return title_of("linearised finetuning", self.loss)
+
+    @property
+    def look(self) -> int | None:
+        """Its place among the lines of figures; None where something about it is particular."""
+        return 4 if self.variant_of is None else None
 
     @property
     def variant_of(self) -> Linearized | None:

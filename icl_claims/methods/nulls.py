@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ class GaussianUpdate:
     """
 
     of: Method
+    definition: ClassVar[str] = "a Gaussian update of the same length as the method's"
 
     @property
     def name(self) -> str:
@@ -49,6 +51,7 @@ class AnotherQuerysUpdate:
     """
 
     of: Method
+    definition: ClassVar[str] = "the update that the same method makes for another query"
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -33,6 +33,10 @@ class SwitchedLabels:
     method: Method
     switch: Switch
     seed: int = 0
+    definition: ClassVar[str] = (
+        "The texts of the demonstrations with false labels: each class gets the next one's "
+        "label (cyclic), or another one's (permuted), or labels are drawn at random."
+    )
 
     @property
     def name(self) -> str:
@@ -66,6 +70,7 @@ class Reordered:
 
     method: Method
     order: int
+    definition: ClassVar[str] = "The same demonstrations in another order, drawn at random."
 
     @property
     def name(self) -> str:
@@ -96,6 +101,7 @@ class Paraphrased:
     """
 
     method: Method
+    definition: ClassVar[str] = "The query in the words of the task's second template."
 
     @property
     def name(self) -> str:

@@ -16,6 +16,10 @@ class ZeroShot:
 
     name: ClassVar[str] = "zero_shot"
     title: ClassVar[str] = "zero-shot"
+    definition: ClassVar[str] = (
+        "The query alone. The label whose word is most probable is the prediction, unless the run calibrates."
+    )
+    look: ClassVar[int] = 0
     learns_weights: ClassVar[bool] = False
     diagnosed: ClassVar[bool] = True
 
@@ -30,6 +34,8 @@ class InContext:
 
     name: ClassVar[str] = "in_context"
     title: ClassVar[str] = "in-context learning"
+    definition: ClassVar[str] = "The demonstrations stand before the query; no weight changes."
+    look: ClassVar[int] = 1
     learns_weights: ClassVar[bool] = False
     diagnosed: ClassVar[bool] = True
 

@@ -31,7 +31,8 @@ def lens_loss(
 @metric(
     LearningMetric,
     title="gradient norm",
-    definition="L2 norm of the gradient of a layer's key and value projections at one demonstration, before any clipping.",
+    definition="L2 norm of the gradient of a layer's key and value projections at one demonstration, before any "
+    "clipping.",
     source="Rethinking, figure 3",
     takes=lambda found: {"norms": found.gradient_norms},
 )

@@ -58,9 +58,9 @@ def changed(predicted: Labels, zero_shot: Labels) -> PerQuery:
 @metric(
     PredictionMetric,
     title="Rec2FTP",
-    definition="C are the queries answered right: of those that finetuning corrects, the share that in-context learning "
-    "answers right.",
-    formula=r"\frac{|(C_{ICL} \cap C_{FT}) \setminus C_{ZSL}|}{|C_{FT} \setminus C_{ZSL}|}",
+    definition="C are the queries answered right: of those that finetuning corrects, the share that in-context "
+    "learning answers right.",
+    formula=r"\frac{|(C_\text{ICL} \cap C_\text{FT}) \smallsetminus C_\text{ZSL}|}{|C_\text{FT} \smallsetminus C_\text{ZSL}|}",
     source="Revisited, section 3.3",
     takes=lambda found: {**_three(found), "gold": found.gold},
     percent=True,
@@ -81,7 +81,7 @@ def rec2ftp(in_context: Labels, finetuned: Labels, zero_shot: Labels, gold: Labe
     title="RPA",
     definition="Relative prediction alignment. D are the changes that a method makes, each a query with its new label: "
     "of those that either method makes, the share that both make.",
-    formula=r"\frac{|D_{ICL} \cap D_{FT}|}{|D_{ICL} \cup D_{FT}|}",
+    formula=r"\frac{|D_\text{ICL} \cap D_\text{FT}|}{|D_\text{ICL} \cup D_\text{FT}|}",
     source="Rethinking, section 3.3",
     takes=lambda found: {**_three(found), "gold": found.gold, "agreement": found.agreement},
     percent=True,

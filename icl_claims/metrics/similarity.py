@@ -35,8 +35,9 @@ def _random_outputs(found: Seen) -> Tensor:
     title="SimAOU",
     definition="Do demonstrations and finetuning move a layer's attention output h the same way? Mean over queries and "
     "layers. Because states are scaled to unit length, independent updates do not score 0: with an update of squared "
-    "length c relative to the state, chance gives (1 \N{MINUS SIGN} 1/\N{SQUARE ROOT}(1 + c))/2, so each value is shown beside its nulls.",
-    formula=r"\mathrm{mean} \cos(h_{ICL} - h_{ZSL},\ h_{FT} - h_{ZSL})",
+    "length c relative to the state, chance gives (1 \N{MINUS SIGN} 1/\N{SQUARE ROOT}(1 + c))/2, so each value is "
+    "shown beside its nulls.",
+    formula=r"\text{mean}\, \cos(h_\text{ICL} - h_\text{ZSL},\ h_\text{FT} - h_\text{ZSL})",
     source="Rethinking, section 3.2; first by Dai et al.",
     takes=_outputs,
     of_updates=True,
@@ -77,6 +78,7 @@ sim_aou_unnormalised = replace(
         normalised=False,
     ),
     baselines=(),
+    drawn_by_layer=False,
 )
 
 
@@ -108,9 +110,9 @@ def sim_aou_random(
     LayerMetric,
     title="SimAM",
     definition="Cosine of the attention scores m, mean over queries, layers and heads. SimAM of zero-shot puts the "
-    "untouched model in the place of the finetuned one: a method comes closer to in-context learning where its SimAM is "
-    "higher than that.",
-    formula=r"\mathrm{mean} \cos(m_{ICL},\ m_{FT})",
+    "untouched model in the place of the finetuned one: a method comes closer to in-context learning where its SimAM "
+    "is higher than that.",
+    formula=r"\text{mean}\, \cos(m_\text{ICL},\ m_\text{FT})",
     source="Rethinking, section 3.2",
     takes=lambda found: {"in_context": found.reference.scores, "other": found.answer.scores},
     needs=frozenset({"scores"}),
@@ -134,7 +136,7 @@ def sim_am(
     LayerMetric,
     title="SimAM of updates",
     definition="The same question asked of what changed; it does not depend on how large an update is.",
-    formula=r"\mathrm{mean} \cos(m_{ICL} - m_{ZSL},\ m_{FT} - m_{ZSL})",
+    formula=r"\text{mean}\, \cos(m_\text{ICL} - m_\text{ZSL},\ m_\text{FT} - m_\text{ZSL})",
     source="the authors' later code; in no table of either paper",
     takes=lambda found: {
         "in_context": found.reference.scores,

@@ -132,7 +132,9 @@ def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
 
 
 def _tell(node: pytest.Function, claim: Claim, source: str, record: dict[str, Any]) -> None:
-    known, word, why = expected_refutation(node, claim.id, source), record["verdict"], record["why"]
+    from icl_claims.report.sentence import reasons
+
+    known, word, why = expected_refutation(node, claim.id, source), record["verdict"], reasons(record)
     node.user_properties.append(("verdict", record | {"known_refutation": known or ""}))
     if word == "refuted":
         if known is not None:

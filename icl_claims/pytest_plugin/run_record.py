@@ -62,13 +62,19 @@ def refuse_twins(items: Iterable[pytest.Item]) -> None:
 def asked_by(claim: Claim) -> dict[str, Any] | None:
     """What a claim asks, as plain data: its questions, and the names of all that they are about. None if nothing."""
     from icl_claims.experiments.studies import study_of
+    from icl_claims.report.glossary import own_terms
 
     if not claim.questions:
         return None
     quantities = [quantity for question in claim.questions for quantity in question.quantities]
-    named = {one.name: one.title for q in quantities for one in (q.metric, q.method, q.reference) if one is not None}
+    named = {one.name: one for q in quantities for one in (q.metric, q.method, q.reference) if one is not None}
     studies = {study.name: None for quantity in quantities if (study := study_of(quantity)) is not None}
-    return {"questions": [str(question) for question in claim.questions], "names": named, "studies": list(studies)}
+    return {
+        "questions": [str(question) for question in claim.questions],
+        "names": {name: one.title for name, one in named.items()},
+        "own": own_terms(named.values()),
+        "studies": list(studies),
+    }
 
 
 def claim_of(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any] | None:

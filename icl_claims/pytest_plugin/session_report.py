@@ -12,7 +12,7 @@ import pytest
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.options import chosen_options
 from icl_claims.pytest_plugin.summary import counts_in_words, print_summary
-from icl_claims.report.compare import Comparison, compare_runs
+from icl_claims.report.compare import RunComparison, compare_runs
 from icl_claims.report.comparison_forms import comparison_text
 from icl_claims.report.document import Document, make_document, read_document
 from icl_claims.report.figure_cache import figures_of_page
@@ -36,7 +36,7 @@ class SessionReport:
 
     claims: Sequence[dict[str, Any]]
     written: tuple[Path, ...] = ()
-    comparison: Comparison | None = None
+    comparison: RunComparison | None = None
     named: bool = False
     problem: str = ""
     kept: int = 0

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from icl_claims.report.compare import Comparison
+from icl_claims.report import Record
+from icl_claims.report.compare import RunComparison
 from icl_claims.report.comparison_forms import claim_in_words
 from icl_claims.report.document import WORDS
 from icl_claims.report.names import paper_name, source_name
@@ -14,10 +15,8 @@ from icl_claims.report.order import section_of
 
 COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
 
-Record = dict[str, Any]
 
-
-def print_summary(terminal: Any, claims: Sequence[Record], comparison: Comparison | None) -> None:
+def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunComparison | None) -> None:
     """Print a line a claim, by section, with a word for each source of evidence.
 
     Args:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 UNDECIDED: dict[str, Any] = {
     "verdict": "not run",
     "why": "The run stopped before it.",
+    "plain_numbers": "",
     "would_change": "",
     "known_refutation": "",
     "cases": 0,
@@ -27,11 +28,12 @@ UNDECIDED: dict[str, Any] = {
 
 
 def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, Any]:
-    """A verdict as plain data; whether a refutation is known is for who tells it."""
+    """A verdict as plain data; whoever reports it adds whether a refutation is known."""
     comparison = verdict.comparison
     return {
         "verdict": verdict.word,
         "why": verdict.why,
+        "plain_numbers": verdict.plain_numbers,
         "would_change": verdict.would_change,
         "known_refutation": "",
         "cases": verdict.cases,
@@ -71,8 +73,7 @@ def _side(side: Side | None) -> dict[str, str]:
     """A quantity or a number in print, and the metric of a quantity apart from what it is of."""
     if side is None or isinstance(side, int | float):
         return {"title": f"{side:g}" if side is not None else "", "metric": "", "of": ""}
-    metric = side.metric.title
-    return {"title": side.title, "metric": metric, "of": side.title.removeprefix(f"{metric} of ")}
+    return {"title": side.title, "metric": side.metric.title, "of": side.whose}
 
 
 def _effect(together: Finding | None) -> dict[str, float] | None:

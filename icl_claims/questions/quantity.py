@@ -55,15 +55,18 @@ class Quantity:
     @property
     def name(self) -> str:
         """The quantity in the names of tables: `sim_aou of finetuning`."""
-        return self._written(
-            self.metric.name, self.method.name, None if self.reference is None else self.reference.name
-        )
+        reference = None if self.reference is None else self.reference.name
+        return f"{self.metric.name} of {self._whose(self.method.name, reference)}"
 
     @property
     def title(self) -> str:
         """The quantity in print: `SimAOU of finetuning`."""
-        reference = None if self.reference is None else self.reference.title
-        return self._written(self.metric.title, self.method.title, reference)
+        return f"{self.metric.title} of {self.whose}"
+
+    @property
+    def whose(self) -> str:
+        """What the metric is of, in print: finetuning."""
+        return self._whose(self.method.title, None if self.reference is None else self.reference.title)
 
     def __str__(self) -> str:
         return self.title
@@ -97,10 +100,8 @@ class Quantity:
         """The quantity of a model that keeps only so much of the trained one."""
         return replace(self, weights=weights)
 
-    def _written(self, metric: str, method: str, reference: str | None) -> str:
-        words = f"{metric} of {method}"
-        if reference is not None:
-            words += f" against {reference}"
+    def _whose(self, method: str, reference: str | None) -> str:
+        words = method if reference is None else f"{method} against {reference}"
         if self.layers != WHOLE_DEPTH:
             words += f", from {self.layers[0]:.0%} to {self.layers[1]:.0%} of the depth"
         return words + ("" if self.weights == TRAINED else f" (untrained: keeps {self.weights})")

@@ -1,1 +1,8 @@
-"""What a run leaves: claims.json for programs, claims.html for people."""
+"""A run for people and for programs: the page, the exports, the saved runs, and what changed between two of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Record = dict[str, Any]
+"""What a run says of one claim on one source, as plain data; `claims.schema.json` says what is in it."""

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from icl_claims.claims import EVERY_TASK
+from icl_claims.report import Record
 from icl_claims.report.document import Document
 from icl_claims.report.order import key_of, section_of
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,17 +60,17 @@ class EffectChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """An old run beside a new one.
 
     Args:
-        old: the facts of the old run.
-        new: the facts of the new run.
-        verdicts: that changed.
-        effects: that changed beyond their intervals.
-        added: claims that only the new run has.
-        gone: claims that only the old run has.
-        same: how many records have the same verdict in both.
+        old: Facts of the old run.
+        new: Facts of the new run.
+        verdicts: Verdicts that changed.
+        effects: Effects that changed beyond their intervals.
+        added: Claims that only the new run has.
+        gone: Claims that only the old run has.
+        same: How many records have the same verdict in both.
     """
 
     old: dict[str, Any]
@@ -92,14 +91,14 @@ class Comparison:
         return asdict(self) | {"verdict_changed": self.verdict_changed}
 
 
-def compare_runs(old: Document, new: Document) -> Comparison:
+def compare_runs(old: Document, new: Document) -> RunComparison:
     """Compare two documents record by record: the same claim, source, profile and condition.
 
     A difference changed beyond its interval where the old and the new interval have no value in common.
     """
     before, after = ({key_of(claim): claim for claim in document["claims"]} for document in (old, new))
     both = [(before[key], claim) for key, claim in after.items() if key in before]
-    return Comparison(
+    return RunComparison(
         old=old["run"],
         new=new["run"],
         verdicts=tuple(

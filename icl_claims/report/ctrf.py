@@ -7,16 +7,16 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+from icl_claims.report import Record
 from icl_claims.report.document import Document
 from icl_claims.report.order import key_of, section_of
+from icl_claims.report.sentence import reasons
 
 SPECIFICATION = "1.0.0"
 STATUSES = ("passed", "failed", "skipped", "pending", "other")
 # A known refutation is an expected failure, and what cannot be told neither passed nor failed.
 STATUS = {"supported": "passed", "refuted": "failed", "inconclusive": "other", "not run": "skipped", "error": "failed"}
 _NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:icl-claims")
-
-Record = dict[str, Any]
 
 
 def as_ctrf(document: Document) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _test(claim: Record) -> dict[str, Any]:
         "rawStatus": claim["verdict"] + (", as known" if known else ""),
         "duration": round(1000 * claim.get("seconds", 0.0)),
         "suite": [claim["paper"], section_of(claim["where"])],
-        "message": claim["why"],
+        "message": reasons(claim),
         "tags": [claim["source"]],
         "labels": {name: value for name, value in labels.items() if value not in ("", None)},
         "filePath": claim["test"].partition("::")[0],

@@ -26,6 +26,7 @@ _FINDING: dict[str, Any] = {"needed": None, "detectable": None, "printed": None,
 _RECORD: dict[str, Any] = {
     "profile": "",
     "paper_title": "",
+    "plain_numbers": "",
     "asks": None,
     "condition": "",
     "known_refutation": "",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from icl_claims.claims import PAPERS
+from icl_claims.report import Record
 from icl_claims.report.document import Document
 from icl_claims.report.names import source_name
+from icl_claims.report.order import title_of_paper
+from icl_claims.report.sentence import reasons
 
 CONTEXT = {
     "earl": "http://www.w3.org/ns/earl#",
@@ -36,17 +38,13 @@ OUTCOME = {
 }
 ASSERTOR = "urn:icl-claims:assertor"
 
-Record = dict[str, Any]
-
 
 def as_earl(document: Document) -> dict[str, Any]:
     """The document as one JSON-LD graph: an assertion for each record; claims are test criteria, sources subjects."""
     run = document["run"]
     claims = document["claims"]
-    papers = [
-        _node(_paper(name), "dct:BibliographicResource", title=PAPERS.get(name, name))
-        for name in dict.fromkeys(claim["paper"] for claim in claims)
-    ]
+    titles = {claim["paper"]: title_of_paper(claim) for claim in claims}
+    papers = [_node(_paper(name), "dct:BibliographicResource", title=title) for name, title in titles.items()]
     subjects = {_subject(claim): _subject_node(claim) for claim in claims}
     criteria = {_criterion(claim): _criterion_node(claim) for claim in claims}
     assertor = _node(ASSERTOR, "earl:Software", title="icl_claims", description=f"version {run['icl_claims']}")
@@ -61,7 +59,7 @@ def _assertion(claim: Record, finished: str) -> dict[str, Any]:
         "@type": "earl:TestResult",
         "outcome": OUTCOME[claim["verdict"]],
         "title": claim["verdict"],
-        "info": claim["why"] + known,
+        "info": reasons(claim) + known,
         "date": finished,
     }
     return {

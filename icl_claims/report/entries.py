@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from icl_claims.claims import PAPERS
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.report.order import section_of
-
-Record = dict[str, Any]
+from icl_claims.report import Record
+from icl_claims.report.order import section_of, title_of_paper
 
 
 @dataclass(frozen=True)
-class Entry:
+class ClaimEntry:
     """One claim of a paper.
 
     Args:
-        anchor: its place in the page's address; the claim's id where no other claim has it.
-        deciding: its records, one for each source and profile.
-        conditions: records that show what the claim needs.
-        broken: variants, broken on purpose, under which the project's tests see it refuted.
+        anchor: Its place in the page's address; the claim's id where no other claim has it.
+        deciding: Its records, one for each source and profile.
+        conditions: Records that show what the claim needs.
+        broken: Variants, broken on purpose, under which the project's tests see it refuted.
     """
 
     anchor: str
@@ -59,15 +56,15 @@ class Section:
 
     paper: str
     title: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ClaimEntry, ...]
 
     @property
     def paper_title(self) -> str:
-        """The paper's printed title."""
-        return PAPERS.get(self.paper, self.paper)
+        """Title of the paper."""
+        return title_of_paper(self.entries[0].first)
 
 
-def entries_of(claims: Sequence[Record]) -> list[Entry]:
+def entries_of(claims: Sequence[Record]) -> list[ClaimEntry]:
     """The entries of records that stand in the papers' order."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for claim in claims:
@@ -79,7 +76,7 @@ def entries_of(claims: Sequence[Record]) -> list[Entry]:
         anchor = f"{paper}-{name}" if name in taken else name
         taken.add(anchor)
         entries.append(
-            Entry(
+            ClaimEntry(
                 anchor=anchor,
                 deciding=tuple(record for record in records if not record["condition"]),
                 conditions=tuple(record for record in records if record["condition"]),
@@ -89,9 +86,9 @@ def entries_of(claims: Sequence[Record]) -> list[Entry]:
     return entries
 
 
-def sections_of(entries: Sequence[Entry]) -> list[Section]:
+def sections_of(entries: Sequence[ClaimEntry]) -> list[Section]:
     """Entries gathered by paper and section, in their order."""
-    groups: dict[tuple[str, str], list[Entry]] = {}
+    groups: dict[tuple[str, str], list[ClaimEntry]] = {}
     for entry in entries:
         groups.setdefault((entry.first["paper"], entry.section), []).append(entry)
     return [Section(paper, title, tuple(group)) for (paper, title), group in groups.items()]

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from icl_claims.claims import PAPERS, SOURCES
-
-Record = dict[str, Any]
+from icl_claims.report import Record
 
 _PART = re.compile(r"(abstract|appendix [a-z]\b|(?:section|table|figure) [0-9]+(?:\.[0-9]+)*)", re.IGNORECASE)
 _KINDS = ("abstract", "section", "appendix", "table", "figure")
@@ -18,7 +17,7 @@ ELSEWHERE = "elsewhere"
 def in_papers_order(claims: Iterable[Record]) -> list[Record]:
     """Records by paper, place in it, id, source and profile; what a claim needs stands behind the claim.
 
-    A paper that is not known comes last.
+    A reader's own papers come last.
     """
     return sorted(claims, key=_place)
 
@@ -27,6 +26,12 @@ def section_of(where: str) -> str:
     """The part of a paper that a place opens with, such as `Section 3.2`; `elsewhere` where it names none."""
     part = _PART.match(where.strip())
     return part[1][0].upper() + part[1][1:] if part else ELSEWHERE
+
+
+def title_of_paper(claim: Record) -> str:
+    """The title of a record's paper, which a reader's own brings along; its id if it has none."""
+    known = PAPERS.get(claim["paper"])
+    return str(claim["paper_title"]) or (claim["paper"] if known is None else known.title)
 
 
 def key_of(claim: Record) -> tuple[str, str, str, str, str]:

@@ -11,21 +11,21 @@ from typing import Any, Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from icl_claims.claims import PAPERS
 from icl_claims.protocol import DIFFERENCES
+from icl_claims.report import Record
 from icl_claims.report.document import WORDS, Document
 from icl_claims.report.entries import entries_of, sections_of
 from icl_claims.report.forest_plot import ForestPlot, forest_plot
-from icl_claims.report.names import SOURCE_NAMES, in_print, paper_name, source_name, task_name
+from icl_claims.report.glossary import method_terms, metric_terms, null_definitions, own_terms_of
+from icl_claims.report.names import SOURCE_NAMES, paper_name, source_name
 from icl_claims.report.numbers import duration, interval, number
 from icl_claims.report.provenance import command_of, in_words, keys_of_listings, listings_of, other_facts
 from icl_claims.report.sentence import by_the_rule, verdict_sentence
 from icl_claims.report.tables import papers_tables
+from icl_claims.tasks.catalogue import title_of_task
 
 # The sources in the order of the ledger's columns.
 COLUMNS = ("printed", "author_runs", "trials", "exact")
-
-Record = dict[str, Any]
 
 
 class Figure(Protocol):
@@ -50,8 +50,8 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[Figure]]) ->
     """The page.
 
     Args:
-        document: of a run, complete.
-        pictures: by profile, what was drawn from its numbers.
+        document: Document of a run, complete.
+        pictures: By profile, what was drawn from its numbers.
     """
     claims, run = document["claims"], document["run"]
     entries, listings = entries_of(claims), listings_of(claims)
@@ -69,11 +69,15 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[Figure]]) ->
             counts=_counts(claims),
             words=WORDS,
             sources={source: SOURCE_NAMES[source] for source in COLUMNS},
-            papers={paper: PAPERS.get(paper, paper) for paper in dict.fromkeys(claim["paper"] for claim in claims)},
+            papers=dict.fromkeys(claim["paper"] for claim in claims),
             listings=list(listings.values()),
             pictures={profile: drawn for profile, drawn in pictures.items() if drawn},
             tables=papers_tables(document["pictures"]),
             coverage=document["coverage"],
+            metrics=metric_terms(),
+            methods=method_terms(),
+            nulls=null_definitions(),
+            own_terms=list(own_terms_of(claims)),
             differences=DIFFERENCES,
         )
     )
@@ -93,20 +97,20 @@ def page_environment() -> Environment:
         "by_the_rule": by_the_rule,
         "tasks_of": _tasks_of,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
+        "curly": lambda text: text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"),
         "day": _day,
         "duration": duration,
         "facts": other_facts,
         "forest_plot": _forest_plot,
-        "in_print": in_print,
         "interval": interval,
         "marked": _marked,
         "name_of": lambda claim: f"{claim['id']}, {source_name(claim['source'], claim['profile'])}",
         "number": number,
         "paper": paper_name,
         "sentence": verdict_sentence,
-        "side": lambda claim, side: in_print(claim["quantity"][side]) if claim["quantity"] else _SIDES[side],
+        "side": lambda claim, side: claim["quantity"][side]["title"] if claim["quantity"] else _SIDES[side],
         "source": source_name,
-        "task": task_name,
+        "task": title_of_task,
         "words": in_words,
     }
     return environment

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from icl_claims.report.names import source_name, task_name
+from icl_claims.experiments.profiles import PROFILES
+from icl_claims.report import Record
+from icl_claims.report.names import source_name
+from icl_claims.tasks.catalogue import title_of_task
 
-Record = dict[str, Any]
 Line = Mapping[str, Any]
 
 TRIALS = "trials"
-_STUDY_NOT_RUN = re.compile(r"--claims-studies (\w+)")  # what a task's note asks for
 # What differs between two runs of the same trials, or is too long to read.
 NOT_SHOWN = ("finished", "seconds", "demonstration_rows")
 _ALWAYS = ("task", "seed", "permutation", "queries", "run")
@@ -101,14 +101,22 @@ def command_of(claim: Record, options: Mapping[str, Any]) -> str:
     """The shell command that decides just this claim again, on the same evidence."""
     words = ["pytest", claim["test"]]
     if claim["source"] == TRIALS:
-        studies = sorted({study for finding in claim["tasks"] for study in _STUDY_NOT_RUN.findall(finding["note"])})
-        options = {**options, **({"studies": ",".join(studies)} if studies else {})}
+        if claim["asks"] is not None:
+            options = {**{name: value for name, value in options.items() if name != "studies"}, **_studies(claim)}
         if claim["profile"] == "paper":
             options = {"model": "fairseq:DIR", "data": "DIR", **options}
         chosen = {**options, "profile": claim["profile"]} if claim["profile"] != "paper" else dict(options)
         named = {name: value for name, value in chosen.items() if (name, value) != ("profile", "embedded")}
         words += [word for name, value in named.items() for word in (f"--claims-{name.replace('_', '-')}", str(value))]
     return shlex.join(words)
+
+
+def _studies(claim: Record) -> dict[str, str]:
+    """The studies that a claim asks for and its profile does not run by itself, as an option."""
+    profile = PROFILES.get(claim["profile"])
+    known = () if profile is None else profile.studies
+    asked = [study for study in claim["asks"]["studies"] if study not in ("main", *known)]
+    return {"studies": ",".join(asked)} if asked else {}
 
 
 def _is_list(value: object) -> bool:
@@ -121,4 +129,4 @@ def _task_in_words(task: str, trials: Sequence[Line]) -> str:
     shown = first.get("demonstrations_in_context", first.get("k"))
     demonstrations = f"{shown} of {first.get('k')} demonstrations"
     plural = "s" if len(seeds) > 1 else ""
-    return f"{task_name(task)} ({first.get('queries')} queries, {demonstrations}, seed{plural} {', '.join(seeds)})"
+    return f"{title_of_task(task)} ({first.get('queries')} queries, {demonstrations}, seed{plural} {', '.join(seeds)})"

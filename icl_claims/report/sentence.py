@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log2
-from typing import Any
 
 from icl_claims.claims import EVERY_TASK
-from icl_claims.report.names import in_print, split_quantity, task_name
+from icl_claims.report import Record
 from icl_claims.report.numbers import interval, number, p_value
-
-Record = dict[str, Any]
+from icl_claims.tasks.catalogue import title_of_task
 
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -18,25 +16,26 @@ _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", 
 def verdict_sentence(claim: Record) -> str:
     """What was compared, on how many tasks it came out which way, the pooled effect, and the p values.
 
-    A claim that is not about one quantity being higher or lower than another keeps the words of its evidence.
+    A claim that is not about one quantity being higher or lower than another keeps the words of its evidence, and so
+    does a record of a version that did not tell a metric from what it is of.
     """
     tasks = [finding for finding in claim["tasks"] if finding["task"] != EVERY_TASK]
     counted = [finding for finding in tasks if finding["outcome"] != "absent"]
-    if not counted or not (claim["quantity"] and claim["quantity"].get("direction")):
-        return in_print(claim["why"])
-    parts = [_counts(claim["quantity"], tasks, counted), *_effect(claim["effect"]), *_tests(claim["p"])]
+    compared = claim["quantity"]
+    if not counted or not compared or "direction" not in compared or not compared["left"]["metric"]:
+        return str(claim["why"])
+    parts = [_counts(compared, tasks, counted), *_effect(claim["effect"]), *_tests(claim["p"])]
     return "; ".join(parts) + "."
 
 
 def by_the_rule(claim: Record) -> str:
     """What the rule says; empty where the sentence said it already."""
-    words = short_reason(claim["why"])
-    return "" if verdict_sentence(claim).startswith(words) else words
+    return "" if verdict_sentence(claim).startswith(claim["why"]) else str(claim["why"])
 
 
-def short_reason(why: str) -> str:
-    """Why a verdict is what it is, without the tests over tasks, which the sentence of a verdict has."""
-    return in_print(why.partition(" By the plain numbers")[0])
+def reasons(claim: Record) -> str:
+    """Why a verdict is what it is, and what the plain numbers say."""
+    return f"{claim['why']} {claim.get('plain_numbers', '')}".rstrip()
 
 
 def count_in_words(count: int) -> str:
@@ -44,9 +43,9 @@ def count_in_words(count: int) -> str:
     return _SMALL[count] if 0 <= count < len(_SMALL) else str(count)
 
 
-def _counts(quantity: dict[str, str], tasks: Sequence[Record], counted: Sequence[Record]) -> str:
+def _counts(quantity: Record, tasks: Sequence[Record], counted: Sequence[Record]) -> str:
     by_outcome = {
-        outcome: [task_name(finding["task"]) for finding in tasks if finding["outcome"] == outcome]
+        outcome: [title_of_task(finding["task"]) for finding in tasks if finding["outcome"] == outcome]
         for outcome in ("holds", "fails", "unclear", "absent")
     }
     upwards = quantity["direction"] == "above"
@@ -63,12 +62,10 @@ def _counts(quantity: dict[str, str], tasks: Sequence[Record], counted: Sequence
     return sentence + "".join(f", {other}" for other in others)
 
 
-def _subject(quantity: dict[str, str], direction: str) -> str:
-    (metric, whose), (other_metric, other) = split_quantity(quantity["left"]), split_quantity(quantity["right"])
-    if not whose:
-        return f"{_capital(metric)} is {direction} than {in_print(quantity['right'])}"
-    compared = f"that of {other}" if metric == other_metric and other else in_print(quantity["right"])
-    return f"{_capital(metric)} of {whose} is {direction} than {compared}"
+def _subject(quantity: Record, direction: str) -> str:
+    left, right = quantity["left"], quantity["right"]
+    other = f"that of {right['of']}" if right["metric"] == left["metric"] else right["title"]
+    return f"{_capital(left['title'])} is {direction} than {other}"
 
 
 def _effect(effect: dict[str, float] | None) -> list[str]:

@@ -12,15 +12,16 @@ import pandas as pd
 
 from icl_claims.evidence.author_logs import author_runs
 from icl_claims.evidence.printed import AVERAGE, PERCENTAGES, printed_tables
+from icl_claims.experiments.studies import title_of
 from icl_claims.questions.quantity import TRAINED
-from icl_claims.report.names import method_name, metric_name, task_name
+from icl_claims.tasks.catalogue import title_of_task
 
 PAPER = "rethinking"
 TITLES = {
     1: "Accuracy and relative prediction alignment",
     2: "SimAOU and SimAM of finetuning and layer-causal finetuning (also table 1 of Revisited)",
     3: "Layer-causal finetuning with gradients clipped at 12 (also table 2 of Revisited)",
-    4: "SimAOU and SimAM of finetuning and linearized finetuning (also table 3 of Revisited)",
+    4: "SimAOU and SimAM of finetuning and linearised finetuning (also table 3 of Revisited)",
 }
 AUTHORS = "authors"
 
@@ -57,7 +58,7 @@ def papers_tables(pictures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """The four tables.
 
     Args:
-        pictures: by profile, `values`: by task, metric and method, our number; fractions where the paper has percent.
+        pictures: By profile, `values`: by task, metric and method, our number; fractions where the paper has percent.
     """
     ours = {profile: numbers.get("values") or {} for profile, numbers in pictures.items()}
     printed = printed_tables()
@@ -72,8 +73,8 @@ def _table(number: int, printed: pd.DataFrame, ours: Mapping[str, Values]) -> Ta
         figures = printed[(printed["metric"] == metric) & (printed["method"] == method)]
         by_task = dict(zip(figures["task"], figures["printed"], strict=True))
         cells = tuple(tuple(_numbers(by_task, tasks, task, metric, method, ours)) for task in tasks)
-        rows.append(Row(f"{metric_name(metric)}, {method_name(method)}", cells))
-    columns = tuple(AVERAGE if task == AVERAGE else task_name(task) for task in tasks)
+        rows.append(Row(f"{title_of(metric)}, {title_of(method)}", cells))
+    columns = tuple(AVERAGE if task == AVERAGE else title_of_task(task) for task in tasks)
     return Table(number, TITLES[number], columns, tuple(rows))
 
 

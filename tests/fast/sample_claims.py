@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from icl_claims.claims import Comparison, Verdict
+from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, ZeroShot
+from icl_claims.metrics import RANDOM_UPDATE, accuracy, rpa, sim_am, sim_aou
+from icl_claims.pytest_plugin.verdict_json import verdict_record
 from icl_claims.report.document import make_document
 from icl_claims.tasks.catalogue import TASKS
 
@@ -33,14 +37,15 @@ PLACES = (
     ("revisited", "figure 2"),
     ("deutch", "on the SimAOU metric"),
 )
-COMPARED = (  # id, left, right, direction, expected difference
-    ("ft-aou-above-random", "sim_aou of finetuning", "sim_aou of random_update", "above", 0.12),
-    ("ft-am-rises", "sim_am of finetuning", "sim_am of zero_shot", "above", 0.06),
-    ("lc-aou-5of6", "sim_aou of layer_causal", "sim_aou of finetuning", "above", 0.08),
-    ("lc-am-lower", "sim_am of layer_causal", "sim_am of finetuning", "below", -0.15),
-    ("icl-beats-ft-acc", "accuracy of in_context", "accuracy of finetuning", "above", 0.05),
-    ("unique-majority", "rpa of finetuning", "0.5", "below", -0.02),
-    ("lin-lower", "sim_aou of linearized", "sim_aou of finetuning", "below", 0.0),
+FT, LC = Finetuning(), LayerCausal()
+COMPARED = (  # id, question, expected difference
+    ("ft-aou-above-random", sim_aou(FT) > sim_aou(RANDOM_UPDATE), 0.12),
+    ("ft-am-rises", sim_am(FT) > sim_am(ZeroShot()), 0.06),
+    ("lc-aou-5of6", sim_aou(LC) > sim_aou(FT), 0.08),
+    ("lc-am-lower", sim_am(LC) < sim_am(FT), -0.15),
+    ("icl-beats-ft-acc", accuracy(InContext()) > accuracy(FT), 0.05),
+    ("unique-majority", rpa(FT) < 0.5, -0.02),
+    ("lin-lower", sim_aou(Linearized()) < sim_aou(FT), 0.0),
 )
 SOURCES = (("printed", ""), ("author_runs", ""), ("trials", "embedded"), ("trials", "paper"))
 
@@ -62,6 +67,12 @@ def sample_finding(**changes):
     finding = {"task": "sst2", "outcome": "holds", "left": 0.5, "right": 0.25, "difference": 0.25, "low": 0.1}
     finding |= {"high": 0.4, "queries": 40, "note": "", "needed": None, "detectable": None, "printed": None}
     return finding | {"null_low": None, "null_high": None} | changes
+
+
+def compared(question):
+    """What a record says of a question that compares two sides."""
+    comparison = Comparison(str(question), (), question.upwards, *question.sides)
+    return verdict_record(Verdict("supported", "", comparison), {})["quantity"]
 
 
 def sample_record(name="lc-aou-5of6", **changes):
@@ -87,10 +98,10 @@ def sample_record(name="lc-aou-5of6", **changes):
 
 
 def _compared(generator, number):
-    name, left, right, direction, expected = COMPARED[number % len(COMPARED)]
+    name, question, expected = COMPARED[number % len(COMPARED)]
     name += f"-{number // len(COMPARED)}" if number >= len(COMPARED) else ""
     paper, where = PLACES[number % len(PLACES)]
-    sign = 1 if direction == "above" else -1
+    sign = 1 if question.upwards else -1
     for source, profile in SOURCES:
         declared = {"source": source, "profile": profile, "paper": paper, "where": where}
         if profile == "paper":
@@ -105,11 +116,11 @@ def _compared(generator, number):
         yield sample_record(
             name,
             **declared,
-            statement=f"{left.capitalize().replace('_', ' ')} is {direction} {right.replace('_', ' ')}.",
+            statement=f"{question}.",
             verdict="supported" if holds >= 5 else "refuted" if fails > 1 else "inconclusive",
             why=f"Holds on {holds} and fails on {fails} of 6 tasks, and 5 are needed.",
             tasks=findings,
-            quantity={"left": left, "right": right, "direction": direction},
+            quantity=compared(question),
             effect={"estimate": mean, "low": mean - 0.05, "high": mean + 0.05},
             p={"sign": 0.11, "sign_flip": 0.047, "smallest": 1 / 64, "holm": 0.33},
             beside=[_beside(generator, what, expected, sign) for what in ("Gaussian update", "another query's update")],

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 
-from icl_claims.evidence.figure_data import pictures
+from icl_claims.evidence.figure_data import figure_data
 from icl_claims.evidence.trials import TrialsEvidence
-from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.result import Entry, TrialResult
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.methods import Clipping, Finetuning, LayerCausal
+
+CLIPPED = tuple(LayerCausal(clip=clip) for clip in (Clipping(12.0), Clipping(0.2), Clipping(norm="finetuning")))
 
 
-def trial(labels, gold, *, by_layer=None, gradient_norms=None):
+def trial(labels, gold, *, by_layer=None, gradient_norms=None, weights="trained"):
     """A trial in which each method predicts the given labels."""
-    queries = len(gold)
+    queries, methods = len(gold), (Finetuning(), LayerCausal(), *CLIPPED)
     certain = {name: np.log(np.eye(2)[list(given)] * 0.98 + 0.01) for name, given in labels.items()}
-    spec = {"calibration": "none", "agreement": "same_label", "weights": "trained", "seed": 0}
     return TrialResult(
-        spec,
+        TrialSpec("model", "data", "sst2", 16, 0, 0, None, methods, weights),
         np.arange(queries),
         np.array(gold),
         certain,
         {name: np.zeros((1, 2)) for name in labels},
-        by_layer or {},
-        gradient_norms or {},
+        {Entry(*entry): values for entry, values in (by_layer or {}).items()},
+        gradient_norms=gradient_norms or {},
         provenance={"model": "a model"},
     )
 
@@ -33,8 +35,9 @@ GOLD = [0, 0, 1, 1, 1]
 LABELS = {"zero_shot": [0, 1, 0, 0, 1], "in_context": [0, 0, 1, 0, 0], "finetuning": [1, 0, 0, 0, 0]}
 
 
-def drawn(result, study=lambda _name: {}, studies=()):
-    return pictures(TrialsEvidence({"sst2": [result]}, study=study), studies)
+def drawn(result, **studies):
+    results = {"main": result, **studies}
+    return figure_data(TrialsEvidence({study: {"sst2": [one]} for study, one in results.items()}), list(results))
 
 
 def test_every_changed_prediction_is_shared_or_of_one_method():
@@ -48,7 +51,7 @@ def test_every_changed_prediction_is_shared_or_of_one_method():
 
 def test_what_is_not_a_number_is_null_in_json():
     by_layer = {
-        "sim_am_update/finetuning": np.array([[np.nan, 0.5], [np.nan, 0.7], [np.nan, 0.6]] + [[np.nan, 0.6]] * 2)
+        ("sim_am_update", "finetuning"): np.array([[np.nan, 0.5], [np.nan, 0.7], [np.nan, 0.6]] + [[np.nan, 0.6]] * 2)
     }
     found = drawn(trial(LABELS, GOLD, by_layer=by_layer))
     assert found["by_layer"]["sst2"]["sim_am_update"]["finetuning"] == [None, 0.6]
@@ -64,17 +67,27 @@ def test_the_gradient_norms_are_those_of_the_first_draw():
 
 
 def test_a_clip_sweep_puts_no_clipping_last():
-    entries = ("layer_causal", "layer_causal_clip_12", "layer_causal_clip_0.2", "layer_causal_clip_to_finetuning")
+    names = [method.name for method in (LayerCausal(), *CLIPPED)]
     metrics = ("sim_aou", "sim_am", "sim_am_update")
-    by_layer = {f"{metric}/{name}": np.full((5, 2), 0.25) for metric in metrics for name in entries}
+    by_layer = {(metric, name): np.full((5, 2), 0.25) for metric in metrics for name in names}
     clipped = trial(LABELS, GOLD, by_layer=by_layer)
-    sweep = drawn(trial(LABELS, GOLD), lambda _name: {"sst2": [clipped]}, ["clips"])["clip_sweep"]["sst2"]
+    sweep = drawn(trial(LABELS, GOLD), clips=clipped)["clip_sweep"]["sst2"]
     assert [point["clip"] for point in sweep] == [0.2, 12.0, None]
 
 
 def test_untrained_models_are_not_in_the_pictures():
-    other = trial(LABELS, GOLD, by_layer={"sim_aou/finetuning": np.ones((5, 2))})
-    other.spec["weights"] = "norms"
-    found = drawn(trial(LABELS, GOLD), lambda _name: {"sst2": [other]}, ["untrained_norms"])
+    other = trial(LABELS, GOLD, by_layer={("sim_aou", "finetuning"): np.ones((5, 2))}, weights="norms")
+    found = drawn(trial(LABELS, GOLD), untrained_norms=other)
     assert "sim_aou" not in found["values"]["sst2"]
-    assert SimpleNamespace(**found).by_layer == {"sst2": {}}
+    assert found["by_layer"] == {"sst2": {}}
+
+
+def test_the_legend_says_how_each_metric_and_method_is_called_and_drawn():
+    measured = {
+        ("sim_aou", name): np.ones((5, 2)) for name in ("finetuning", "gaussian_of_finetuning", CLIPPED[0].name)
+    }
+    legend = drawn(trial(LABELS, GOLD, by_layer=measured))["legend"]
+    assert legend["sim_aou"] == {"title": "SimAOU", "null": False, "drawn": True, "look": None}
+    assert legend["finetuning"] == {"title": "finetuning", "null": False, "drawn": True, "look": Finetuning().look}
+    assert (legend["gaussian_of_finetuning"]["null"], legend["gaussian_of_finetuning"]["drawn"]) == (True, False)
+    assert legend[CLIPPED[0].name]["drawn"] is False

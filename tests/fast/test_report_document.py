@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icl_claims.errors import ReportError
+from icl_claims.methods import Finetuning, LayerCausal
+from icl_claims.metrics import rpa, sim_aou
 from icl_claims.report.document import check_document, document_text, make_document, read_document
-from icl_claims.report.names import in_print
 from icl_claims.report.numbers import DASH, MINUS, number, p_value
 from icl_claims.report.order import section_of
 from icl_claims.report.saved_runs import find_run, save_run
 from icl_claims.report.sentence import verdict_sentence
-from tests.fast.sample_claims import RUN, sample_document, sample_finding, sample_record
+from tests.fast.sample_claims import RUN, compared, sample_document, sample_finding, sample_record
 
 NEW_FIELDS = ("quantity", "effect", "p", "beside", "would_change")
 OLD_FIELDS = ("task", "outcome", "left", "right", "difference", "low", "high", "queries", "note")
@@ -45,7 +46,7 @@ def test_an_older_document_is_read_with_defaults_for_what_it_lacks(tmp_path):
     path = tmp_path / "claims.json"
     path.write_text(json.dumps(as_version_1(sample_document(2))), encoding="utf-8")
     document = read_document(path)
-    assert document["schema_version"] == 2
+    assert document["schema_version"] == 3
     assert [claim["id"] for claim in document["claims"]] == [claim["id"] for claim in sample_document(2)["claims"]]
     assert {claim["effect"] for claim in document["claims"]} == {None}
     assert all(finding["null_low"] is None for claim in document["claims"] for finding in claim["tasks"])
@@ -141,7 +142,7 @@ def test_the_sentence_of_a_verdict_is_made_from_its_numbers():
     tasks.append(sample_finding(task="sst5", outcome="fails", difference=-0.1))
     claim = sample_record(
         tasks=tasks,
-        quantity={"left": "sim_aou of layer_causal", "right": "sim_aou of finetuning", "direction": "above"},
+        quantity=compared(sim_aou(LayerCausal()) > sim_aou(Finetuning())),
         effect={"estimate": 0.09, "low": 0.04, "high": 0.14},
         p={"sign": 7 / 64, "sign_flip": None, "smallest": 1 / 64, "holm": None},
     )
@@ -152,18 +153,14 @@ def test_the_sentence_of_a_verdict_is_made_from_its_numbers():
 
 
 def test_the_sentence_of_a_claim_that_says_lower_says_lower():
-    quantity = {"left": "rpa of finetuning", "right": "0.5", "direction": "below"}
+    quantity = compared(rpa(Finetuning()) < 0.5)
     claim = sample_record(tasks=[sample_finding(difference=-0.2)], quantity=quantity)
     sentence = verdict_sentence(make_document(RUN, [claim])["claims"][0])
     assert sentence == "RPA of finetuning is lower than 0.5 on 1 of 1 tasks."
 
 
 def test_the_sentence_tells_what_the_plain_numbers_say_where_intervals_leave_it_open():
-    quantity = {
-        "left": "sim_aou of finetuning (study untrained)",
-        "right": "sim_aou of finetuning",
-        "direction": "above",
-    }
+    quantity = compared(sim_aou(Finetuning()).of_weights("norms") > sim_aou(Finetuning()))
     tasks = [
         sample_finding(),
         sample_finding(task="mr", outcome="unclear"),
@@ -171,33 +168,22 @@ def test_the_sentence_tells_what_the_plain_numbers_say_where_intervals_leave_it_
     ]
     claim = sample_record(tasks=tasks, quantity=quantity)
     assert verdict_sentence(make_document(RUN, [claim])["claims"][0]) == (
-        "SimAOU of finetuning (study untrained) is higher than that of finetuning on 1 of 3 tasks "
+        "SimAOU of finetuning (untrained: keeps norms) is higher than that of finetuning on 1 of 3 tasks "
         "(2 by the plain numbers), undecided on MR, without evidence on CB."
     )
 
 
-def test_a_claim_that_is_not_about_higher_or_lower_keeps_the_words_of_its_evidence():
-    claim = sample_record(why="rpa of finetuning is as large, sst5 apart.", quantity={"left": "a", "right": "b"})
-    assert verdict_sentence(make_document(RUN, [claim])["claims"][0]) == "RPA of finetuning is as large, SST5 apart."
-
-
 @pytest.mark.parametrize(
-    ("text", "printed"),
+    "quantity",
     [
-        (
-            "sim_am of layer_causal_clip_0.5 (study clips)",
-            "SimAM of layer-causal finetuning clipped at 0.5 (study clips)",
-        ),
-        (
-            "kendall of in_context against finetuning",
-            "Kendall's tau of in-context learning against finetuning",
-        ),
-        ("some of finetuning", "some of finetuning"),
-        ("about 7 on sst5, mr", "about 7 on SST5, MR"),
+        {"left": "sim_aou of finetuning", "right": "sim_aou of zero_shot", "direction": "above"},
+        {side: {"title": side, "metric": "RPA", "of": side} for side in ("left", "right")},
     ],
+    ids=["of an older version", "neither higher nor lower"],
 )
-def test_quantities_and_tasks_get_their_printed_names(text, printed):
-    assert in_print(text) == printed
+def test_other_claims_keep_the_words_of_their_evidence(quantity):
+    claim = sample_record(why="rpa of finetuning is as large, sst5 apart.", quantity=quantity)
+    assert verdict_sentence(make_document(RUN, [claim])["claims"][0]) == claim["why"]
 
 
 def test_saved_runs_are_numbered_and_found_by_number_name_file_and_last(tmp_path):

@@ -79,6 +79,21 @@ def test_the_nulls_are_a_band_and_no_line(pictures):
     assert len(axis.lines) == 4 + 1  # the papers' own methods, and the line at 0
 
 
+def test_a_readers_own_method_gets_a_line_and_its_null_none():
+    legend = {
+        "mine": {"title": "my method", "null": False, "drawn": True, "look": None},
+        "gaussian_of_mine": {"title": "as long as mine", "null": True, "drawn": False, "look": None},
+        "variant": {"title": "a variant", "null": False, "drawn": False, "look": None},
+        "my_metric": {"title": "my metric", "null": False, "drawn": True, "look": None},
+    }
+    by_layer = {"subj": {"my_metric": {name: [0.1, 0.2] for name in (*list(legend)[:3], "finetuning")}}}
+    [picture] = draw_pictures({"legend": legend, "by_layer": by_layer}, "tiny")
+    [axis] = picture.figure.axes
+    assert [line.get_label() for line in axis.lines[:-1]] == ["finetuning", "my method"]
+    assert len(axis.collections) == 1
+    assert picture.title == "My metric by layer"
+
+
 def contrast(one, other):
     def luminance(colour):
         parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255

@@ -13,24 +13,21 @@ from icl_claims.report.document import make_document
 from tests.fast.sample_claims import RUN, sample_record
 
 CLAIMS = """
-    import pytest
-    from icl_claims.claims import Claim, Finding, Verdict
+    from icl_claims.claims import Verdict, rethinking
 
-    def claim(name, where):
-        return Claim(name, "rethinking", where, "Something holds.")
-
-    FIRST, SECOND, THIRD = claim("first", "section 1"), claim("second", "section 3.2"), claim("third", "section 3.2")
-
-    @FIRST.decided_on("printed")
+    @rethinking.claim("first", where="section 1", on="printed")
     def test_first(evidence, decide):
+        "Something holds."
         decide(Verdict({word!r}, "Because."))
 
-    @SECOND.decided_on("printed")
+    @rethinking.claim("second", where="section 3.2", on="printed")
     def test_second(evidence, decide):
+        "Something holds."
         {second}
 
-    @THIRD.decided_on("printed")
+    @rethinking.claim("third", where="section 3.2", on="printed")
     def test_third(evidence, decide):
+        "Something holds."
         decide(Verdict("inconclusive", "Too few."))
 """
 DECIDED = 'decide(Verdict("refuted", "Because not."))'
@@ -177,21 +174,19 @@ def test_junit_xml_carries_id_and_verdict_and_keeps_other_properties(run_claims,
 
 
 PICTURES = """
-    import pytest
-    from icl_claims.claims import Claim, Verdict
+    from icl_claims.claims import Verdict, rethinking
 
     COUNTS = {"shared": {"correct": 2, "incorrect": 1}}
 
-    def claim(name):
-        return Claim(name, "rethinking", "section 1", "Something holds.")
-
-    @claim("first").decided_on("printed")
+    @rethinking.claim("first", where="section 1", on="printed")
     def test_first(request, evidence, decide):
+        "Something holds."
         request.node.user_properties.append(("pictures", {"tiny": {"changes": {"cb": COUNTS, "mr": COUNTS}}}))
         decide(Verdict("supported", "Because."))
 
-    @claim("second").decided_on("printed")
+    @rethinking.claim("second", where="section 1", on="printed")
     def test_second(request, evidence, decide):
+        "Something holds."
         request.node.user_properties.append(("pictures", {"tiny": {"changes": {"cb": COUNTS}, "values": {"cb": {}}}}))
         decide(Verdict("supported", "Because."))
 """

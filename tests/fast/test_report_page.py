@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icl_claims.metrics import rpa, sim_aou
 from icl_claims.report.document import make_document
 from icl_claims.report.forest_plot import forest_plot
 from icl_claims.report.numbers import MINUS
@@ -179,9 +180,9 @@ def test_the_command_of_a_claim_repeats_the_options_of_the_run():
 
 
 def test_the_command_of_a_claim_brings_what_it_lacked():
-    finding = sample_finding(outcome="absent", note="not run without --claims-studies clips")
-    page = page_of(sample_record(tasks=[finding]), sample_record("other", profile="paper"))
-    assert "--claims-studies clips" in page
+    asks = {"questions": [], "names": {}, "studies": ["main", "labels", "clips"]}
+    page = page_of(sample_record(asks=asks), sample_record("other", profile="paper"))
+    assert "--claims-studies clips" in page, "the embedded profile runs the others by itself"
     assert "--claims-model fairseq:DIR --claims-data DIR" in page
 
 
@@ -222,3 +223,22 @@ def test_the_tables_hold_the_printed_figures_and_ours_as_the_paper_scales_them()
     assert [one.whose for one in cells["average"]] == ["printed", "authors"], "an average needs every task"
     [clipped] = [row.cells[0] for row in third.rows if row.name == "SimAM, layer-causal finetuning clipped at 12"]
     assert [one.text for one in clipped] == [".4227", ".4227"]
+
+
+def test_the_page_defines_every_metric_and_what_the_runs_own_claims_bring():
+    own = {"title": "my metric", "definition": "What I measure.", "formula": r"\frac{a}{b}", "source": "my note"}
+    broken = {"title": "another", "formula": r"\frac{<b>\left("}
+    hostile = {"title": "third", "formula": r"\text{<img src=x>} \href{javascript:alert(1)}{x}"}
+    asks = {"questions": [], "names": {}, "studies": [], "own": [own, broken, hostile]}
+    page = page_of(sample_record(asks=asks), sample_record("other", asks=asks))
+    assert all(page.count(f"<dt>{metric.title[:1].upper()}{metric.title[1:]}</dt>") == 1 for metric in (sim_aou, rpa))
+    assert page.count("<dt>My metric</dt>") == page.count("<dt>Another</dt>") == 1
+    assert "<mfrac>" in page
+    assert r"<code>\frac{&lt;b&gt;\left(</code>" in page
+    assert "img" not in Seen(page).tags
+    assert "javascript" not in page
+
+
+def test_a_paper_of_the_readers_own_has_the_title_that_it_brings_and_comes_last():
+    page = page_of(sample_record("mine", paper="mine", paper_title="A note of my own"), sample_record())
+    assert page.index("Rethinking, section 3.4") < page.index("<small>A note of my own</small>")

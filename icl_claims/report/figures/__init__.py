@@ -11,6 +11,7 @@ from icl_claims.report.figures.changes import draw_changes
 from icl_claims.report.figures.clip_sweep import draw_clip_sweep
 from icl_claims.report.figures.drawing import Picture, save_picture, style
 from icl_claims.report.figures.gradient_norms import draw_gradient_norms
+from icl_claims.report.figures.legend import Legend
 
 __all__ = ["Picture", "draw_pictures", "save_picture"]
 
@@ -19,15 +20,17 @@ def draw_pictures(numbers: Mapping[str, Any], profile: str) -> Iterator[Picture]
     """Every picture that the numbers of a profile allow.
 
     Args:
-        numbers: `changes`, `gradient_norms`, `by_layer` and `clip_sweep`, each by task; any may be missing.
-        profile: whose trials gave the numbers; part of the pictures' names, as letters, digits and hyphens.
+        numbers: `changes`, `gradient_norms`, `by_layer` and `clip_sweep`, each by task, and their `legend`; any may be
+            missing.
+        profile: Profile whose trials gave the numbers; part of the pictures' names, as letters, digits and hyphens.
     """
     profile = re.sub(r"[^A-Za-z0-9]+", "-", profile)
+    legend = Legend.of(numbers)
     with style():
         if numbers.get("changes"):
             yield draw_changes(numbers["changes"], profile)
         if any((numbers.get("gradient_norms") or {}).values()):
-            yield draw_gradient_norms(numbers["gradient_norms"], profile)
-        yield from draw_by_layer(numbers.get("by_layer") or {}, profile)
+            yield draw_gradient_norms(numbers["gradient_norms"], profile, legend)
+        yield from draw_by_layer(numbers.get("by_layer") or {}, profile, legend)
         if numbers.get("clip_sweep"):
-            yield draw_clip_sweep(numbers["clip_sweep"], profile)
+            yield draw_clip_sweep(numbers["clip_sweep"], profile, legend)

@@ -8,69 +8,62 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from icl_claims.report.figures.drawing import COLOURS, LOOKS, Picture, looks_of, panels, short
-from icl_claims.report.names import method_name, metric_name, task_name
+from icl_claims.report.figures.drawing import COLOURS, Picture, panels, short
+from icl_claims.report.figures.legend import Legend
 from icl_claims.report.numbers import number
+from icl_claims.tasks.catalogue import title_of_task
 
-FIRST = ("zero_shot", *LOOKS)
-METRICS = ("sim_aou", "sim_am", "sim_am_update", "lens_loss")
-NULLS = ("random_update", "gaussian_of_", "other_query_of_")
-AT_MOST = 6
 NULL_BAND = "null band"
 
 ByMethod = Mapping[str, Sequence[float | None]]
 ByLayer = Mapping[str, Mapping[str, ByMethod]]
 
 
-def draw_by_layer(by_layer: ByLayer, profile: str) -> Iterator[Picture]:
-    """A picture for each of `METRICS`: a panel a task, a line a method, the nulls as a band.
+def draw_by_layer(by_layer: ByLayer, profile: str, legend: Legend) -> Iterator[Picture]:
+    """A picture per metric: a panel per task, a line per method, the nulls as a band.
 
     Args:
-        by_layer: by task, metric and method, the mean over queries at each layer.
-        profile: whose trials gave the numbers.
+        by_layer: By task, metric and method, the mean over queries at each layer.
+        profile: Profile whose trials gave the numbers.
+        legend: What metrics and methods are called, and how they look.
     """
-    for metric in METRICS:
+    for metric in dict.fromkeys(metric for metrics in by_layer.values() for metric in metrics):
         measured = {task: metrics[metric] for task, metrics in by_layer.items() if metrics.get(metric)}
-        if measured:
-            yield _draw(metric, measured, profile)
+        if measured and legend.is_drawn(metric):
+            yield _draw(metric, measured, profile, legend)
 
 
-def _draw(metric: str, tasks: Mapping[str, ByMethod], profile: str) -> Picture:
-    shown, left_out = _methods(tasks)
+def _draw(metric: str, tasks: Mapping[str, ByMethod], profile: str, legend: Legend) -> Picture:
+    found = dict.fromkeys(method for methods in tasks.values() for method in methods)
+    shown = legend.lines(found)
+    nulls = [method for method in found if legend.is_null(method)]
     figure, axes = panels(len(tasks), 3, 1.7, share=True)
-    looks = looks_of(shown)
+    looks = legend.looks(shown)
     for axis, (task, methods) in zip(axes, tasks.items(), strict=True):
-        _draw_band(axis, [values for method, values in methods.items() if method.startswith(NULLS)])
+        _draw_band(axis, [methods[null] for null in nulls if null in methods])
         for method in shown:
             if method in methods:
                 values = _numbers(methods[method])
-                axis.plot(range(1, len(values) + 1), values, label=short(method_name(method), 44), **looks[method])
+                axis.plot(range(1, len(values) + 1), values, label=short(legend.title(method), 44), **looks[method])
         axis.axhline(0, color=COLOURS["quiet"], linewidth=0.5)
-        axis.set_title(short(task_name(task)))
+        axis.set_title(short(title_of_task(task)))
         axis.margins(x=0.02)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=min(3, len(handles)))
     figure.supxlabel("layer", fontsize=8)
-    name = metric_name(metric)
+    name = legend.title(metric)
     figure.supylabel(name, fontsize=8)
-    nulls = any(method.startswith(NULLS) for methods in tasks.values() for method in methods)
+    left_out = len(found) - len(nulls) - len(shown)
     band = "Grey: from the lowest to the highest null (random, Gaussian of the same norm, another query's update)."
     rest = f" {left_out} more methods are in claims.json." if left_out else ""
     return Picture(
         f"{metric.replace('_', '-')}-by-layer-{profile}",
         f"{name[:1].upper()}{name[1:]} by layer",
         (band if nulls else "") + rest,
-        f"Lines of {name} by layer. " + "; ".join(_sentence(task, tasks[task], shown) for task in tasks),
+        f"Lines of {name} by layer. " + "; ".join(_sentence(task, tasks[task], shown, legend) for task in tasks),
         figure,
     )
-
-
-def _methods(tasks: Mapping[str, ByMethod]) -> tuple[list[str], int]:
-    """The methods that are drawn, the papers' own where there are any, and how many are left out."""
-    found = list(dict.fromkeys(name for methods in tasks.values() for name in methods if not name.startswith(NULLS)))
-    shown = [name for name in FIRST if name in found] or found[:AT_MOST]
-    return shown, len(found) - len(shown)
 
 
 def _draw_band(axis: Axes, nulls: Sequence[Sequence[float | None]]) -> None:
@@ -85,8 +78,7 @@ def _numbers(values: Sequence[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def _sentence(task: str, methods: ByMethod, shown: Sequence[str]) -> str:
-    means = [
-        f"{method_name(name)} {number(float(np.nanmean(_numbers(methods[name]))))}" for name in shown if name in methods
-    ]
-    return f"{task_name(task)}: mean over layers of {', '.join(means)}"
+def _sentence(task: str, methods: ByMethod, shown: Sequence[str], legend: Legend) -> str:
+    values = {name: float(np.nanmean(_numbers(methods[name]))) for name in shown if name in methods}
+    means = ", ".join(f"{legend.title(name)} {number(mean)}" for name, mean in values.items())
+    return f"{title_of_task(task)}: mean over layers of {means}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from icl_claims.report.figures.drawing import COLOURS, SERIES, Picture, panels, short
-from icl_claims.report.names import task_name
+from icl_claims.tasks.catalogue import title_of_task
 
 WHO = {"shared": "changed by both", "in_context": "by in-context learning only", "finetuning": "by finetuning only"}
 KINDS = ("incorrect", "correct")
@@ -17,11 +17,11 @@ Changes = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 def draw_changes(changes: Changes, profile: str) -> Picture:
-    """Two bars a task, changes to the correct and to an incorrect label, each parted by who makes them.
+    """Two bars per task, changes to the correct and to an incorrect label, each parted by who makes them.
 
     Args:
-        changes: by task and by `shared`, `in_context` and `finetuning`, how many are `correct` and `incorrect`.
-        profile: whose trials gave the numbers.
+        changes: By task and by `shared`, `in_context` and `finetuning`, how many are `correct` and `incorrect`.
+        profile: Profile whose trials gave the numbers.
     """
     figure, axes = panels(len(changes), 3, 1.15)
     for axis, (task, counts) in zip(axes, changes.items(), strict=True):
@@ -36,7 +36,7 @@ def draw_changes(changes: Changes, profile: str) -> Picture:
                 if count >= WIDE_ENOUGH * widest:
                     axis.bar_label(bar, label_type="center", color=COLOURS["on-series"], fontsize=7)
                 left[kind] += count
-        axis.set_title(short(task_name(task)))
+        axis.set_title(short(title_of_task(task)))
         axis.set_yticks(range(len(KINDS)), KINDS)
         axis.tick_params(axis="y", length=0)
         axis.set_xlim(0, widest * 1.03)
@@ -58,4 +58,4 @@ def _sentence(task: str, counts: Mapping[str, Mapping[str, float]]) -> str:
         f"{words}"
         for who, words in WHO.items()
     ]
-    return f"{task_name(task)}: {', '.join(parts)}"
+    return f"{title_of_task(task)}: {', '.join(parts)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,8 +37,6 @@ COLOURS = {
     "series-6": "#6a63b5",
 }
 SERIES = tuple(colour for name, colour in COLOURS.items() if name.startswith("series"))
-LOOKS = ("finetuning", "layer_causal", "linearized", "layer_causal_sequential", "layer_causal_norm_matched")
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _LONG_FRACTION = re.compile(r"-?[0-9]+\.[0-9]{4,}")
 _STYLE: Any = {
     "axes.edgecolor": COLOURS["quiet"],
@@ -80,11 +78,11 @@ class Picture:
     """A drawn figure.
 
     Args:
-        name: of its files, and of what is in it; letters, digits and hyphens.
-        title: what it shows, as a heading.
-        caption: how to read it.
-        alt: what a reader who does not see it is told.
-        figure: matplotlib's.
+        name: Name of its files and prefix of its ids; letters, digits and hyphens.
+        title: What it shows, as a heading.
+        caption: How to read it.
+        alt: The same in words, for readers who do not see it.
+        figure: Figure of matplotlib.
     """
 
     name: str
@@ -171,26 +169,14 @@ def short(text: str, length: int = 28) -> str:
     return plain if len(plain) <= length else plain[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def looks_of(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dashes of every method's line: the papers' own methods look alike in every picture."""
-    places = {method: LOOKS.index(method) for method in methods if method in LOOKS}
-    free = (place for place in range(len(LOOKS) + len(methods)) if place not in places.values())
-    places |= {method: next(free) for method in methods if method not in LOOKS}
-    looks = {
-        method: {"color": SERIES[place % len(SERIES)], "linestyle": _DASHES[place % len(_DASHES)]}
-        for method, place in places.items()
-    }
-    return looks | {method: {"color": COLOURS["ink"], "linestyle": "-"} for method in methods if method == "zero_shot"}
-
-
 def panels(count: int, columns: int, height: float, *, share: bool = False) -> tuple[Figure, list[Axes]]:
     """A figure of so many panels, row by row.
 
     Args:
-        count: how many panels.
-        columns: in a row, at most.
-        height: of a row, in inches.
-        share: whether all have the same scales.
+        count: How many panels.
+        columns: Panels in a row, at most.
+        height: Height of a row, in inches.
+        share: Whether all have the same scales.
     """
     columns = min(columns, count)
     rows = -(-count // columns)

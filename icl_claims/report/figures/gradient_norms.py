@@ -11,18 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from icl_claims.report.figures.drawing import WIDTH, Picture, short
-from icl_claims.report.names import method_name, task_name
+from icl_claims.report.figures.legend import Legend
 from icl_claims.report.numbers import number
+from icl_claims.tasks.catalogue import title_of_task
 
 Norms = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
 
 
-def draw_gradient_norms(norms: Norms, profile: str) -> Picture:
-    """A heat map for every task and method, layer by demonstration, all on one logarithmic scale.
+def draw_gradient_norms(norms: Norms, profile: str, legend: Legend) -> Picture:
+    """A heat map per task and method, layer by demonstration, all on one logarithmic scale.
 
     Args:
-        norms: by task and method, for every step the L2 norm of each layer's gradient.
-        profile: whose trials gave the numbers.
+        norms: By task and method, for every step the L2 norm of each layer's gradient.
+        profile: Profile whose trials gave the numbers.
+        legend: What methods are called.
     """
     maps = {(task, m): _layers_by_step(steps) for task, by_method in norms.items() for m, steps in by_method.items()}
     tasks, methods = (list(dict.fromkeys(names)) for names in zip(*maps, strict=True))
@@ -30,11 +32,11 @@ def draw_gradient_norms(norms: Norms, profile: str) -> Picture:
     scale = LogNorm(positive.min(), positive.max()) if len(positive) else LogNorm(0.1, 1)
     across = 2 if len(methods) <= 2 else 1
     rows, columns = -(-len(tasks) // across), across * len(methods)
-    figure = Figure(figsize=(WIDTH, rows * 1.6))
+    figure = Figure(figsize=(WIDTH, rows * 1.7))
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for place, (task, method) in enumerate((task, method) for task in tasks for method in methods):
         axis = axes[place // columns][place % columns]
-        axis.set_title(f"{short(task_name(task), 14)}, {short(_brief(method), 16)}", fontsize=8)
+        axis.set_title(f"{short(title_of_task(task))}\n{short(legend.title(method))}", fontsize=7)
         values = maps.get((task, method), np.empty((0, 0)))
         if values.size:
             edges = (0.5, values.shape[1] + 0.5, 0.5, values.shape[0] + 0.5)
@@ -54,7 +56,7 @@ def draw_gradient_norms(norms: Norms, profile: str) -> Picture:
         f"gradient-norms-{profile}",
         "Gradient norms by layer and demonstration (Rethinking, figure 3)",
         "L2 norm of the gradients of a layer's keys and values, freshly computed at every step, before clipping.",
-        "Heat maps of gradient norms. " + "; ".join(_sentence(*key, values) for key, values in maps.items()),
+        "Heat maps of gradient norms. " + "; ".join(_sentence(t, legend.title(m), maps[t, m]) for t, m in maps),
         figure,
     )
 
@@ -64,11 +66,7 @@ def _layers_by_step(steps: Sequence[Sequence[float | None]]) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(len(rows), len(rows[0]) if rows else 0).T
 
 
-def _brief(method: str) -> str:
-    return {"finetuning": "finetuning", "layer_causal": "layer-causal"}.get(method, method_name(method))
-
-
 def _sentence(task: str, method: str, values: np.ndarray) -> str:
     rows = [row[np.isfinite(row)] for row in values]
     means = [number(float(row.mean()) if len(row) else None) for row in rows] or [number(None)]
-    return f"{task_name(task)}, {method_name(method)}: mean {means[0]} in the lowest layer, {means[-1]} in the highest"
+    return f"{title_of_task(task)}, {method}: mean {means[0]} in the lowest layer, {means[-1]} in the highest"

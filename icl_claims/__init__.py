@@ -14,6 +14,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from icl_claims.version import __version__
+
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Paper, at_least, nulls_of
     from icl_claims.experiments.result import TrialResult
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from icl_claims.tasks.examples import read_task
     from icl_claims.tasks.synthetic import synthetic_task
 
-__version__ = "0.1.0"
 _FROM = {
     "claims": ("Claim", "Paper", "at_least", "nulls_of"),
     "experiments.result": ("TrialResult",),

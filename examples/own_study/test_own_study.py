@@ -1,4 +1,4 @@
-"""A study of one's own: a task, a method and a metric that the package does not know, an exact claim and one on trials."""
+"""A study of one's own, with a task, a method and a metric that the package does not know."""
 
 from __future__ import annotations
 

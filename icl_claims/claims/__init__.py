@@ -6,37 +6,3 @@ from icl_claims.claims.nulls import nulls_of
 from icl_claims.claims.papers import PAPERS, akyurek, dai, deutch, irie, rethinking, revisited, shen, von_oswald
 from icl_claims.claims.rules import GENERALLY, IN_EVERY_CASE, ON_MOST_TASKS, CaseRule, Rule, TaskRule, at_least
 from icl_claims.claims.verdict import Verdict, Word
-
-__all__ = [
-    "EVERY_TASK",
-    "GENERALLY",
-    "IN_EVERY_CASE",
-    "ON_MOST_TASKS",
-    "PAPERS",
-    "SOURCES",
-    "Asked",
-    "CaseRule",
-    "Claim",
-    "Comparison",
-    "Decide",
-    "Finding",
-    "Outcome",
-    "Paper",
-    "Rule",
-    "Source",
-    "TaskRule",
-    "Verdict",
-    "Word",
-    "akyurek",
-    "at_least",
-    "dai",
-    "denied",
-    "deutch",
-    "irie",
-    "jointly",
-    "nulls_of",
-    "rethinking",
-    "revisited",
-    "shen",
-    "von_oswald",
-]

@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from icl_claims import __version__
 from icl_claims.cli import cache
 from icl_claims.cli.arguments import AsJson, offers, option_name
 from icl_claims.errors import IclClaimsError
 from icl_claims.experiments.options import chosen, seeds_of
+from icl_claims.version import __version__
 
 app = typer.Typer(
     help=(

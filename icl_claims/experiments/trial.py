@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from icl_claims import __version__
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import out_of_memory, partners_in, tokens_that_fit
 from icl_claims.experiments.measure import Numbers, measure, numbers
@@ -30,6 +29,7 @@ from icl_claims.storage.checkpoint import Checkpoint
 from icl_claims.tasks.draw import Draw
 from icl_claims.tasks.examples import TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
+from icl_claims.version import __version__
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and how much of the trial is done, from 0 to 1."""

@@ -27,32 +27,3 @@ from icl_claims.methods.nulls import (
 from icl_claims.methods.perturbations import Paraphrased, Reordered, SwitchedLabels
 from icl_claims.methods.prompting import InContext, ZeroShot
 from icl_claims.methods.training_tokens import TrainingTokens
-
-__all__ = [
-    "AnotherQuerysUpdate",
-    "Batch",
-    "Clipping",
-    "Finetuning",
-    "GaussianUpdate",
-    "InContext",
-    "LayerCausal",
-    "Learned",
-    "Linearized",
-    "Method",
-    "Null",
-    "Paraphrased",
-    "Reordered",
-    "SwitchedLabels",
-    "TrainingTokens",
-    "ZeroShot",
-    "accumulated_block_gradient_norms",
-    "another_querys_update",
-    "at_rate",
-    "gaussian_update",
-    "has_nulls",
-    "is_diagnosed",
-    "learner_of",
-    "nulls_of_method",
-    "variant_of",
-    "with_parameter",
-]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from icl_claims.pytest_plugin.scheduling import ClaimScheduling
 
 RECORD = pytest.StashKey[RunRecord]()
-
-__all__ = ["decide", "evidence", "kept", "model", "trials"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -88,7 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Report a cached verdict instead of running the test that reached it; ask the evidence what a claim asks."""
-    evidence = pyfuncitem.funcargs.get("evidence")
+    evidence: Any = pyfuncitem.funcargs.get("evidence")
     if "icl_claims.pytest_plugin.verdict_cache" in sys.modules:
         from icl_claims.pytest_plugin.verdict_cache import CachedVerdict
 
@@ -100,7 +98,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     with named_errors():
         decides, *secondary = claim.questions
-        pyfuncitem.funcargs["decide"](evidence.ask(decides), beside=evidence.answers(*secondary))
+        decide: Any = pyfuncitem.funcargs["decide"]
+        decide(evidence.ask(decides), beside=evidence.answers(*secondary))
     return True
 
 

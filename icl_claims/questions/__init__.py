@@ -2,16 +2,3 @@
 
 from icl_claims.questions.quantity import WHOLE_DEPTH, Depth, Named, Quantity, Side
 from icl_claims.questions.question import Compared, Denied, Joint, Near, Question
-
-__all__ = [
-    "WHOLE_DEPTH",
-    "Compared",
-    "Denied",
-    "Depth",
-    "Joint",
-    "Named",
-    "Near",
-    "Quantity",
-    "Question",
-    "Side",
-]

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from icl_claims import __version__
+from icl_claims.version import __version__
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pytest", "hypothesis")
 

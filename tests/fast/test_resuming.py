@@ -45,11 +45,7 @@ def example(row):
     return Example({"sentence": " ".join(WORDS[(row + i) % 6] for i in range(1 + row % 4))}, row % 2, row)
 
 
-<<<<<<< HEAD
 CONTEXTUAL = Protocol(calibration="contextual")
-=======
-CALIBRATED = Protocol(calibration="contextual")
->>>>>>> storage
 DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example, range(9))), "directory", "data")
 
 
@@ -64,11 +60,7 @@ def trial(word_encoder, tmp_path):
     def run(folder="key.partial", *, after=None, family="llama", methods=METHODS, room=None, **options):
         model = random_model(family, 2, 0)
         model.tokens = word_encoder()
-<<<<<<< HEAD
         spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, methods, protocol=CONTEXTUAL)
-=======
-        spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, methods, protocol=CALIBRATED)
->>>>>>> storage
         checkpoint, answer = Checkpoint(tmp_path / folder, "key"), model.answer
         keep, kept = checkpoint.keep, []
 

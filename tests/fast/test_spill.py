@@ -170,11 +170,7 @@ def example(row):
     return Example({"sentence": " ".join(WORDS[(row + i) % 6] for i in range(1 + row % 4))}, row % 2, row)
 
 
-<<<<<<< HEAD
 CONTEXTUAL = Protocol(calibration="contextual")
-=======
-CALIBRATED = Protocol(calibration="contextual")
->>>>>>> storage
 DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example, range(9))), "directory", "data")
 
 
@@ -182,11 +178,7 @@ DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example
 def trial(word_encoder, tmp_path):
     model = random_model("llama", 2, 0)
     model.tokens = word_encoder()
-<<<<<<< HEAD
     spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, METHODS[2:], protocol=CONTEXTUAL)
-=======
-    spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, METHODS[2:], protocol=CALIBRATED)
->>>>>>> storage
 
     def run(in_memory, folder=None):
         checkpoint = None if folder is None else Checkpoint(tmp_path / folder, "key")

@@ -21,14 +21,8 @@ def small_trial(queries=24, **changes):
     from icl_claims.experiments.profiles import PROFILES
 
     choices = Choices(PROFILES["tiny"], tasks=("sst2",), k=4, queries=queries)
-<<<<<<< HEAD
     run = resolve(choices)
     return replace(plan_trials(run)[0], **changes), choices.load_model(), run.data["sst2"]
-=======
-    model = choices.load_model()
-    run = resolve(choices, model)
-    return replace(plan_trials(run)[0], **changes), model, run.data["sst2"]
->>>>>>> storage
 
 
 def run_through_store(folder, told, limit=None):

@@ -13,8 +13,6 @@ from icl_claims.report.figures.drawing import Picture, save_picture, style
 from icl_claims.report.figures.gradient_norms import draw_gradient_norms
 from icl_claims.report.figures.legend import Legend
 
-__all__ = ["Picture", "draw_pictures", "save_picture"]
-
 
 def draw_pictures(numbers: Mapping[str, Any], profile: str) -> Iterator[Picture]:
     """Every picture that the numbers of a profile allow.

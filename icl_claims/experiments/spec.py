@@ -16,11 +16,13 @@ from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
+from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import Kept
 from icl_claims.protocol import Protocol
 from icl_claims.questions import Named
 from icl_claims.storage.digests import source_digest
 from icl_claims.tasks.catalogue import DESCRIPTION
+from icl_claims.tasks.examples import TaskData
 
 PACKAGE = Path(__file__).parents[1]
 Record = Mapping[str, Any]
@@ -80,6 +82,23 @@ class TrialSpec:
                 raise UsageError(f"The method {method.name} has other parameters", expected=wanted)
         if len({*names, ZERO_SHOT.name, IN_CONTEXT.name}) != len(names) + 2:
             raise UsageError("Two methods of a trial have one name", expected="names that differ", got=", ".join(names))
+
+    @classmethod
+    def of(
+        cls, model: LanguageModel, data: TaskData, methods: Iterable[Method], *, k: int, seed: int = 0, **options: Any
+    ) -> TrialSpec:
+        """The specification of a trial of a model on a task.
+
+        Args:
+            model: The model that is run.
+            data: The examples of the task.
+            methods: What is compared with in-context learning.
+            k: Number of demonstrations drawn.
+            seed: Seed of their draw.
+            options: Other fields, such as `queries` or `protocol`.
+        """
+        chosen = {"permutation": 0, "queries": None, "dtype": str(model.dtype).removeprefix("torch."), **options}
+        return cls(model.digest, data.digest, data.task.name, k, seed, methods=tuple(methods), **chosen)
 
     @property
     def answering(self) -> tuple[Method, ...]:

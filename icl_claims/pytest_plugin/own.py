@@ -49,14 +49,14 @@ def asked_of_trials(config: pytest.Config) -> AskedOfTrials:
         DataError: The folder of a task cannot be read.
     """
     from icl_claims.experiments.studies import own_study
-    from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, known_task, read_own_task
+    from icl_claims.tasks.catalogue import PAPERS_TASKS, known_task, read_own_task
 
     papers, own = False, dict[str, "Task"]()
     claims = config.stash.get(ASKED, [])
     for claim, folder in claims:
         for name in (name for question in claim.questions for name in question.tasks or PAPERS_TASKS):
             papers |= name in PAPERS_TASKS
-            if name in TASKS or name in own:
+            if name in PAPERS_TASKS or name in own:
                 continue
             beside = (place / TASKS_FOLDER / name for place in (folder, *folder.parents))
             found = next((place for place in beside if place.is_dir()), None)

@@ -93,13 +93,6 @@ def first_row(one):
     }
 
 
-def test_only_the_chosen_similarity_of_attention_maps_is_measured(answers):
-    direct = replace(SPEC, sim_am=("direct",))
-    found = measure(direct, answers, np.array([0, 1, 0, 1]), QUERIES, None, LENGTHS)["by_layer"]
-    assert "sim_am/finetuning" in found
-    assert not any(entry.startswith("sim_am_update") for entry in found)
-
-
 def test_a_method_asked_in_other_words_has_no_attention_maps_to_compare(answers):
     others = {**answers, "zero_shot_paraphrased": replace(answers["finetuning"], scores=None)}
     found = measure(SPEC, others, np.array([0, 1, 0, 1]), QUERIES, None, LENGTHS)["by_layer"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from icl_claims.pytest_plugin.fixtures import decide, evidence, kept, model, named_errors, report_again, trials
+from icl_claims.pytest_plugin.fixtures import cached, decide, evidence, model, named_errors, report_again, trials
 from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
 from icl_claims.pytest_plugin.own import remember_claims
 from icl_claims.pytest_plugin.run_record import RunRecord, claim_of, declare
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RECORD = pytest.StashKey[RunRecord]()
 
-__all__ = ["decide", "evidence", "kept", "model", "trials"]
+__all__ = ["cached", "decide", "evidence", "model", "trials"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -61,7 +61,7 @@ class ClaimError(IclClaimsError):
 
 
 class StoreError(IclClaimsError):
-    """A store of trials that cannot be read or written."""
+    """A file of the cache that cannot be read or written."""
 
 
 class ReportError(IclClaimsError):
@@ -69,4 +69,4 @@ class ReportError(IclClaimsError):
 
 
 class StoreWarning(UserWarning):
-    """A trial that is not kept, or was kept and is damaged; the run goes on without it."""
+    """A trial that cannot be cached, or whose cached result is damaged; the run goes on without it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, TypeVar, get_type_hints
 
 import typer
 
@@ -44,8 +44,3 @@ def _parameter(option: Option) -> inspect.Parameter:
         default=option.default,
         annotation=Annotated[option.type | None if option.default is None else option.type, said],
     )
-
-
-def given_by(given: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Some of the given values, taken out of the others."""
-    return {name: given.pop(name) for name in names}

@@ -33,7 +33,7 @@ class Batches:
         queries: all of them.
         tokens: limit of a batch.
         among: indices of the queries that wait, none without its neighbour; all by default.
-        say: told in a sentence when batches are halved.
+        say: receives a sentence when batches are halved.
 
     Raises:
         ModelError: not even the smallest batch fits the memory; raised by the loop.
@@ -116,9 +116,7 @@ def partners_in(batch: Sequence[int]) -> list[int] | None:
     """For each query of a batch, the place of another one in it, the same however queries are put in batches."""
     if len(batch) < 2:
         return None
-    return [
-        start + (place + 1) % len(few) for start, few in _with_start(_neighbours(batch)) for place in range(len(few))
-    ]
+    return [few[(number + 1) % len(few)] for few in _neighbours(range(len(batch))) for number in range(len(few))]
 
 
 def _neighbours(indices: Sequence[int]) -> Iterator[list[int]]:
@@ -128,13 +126,6 @@ def _neighbours(indices: Sequence[int]) -> Iterator[list[int]]:
         last = pairs.pop()
         pairs[-1] += last
     yield from pairs
-
-
-def _with_start(groups: Iterator[list[int]]) -> Iterator[tuple[int, list[int]]]:
-    start = 0
-    for group in groups:
-        yield start, group
-        start += len(group)
 
 
 def out_of_memory(what: str) -> ModelError:

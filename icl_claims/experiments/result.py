@@ -83,6 +83,12 @@ class TrialResult:
         said, without = self.log_probabilities[method.name], self.content_free[method.name]
         return predicted_labels(said, without, self.spec.protocol.calibration)
 
+    def mean(self, quantity: Quantity) -> float:
+        """The mean of a quantity over queries, or steps; NaN if it was not measured or nothing counts."""
+        column = self.column(quantity)
+        counted = np.array([]) if column is None else column[~np.isnan(column)]
+        return float(counted.mean()) if len(counted) else np.nan
+
     def column(self, quantity: Quantity) -> Float[np.ndarray, "_ ..."] | None:
         """One value per query, NaN where it does not count; the quantity is their mean. None if it was not measured.
 

@@ -16,11 +16,13 @@ from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
+from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.untrained import Kept
 from icl_claims.protocol import Protocol
 from icl_claims.questions import Named
 from icl_claims.storage.digests import source_digest
 from icl_claims.tasks.catalogue import DESCRIPTION
+from icl_claims.tasks.examples import TaskData
 
 PACKAGE = Path(__file__).parents[1]
 Record = Mapping[str, Any]
@@ -30,6 +32,8 @@ CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "statistics/rank.py"),
     *(f"experiments/{room}.py" for room in ("batches", "measure", "resume", "spill", "trial")),
 )
+WORDS = ("title", "definition", "formula", "source")
+"""Names of what metrics and methods say of themselves in print, on which no number depends."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,23 @@ class TrialSpec:
                 raise UsageError(f"The method {method.name} has other parameters", expected=wanted)
         if len({*names, ZERO_SHOT.name, IN_CONTEXT.name}) != len(names) + 2:
             raise UsageError("Two methods of a trial have one name", expected="names that differ", got=", ".join(names))
+
+    @classmethod
+    def of(
+        cls, model: LanguageModel, data: TaskData, methods: Iterable[Method], *, k: int, seed: int = 0, **options: Any
+    ) -> TrialSpec:
+        """The specification of a trial of a model on a task.
+
+        Args:
+            model: The model that is run.
+            data: The examples of the task.
+            methods: What is compared with in-context learning.
+            k: Number of demonstrations drawn.
+            seed: Seed of their draw.
+            options: Other fields, such as `queries` or `protocol`.
+        """
+        chosen = {"permutation": 0, "queries": None, "dtype": str(model.dtype).removeprefix("torch."), **options}
+        return cls(model.digest, data.digest, data.task.name, k, seed, methods=tuple(methods), **chosen)
 
     @property
     def answering(self) -> tuple[Method, ...]:
@@ -142,8 +163,9 @@ def _own_source(thing: Any) -> dict[str, str]:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 of the source that makes a trial's numbers, whatever its words say, and of what tasks say of themselves."""
-    code = source_digest((path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern)), PACKAGE)
+    """SHA-256 of the source that makes numbers, whatever its words say, and of what tasks say of themselves."""
+    files = (path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern))
+    code = source_digest(files, PACKAGE, words=WORDS)
     tasks = fixtures_folder() / "tasks"
     return hashlib.sha256((code + source_digest(tasks.glob(f"*/{DESCRIPTION}"), tasks)).encode()).hexdigest()
 

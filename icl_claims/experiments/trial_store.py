@@ -29,7 +29,7 @@ class TrialStore:
     """Caches results, so that no trial is run twice, by any number of processes.
 
     Args:
-        folder: where they are cached; made with the first. By default the one in the cache.
+        folder: Where they are cached; made with the first. By default the one in the cache.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -57,8 +57,8 @@ def packed(spec: TrialSpec, result: TrialResult) -> Content:
     """A result as facts and arrays.
 
     Args:
-        spec: the specification of the trial.
-        result: of the trial.
+        spec: The specification of the trial.
+        result: Its result.
     """
     index, arrays = flat({group: getattr(result, group) for group in _GROUPS})
     facts = {"spec": spec.record(), "index": index, **{name: getattr(result, name) for name in _FACTS}}

@@ -11,7 +11,7 @@ import pytest
 from icl_claims.pytest_plugin.fixtures import cached, decide, evidence, model, named_errors, report_again, trials
 from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
 from icl_claims.pytest_plugin.own import remember_claims
-from icl_claims.pytest_plugin.run_record import RunRecord, claim_of, declare
+from icl_claims.pytest_plugin.run_record import RunRecord, claim_of, declare, refuse_twins
 from icl_claims.pytest_plugin.unasked_files import selects_nothing_in
 from icl_claims.pytest_plugin.worker_collection import INPUT, ControllersList, WorkersList
 from icl_claims.pytest_plugin.workers import share_threads
@@ -77,6 +77,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Write on every claim's test what it decides, so that even a crash before the verdict can be reported."""
+    refuse_twins(items)
     remember_claims(config, items)
     for item in items:
         declared = declare(item)

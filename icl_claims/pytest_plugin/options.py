@@ -28,7 +28,7 @@ def add_options(parser: pytest.Parser) -> None:
     """Add the options `--claims-...`."""
     group = parser.getgroup("claims", "claims about in-context learning")
     for option in options_of(PYTEST):
-        name, kind = option_name(option.name), option.type
+        name, kind = option_name(option.name), int if option.type is int else str  # workers are sent no paths
         group.addoption(name, type=kind, default=option.default, metavar=option.metavar, help=option.help)
     group.addoption(
         "--claims-report", metavar="DIR", help="folder of claims.html and claims.json; default: reports in the root"
@@ -100,8 +100,7 @@ def option_name(field: str) -> str:
 
 def chosen_options(config: pytest.Config) -> dict[str, Any]:
     """The options that were named, and the profile, as plain data for a report."""
-    named = {option.name: value for option, value in _given(config).items() if value is not None}
-    return {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
+    return {option.name: value for option, value in _given(config).items() if value is not None}
 
 
 def _given(config: pytest.Config) -> dict[Option, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,23 @@ def declare(item: pytest.Item) -> dict[str, Any] | None:
         "condition": mark.kwargs.get("condition", ""),
         "test": item.nodeid,
     }
+
+
+def refuse_twins(items: Iterable[pytest.Item]) -> None:
+    """Refuse two claims under one id, which the report could not tell apart.
+
+    Raises:
+        pytest.UsageError: There are two.
+    """
+    known: dict[str, tuple[Claim, str]] = {}
+    for item in items:
+        mark = item.get_closest_marker("claim")
+        if mark is None:
+            continue
+        claim, test = known.setdefault(mark.args[0].id, (mark.args[0], item.nodeid))
+        if claim is not mark.args[0]:
+            both = f"{test} and {item.nodeid}"
+            raise pytest.UsageError(f"Two claims have the id {claim.id}: {both}. Give one of them an id of its own.")
 
 
 def asked_by(claim: Claim) -> dict[str, Any] | None:

@@ -56,14 +56,14 @@ class VerdictCache:
     """The verdicts of earlier runs, by everything that they follow from.
 
     Args:
-        folder: where those of one state of the code are kept; made when the first is.
+        folder: Where those of one state of the code are cached; made with the first.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get(self, test: str, source: str, evidence: str) -> CachedVerdict | None:
-        """The verdict that a test reached before; None if it never did, or what was kept is damaged.
+        """The verdict that a test reached before; None if it never did, or the cached one is damaged.
 
         Args:
             test: its id.
@@ -83,7 +83,7 @@ class VerdictCache:
         return {} if found is None else found[0]
 
     def keep_pictures(self, evidence: str, pictures: dict[str, Any]) -> None:
-        """Keep the numbers behind the figures, beside those that are kept of studies that were not run again."""
+        """Cache the numbers behind the figures, beside the cached ones of studies that were not run again."""
         with suppress(OSError, NotImplementedError):  # the latter from FileLock, on a file system without locks
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / "pictures.lock"):
@@ -109,7 +109,7 @@ def verdict_cache(config: pytest.Config, tests: Iterable[Path]) -> VerdictCache:
 
     Args:
         config: of the run.
-        tests: the files of claims; what lies in their folders under the run's root counts as their code.
+        tests: The files of claims; all that is in their folders under the run's root counts as their code.
     """
     return VerdictCache(default_verdicts() / _code(config, tests))
 

@@ -1,1 +1,1 @@
-"""What lies on disk: checksummed folders, the store, checkpoints, digests, the cache folder."""
+"""Files: checksummed folders, a store of them, checkpoints, digests, the cache folder."""

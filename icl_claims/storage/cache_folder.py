@@ -1,4 +1,4 @@
-"""Where everything lies that is kept between runs: models, trials, verdicts, figures, learning rates."""
+"""The folder of everything that is cached between runs: models, trials, verdicts, figures, learning rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial under way: each finished part of it is a sealed folder, so that a run that is killed goes on where it was."""
+"""A checkpoint of a computation: a checksummed folder per finished part, so that a killed run is resumed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _NAME = re.compile(r"\d{5}-\w+")
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A finished part of a trial.
+    """A finished part.
 
     Args:
-        kind: of what, such as `start`, which is the first of every trial.
-        facts: plain data.
-        numbers: arrays by name.
-        folder: sealed, that holds it.
+        kind: What it holds, such as `start`, which is the first part of all.
+        facts: Plain data.
+        numbers: Arrays by name.
+        folder: The checksummed folder that holds it.
     """
 
     kind: str
@@ -37,11 +37,11 @@ class Part:
 
 
 class Checkpoint:
-    """The finished parts of a trial, for the one process that runs it.
+    """The finished parts of what is computed under a key, for the one process that computes it.
 
     Args:
-        folder: where they are kept; made with the first.
-        key: of the trial.
+        folder: Where parts are written; made with the first.
+        key: The key.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -50,7 +50,7 @@ class Checkpoint:
         self._can_be_written = True
 
     def recall(self) -> Iterator[Part]:
-        """The parts that an earlier process finished, in order; none where it is not known how it started.
+        """The parts that an earlier process finished, in order; none if the first of them is lost.
 
         A damaged part is left out with a warning.
         """
@@ -65,15 +65,15 @@ class Checkpoint:
         yield from parts
 
     def keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
-        """Keep a part; where it cannot be written, a warning says so once, and the trial goes on without.
+        """Write a part; if that fails, a warning says so once, and the computation goes on without a checkpoint.
 
         Args:
-            kind: of what; the first one is `start`.
-            facts: plain data.
-            numbers: arrays by name.
+            kind: What it holds; `start` is the first.
+            facts: Plain data.
+            numbers: Arrays by name.
 
         Returns:
-            The sealed folder that holds it; None where it could not be written.
+            The checksummed folder that holds it; None if it could not be written.
         """
         if not self._can_be_written:
             return None
@@ -82,13 +82,13 @@ class Checkpoint:
             write_checksummed(self.folder / name, f"{self._key}/{name}", facts, numbers)
         except OSError as error:
             self._can_be_written = False
-            _warn(f"What is finished of a trial is not kept: {self.folder} cannot be written ({error}).")
+            _warn(f"There is no checkpoint, for {self.folder} cannot be written ({error}).")
             return None
         self._next += 1
         return self.folder / name
 
     def remove(self) -> None:
-        """Forget all parts."""
+        """Delete all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._next = 0
 
@@ -96,13 +96,13 @@ class Checkpoint:
         try:
             manifest, numbers = read_checksummed(path, f"{self._key}/{path.name}")
         except StoreError as error:
-            _warn(f"{error} This part of a trial is computed again.")
+            _warn(f"{error} It is computed again.")
             return None
         return Part(path.name.partition("-")[2], manifest.facts, numbers, path)
 
 
 def parts_in(folder: Path) -> list[Path]:
-    """The folders of the parts of a trial, in the order in which they were finished."""
+    """The folders of the parts in a checkpoint, in the order in which they were finished."""
     return sorted(path for path in folder.glob("[0-9]*-*") if _NAME.fullmatch(path.name))
 
 

@@ -1,4 +1,4 @@
-"""A folder of facts and numbers that tells whether it is whole: safetensors beside a JSON manifest with checksums."""
+"""A folder of facts and arrays that detects its own damage: safetensors beside a JSON manifest with checksums."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from icl_claims.errors import StoreError
 from icl_claims.storage.digests import sha256_of
 
 FORMAT = 2
-"""Of the files; raised where another version of the project would misread them."""
+"""Version of the files; raised when another version of the project would misread them."""
 MANIFEST, NUMBERS = "manifest.json", "numbers.safetensors"
 BESIDE = ".new"
-"""Ends the name under which a folder is written before it gets its own."""
+"""Suffix of a folder that is being written."""
 _HEAD = '{{\n "sha256": "{}",'
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a folder says of itself.
+    """The description of a folder's content.
 
     Args:
-        name: what it holds, so that no folder is taken for another.
-        facts: plain data.
-        numbers: the names of the arrays, in order.
-        size: of the file of arrays, in bytes.
-        sha256: of the file of arrays.
-        written: when, in UTC.
+        name: Name of the content, so that no folder is taken for another.
+        facts: Plain data.
+        numbers: Names of the arrays, in order.
+        size: Bytes of the file of arrays.
+        sha256: Digest of the file of arrays.
+        written: Time of writing, in UTC.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Manifest:
 
 
 def write_checksummed(folder: Path, name: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> None:
-    """Write a folder beside, then give it its name: whoever sees it sees all of it.
+    """Write a folder under another name, then rename it: it is there complete or not at all.
 
     Args:
-        folder: to be made; nothing lies there, and nobody else writes it.
-        name: what it holds.
-        facts: plain data.
-        numbers: arrays by name.
+        folder: The folder to make; it does not exist, and nobody else writes it.
+        name: Name of the content.
+        facts: Plain data.
+        numbers: Arrays by name.
 
     Raises:
         OSError: the disk is full, or nothing can be written there.
@@ -80,11 +80,11 @@ def write_checksummed(folder: Path, name: str, facts: Mapping[str, Any], numbers
 
 
 def read_manifest(folder: Path, name: str | None = None) -> Manifest:
-    """The manifest of a folder, checked against its own checksum; the arrays are not looked at.
+    """The manifest of a folder, checked against its own checksum; the arrays are not read.
 
     Args:
-        folder: that was written by `write_checksummed`.
-        name: what it should hold; None for whatever it does.
+        folder: A folder that `write_checksummed` made.
+        name: The name its content must have; None if any will do.
 
     Raises:
         StoreError: it is damaged, holds something else, or was written in another format.
@@ -113,7 +113,7 @@ def read_checksummed(folder: Path, name: str | None = None) -> tuple[Manifest, d
 
 
 def read_again(folder: Path) -> tuple[Manifest, dict[str, np.ndarray]]:
-    """The same, of a folder that this process wrote or has read before: its arrays are not checked against a checksum.
+    """The same for a folder that this process wrote or has read before: its arrays are not checked again.
 
     Raises:
         StoreError: it was cut or removed meanwhile.
@@ -133,7 +133,7 @@ def _read(folder: Path, name: str | None, *, verified: bool) -> tuple[Manifest, 
 
 
 def _seal(manifest: dict[str, Any]) -> bytes:
-    """JSON whose first entry is the checksum of all that follows it."""
+    """JSON whose first entry is the checksum of the rest."""
     body = json.dumps(manifest, indent=1)[1:].encode()
     return _HEAD.format(hashlib.sha256(body).hexdigest()).encode() + body
 

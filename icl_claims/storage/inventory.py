@@ -1,4 +1,4 @@
-"""What lies in a store of trials: listed, checked, and removed where nobody needs it any more."""
+"""The entries of a store of trials: listed, checked, and removed when no run needs them any more."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Entry:
     """One folder of a store.
 
     Args:
-        key: of the trial.
-        state: what became of it.
-        folder: where it lies.
-        size: in bytes.
-        written: when it was last written, in UTC.
-        facts: what its manifest says; empty where it cannot be read.
-        problem: why it cannot be read.
+        key: Key of the trial.
+        state: What became of it.
+        folder: Its path.
+        size: Bytes of all its files.
+        written: Time of the last change, in UTC.
+        facts: Facts of its manifest; empty if that cannot be read.
+        problem: Why it cannot be read.
     """
 
     key: str
@@ -45,20 +45,20 @@ class Entry:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The specification of the trial; empty where it cannot be read."""
+        """The specification of the trial; empty if it cannot be read."""
         found: dict[str, Any] = self.facts.get("spec", {})
         return found
 
 
 def entries(store: Path) -> list[Entry]:
-    """Everything that lies in a store but its locks, the newest first; the arrays are not looked at."""
+    """All entries of a store, the newest first; the arrays are not read."""
     folders = [path for path in store.iterdir() if path.suffix != LOCK] if store.is_dir() else []
     found = (entry for folder in folders if (entry := _entry(folder)) is not None)
     return sorted(found, key=lambda entry: (entry.written, entry.key), reverse=True)
 
 
 def damage(store: Path) -> Iterator[tuple[Entry, str]]:
-    """Every trial of a store, complete or under way, with what is wrong with it; empty where nothing is."""
+    """Every trial of a store, complete or under way, with the damage found in it; empty if there is none."""
     for entry in entries(store):
         if entry.state in ("whole", "partial", "unreadable"):
             yield entry, entry.problem or _first_problem(entry)
@@ -70,10 +70,10 @@ def unneeded(
     """The entries that can go, with the reason: those that no run of this code will read, and those asked for.
 
     Args:
-        found: in a store.
-        code: digest of the code that makes the numbers.
-        older_than: also those that were written longer ago.
-        partials: also the finished parts of trials of this code that were interrupted.
+        found: Entries of a store.
+        code: Digest of the code that makes the numbers.
+        older_than: Age above which entries are asked for too.
+        partials: Whether checkpoints of interrupted trials of this code are asked for too.
     """
     now = datetime.now(UTC)
 
@@ -90,7 +90,7 @@ def unneeded(
 
 
 def remove(store: Path, entry: Entry) -> bool:
-    """Remove an entry, and its lock where nothing else of the trial is left; False where a run is at it.
+    """Remove an entry, and its lock if nothing else of the trial is left; False if a run is using it.
 
     Raises:
         StoreError: it cannot be removed.
@@ -112,7 +112,7 @@ def remove(store: Path, entry: Entry) -> bool:
 
 
 def _entry(folder: Path) -> Entry | None:
-    """What a folder is; None where a run has just given it another name."""
+    """The entry of a folder; None if a run has just renamed it."""
     state = _STATES.get(folder.suffix, "whole")
     key = folder.name.removesuffix(folder.suffix) if folder.suffix in _STATES else folder.name
     try:

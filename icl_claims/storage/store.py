@@ -29,7 +29,7 @@ class Store:
     Where nothing can be written, contents are computed all the same, and a warning says that they are not cached.
 
     Args:
-        folder: where they are cached; made with the first.
+        folder: Where they are cached; made with the first.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,7 +69,7 @@ class Store:
         return Checkpoint(self.folder / f"{key}{PARTIAL}", key) if self._can_be_written else None
 
     def _whole(self, key: str) -> Content | None:
-        """The content of a key, if it is there and whole; nobody is kept from writing it meanwhile."""
+        """The content of a key, if it is there and whole; no lock is taken."""
         try:
             return self._read(key)
         except StoreError:

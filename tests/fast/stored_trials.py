@@ -1,12 +1,16 @@
 """Results of trials that were never run: for tests of what keeps them."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial_store import packed
+from icl_claims.methods import Finetuning
 
-GROUPS = ("log_probabilities", "content_free", "by_layer", "gradient_norms", "drift")
+GROUPS = ("log_probabilities", "content_free", "by_layer", "over_queries", "gradient_norms", "drift")
+SPEC = TrialSpec("model", "data", "sst2", 3, 0, 0, None, (Finetuning(0.1),), code="code")
 
 
 def made_up_result(seed=0, rows=4, **spec):
@@ -14,14 +18,14 @@ def made_up_result(seed=0, rows=4, **spec):
     draw = np.random.default_rng(seed).normal
     methods = ("zero_shot", "in_context", "finetuning")
     return TrialResult(
-        spec={"task": "sst2", "k": 3, "seed": seed, "calibration": "none", "code": "code", "methods": [], **spec},
+        spec=replace(SPEC, seed=seed, **spec),
         query_rows=np.arange(rows),
         gold=np.arange(rows) % 2,
         log_probabilities={name: draw(size=(rows, 2)) for name in methods},
         content_free={name: draw(size=(0, 2)) for name in methods},
         by_layer={
-            "sim_aou/finetuning": draw(size=(rows, 3)).astype(np.float32),
-            "lens_loss/zero_shot": draw(size=(rows, 3)),
+            Entry("sim_aou", "finetuning"): draw(size=(rows, 3)).astype(np.float32),
+            Entry("lens_loss", "zero_shot"): draw(size=(rows, 3)),
         },
         gradient_norms={"finetuning": draw(size=(3, 3))},
         drift={"finetuning": draw(size=3)},
@@ -33,10 +37,10 @@ def made_up_result(seed=0, rows=4, **spec):
 
 
 def made_up_content(seed=0, **spec):
-    """The same as a store holds it: facts and arrays."""
-    result = made_up_result(seed, **spec)
-    facts, arrays = packed(TrialSpec("model", "data", "sst2", 3, seed, 0, None, ()), result)
-    return {**facts, "spec": result.spec}, arrays
+    """The same as a store holds it: facts and arrays, the record of the specification changed as given."""
+    result = made_up_result(seed)
+    facts, arrays = packed(result.spec, result)
+    return {**facts, "spec": facts["spec"] | spec}, arrays
 
 
 def assert_same_arrays(mine, theirs):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from icl_claims import cli
 from icl_claims.cli.cache import age
-from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import code_digest
 from icl_claims.experiments.trial_store import TrialStore, default_store
@@ -42,8 +42,7 @@ def put(store, key, **spec):
 
 
 def planned(**changes):
-    choices = Choices(PROFILES["tiny"], tasks=("sst2",), **changes)
-    return plan_trials(choices, choices.identify_model(), choices.read_data())
+    return plan_trials(resolve(Choices(PROFILES["tiny"], tasks=("sst2",), **changes)))
 
 
 def test_what_is_stored_is_listed_with_task_model_size_and_age(store, run):
@@ -107,7 +106,7 @@ def test_a_digest_is_explained(store, run):
 def test_a_specification_is_read_from_a_file(store, run, tmp_path):
     put(store, "abc", k=3)
     file = tmp_path / "trial.json"
-    file.write_text(json.dumps({"spec": {**made_up_result(code=code_digest()).spec, "seed": 7}}))
+    file.write_text(json.dumps({"spec": made_up_content(code=code_digest(), seed=7)[0]["spec"]}))
     assert "seed" in run("why", file)
 
 

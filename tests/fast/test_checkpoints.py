@@ -85,7 +85,7 @@ def test_what_a_killed_process_half_wrote_is_no_part(kept, folder):
 def test_where_a_part_cannot_be_written_the_trial_goes_on_with_one_warning(folder):
     folder.parent.joinpath(folder.name).write_text("in the way")
     partial = Checkpoint(folder, "key")
-    with pytest.warns(StoreWarning, match="is not kept"):
+    with pytest.warns(StoreWarning, match="no checkpoint"):
         partial.keep(START, {}, {})
     with warnings.catch_warnings(action="error"):
         partial.keep(START, {}, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -14,7 +15,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerF
 from typer.testing import CliRunner
 
 from icl_claims import __version__, cli
+from icl_claims.experiments.options import OPTIONS, PYTEST, options_of
+from icl_claims.experiments.plan import Choices
 from icl_claims.models.random_models import fill_at_random
+from icl_claims.protocol import Protocol, choices
 from icl_claims.tasks.synthetic import vocabulary
 
 COMMANDS = {"list", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
@@ -123,27 +127,42 @@ def test_the_version_is_shown(run):
     ("arguments", "message"),
     [
         (("list", "/nowhere"), "No claims were found in /nowhere"),
-        (("trial", "--task", "imdb"), "Unknown task: expected one of sst2"),
-        (("trial", "--task", "sst2", "--methods", "adam", "--profile", "tiny"), "--methods: expected all, or some of"),
-        (("trial", "--task", "sst2", "--clip", "0", "--profile", "tiny"), "--clip: expected a norm above 0"),
-        (("trial", "--task", "sst2", "--clip-norm", "l3", "--profile", "tiny"), "--clip-norm: expected global_l2 or"),
-        (("trial", "--task", "sst2", "--weights", "half", "--profile", "tiny"), "--weights: expected trained or"),
+        (("trial", "--task", "imdb"), "The task is unknown: expected one of sst2"),
+        (
+            ("trial", "--task", "sst2", "--methods", "adam", "--profile", "tiny"),
+            "--methods names an unknown one: expected all, or",
+        ),
+        (
+            ("trial", "--task", "sst2", "--clip", "0", "--profile", "tiny"),
+            "--clip is too small: expected a norm above 0",
+        ),
+        (
+            ("trial", "--task", "sst2", "--clip-norm", "l3", "--profile", "tiny"),
+            "--clip-norm has no such value: expected global_l2 or",
+        ),
+        (
+            ("trial", "--task", "sst2", "--weights", "half", "--profile", "tiny"),
+            "--weights has no such value: expected trained or",
+        ),
         (("plan", "--studies", "clip", "--profile", "tiny"), "Unknown study"),
         (("trial", "--task", "sst2", "--model", "gpt17"), "Unknown model reference"),
         (("trial", "--task", "sst2", "--model", "path:/nowhere"), "No model lies in /nowhere"),
         (("trial", "--task", "sst2", "--data", "/nowhere"), "The data directory"),
-        (("trial", "--task", "sst2", "--model", "FOLDER", "--dtype", "int3"), "Unknown dtype: expected float32"),
+        (
+            ("trial", "--task", "sst2", "--model", "FOLDER", "--dtype", "int3"),
+            "--dtype has no such value: expected float32 or",
+        ),
         (("trial", "--task", "sst2", "--model", "FOLDER", "--device", "gpu"), "Unknown device"),
         (
             ("trial", "--task", "sst2", "--model", "FOLDER", "--profile", "tiny", "--probe", "x"),
-            "--probe: expected label_token or template_end, got 'x'",
+            "--probe has no such value: expected label_token or template_end, got 'x'",
         ),
         (("trial", "--task", "sst2", "--profile", "huge"), "Unknown profile: expected one of tiny, embedded, paper"),
-        (("plan", "--profile", "paper"), "has no model of its own: expected --model"),
-        (("plan", "--seeds", "1,x"), "--seeds: expected whole numbers"),
-        (("plan", "--model", "FOLDER", "--profile", "tiny", "--rates", "no.json"), "got no such file"),
-        (("tune", "--tasks", "imdb"), "Unknown task"),
-        (("tune", "--tasks", ","), "--tasks: expected names separated by commas"),
+        (("plan", "--profile", "paper"), "has no model of its own. Name one: --model fairseq:DIR"),
+        (("plan", "--seeds", "1,x"), "--seeds cannot be read: expected whole numbers"),
+        (("plan", "--model", "FOLDER", "--profile", "tiny", "--rates", "no.json"), "The file of --rates is not there"),
+        (("tune", "--tasks", "imdb"), "The task is unknown"),
+        (("tune", "--tasks", ","), "--tasks names nothing: expected names separated by commas"),
         (("tune", "--model", "FOLDER", "--profile", "tiny", "--k", 240), "No training example of"),
         (("tune", "--model", "FOLDER", "--profile", "tiny", "--write", "/dev/null/x"), "cannot be written"),
     ],
@@ -234,16 +253,21 @@ def test_every_method_and_control_of_several_tasks_is_one_command(run, small):
 
 
 def test_parameters_of_a_trial_are_in_its_record(run, small):
-    named = {"loss": "label_only", "clip": 2.0, "clip_norm": "l_inf"}
-    others = {"probe": "template_end", "truncation": "both", "order": "same", "permutation": 1}
-    others |= {"random_baseline": "state", "agreement": "changed", "weights": "norms"}
-    options = [text for name, value in (named | others).items() for text in (f"--{name.replace('_', '-')}", value)]
+    readings = {"loss": "label_only", "clip_norm": "l_inf", "probe": "template_end", "truncation": "both"}
+    readings |= {"order": "same", "random_baseline": "state", "agreement": "changed", "calibration": "contextual"}
+    others = {"permutation": 1, "weights": "norms"}
+    options = [
+        text
+        for name, value in (readings | others | {"clip": 2.0}).items()
+        for text in (f"--{name.replace('_', '-')}", value)
+    ]
     code, out, _ = run("trial", *small, "--task", "cb", "--queries", 4, "--methods", "layer_causal", *options, "--json")
     assert code == 0
     spec = json.loads(out)["spec"]
     assert {name: spec[name] for name in others} == others
+    assert spec["protocol"] == readings
     (method,) = spec["methods"]
-    assert (method["loss"], method["clip"]["norm"], method["clip"]["at"]) == ("label_only", "l_inf", 2.0)
+    assert (method["name"], method["clip"]["norm"], method["clip"]["at"]) == ("layer_causal_clip_2", None, 2.0)
 
 
 def test_clipping_reaches_methods_within_methods_and_no_others(run, small):
@@ -256,7 +280,10 @@ def test_clipping_reaches_methods_within_methods_and_no_others(run, small):
     for refused in ("linearized", "layer_causal_clip_12"):
         code, _, err = run("trial", *small, *asked, "--methods", refused)
         assert code == 2
-        assert f"--clip: expected methods that can be clipped, and are not clipped already, got {refused}" in err
+        assert (
+            f"expected methods that can be clipped, and are not clipped already, got {refused}. Name the others: --methods"
+            in err
+        )
 
 
 def test_errors_name_the_options_of_this_command(run, small):
@@ -326,7 +353,7 @@ def test_rates_that_were_written_to_a_file_are_used_when_it_is_named(run, small,
     file = tmp_path / "rates.json"
     code, out, _ = run("tune", *small, "--tasks", "sst2", "--seeds", "1", "--held-out", 8, "--write", file)
     assert code == 0
-    assert "--claims-rates" in out
+    assert f"--rates {file}" in out
     assert not (cache / "learning_rates").exists()
     written = json.loads(file.read_text(encoding="utf-8"))
     written["tasks"]["sst2"]["learning_rate"] = 0.0123
@@ -347,3 +374,33 @@ def test_durations_are_said_in_words(seconds, words):
     from icl_claims.cli.plan import duration
 
     assert duration(seconds) == words
+
+
+def test_every_choice_is_declared_once_and_offered_by_both_doors():
+    offered = {option.name for option in options_of(PYTEST)}
+    assert {one.name for one in choices()} < offered
+    assert offered - {"tasks", "seeds", "studies", "tokens_per_batch"} < {option.name for option in options_of("trial")}
+    assert len({option.name for option in OPTIONS}) == len(OPTIONS)
+    fields = {field.name for field in (*dataclasses.fields(Choices), *dataclasses.fields(Protocol))}
+    assert offered <= fields
+
+
+def test_a_task_of_ones_own_is_run_where_its_folder_is_named(run, small, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "task.toml").write_text(
+        "title = 'Mine'\nfields = ['text']\ntemplate = 'Sentence: {text} Label:'\nparaphrase = 'Input: {text} Label:'\n"
+        "verbalizers = ['True', 'False']\n"
+    )
+    code, out, err = run("trial", *small, "--task", f"cb,{tmp_path}/mine", "--queries", 4, "--json", *SLOWLY)
+    assert code == 0, err
+    assert [trial["spec"]["task"] for trial in json.loads(out)] == ["cb", "mine"]
+    code, _, err = run("trial", "--profile", "embedded", "--task", f"{tmp_path}/mine")
+    assert (code, "The data of Mine cannot be read" in err) == (2, True)
+    code, out, _ = run("plan", *small, "--tasks", f"{tmp_path}/mine", "--queries", 4, "--studies", "main")
+    assert code == 0
+    assert "Mine" in out
+
+
+def test_choices_are_read_without_anything_heavy():
+    program = "import sys, icl_claims.cli, icl_claims.pytest_plugin; print(*{'torch', 'scipy'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "\n"

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icl_claims.errors import PromptError, UsageError
+from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.draw import orders
+from icl_claims.tasks.draw import Draw, orders
 from icl_claims.tasks.examples import Example, TaskData
 from icl_claims.tasks.prompts import Queries, build_prompts
 from icl_claims.tasks.synthetic import vocabulary
@@ -102,8 +103,8 @@ def data_of(lengths):
 
 
 def built(encoder, context_length=500, lengths=(2,) * K, **how):
-    options = {"k": len(lengths), "seed": 3, "permutation": 1, "queries": None, "context_length": context_length}
-    return build_prompts(data_of(lengths), encoder, **{**options, **how})
+    draw = Draw(len(lengths), seed=3, permutation=1)
+    return build_prompts(data_of(lengths), encoder, draw, Protocol(**how), context_length=context_length)
 
 
 def test_finetuning_has_an_order_of_its_own_unless_told_otherwise(word_encoder):
@@ -151,7 +152,7 @@ def test_the_second_template_has_no_word_that_the_tiny_model_does_not_know(task)
 @pytest.mark.parametrize(("probe", "end"), [("label_token", " Negative"), ("template_end", "")])
 def test_queries_are_written_in_other_words_too(word_encoder, probe, end):
     encoder = word_encoder()
-    prompts = built(encoder, probe=probe, fillers=("N/A",))
+    prompts = built(encoder, probe=probe, calibration="contextual")
     row = prompts.query_rows[0]
     wanted = f"Review: w{row} w{row} Question: Negative or Positive? Answer:{end}"
     assert prompts.queries.in_other_words().rows[0] == encoder.encode(wanted)

@@ -30,6 +30,7 @@ from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_mod
 from icl_claims.models.reference import find_device, load_model
 from icl_claims.models.spread import dispatch, spread
 from icl_claims.models.tokens import TokenEncoder
+from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Example, TaskData
@@ -289,6 +290,7 @@ def example(row):
     return Example({"sentence": " ".join(["warm", "dull", "slow", "kind"][: 1 + row % 4])}, row % 2, row)
 
 
+CONTEXTUAL = Protocol(calibration="contextual")
 DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example, range(9))), "directory", "data")
 
 
@@ -303,7 +305,7 @@ def trial_with(word_encoder, monkeypatch):
     def run(room=None, batch=None):
         model = random_model("llama", 2, 0)
         model.tokens = word_encoder()
-        spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, (Finetuning(0.1),), calibration="contextual")
+        spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, (Finetuning(0.1),), protocol=CONTEXTUAL)
         answer = model.answer
 
         def answer_in_room(rows, *args, **how):

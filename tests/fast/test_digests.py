@@ -120,10 +120,10 @@ CODE = textwrap.dedent(
 )
 
 
-def digest_of_code(tmp_path, text, name="walk.py"):
+def digest_of_code(tmp_path, text, name="walk.py", words=()):
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
-    return source_digest([path], tmp_path)
+    return source_digest([path], tmp_path, words=words)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,13 @@ def test_other_words_about_the_code_leave_its_digest(tmp_path, before, after):
 def test_other_code_has_another_digest(tmp_path, before, after):
     assert before in CODE
     assert digest_of_code(tmp_path, CODE.replace(before, after)) != digest_of_code(tmp_path, CODE)
+
+
+@pytest.mark.parametrize("said", ['metric(title="{}", size=1)', "title: str = '{}'", "def title(self): return '{}'"])
+def test_names_of_words_are_left_out_only_where_that_is_asked(tmp_path, said):
+    one, other = said.format("SimAOU"), said.format("SimAM")
+    assert digest_of_code(tmp_path, one) != digest_of_code(tmp_path, other)
+    assert digest_of_code(tmp_path, one, words=["title"]) == digest_of_code(tmp_path, other, words=["title"])
 
 
 def test_a_file_that_is_not_python_counts_by_its_bytes(tmp_path):

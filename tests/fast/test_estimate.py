@@ -10,7 +10,7 @@ import torch
 from icl_claims.experiments import estimate as estimate_module
 from icl_claims.experiments.batches import batches_by_length
 from icl_claims.experiments.estimate import Speed, Work, estimate, measure, memory, work_of
-from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import prompts_of, run_trial
@@ -41,9 +41,10 @@ def model(word_encoder):
 
 
 @pytest.fixture
-def choices(monkeypatch, tmp_path):
+def run(monkeypatch, tmp_path, model):
     monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
-    return Choices(PROFILES["embedded"], tasks=("sst2",), k=3, seeds=(1, 2), queries=5, studies=("main",))
+    choices = Choices(PROFILES["embedded"], tasks=("sst2",), k=3, seeds=(1, 2), queries=5, studies=("main",))
+    return replace(resolve(choices, model), data={"sst2": DATA})
 
 
 def test_what_a_trial_is_said_to_do_is_what_it_does(model, monkeypatch):
@@ -73,10 +74,9 @@ def test_what_a_trial_is_said_to_do_is_what_it_does(model, monkeypatch):
     assert work.attended_pairs == sum(len(row) * rest[0].tokens for rows, rest in long for row in rows)
 
 
-def test_work_adds_up_by_task_and_in_all(model, choices):
-    monkeyed = {"sst2": DATA}
-    found = estimate(choices, model, monkeyed)
-    specs = plan_trials(choices, model, monkeyed)
+def test_work_adds_up_by_task_and_in_all(model, run):
+    found = estimate(run, model)
+    specs = plan_trials(run)
     each = [work_of(spec, prompts_of(spec, model, DATA)) for spec in specs]
     assert len(each) == 2
     assert found.total == found.by_task["sst2"] == each[0] + each[1]
@@ -84,22 +84,22 @@ def test_work_adds_up_by_task_and_in_all(model, choices):
     assert found.total.steps == 2 * 3 * len(specs[0].methods)
 
 
-def test_time_goes_with_tokens(monkeypatch, model, choices):
+def test_time_goes_with_tokens(monkeypatch, model, run):
     monkeypatch.setattr(estimate_module, "measure", lambda *_given: SPEED)
-    found = estimate(choices, model, {"sst2": DATA})
+    found = estimate(run, model)
     work = found.total
     wanted = work.prefix_tokens + 2 * work.answered_tokens + 0.5 * work.attended_pairs + 3 * work.trained_tokens
     assert found.seconds == pytest.approx(wanted)
     assert SPEED.seconds(Work()) == 0
 
 
-def test_trials_that_are_kept_take_no_time(monkeypatch, model, choices, tmp_path):
+def test_trials_that_are_kept_take_no_time(monkeypatch, model, run, tmp_path):
     monkeypatch.setattr(estimate_module, "measure", lambda *_given: SPEED)
-    store, data = TrialStore(tmp_path / "trials"), {"sst2": DATA}
-    alone = estimate(choices, model, data, store)
-    first, second = plan_trials(choices, model, data)
+    store = TrialStore(tmp_path / "trials")
+    alone = estimate(run, model, store)
+    first, second = plan_trials(run)
     store.get_or_run(first, lambda: run_trial(first, model, DATA))
-    found = estimate(choices, model, data, store)
+    found = estimate(run, model, store)
     assert (alone.kept, found.kept) == (0, 1)
     assert found.total == alone.total
     assert found.seconds == pytest.approx(SPEED.seconds(work_of(second, prompts_of(second, model, DATA))))

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from icl_claims.evidence.comparison import AbsentEvidence, direction, judge
 
 from icl_claims.claims import EVERY_TASK, Quantity, TaskRule
 from icl_claims.errors import ClaimError
-from icl_claims.evidence.comparison import AbsentEvidence, direction, judge
 from icl_claims.evidence.exact import DisagreementError, ExactEvidence
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.result import TrialResult

@@ -161,11 +161,14 @@ def test_trials_at_the_papers_scale_are_not_run_without_cuda(run_claim, monkeypa
     ("option", "message"),
     [
         ("--claims-profile=enormous", "Unknown profile*embedded*"),
-        ("--claims-tasks=sst2,imdb", "Unknown task*sst2*'imdb'*"),
+        ("--claims-tasks=sst2,imdb", "The task is unknown*sst2*'imdb'*"),
         ("--claims-seeds=one", "*--claims-seeds*'one'*"),
         ("--claims-k=0", "*--claims-k*at least 1*"),
+        ("--claims-dtype=int3", "*--claims-dtype*float32*'int3'*"),
+        ("--claims-probe=end", "*--claims-probe has no such value: expected label_token or template_end, got 'end'*"),
+        ("--claims-rates=/nowhere", "*--claims-rates*/nowhere*"),
         ("--claims-queries=-3", "*--claims-queries*at least 1*"),
-        ("--claims-data=/nowhere", "*--claims-data*a folder*"),
+        ("--claims-data=/nowhere", "The data directory*a folder*--claims-data*"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused_before_anything_runs(run_claim, option, message):

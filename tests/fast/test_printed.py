@@ -7,10 +7,10 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from icl_claims.evidence.comparison import judge
 
 from icl_claims.claims import EVERY_TASK, PAPERS, Comparison, Finding, Quantity
 from icl_claims.errors import ClaimError
-from icl_claims.evidence.comparison import judge
 from icl_claims.evidence.printed import (
     PrintedEvidence,
     PrintedFigure,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from icl_claims.evidence.comparison import AbsentEvidence
+from icl_claims.evidence.questions import Question, against_nulls, answered
 
 from icl_claims.claims import Comparison, Finding, Quantity, jointly
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.author_runs import AuthorRunsEvidence
-from icl_claims.evidence.comparison import AbsentEvidence
 from icl_claims.evidence.printed import PrintedEvidence
-from icl_claims.evidence.questions import Question, against_nulls, answered
 
 PRINTED, RUNS = PrintedEvidence("rethinking"), AuthorRunsEvidence()
 AOU_FT, AOU_LC = Quantity("sim_aou", "finetuning"), Quantity("sim_aou", "layer_causal")

@@ -20,6 +20,7 @@ from icl_claims.methods import (
     ZeroShot,
 )
 from icl_claims.models.random_models import random_model
+from icl_claims.protocol import Protocol
 from icl_claims.storage.checkpoint import Checkpoint, parts_in
 from icl_claims.storage.checksummed import NUMBERS
 from icl_claims.storage.store import Store
@@ -44,6 +45,11 @@ def example(row):
     return Example({"sentence": " ".join(WORDS[(row + i) % 6] for i in range(1 + row % 4))}, row % 2, row)
 
 
+<<<<<<< HEAD
+CONTEXTUAL = Protocol(calibration="contextual")
+=======
+CALIBRATED = Protocol(calibration="contextual")
+>>>>>>> storage
 DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example, range(9))), "directory", "data")
 
 
@@ -58,7 +64,11 @@ def trial(word_encoder, tmp_path):
     def run(folder="key.partial", *, after=None, family="llama", methods=METHODS, room=None, **options):
         model = random_model(family, 2, 0)
         model.tokens = word_encoder()
-        spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, methods, calibration="contextual")
+<<<<<<< HEAD
+        spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, methods, protocol=CONTEXTUAL)
+=======
+        spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, methods, protocol=CALIBRATED)
+>>>>>>> storage
         checkpoint, answer = Checkpoint(tmp_path / folder, "key"), model.answer
         keep, kept = checkpoint.keep, []
 
@@ -169,7 +179,7 @@ def test_the_time_of_the_first_run_counts(trial):
 
 def test_what_is_kept_of_a_trial_is_gone_when_it_is_complete(trial, tmp_path):
     def content(**how):
-        return {}, trial(**how).by_layer
+        return {}, trial(**how).log_probabilities
 
     store = Store(tmp_path)
     with pytest.raises(Interrupted):

@@ -17,6 +17,7 @@ from icl_claims.experiments.spill import LearnedSpill, bytes_of
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Learned, Linearized, Paraphrased, ZeroShot
 from icl_claims.models.random_models import random_model
+from icl_claims.protocol import Protocol
 from icl_claims.storage.checkpoint import Checkpoint, parts_in
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
@@ -169,6 +170,11 @@ def example(row):
     return Example({"sentence": " ".join(WORDS[(row + i) % 6] for i in range(1 + row % 4))}, row % 2, row)
 
 
+<<<<<<< HEAD
+CONTEXTUAL = Protocol(calibration="contextual")
+=======
+CALIBRATED = Protocol(calibration="contextual")
+>>>>>>> storage
 DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example, range(9))), "directory", "data")
 
 
@@ -176,7 +182,11 @@ DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example
 def trial(word_encoder, tmp_path):
     model = random_model("llama", 2, 0)
     model.tokens = word_encoder()
-    spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, METHODS[2:], calibration="contextual")
+<<<<<<< HEAD
+    spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, METHODS[2:], protocol=CONTEXTUAL)
+=======
+    spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, METHODS[2:], protocol=CALIBRATED)
+>>>>>>> storage
 
     def run(in_memory, folder=None):
         checkpoint = None if folder is None else Checkpoint(tmp_path / folder, "key")

@@ -1,6 +1,7 @@
 """The synthetic tasks: classes are told by their words, and only a trial says which label a class has."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from icl_claims.errors import DataError
 from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.draw import Draw
 from icl_claims.tasks.prompts import build_prompts
 from icl_claims.tasks.sources import MINIATURE, SYNTHETIC, named_directory, real_tasks
 from icl_claims.tasks.synthetic import (
@@ -70,11 +72,19 @@ def test_a_trial_permutes_the_labels_of_classes_and_nothing_else(name):
     for seed in range(200):
         trial = data.for_trial(seed)
         assert trial == data.for_trial(seed)
+        assert trial.for_trial(seed) is trial.for_trial(seed + 1) is trial, "labels are permuted once"
         pairs = {(old.label, new.label) for old, new in zip(rows(data), rows(trial), strict=True)}
         assert len(pairs) == data.task.labels, "one label for each class, in both splits"
         assert [e.fields for e in trial.train] == [e.fields for e in data.train]
         seen.add(tuple(sorted(pairs)))
     assert len(seen) == 2 if name == "sst2" else 80 < len(seen) <= 120
+
+
+def test_a_task_of_more_labels_than_there_are_words_for_is_refused():
+    many = replace(TASKS["sst2"], name="many", verbalizers=tuple(f"word{i}" for i in range(13)))
+    with pytest.raises(DataError, match="too many labels for invented words: expected at most 12, got 13"):
+        synthetic_task(many)
+    assert synthetic_task(replace(many, verbalizers=many.verbalizers[:12])).train
 
 
 def test_labels_of_other_sources_stay_as_they_are():
@@ -85,8 +95,10 @@ def test_labels_of_other_sources_stay_as_they_are():
 def test_prompts_of_two_seeds_give_one_class_two_labels(word_encoder):
     data = synthetic_task(TASKS["subj"])
     flipped = {data.for_trial(seed).train[0].label: seed for seed in range(20)}
-    options = {"k": 16, "permutation": 0, "queries": 128, "context_length": 10_000}
-    one, other = (build_prompts(data, word_encoder(), seed=flipped[label], **options) for label in (0, 1))
+    draws = (Draw(16, flipped[label], queries=128) for label in (0, 1))
+    one, other = (build_prompts(data, word_encoder(), draw, context_length=10_000) for draw in draws)
+    drawn_before = data.for_trial(flipped[0])
+    assert build_prompts(drawn_before, word_encoder(), Draw(16, flipped[0], queries=128), context_length=10_000) == one
     assert one.query_rows == other.query_rows
     assert all(a != b for a, b in zip(one.gold, other.gold, strict=True))
     label_of = dict(zip(other.demonstration_rows, (s[-1] for s in other.demonstrations.sequences), strict=True))

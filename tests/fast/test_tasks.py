@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icl_claims.errors import DataError, PromptError, UsageError
-from icl_claims.tasks.catalogue import TASKS, Task, find_task
-from icl_claims.tasks.draw import draw_demonstrations, draw_queries, orders, shuffle
+from icl_claims.protocol import Protocol
+from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task, known_task, read_own_task
+from icl_claims.tasks.draw import Draw, draw_demonstrations, draw_queries, orders, shuffle
 from icl_claims.tasks.examples import Example, TaskData, read_task
 from icl_claims.tasks.prompts import build_prompts, label_tokens
 
@@ -67,7 +68,86 @@ def test_braces_in_a_text_are_only_text():
 
 def test_an_unknown_task_is_refused_with_those_there_are():
     with pytest.raises(UsageError, match=r"expected one of sst2, sst5, mr, subj, agnews, cb, got 'trec'"):
-        find_task("trec")
+        known_task("trec")
+
+
+def test_the_papers_tasks_are_the_six_in_their_order():
+    assert PAPERS_TASKS == ("sst2", "sst5", "mr", "subj", "agnews", "cb")
+    assert tuple(TASKS)[:6] == PAPERS_TASKS
+
+
+DESCRIPTION = {
+    "title": "TREC",
+    "fields": ["text"],
+    "template": "Question: {text} Type:",
+    "paraphrase": "{text} Answer:",
+    "verbalizers": ["True", "False"],
+}
+
+
+def own_task(folder, **changes):
+    """A folder `trec` with a description; None leaves an entry out."""
+    entries = {name: value for name, value in {**DESCRIPTION, **changes}.items() if value is not None}
+    tables = {name: value for name, value in entries.items() if isinstance(value, dict)}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in entries.items() if name not in tables]
+    lines += [f"[{name}]\n" + "\n".join(f"{key} = {one}" for key, one in of.items()) for name, of in tables.items()]
+    (folder / "trec").mkdir(exist_ok=True)
+    (folder / "trec" / "task.toml").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "trec"
+
+
+def test_a_task_of_ones_own_is_a_folder_with_its_rows(tmp_path):
+    task = read_own_task(own_task(tmp_path, runs=[[7, 0]], learning_rates={"tiny": 0.5}))
+    for split in ("train", "validation"):
+        write(tmp_path, [{"text": "who ?", "label": 1}], split, "trec")
+    assert (task.name, task.labels, task.runs, task.learning_rate) == ("trec", 2, ((7, 0),), None)
+    assert task.learning_rates == {"tiny": 0.5}
+    here, elsewhere = read_task(task, None), read_task(task, tmp_path / "nowhere")
+    assert (here.source, here.train[0].fields) == ("directory", {"text": "who ?"})
+    assert here == elsewhere
+    assert known_task("trec", [task]) is task
+    again = read_own_task(own_task(tmp_path, template="Say {text} Type:"))
+    assert read_task(again, None).digest != here.digest, "other prompts are other trials"
+
+
+def test_a_folder_named_as_a_known_task_is_refused(tmp_path):
+    own_task(tmp_path).rename(tmp_path / "cb")
+    with pytest.raises(DataError, match=r"taken: expected another name than sst2.*got 'cb'\. Rename the folder"):
+        read_own_task(tmp_path / "cb")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "expected"),
+    [
+        ("title", None, "a text, got none"),
+        ("title", " ", "a text, got ' '"),
+        ("fields", [], "names such as"),
+        ("fields", ["label"], "not label"),
+        ("template", "Question: {words} Type:", "a text with {text}, each once, got 'Question: {words} Type:'"),
+        ("template", "no field", "a text with {text}"),
+        ("template", "{text!r}", "a text with {text}"),
+        ("paraphrase", "cut {text", "a text with {text}"),
+        ("verbalizers", ["yes"], "two or more different words"),
+        ("verbalizers", ["yes", "yes"], "two or more different words"),
+        ("learning_rate", 0, "a number above 0, got 0"),
+        ("runs", [[1, 5]], "a permutation from 0 to 4"),
+        ("runs", [[1]], "pairs of a seed"),
+        ("learning_rates", {"tiny": -1}, "a table of numbers above 0"),
+        ("labels", 3, "no such entry, got 3"),
+    ],
+)
+def test_a_wrong_description_is_refused_with_file_and_entry(tmp_path, entry, value, expected):
+    folder = own_task(tmp_path, **{entry: value})
+    with pytest.raises(DataError, match=rf"task\.toml: the entry '{entry}' cannot be used: .*{re.escape(expected)}"):
+        read_own_task(folder)
+
+
+@pytest.mark.parametrize("text", [None, "title = ", b"\xff"])
+def test_a_description_that_is_no_toml_is_refused(tmp_path, text):
+    if text is not None:
+        (tmp_path / "task.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=r"cannot be read from .*task\.toml: expected a TOML file with title, fields"):
+        read_own_task(tmp_path)
 
 
 # Draws
@@ -156,8 +236,9 @@ def tiny_data(train, validation):
 
 
 def prompts_of(data, encoder, **changes):
-    how = {"k": len(data.train), "seed": 0, "permutation": 0, "queries": None, "context_length": 500}
-    return build_prompts(data, encoder, **{**how, **changes})
+    length, readings = changes.pop("context_length", 500), {"probe", "calibration"} & set(changes)
+    protocol = Protocol(**{name: changes.pop(name) for name in readings})
+    return build_prompts(data, encoder, Draw(**{"k": len(data.train), **changes}), protocol, context_length=length)
 
 
 def test_a_context_is_bos_then_each_demonstration_and_a_separator(word_encoder):
@@ -191,9 +272,10 @@ def test_at_the_template_end_nothing_is_appended(word_encoder):
 @pytest.mark.parametrize("probe", ["label_token", "template_end"])
 def test_content_free_queries_are_asked_as_queries_are(word_encoder, probe):
     encoder = word_encoder()
-    prompts = prompts_of(tiny_data([1], [1]), encoder, probe=probe, fillers=("N/A", ""))
+    prompts = prompts_of(tiny_data([1], [1]), encoder, probe=probe, calibration="contextual")
     end = " no" if probe == "label_token" else ""
-    assert prompts.content_free.rows == (encoder.encode("say N/A now" + end), encoder.encode("say now" + end))
+    asked = ("say N/A now", "say [MASK] now", "say now")
+    assert prompts.content_free.rows == tuple(encoder.encode(text + end) for text in asked)
     assert prompts.content_free.answer_at == prompts.queries.answer_at
 
 
@@ -328,7 +410,7 @@ def test_without_a_directory_the_miniature_tasks_are_read(task):
 def test_a_missing_file_is_named(folder, split):
     path = folder / "cb" / f"{split}.jsonl"
     path.unlink()
-    refuse(folder, re.escape(f"The data of CB cannot be read: expected a file {path}"), todo="--claims-data DIR")
+    refuse(folder, re.escape(f"The data of CB cannot be read: expected a file {path}"), todo="data DIR")
 
 
 def test_a_folder_where_a_file_should_be_is_named(folder):

@@ -9,10 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from icl_claims.cli import app
-from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import find_profile
+from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.experiments.trial import run_trial
+from icl_claims.metrics import accuracy
 from icl_claims.models.reference import load_model
+from icl_claims.questions import Quantity
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.prompts import label_tokens
 
@@ -28,18 +31,18 @@ def model():
 @pytest.fixture(scope="module")
 def trials(model):
     """The trials of a task as the profile plans them, without finetuning; each run once."""
-    data = CHOICES.read_data()
-    specs = plan_trials(CHOICES, model, data)
+    run = resolve(CHOICES, model)
+    data, specs = run.data, plan_trials(run)
 
     @cache
-    def run(task):
+    def run_task(task):
         return [run_trial(replace(spec, methods=()), model, data[task]) for spec in specs if spec.task == task]
 
-    return run
+    return run_task
 
 
 def accuracies(results, method):
-    return [float(result.column("accuracy", method).mean()) for result in results]
+    return [float(result.column(Quantity(accuracy, method)).mean()) for result in results]
 
 
 def test_the_model_has_less_than_two_million_parameters(model):
@@ -47,9 +50,9 @@ def test_the_model_has_less_than_two_million_parameters(model):
 
 
 def test_the_profile_asks_128_queries_with_16_demonstrations_in_three_draws(model):
-    specs = plan_trials(CHOICES, model, CHOICES.read_data())
+    specs = plan_trials(resolve(CHOICES, model))
     assert [spec.task for spec in specs] == [task for task in TASKS for _ in range(3)]
-    assert {(spec.k, spec.queries, spec.calibration) for spec in specs} == {(16, 128, "none")}
+    assert {(spec.k, spec.queries, spec.protocol.calibration) for spec in specs} == {(16, 128, "none")}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -57,27 +60,27 @@ def test_sixteen_demonstrations_give_the_answers(trials, task):
     results = trials(task)
     assert {len(result.gold) for result in results} == {128}
     assert {result.provenance["demonstrations_in_context"] for result in results} == {16}
-    assert np.mean(accuracies(results, "in_context")) >= LEAST[task]
+    assert np.mean(accuracies(results, IN_CONTEXT)) >= LEAST[task]
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_without_demonstrations_the_answers_are_at_chance(trials, task):
-    assert accuracies(trials(task), "zero_shot") == pytest.approx([1 / TASKS[task].labels] * 3, abs=0.1)
+    assert accuracies(trials(task), ZERO_SHOT) == pytest.approx([1 / TASKS[task].labels] * 3, abs=0.1)
 
 
 def test_labels_of_the_demonstrations_are_what_is_learned(model):
     """With labels exchanged in the demonstrations alone, the answers are exchanged."""
-    data = CHOICES.read_data()["sst2"]
+    data = resolve(CHOICES, model).data["sst2"]
     exchanged = replace(data, train=tuple(replace(row, label=1 - row.label) for row in data.train))
-    spec = replace(plan_trials(CHOICES, model, CHOICES.read_data())[0], methods=())
-    right, wrong = (run_trial(spec, model, rows).column("accuracy", "in_context") for rows in (data, exchanged))
+    spec = replace(plan_trials(resolve(CHOICES, model))[0], methods=())
+    right, wrong = (run_trial(spec, model, rows).column(Quantity(accuracy, IN_CONTEXT)) for rows in (data, exchanged))
     assert right.mean() > 0.9
     assert wrong.mean() < 0.1
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_word_of_a_prompt_is_one_known_token(model, task):
-    data = CHOICES.read_data()[task]
+    data = resolve(CHOICES, model).data[task]
     unknown = model.tokens.tokenizer.unk_token_id
     for example in data.train:
         text = data.task.prompt(example.fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,17 +12,30 @@ import torch
 
 from claims.small_transformers import key_value_gradients, take_step
 from icl_claims.errors import IclClaimsError, ModelError, UsageError
+from icl_claims.experiments import plan
 from icl_claims.experiments.batches import batches_by_length
-from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import run_trial
-from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, Reordered, SwitchedLabels
+from icl_claims.methods import (
+    Clipping,
+    Finetuning,
+    InContext,
+    LayerCausal,
+    Linearized,
+    Reordered,
+    SwitchedLabels,
+    at_rate,
+)
+from icl_claims.metrics import sim_aou
 from icl_claims.metrics.predictions import rec2ftp, rpa
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
-from icl_claims.tasks.catalogue import TASKS
+from icl_claims.protocol import Protocol
+from icl_claims.tasks import catalogue
+from icl_claims.tasks.catalogue import TASKS, read_own_task
 from icl_claims.tasks.draw import shuffle
 from icl_claims.tasks.examples import Example, TaskData
 from icl_claims.tasks.prompts import Queries
@@ -247,15 +261,10 @@ def test_a_damaged_model_is_an_error_and_not_a_failure_of_a_method(model_of):
 
 def test_queries_without_content_are_asked_only_for_calibration(model_of, result):
     model = model_of()
-    calibrated = run_trial(spec_of(model, calibration="contextual"), model, DATA)
+    calibrated = run_trial(spec_of(model, protocol=Protocol(calibration="contextual")), model, DATA)
     same(calibrated.log_probabilities, result.log_probabilities, atol=0)
     assert calibrated.content_free["finetuning"].shape == (3, 2)
     assert result.content_free["finetuning"].shape == (0, 2)
-
-
-def test_contextual_calibration_without_fillers_is_refused():
-    with pytest.raises(UsageError, match="at least one filler, got none"):
-        replace(SPEC, calibration="contextual", fillers=())
 
 
 def test_progress_runs_from_nothing_to_all(model_of):
@@ -280,15 +289,9 @@ CHANGES = {
     "methods": (Finetuning(0.2),),
     "weights": "norms",
     "dtype": "bfloat16",
-    "probe": "template_end",
-    "truncation": "both",
-    "order": "same",
-    "calibration": "contextual",
-    "fillers": ("N/A",),
-    "sim_am": ("direct",),
-    "random_baseline": "state",
-    "agreement": "changed",
+    "protocol": Protocol(probe="template_end"),
     "diagnostics": False,
+    "metrics": (replace(sim_aou, name="mine"),),
     "code": "another",
 }
 SPEC = TrialSpec("model", "data", "sst2", 3, 5, 0, None, (Finetuning(RATE),), code="code")
@@ -329,7 +332,7 @@ def test_the_key_changes_with_the_methods_within_others():
 
 
 def test_two_methods_of_one_name_are_refused():
-    with pytest.raises(UsageError, match="one of each name, got finetuning, finetuning"):
+    with pytest.raises(UsageError, match="names that differ, got finetuning, finetuning"):
         replace(SPEC, methods=(Finetuning(RATE), Finetuning(0.31)))
 
 
@@ -344,7 +347,7 @@ def test_equal_specifications_have_one_key():
 
 def test_a_specification_is_recorded_as_plain_data():
     assert json.loads(json.dumps(SPEC.record()))["methods"] == [
-        {"kind": "Finetuning", "learning_rate": RATE, "loss": "all_tokens", "clip": None, "name": "finetuning"}
+        {"kind": "Finetuning", "learning_rate": RATE, "loss": None, "clip": None, "name": "finetuning"}
     ]
 
 
@@ -358,19 +361,21 @@ def test_the_digest_of_the_code_is_that_of_the_code():
 
 def test_a_plan_has_a_trial_for_every_task_and_draw(model_of):
     choices = Choices(PROFILES["paper"], tasks=("cb", "sst2"), queries=5)
-    specs = plan_trials(choices, model_of(), choices.read_data())
+    specs = plan_trials(resolve(choices, model_of()))
     assert [(s.task, s.seed, s.permutation) for s in specs] == [
         *(("sst2", seed, permutation) for seed, permutation in ((2, 0), (3, 1), (4, 2))),
         *(("cb", seed, permutation) for seed, permutation in ((3, 0), (4, 1), (5, 2))),
     ]
     assert {s.k for s in specs} == {32}
-    assert {s.methods for s in specs} == {find_study("main").methods(rate) for rate in (0.0005, 0.08)}
+    assert {s.methods for s in specs} == {
+        tuple(at_rate(method, rate) for method in find_study("main").methods) for rate in (0.0005, 0.08)
+    }
     assert len({s.key() for s in specs}) == 6
 
 
 def test_chosen_seeds_are_run_in_their_drawn_order(model_of):
     choices = Choices(PROFILES["embedded"], tasks=("mr",), seeds=(11, 12), k=2)
-    specs = plan_trials(choices, model_of(), choices.read_data())
+    specs = plan_trials(resolve(choices, model_of()))
     assert [(s.seed, s.permutation, s.k) for s in specs] == [(11, 0, 2), (12, 0, 2)]
     assert choices.changed == ("tasks", "k", "seeds")
 
@@ -381,5 +386,46 @@ def test_a_profile_without_a_model_says_how_to_name_one():
 
 
 def test_a_data_directory_that_is_none_is_refused(tmp_path):
-    with pytest.raises(IclClaimsError, match="The data directory: expected a folder"):
-        Choices(PROFILES["embedded"], data=tmp_path / "nowhere").read_data()
+    with pytest.raises(IclClaimsError, match="The data directory is no folder: expected one with a folder per task"):
+        resolve(Choices(PROFILES["embedded"], data=tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("field", Protocol.__dataclass_fields__)
+def test_the_key_changes_with_every_reading(field):
+    other = Protocol.__dataclass_fields__[field].metadata["values"][1]
+    assert replace(SPEC, protocol=Protocol(**{field: other})).key() != SPEC.key()
+
+
+def test_named_readings_reach_every_trial_and_count_as_changed(model_of):
+    readings = {"probe": "template_end", "calibration": "contextual"}
+    choices = Choices(PROFILES["embedded"], tasks=("mr",), protocol=readings)
+    assert {spec.protocol for spec in plan_trials(resolve(choices, model_of()))} == {Protocol(**readings)}
+    assert choices.changed == ("tasks", "probe"), "contextual is what the profile has"
+
+
+def own_task(folder, **changes):
+    (folder / "trec").mkdir()
+    described = ["title = 'TREC'", "fields = ['text']", "template = 'Question: {text} Type:'", "paraphrase = '{text}'"]
+    table = [f"{name} = {value}" for name, value in changes.items()]
+    lines = [*described, "verbalizers = ['True', 'False']", "[learning_rates]", *table]
+    (folder / "trec" / "task.toml").write_text("\n".join(lines))
+    for split in ("train", "validation"):
+        (folder / "trec" / f"{split}.jsonl").write_text('{"text": "who ?", "label": 1}\n' * 9)
+    return f"{folder}/trec"
+
+
+def test_a_task_of_ones_own_runs_at_its_own_rate_or_the_median_of_the_profiles(model_of, tmp_path):
+    choices = Choices(PROFILES["embedded"], tasks=("mr", own_task(tmp_path, embedded=0.7)))
+    run = resolve(choices, model_of())
+    assert [(s.task, s.methods[0].learning_rate) for s in plan_trials(run)] == [("mr", 0.001), ("trec", 0.7)]
+    assert run.rates.origin == "of the profile embedded; the task's own for trec"
+    median = resolve(replace(choices, profile=PROFILES["tiny"]), model_of()).rates
+    assert (median.by_task["trec"], median.origin[-39:]) == (2.5, "the median of the profile tiny for trec")
+
+
+def test_a_further_known_task_runs_only_where_it_is_named(model_of, monkeypatch, tmp_path):
+    task = read_own_task(Path(own_task(tmp_path)))
+    monkeypatch.setattr(catalogue, "TASKS", {**TASKS, "trec": task})
+    monkeypatch.setattr(plan, "TASKS", {**TASKS, "trec": task})
+    assert [task.name for task in Choices(PROFILES["tiny"]).chosen_tasks()] == list(TASKS)
+    assert [task.name for task in Choices(PROFILES["tiny"], tasks=("trec", "cb")).chosen_tasks()] == ["cb", "trec"]

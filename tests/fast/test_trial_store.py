@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 
 from icl_claims.errors import StoreError
-from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial_store import TrialStore, default_store, packed, unpacked
-from tests.fast.stored_trials import assert_same_result, made_up_result
+from tests.fast.stored_trials import SPEC, assert_same_result, made_up_result
 
-SPEC = TrialSpec("model", "data", "sst2", k=3, seed=0, permutation=0, queries=None, methods=())
-RESULT = made_up_result(**SPEC.record())
+RESULT = made_up_result()
 
 
 def never():

@@ -15,9 +15,8 @@ from tests.fast.stored_trials import made_up_result
 @pytest.fixture
 def result():
     found = made_up_result()
-    named = {"agreement": "same_label", "calibration": "none", "weights": "trained", "k": 3, "seed": 1, "task": "sst2"}
     shown = {"notes": [], "data": "miniature", "demonstrations_in_context": 3, "model": "made up"}
-    return replace(found, spec=found.spec | named, provenance=found.provenance | shown)
+    return replace(found, provenance=found.provenance | shown)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import torch
 from icl_claims.errors import DivergenceError, StoreError, UsageError
 from icl_claims.experiments import tuning
 from icl_claims.experiments.learning_rates import learning_rates, rates_file, read_rates, write_rates
-from icl_claims.experiments.plan import Choices, plan_trials
+from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.tuning import GRID, Search, held_out_prompts, most_accurate, tune
 from icl_claims.methods import Finetuning
@@ -214,16 +214,15 @@ def test_a_damaged_file_is_a_named_error(tmp_path, damage):
 
 def test_a_place_that_cannot_be_written_is_a_named_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="--write"):
+    with pytest.raises(StoreError, match="Name another file"):
         write_rates(tmp_path / "file" / "rates.json", "abc", "path:x", {})
 
 
 def test_trials_of_another_model_are_planned_with_its_own_rates(cache, model):
     choices = Choices(PROFILES["embedded"], model="path:x", tasks=("sst2", "cb"))
-    data = choices.read_data()
 
     def planned():
-        return {spec.task: spec.methods[0].learning_rate for spec in plan_trials(choices, model, data)}
+        return {spec.task: spec.methods[0].learning_rate for spec in plan_trials(resolve(choices, model))}
 
     profile = PROFILES["embedded"].learning_rates
     assert planned() == {"sst2": profile["sst2"], "cb": profile["cb"]}
@@ -234,6 +233,6 @@ def test_trials_of_another_model_are_planned_with_its_own_rates(cache, model):
 
 def test_a_model_named_under_the_paper_profile_is_not_its_own(cache, model):
     write_rates(rates_file(model.digest), model.digest, "path:x", {"sst2": entry(0.007)})
-    assert Choices(PROFILES["paper"], model="path:x").learning_rates(model.digest).by_task["sst2"] == 0.007
-    assert Choices(PROFILES["embedded"]).learning_rates(model.digest).origin == "of the profile embedded"
-    assert Choices(PROFILES["embedded"], model="embedded").learning_rates("other").origin == "of the profile embedded"
+    assert resolve(Choices(PROFILES["paper"], model="path:x"), model).rates.by_task["sst2"] == 0.007
+    assert resolve(Choices(PROFILES["embedded"]), model).rates.origin == "of the profile embedded"
+    assert resolve(Choices(PROFILES["embedded"], model="embedded"), model).rates.origin == "of the profile embedded"

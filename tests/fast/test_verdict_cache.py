@@ -15,12 +15,11 @@ from icl_claims.storage.checksummed import MANIFEST
 
 CLAIMS = """
     import pathlib
-    from icl_claims.claims import Claim, Verdict
+    from icl_claims.claims import Verdict, rethinking
 
-    CLAIM = Claim("some-claim", "rethinking", "section 1", "Something holds.")
-
-    @CLAIM.decided_on({sources})
+    @rethinking.claim("some-claim", where="section 1", on="{sources}")
     def test_claim(evidence, decide):
+        'Something holds.'
         with pathlib.Path("decided").open("a") as file:
             file.write(".")
         decide(Verdict("{word}", "Because."))
@@ -34,7 +33,7 @@ def run(pytester, monkeypatch):
     monkeypatch.setenv("ICL_CLAIMS_CACHE", str(pytester.path / "cache"))
     monkeypatch.delenv("ICL_CLAIMS_DATA", raising=False)
 
-    def run(*options, word="supported", sources='"exact"'):
+    def run(*options, word="supported", sources="exact"):
         pytester.makepyfile(CLAIMS.format(word=word, sources=sources))
         result = pytester.runpytest_inprocess("-p", "no:cacheprovider", *options)
         claims = json.loads((pytester.path / "reports" / "claims.json").read_text(encoding="utf-8"))["claims"]
@@ -64,11 +63,11 @@ def test_the_reader_can_have_it_decided_again(run):
 
 
 def test_every_source_has_its_own_verdict(run):
-    both = '"printed", "author_runs"'
+    both = "printed author_runs"
     run(sources=both)
     _, claims, decided = run(sources=both)
     assert (len(claims), decided) == (2, 2)
-    _, _, decided = run(sources='"printed", "exact"')
+    _, _, decided = run(sources="printed exact")
     assert decided == 4  # the file is another
 
 
@@ -171,7 +170,7 @@ def test_the_verdicts_of_the_newest_code_are_not_outdated(monkeypatch, tmp_path)
 def test_code_of_every_claim_counts_whichever_test_comes_first(run, pytester):
     for folder, content in (
         ("first", "def test_other(): pass"),
-        ("second", CLAIMS.format(word="supported", sources='"exact"')),
+        ("second", CLAIMS.format(word="supported", sources="exact")),
     ):
         pytester.mkdir(folder).joinpath(f"test_of_{folder}.py").write_text(textwrap.dedent(content), encoding="utf-8")
     decided = pytester.path / "decided"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.experiments.plan import Choices
+from icl_claims.experiments.plan import Choices, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial_store import TrialStore
@@ -169,10 +169,15 @@ def run(tmp_path, monkeypatch):
     def run_with(worker=ALONE, load=lambda: "model"):
         ran.clear()
         told = []
+<<<<<<< HEAD
+        results = run_all(resolve(Choices(PROFILES["tiny"])), SPECS, load, lambda *t: told.append(t), worker)
+        assert [(task, [r.spec["seed"] for r in of_task]) for task, of_task in results.items()] == [
+=======
         results = run_all(
             Choices(PROFILES["tiny"]), SPECS, load, dict.fromkeys(("sst2", "cb")), lambda *t: told.append(t), worker
         )
-        assert [(task, [r.spec["seed"] for r in of_task]) for task, of_task in results.items()] == [
+        assert [(task, [r.spec.seed for r in of_task]) for task, of_task in results.items()] == [
+>>>>>>> storage
             ("sst2", [1, 2]),
             ("cb", [1, 2]),
         ]

@@ -17,12 +17,18 @@ def apart():
 
 def small_trial(queries=24, **changes):
     """The specification of a trial of the tiny model, with its model and data."""
-    from icl_claims.experiments.plan import Choices, plan_trials
+    from icl_claims.experiments.plan import Choices, plan_trials, resolve
     from icl_claims.experiments.profiles import PROFILES
 
     choices = Choices(PROFILES["tiny"], tasks=("sst2",), k=4, queries=queries)
-    model, data = choices.load_model(), choices.read_data()
-    return replace(plan_trials(choices, model, data)[0], **changes), model, data["sst2"]
+<<<<<<< HEAD
+    run = resolve(choices)
+    return replace(plan_trials(run)[0], **changes), choices.load_model(), run.data["sst2"]
+=======
+    model = choices.load_model()
+    run = resolve(choices, model)
+    return replace(plan_trials(run)[0], **changes), model, run.data["sst2"]
+>>>>>>> storage
 
 
 def run_through_store(folder, told, limit=None):
@@ -61,7 +67,7 @@ def run_through_store(folder, told, limit=None):
             spec, lambda: run_trial(spec, model, data, checkpoint=store.checkpoint(spec), tokens_per_batch=TOKENS)
         )
     said = [str(warning.message) for warning in warned if issubclass(warning.category, StoreWarning)]
-    told.send((kept, said, {name: values.tobytes() for name, values in result.by_layer.items()}))
+    told.send((kept, said, {tuple(entry): values.tobytes() for entry, values in result.by_layer.items()}))
 
 
 def ask_in_turn(folder, keys, log):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from icl_claims.claims import Quantity, Verdict
+from claims.quantities import FT, ICL, LC, ZSL
 from icl_claims.evidence.trials import TrialsEvidence
-from icl_claims.experiments.result import PREDICTION_METRICS, TrialResult, entry_of
+from icl_claims.experiments.result import Entry, TrialResult
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.metrics import RANDOM_UPDATE, PredictionMetric, accuracy, sim_am, sim_aou
 from icl_claims.tasks.catalogue import TASKS
-from tests.quality.controls import CLAIMS, load
+from tests.quality.data_claims import data_claims
 
 pytestmark = pytest.mark.usefixtures("unchecked_shapes")
 
@@ -32,11 +33,16 @@ ABOUT_PREDICTIONS = {
     ),
 }
 ON_FOUR_TASKS = {"ft-icl-differ", "unique-majority"}
+AOU_FT, AOU_LC, AOU_RANDOM = (Entry.of(sim_aou(method)) for method in (FT, LC, RANDOM_UPDATE))
+AM_FT = Entry.of(sim_am(FT))
 HOLDING = ABOUT_FT_AND_RANDOM | ABOUT_FT_SCORES | ABOUT_LAYER_CAUSAL | ABOUT_PREDICTIONS
 
 SIMILARITIES = {
-    **{"sim_aou/random_update": 0.0, "sim_aou/finetuning": 0.3, "sim_aou/layer_causal": 0.4},
-    **{"sim_am/layer_causal": 0.3, "sim_am/zero_shot": 0.4, "sim_am/finetuning": 0.5},
+    Entry.of(quantity): mean
+    for quantity, mean in (
+        *((sim_aou(RANDOM_UPDATE), 0.0), (sim_aou(FT), 0.3), (sim_aou(LC), 0.4)),
+        *((sim_am(LC), 0.3), (sim_am(ZSL), 0.4), (sim_am(FT), 0.5)),
+    )
 }
 
 
@@ -57,10 +63,7 @@ def as_the_papers_say(task, seed):
     }
     noise = generator.normal(size=(QUERIES, LAYERS))
     return TrialResult(
-        spec={
-            **{"task": task, "seed": seed, "permutation": 0, "k": 4, "probe": "label_token"},
-            **{"calibration": "none", "agreement": "same_label"},
-        },
+        spec=TrialSpec("none", "none", task, k=4, seed=seed, permutation=0, queries=None, methods=(FT, LC)),
         query_rows=np.arange(QUERIES),
         gold=gold,
         log_probabilities={
@@ -75,56 +78,29 @@ def as_the_papers_say(task, seed):
     )
 
 
-@dataclass(frozen=True, eq=False)
-class ListeningEvidence(TrialsEvidence):
-    """Trials that remember what they were asked for."""
-
-    asked: set[Quantity] = field(default_factory=set)
-
-    def compare(self, left, **sides):
-        self.asked.update(side for side in (left, *sides.values()) if isinstance(side, Quantity))
-        return super().compare(left, **sides)
-
-    def equivalent(self, left, to, **sides):
-        self.asked.update((left, to))
-        return super().equivalent(left, to, **sides)
-
-
 def rests_on(quantity):
     """The parts of a trial that a quantity is computed from."""
-    if quantity.metric not in PREDICTION_METRICS:
-        return {entry_of(quantity.metric, quantity.method, quantity.reference)}
-    methods = {quantity.method}
-    if quantity.metric != "accuracy":
-        methods |= {"zero_shot", quantity.reference}
+    if not isinstance(quantity.metric, PredictionMetric):
+        return {Entry.of(quantity)}
+    methods = {quantity.method.name}
+    if quantity.metric is not accuracy:
+        methods |= {"zero_shot", (quantity.reference or ICL).name}
     return methods
 
 
-@cache
-def claims_about_trials():
-    """The claims that trials decide, with their tests."""
-    return [
-        (mark.args[0], test)
-        for file in sorted(CLAIMS.rglob("test_*.py"))
-        for test in vars(load(file)).values()
-        for mark in getattr(test, "pytestmark", ())
-        if mark.name == "claim" and "trials" in mark.kwargs["sources"]
-    ]
-
-
 def verdicts(results):
-    """By claim: its verdict, and the parts of the trials that it rests on."""
-    decided = {}
-    for claim, test in claims_about_trials():
-        evidence, kept = ListeningEvidence(results), []
+    """By claim: its verdict, and the parts of the trials that it rests on: none where it is no comparison.
 
-        def decide(found, *, beside=(), claim=claim, kept=kept):
-            kept.append(found if isinstance(found, Verdict) else claim.rule.decide(found, beside))
-
-        test(evidence=evidence, decide=decide)
-        (verdict,) = kept
-        decided[claim.id] = verdict, set().union(*map(rests_on, evidence.asked))
-    return decided
+    The claims that are none are about other studies or methods, which these trials do not hold.
+    """
+    evidence = TrialsEvidence({"main": results})
+    return {
+        claim.claim.id: (
+            claim.decided_on(evidence),
+            {part for question in claim.claim.questions for side in question.quantities for part in rests_on(side)},
+        )
+        for claim in data_claims("trials")
+    }
 
 
 def words(decided, claims=HOLDING):
@@ -175,10 +151,10 @@ def test_claims_hold_where_all_is_as_the_papers_say(before):
 
 
 def test_swapping_two_methods_outputs_refutes_what_compares_them(changed):
-    pair = "sim_aou/finetuning", "sim_aou/random_update"
+    pair = AOU_FT, AOU_RANDOM
     found = changed(with_similarities(lambda values: swapped(values, *pair)), *pair)
     assert found == dict.fromkeys(ABOUT_FT_AND_RANDOM, "refuted")
-    pair = "sim_aou/finetuning", "sim_aou/layer_causal"
+    pair = AOU_FT, AOU_LC
     assert changed(with_similarities(lambda values: swapped(values, *pair)), *pair) == {"lc-aou-5of6": "refuted"}
 
 
@@ -190,7 +166,7 @@ def test_swapping_two_methods_answers_refutes_what_compares_them(changed):
 
 
 def test_flipping_a_sign_refutes_the_claims_about_that_quantity(changed):
-    entry = "sim_am/finetuning"
+    entry = AM_FT
     found = changed(with_similarities(lambda values: {**values, entry: -values[entry]}), entry)
     assert found == dict.fromkeys(ABOUT_FT_SCORES, "refuted")
 
@@ -200,13 +176,13 @@ def test_shuffling_a_methods_answers_breaks_what_pairs_them(changed):
     found = changed(with_answers(lambda values: shuffled(values, "finetuning")), "finetuning")
     assert found["icl-covers-ft"] == "refuted"
     assert set(found) <= ABOUT_PREDICTIONS
-    entry = "sim_am/finetuning"
+    entry = AM_FT
     assert changed(with_similarities(lambda values: shuffled(values, entry)), entry) == {}
 
 
 def test_pairs_that_are_torn_apart_widen_the_intervals(results, before):
     torn = {
-        task: [with_similarities(lambda values: shuffled(values, "sim_am/finetuning"))(result) for result in of_task]
+        task: [with_similarities(lambda values: shuffled(values, AM_FT))(result) for result in of_task]
         for task, of_task in results.items()
     }
 
@@ -232,7 +208,7 @@ def test_what_no_claim_asks_changes_nothing(changed):
 
 def test_other_names_of_the_labels_change_nothing(changed):
     def renamed(result):
-        order = np.roll(np.arange(TASKS[result.spec["task"]].labels), 1)
+        order = np.roll(np.arange(TASKS[result.spec.task].labels), 1)
         answers = {name: values[:, order] for name, values in result.log_probabilities.items()}
         return replace(result, gold=np.argsort(order)[result.gold], log_probabilities=answers)
 

@@ -57,13 +57,13 @@ def with_figure(paper, table, task, method, metric, printed):
 @pytest.mark.parametrize(
     ("claim", "changed", "named"),
     [
-        ("avg-t2", ("rethinking", "2", "mr", "layer_causal", "sim_am", "0.2991"), "sim_am of layer_causal"),
+        ("avg-t2", ("rethinking", "2", "mr", "layer_causal", "sim_am", "0.2991"), "SimAM of layer-causal finetuning"),
         ("avg-t2", ("revisited", "1", "average", "finetuning", "sim_aou", "0.1903"), "revisited, table 1"),
-        ("avg-t4", ("rethinking", "4", "sst2", "linearized", "sim_aou", "0.132"), "sim_aou of linearized"),
+        ("avg-t4", ("rethinking", "4", "sst2", "linearized", "sim_aou", "0.132"), "SimAOU of linearised finetuning"),
         ("tables-agree", ("revisited", "1", "cb", "layer_causal", "sim_am", "0.0393"), "0.0293 and 0.0393"),
         ("tables-agree", ("rethinking", "3", "subj", "finetuning", "sim_aou", "0.1934"), "0.1932 and 0.1934"),
-        ("percentages-are-counts", ("rethinking", "1", "cb", "finetuning", "accuracy", "58.1"), "cb"),
-        ("percentages-are-counts", ("rethinking", "1", "mr", "finetuning", "rpa", "42.0"), "mr"),
+        ("percentages-are-counts", ("rethinking", "1", "cb", "finetuning", "accuracy", "58.1"), "CB"),
+        ("percentages-are-counts", ("rethinking", "1", "mr", "finetuning", "rpa", "42.0"), "MR"),
     ],
 )
 def test_a_figure_that_does_not_fit_refutes_the_claim(claim, changed, named, monkeypatch):

@@ -14,38 +14,21 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.studies import study_of
 from icl_claims.tasks.catalogue import TASKS
+from tests.quality.controls import exact_tests
 from tests.quality.data_claims import data_claims
 
 ROOT = Path(__file__).parents[2]
-EXACT = {
-    "akyurek": {"sgd-step-ridge", "sherman-morrison"},
-    "deutch": {"random-floor", "am-dominated-by-zsl"},
-    "irie": {"t-step-dual-form"},
-    "rethinking": {
-        "dual-delta-w",
-        "dual-linear-attn",
-        "icl-meta-gradient",
-        "icl-softmax-breaks",
-        "taylor-first-order",
-        "lin-step-features",
-        "rpa-def",
-        "rpa-between",
-        "rec-insufficient",
-        "sgd-concurrent",
-        "layer-causality-icl",
-        "no-layer-causality-ft",
-        "lc-sequential",
-        "metric-aou-def",
-        "metric-am-def",
-    },
-    "revisited": {"rec2ftp-def", "lc-detached", "lc-losses-summed", "vonoswald-step"},
-    "shen": {"order-invariance"},
-    "von_oswald": {"construction", "layers-are-steps", "gd-plus-plus", "only-products-matter", "trained-layer-is-gd"},
+BY_DEFAULT = {"main", *PROFILES["embedded"].studies}
+TRIAL_CLAIMS = {claim.claim.id: claim.claim for claim in data_claims("trials")}
+EXACT = {(test.claim.paper.id, claim) for claim, test in exact_tests().items()}
+OF_OTHER_STUDIES = {"clip-task-dependent"} | {
+    claim.id
+    for claim in TRIAL_CLAIMS.values()
+    if any(study_of(quantity).name not in BY_DEFAULT for asked in claim.questions[:1] for quantity in asked.quantities)
 }
-TRIAL_CLAIMS = {claim.claim.id for claim in data_claims("trials")}
-ABOUT_CLIPPING = {"clip-fixes-am", "clip-above-unclipped", "clip-task-dependent", "clip-to-ft-norm"}
-OF_OTHER_STUDIES = ABOUT_CLIPPING | {"order-sensitivity", "lc-sequential"}
 OF_THE_PAPERS_MODEL = {"lin-memory"}
 
 
@@ -92,7 +75,7 @@ def test_every_exact_claim_is_decided_and_counts_its_cases(tmp_path):
     code, claims, printed = run_claims(tmp_path, "-m", "exact")
     assert code == 0, printed
     deciding = [claim for claim in claims if not claim["condition"]]
-    assert {(c["paper"], c["id"]) for c in deciding} == {(paper, name) for paper, ids in EXACT.items() for name in ids}
+    assert {(claim["paper"], claim["id"]) for claim in deciding} == EXACT
     assert all(claim["verdict"] == "supported" and claim["cases"] > 0 for claim in claims), printed
 
 
@@ -117,7 +100,7 @@ def test_trials_of_a_readers_own_model_reach_the_report(tmp_path, random_model, 
         options.append(f"--claims-data={os.environ['ICL_CLAIMS_TEST_DATA']}")
     code, claims, printed = run_claims(tmp_path, *options)
     assert code in (0, 1), printed
-    assert {claim["id"] for claim in claims} == TRIAL_CLAIMS
+    assert {claim["id"] for claim in claims} == set(TRIAL_CLAIMS)
     assert {claim["id"] for claim in claims if claim["verdict"] == "not run"} == OF_OTHER_STUDIES | OF_THE_PAPERS_MODEL
     for claim in claims:
         assert claim["verdict"] != "error", printed
@@ -173,7 +156,7 @@ def test_the_papers_profile_runs_on_a_fairseq_checkpoint(tmp_path):
     options = ["-m", "gpu", "--claims-device=cpu", f"--claims-model=fairseq:{folder}", f"--claims-data={data}"]
     code, claims, printed = run_claims(tmp_path, *options, "--claims-queries=8", "--claims-studies=main")
     assert code in (0, 1), printed
-    assert {claim["id"] for claim in claims} == TRIAL_CLAIMS
+    assert {claim["id"] for claim in claims} == set(TRIAL_CLAIMS)
     for claim in claims:
         assert (claim["profile"], claim["verdict"]) != ("paper", "error"), printed
         draws = [(trial["task"], trial["seed"], trial["permutation"]) for trial in claim["provenance"]["trials"]]

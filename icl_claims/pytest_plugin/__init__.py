@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from icl_claims.pytest_plugin.fixtures import decide, evidence, kept, model, named_errors, report_again, trials
+from icl_claims.pytest_plugin.fixtures import cached, decide, evidence, model, named_errors, report_again, trials
 from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
 from icl_claims.pytest_plugin.own import remember_claims
 from icl_claims.pytest_plugin.run_record import RunRecord, claim_of, declare, refuse_twins
@@ -86,20 +86,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Report a cached verdict instead of running the test that reached it; ask the evidence what a claim asks."""
-    evidence: Any = pyfuncitem.funcargs.get("evidence")
+    asked: Any = pyfuncitem.funcargs.get("evidence")
     if "icl_claims.pytest_plugin.verdict_cache" in sys.modules:
         from icl_claims.pytest_plugin.verdict_cache import CachedVerdict
 
-        if isinstance(evidence, CachedVerdict):
-            report_again(pyfuncitem, evidence)
+        if isinstance(asked, CachedVerdict):
+            report_again(pyfuncitem, asked)
             return True
     claim = getattr(pyfuncitem.obj, "claim", None)
-    if evidence is None or claim is None or claim.asks is None or "evidence" in pyfuncitem._fixtureinfo.argnames:
+    if asked is None or claim is None or claim.asks is None or "evidence" in pyfuncitem._fixtureinfo.argnames:
         return None
     with named_errors():
         decides, *secondary = claim.questions
-        decide: Any = pyfuncitem.funcargs["decide"]
-        decide(evidence.ask(decides), beside=evidence.answers(*secondary))
+        record: Any = pyfuncitem.funcargs["decide"]
+        record(asked.ask(decides), beside=asked.answers(*secondary))
     return True
 
 

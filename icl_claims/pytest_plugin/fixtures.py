@@ -31,14 +31,14 @@ def model(pytestconfig: pytest.Config) -> LanguageModel:
 
 @pytest.fixture(scope="session")
 def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]:
-    """The trials of a profile, run once and kept in the store; absent evidence where they cannot be run here."""
+    """The trials of a profile, run once and stored; absent evidence where they cannot be run here."""
     from icl_claims.pytest_plugin.trials import TrialsOfRun
 
     return TrialsOfRun(pytestconfig, _visible)
 
 
 @pytest.fixture(scope="session")
-def kept(request: pytest.FixtureRequest) -> VerdictCache | None:
+def cached(request: pytest.FixtureRequest) -> VerdictCache | None:
     """The verdicts that the same code reached before; None where every claim is to be decided again."""
     if request.config.getoption("claims_again"):
         return None
@@ -50,12 +50,12 @@ def kept(request: pytest.FixtureRequest) -> VerdictCache | None:
 
 
 @pytest.fixture
-def evidence(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Any:
+def evidence(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Any:
     """The evidence that the test's parameter names; the verdict itself where the same evidence gave one before."""
     source, profile = request.param
     claim: Claim = request.node.get_closest_marker("claim").args[0]
     with named_errors():
-        if kept is not None and (known := kept.get(request.node.nodeid, source, _digest_of_evidence(request))):
+        if cached is not None and (known := cached.get(request.node.nodeid, source, _digest_of_evidence(request))):
             return known
         if source == "exact":
             from icl_claims.evidence.exact import ExactEvidence
@@ -75,7 +75,7 @@ def evidence(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Any:
 
 
 @pytest.fixture
-def decide(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Callable[..., None]:
+def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Callable[..., None]:
     """Record a verdict, and give the test the outcome that belongs to it.
 
     It takes a `Verdict`, or a `Comparison` that the claim's rule decides, with other comparisons that are shown
@@ -98,12 +98,12 @@ def decide(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Callabl
         provenance = asked.provenance() if hasattr(asked, "provenance") else {}
         record = verdict_record(found, provenance)
         digest = _digest_of_evidence(request)
-        if kept is not None and digest:
-            kept.keep(request.node.nodeid, asked.source, digest, record)
+        if cached is not None and digest:
+            cached.keep(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":
             drawn = request.getfixturevalue("trials").new_figure_data(request.node.callspec.params["evidence"][1])
-            if kept is not None and drawn:
-                kept.keep_pictures(digest, drawn)
+            if cached is not None and drawn:
+                cached.keep_pictures(digest, drawn)
             request.node.user_properties.append(("pictures", drawn))
         _tell(request.node, claim, asked.source, record)
 
@@ -113,9 +113,9 @@ def decide(request: pytest.FixtureRequest, kept: VerdictCache | None) -> Callabl
 def report_again(node: pytest.Function, verdict: CachedVerdict) -> None:
     """Give a claim's test the outcome that belongs to a verdict that was reached before."""
     request: pytest.FixtureRequest = node._request
-    node.user_properties.append(("kept", verdict.written.isoformat()))
+    node.user_properties.append(("cached", verdict.written.isoformat()))
     if verdict.source == "trials":
-        drawn = request.getfixturevalue("kept").pictures(_digest_of_evidence(request))
+        drawn = request.getfixturevalue("cached").pictures(_digest_of_evidence(request))
         node.user_properties.append(("pictures", drawn))
     mark = node.get_closest_marker("claim")
     if mark is not None:

@@ -91,12 +91,12 @@ class RunRecord:
     """The claims of a run, by test, in the order in which they were decided.
 
     Args:
-        config: of the run.
-        collected: what the run set out to decide.
-        started: when.
-        claims: what was decided so far.
-        pictures: by profile, the numbers behind the papers' figures, as the reports brought them.
-        kept: how many verdicts an earlier run had reached.
+        config: Configuration of the run.
+        collected: Gives what the run set out to decide.
+        started: When it started.
+        claims: What was decided so far.
+        pictures: By profile, the numbers behind the papers' figures, as the reports brought them.
+        cached: How many verdicts an earlier run had reached.
     """
 
     config: pytest.Config
@@ -104,7 +104,7 @@ class RunRecord:
     started: float = field(default_factory=time.time)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
     pictures: dict[str, Any] = field(default_factory=dict)
-    kept: int = 0
+    cached: int = 0
     begun: bool = False
     left: SessionReport | None = None
 
@@ -137,8 +137,8 @@ class RunRecord:
         for name, value in report.user_properties:
             if name == "pictures" and isinstance(value, dict):
                 self.pictures = merged(self.pictures, value)
-            if name == "kept" and report.when == "call":
-                self.kept += 1
+            if name == "cached" and report.when == "call":
+                self.cached += 1
         if report.when == "teardown":
             report.user_properties = junit_properties(report)
 
@@ -155,7 +155,7 @@ class RunRecord:
             claims,
             seconds=time.time() - self.started,
             interrupted=interrupted,
-            kept=self.kept,
+            cached=self.cached,
             pictures=self.pictures,
             coverage=coverage_of_papers(),
         )
@@ -163,7 +163,7 @@ class RunRecord:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print a line a claim, the changed ones first, then the counts and where the report is."""
+        """Print a line per claim, the changed ones first, then the counts and where the report is."""
         if self.left is not None:
             self.left.print(terminalreporter)
 

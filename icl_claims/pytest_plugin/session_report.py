@@ -26,12 +26,12 @@ class SessionReport:
     """The report of a run, and what is said about it.
 
     Args:
-        claims: the records, in the papers' order.
-        written: the files.
-        comparison: with the run that was named, or else with the newest saved one; None where there is none.
-        named: whether the run to compare with was named.
-        problem: why something could not be written.
-        kept: how many of the verdicts an earlier run had reached.
+        claims: Records in the papers' order.
+        written: Files that were written.
+        comparison: Comparison with the run that was named, or else with the newest saved one; None if there is none.
+        named: Whether the run to compare with was named.
+        problem: Why something could not be written.
+        cached: How many of the verdicts an earlier run had reached.
     """
 
     claims: Sequence[dict[str, Any]]
@@ -39,7 +39,7 @@ class SessionReport:
     comparison: RunComparison | None = None
     named: bool = False
     problem: str = ""
-    kept: int = 0
+    cached: int = 0
 
     @property
     def failed(self) -> bool:
@@ -57,8 +57,10 @@ class SessionReport:
             terminal.write(comparison_text(self.comparison))
         if terminal.verbosity >= -1:
             terminal.write_line(counts_in_words(self.claims))
-            if self.kept:
-                terminal.write_line(f"{self.kept} as an earlier run of the same code decided (--claims-again: anew)")
+            if self.cached:
+                terminal.write_line(
+                    f"{self.cached} as an earlier run of the same code decided (--claims-again decides them again)"
+                )
             for path in self.written:
                 terminal.write_line(f"report: {path}")
         if self.problem:
@@ -71,20 +73,20 @@ def leave(
     *,
     seconds: float,
     interrupted: bool,
-    kept: int,
+    cached: int,
     pictures: dict[str, Any],
     coverage: Sequence[dict[str, Any]],
 ) -> SessionReport:
     """Write everything that a run leaves.
 
     Args:
-        config: of the run.
-        claims: its records.
-        seconds: how long it took.
-        interrupted: whether some of its claims were not reached.
-        kept: how many of its verdicts an earlier run had reached.
-        pictures: by profile, the numbers behind the papers' figures.
-        coverage: what the papers contain.
+        config: Configuration of the run.
+        claims: Its records.
+        seconds: Duration of the run.
+        interrupted: Whether some of its claims were not reached.
+        cached: How many of its verdicts an earlier run had reached.
+        pictures: By profile, the numbers behind the papers' figures.
+        coverage: What the papers contain.
     """
     folder, named = report_folder(config), config.getoption("claims_compare")
     options = chosen_options(config)
@@ -99,11 +101,11 @@ def leave(
         saved = save_run(document, folder / "runs")
     except IclClaimsError as error:
         return SessionReport(document["claims"], problem=str(error))
-    return SessionReport(document["claims"], (*written, saved), comparison, named is not None, kept=kept)
+    return SessionReport(document["claims"], (*written, saved), comparison, named is not None, cached=cached)
 
 
 def report_folder(config: pytest.Config) -> Path:
-    """Where the report of a run goes."""
+    """Folder of a run's report."""
     return Path(config.getoption("claims_report") or config.rootpath / "reports")
 
 

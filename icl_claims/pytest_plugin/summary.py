@@ -17,12 +17,12 @@ COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "no
 
 
 def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunComparison | None) -> None:
-    """Print a line a claim, by section, with a word for each source of evidence.
+    """Print a line per claim, by section, with a word for each source of evidence.
 
     Args:
-        terminal: pytest's reporter; it colours nothing where there is no terminal.
-        claims: records in the papers' order.
-        comparison: with the run before, or the one that was named.
+        terminal: Reporter of pytest; it colours nothing where there is no terminal.
+        claims: Records in the papers' order.
+        comparison: Comparison with the run before, or the one that was named.
     """
     terminal.section("claims")
     if comparison is not None and comparison.verdicts:

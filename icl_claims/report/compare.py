@@ -14,7 +14,7 @@ from icl_claims.report.order import key_of, section_of
 
 @dataclass(frozen=True)
 class Compared:
-    """The record of a claim that two runs are compared on."""
+    """A record's claim, source and condition, by which two runs are compared."""
 
     paper: str
     id: str

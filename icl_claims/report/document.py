@@ -50,10 +50,10 @@ def make_document(
     A number that is not finite becomes null, and half a character its escape.
 
     Args:
-        run: the facts of the run.
-        claims: one record for each claim, source and condition; what a record leaves out gets its default.
-        pictures: by profile, the numbers behind the papers' figures and tables.
-        coverage: what the papers contain, and which claims cover it.
+        run: Facts of the run.
+        claims: One record for each claim, source and condition; what a record leaves out gets its default.
+        pictures: By profile, the numbers behind the papers' figures and tables.
+        coverage: What the papers contain, and which claims cover it.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -65,10 +65,10 @@ def make_document(
 
 
 def check_document(document: Document, name: str) -> Document:
-    """The document itself, if it is as the schema says.
+    """The document itself, if the schema allows it.
 
     Raises:
-        ReportError: it is not, with the first place where.
+        ReportError: the schema does not allow it; the first place is named.
     """
     problem = next(_validator().iter_errors(document), None)
     if problem is not None:

@@ -1,4 +1,4 @@
-"""The figures of a page that were drawn before, from the same numbers by the same code: most of a report's time."""
+"""Cached figures of a page, which the same code drew from the same numbers: drawing takes most of a report's time."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from icl_claims.storage.digests import source_digest
 
 
 @dataclass(frozen=True)
-class KeptFigure:
+class CachedFigure:
     """A figure as a page shows it.
 
     Args:
-        title: what it shows, as a heading.
-        caption: how to read it.
-        svg: for the page.
+        title: What it shows, as a heading.
+        caption: How to read it.
+        svg: SVG for the page.
     """
 
     title: str
@@ -51,18 +51,18 @@ def outdated_figures() -> list[Path]:
     return [folder for folder in sorted(default_figures().glob("*")) if folder.name != _code()]
 
 
-def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[KeptFigure]:
+def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[CachedFigure]:
     """What `draw_pictures` draws, as a page shows it; drawn only if it is not cached.
 
     Args:
-        numbers: behind the figures of a profile.
-        profile: whose trials gave them.
+        numbers: Numbers behind the figures of a profile.
+        profile: Profile whose trials gave them.
     """
     key = hashlib.sha256(json.dumps([profile, numbers], sort_keys=True).encode()).hexdigest()
     folder = default_figures() / _code() / key
     with suppress(StoreError):
-        return [KeptFigure(**figure) for figure in read_manifest(folder, key).facts["figures"]]
-    drawn = [KeptFigure(one.title, one.caption, str(one.inline())) for one in draw_pictures(numbers, profile)]
+        return [CachedFigure(**figure) for figure in read_manifest(folder, key).facts["figures"]]
+    drawn = [CachedFigure(one.title, one.caption, str(one.inline())) for one in draw_pictures(numbers, profile)]
     with suppress(OSError):
         shutil.rmtree(folder, ignore_errors=True)  # what is damaged
         write_checksummed(folder, key, {"figures": [asdict(figure) for figure in drawn]}, {})

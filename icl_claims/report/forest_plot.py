@@ -1,4 +1,4 @@
-"""A forest plot, a row a task: the difference with its interval, the paper's number, the null band, the pooled effect.
+"""A forest plot, a row per task: difference and interval, the paper's number, the null band, the pooled effect.
 
 Each row is a drawing of its own without text, for a table that has the words; it is stretched to the width of its
 column, which is why its lines keep their weight and a dot is a line without length.
@@ -17,7 +17,7 @@ from icl_claims.report.numbers import number
 HEIGHT, MIDDLE = 10, 5
 NARROWEST = 0.8  # percent of the width that a null band of one value takes
 
-Finding = dict[str, Any]
+_Finding = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class ForestPlot:
     """A plot in pieces.
 
     Args:
-        rows: a drawing for each finding, empty where there is no difference.
-        pooled: the drawing of the effect over all tasks, empty where there is none.
-        ends: the values at the left and the right end, as text.
-        zero: where no difference lies, in percent of the width.
+        rows: A drawing for each finding, empty where there is no difference.
+        pooled: The drawing of the effect over all tasks, empty where there is none.
+        ends: The values at the left and the right end, as text.
+        zero: Place of no difference, in percent of the width.
     """
 
     rows: tuple[Markup, ...]
@@ -37,11 +37,11 @@ class ForestPlot:
     zero: float
 
 
-def forest_plot(findings: Sequence[Finding], effect: dict[str, float | None] | None) -> ForestPlot | None:
+def forest_plot(findings: Sequence[_Finding], effect: dict[str, float | None] | None) -> ForestPlot | None:
     """A plot of all findings of a claim on one scale, which includes 0; None where nothing has a difference.
 
     Args:
-        findings: what the tasks say.
+        findings: What the tasks say.
         effect: `estimate`, `low` and `high` over all tasks.
     """
     pooled = effect or {"estimate": None, "low": None, "high": None}
@@ -70,7 +70,7 @@ class _Scale:
         return float(round(2 + 96 * (value - self.low) / self.span, 1))
 
 
-def _row(finding: Finding, scale: _Scale) -> Markup:
+def _row(finding: _Finding, scale: _Scale) -> Markup:
     if finding["difference"] is None:
         return Markup("")
     parts = []

@@ -15,7 +15,7 @@ ELSEWHERE = "elsewhere"
 
 
 def in_papers_order(claims: Iterable[Record]) -> list[Record]:
-    """Records by paper, place in it, id, source and profile; what a claim needs stands behind the claim.
+    """Records by paper, place in it, id, source and profile; what a claim needs comes after it.
 
     A reader's own papers come last.
     """
@@ -35,7 +35,7 @@ def title_of_paper(claim: Record) -> str:
 
 
 def key_of(claim: Record) -> tuple[str, str, str, str, str]:
-    """What tells a record from every other of a run: paper, id, source, profile, condition."""
+    """Key of a record, unique in a run: paper, id, source, profile, condition."""
     return claim["paper"], claim["id"], claim["source"], claim["profile"], claim["condition"]
 
 

@@ -13,7 +13,7 @@ from icl_claims.report import Record
 from icl_claims.report.names import source_name
 from icl_claims.tasks.catalogue import title_of_task
 
-Line = Mapping[str, Any]
+_Line = Mapping[str, Any]
 
 TRIALS = "trials"
 # What differs between two runs of the same trials, or is too long to read.
@@ -26,18 +26,18 @@ class Listing:
     """A list, of trials or of the authors' runs, that several claims were decided on.
 
     Args:
-        anchor: of its place in the page.
-        kind: what it lists: `trials` or `runs`.
-        title: whose it is.
-        facts: what was said about all of it.
-        lines: one for each trial or run.
+        anchor: Its place in the page's address.
+        kind: What it lists: `trials` or `runs`.
+        title: Whose it is.
+        facts: What is true of all of it.
+        lines: One for each trial or run.
     """
 
     anchor: str
     kind: str
     title: str
     facts: dict[str, Any]
-    lines: tuple[Line, ...]
+    lines: tuple[_Line, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class Listing:
 
     def tasks(self) -> list[str]:
         """Each task of trials in words: queries, demonstrations, seeds."""
-        by_task: dict[str, list[Line]] = {}
+        by_task: dict[str, list[_Line]] = {}
         for line in self.lines:
             by_task.setdefault(str(line.get("task", "")), []).append(line)
         return [_task_in_words(task, lines) for task, lines in by_task.items()]
@@ -76,7 +76,7 @@ def listings_of(claims: Sequence[Record]) -> dict[str, Listing]:
 
 
 def keys_of_listings(claim: Record) -> Iterator[tuple[str, str]]:
-    """What tells each list behind a record from others, with its kind."""
+    """The kind of each list behind a record, and a key that differs from that of every other list."""
     for kind, lines in claim["provenance"].items():
         if _is_list(lines):
             shown = [{name: line[name] for name in line if name not in NOT_SHOWN} for line in lines]
@@ -123,7 +123,7 @@ def _is_list(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(line, Mapping) for line in value)
 
 
-def _task_in_words(task: str, trials: Sequence[Line]) -> str:
+def _task_in_words(task: str, trials: Sequence[_Line]) -> str:
     first = trials[0]
     seeds = list(dict.fromkeys(str(trial.get("seed")) for trial in trials))
     shown = first.get("demonstrations_in_context", first.get("k"))

@@ -21,11 +21,11 @@ def run_facts(
     """Everything that a reader needs to run the same again.
 
     Args:
-        options: what was chosen on the command line.
-        seconds: duration of the run.
-        root: the project's folder, whose commit is named.
-        name: how the reader calls the run.
-        interrupted: whether some of its claims were not reached.
+        options: What was chosen on the command line.
+        seconds: Duration of the run.
+        root: The project's folder, whose commit is named.
+        name: Name that the reader gave the run.
+        interrupted: Whether some of its claims were not reached.
     """
     return {
         "name": name,

@@ -17,8 +17,8 @@ def save_run(document: Document, folder: Path) -> Path:
     """Save a document under the next free number and its run's name.
 
     Args:
-        document: of a run.
-        folder: of the saved runs, which is made.
+        document: Document of a run.
+        folder: Folder of the saved runs, which is made.
 
     Raises:
         ReportError: the folder cannot be written to.
@@ -46,8 +46,8 @@ def find_run(reference: str, folder: Path) -> Path:
     """The file of a run that a reader named: a path, the number of a saved run, or its name (the newest of it).
 
     Args:
-        reference: what was named; `last` is the newest saved run.
-        folder: of the saved runs.
+        reference: What was named; `last` is the newest saved run.
+        folder: Folder of the saved runs.
 
     Raises:
         ReportError: there is no such run.

@@ -22,16 +22,16 @@ def write_report(
     """Write both forms of the report into a folder, which is made.
 
     Args:
-        folder: where.
-        document: of a run, from `make_document`.
-        figures: a folder for every picture as SVG and PDF, which is made too.
-        draw: gives the figures of the page.
+        folder: Folder of the report.
+        document: Document of a run, from `make_document`.
+        figures: Folder for every picture as SVG and PDF, which is made too.
+        draw: Gives the figures of the page.
 
     Returns:
         The paths of claims.html and claims.json.
 
     Raises:
-        ReportError: the document is malformed, or a file cannot be written.
+        ReportError: The document is malformed, or a file cannot be written.
     """
     check_document(document, "The run")
     shown = {profile: list(draw(numbers, profile)) for profile, numbers in document["pictures"].items()}

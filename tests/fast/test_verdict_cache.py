@@ -51,7 +51,7 @@ def test_the_second_run_tells_what_the_first_decided(run, word):
     assert first.parseoutcomes() == second.parseoutcomes()
     assert first.ret == second.ret
     assert {**before, "seconds": 0} == {**after, "seconds": 0}
-    second.stdout.fnmatch_lines(["1 as an earlier run of the same code decided (--claims-again: anew)"])
+    second.stdout.fnmatch_lines(["1 as an earlier run of the same code decided (--claims-again decides them again)"])
     assert "as an earlier run" not in first.stdout.str()
 
 

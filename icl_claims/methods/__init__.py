@@ -12,7 +12,6 @@ from icl_claims.methods.base import (
 )
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.methods.gradient_diagnostics import accumulated_block_gradient_norms
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
 from icl_claims.methods.nulls import (

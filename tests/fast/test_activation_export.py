@@ -9,7 +9,7 @@ import torch
 
 from icl_claims.errors import StoreError
 from icl_claims.experiments.activation_export import RecordWriter
-from icl_claims.methods import Answer
+from icl_claims.metrics import Answer
 
 GOLD, WIDTHS = [1, 0, 1], [4, 2, 3]
 

@@ -170,7 +170,7 @@ def run(tmp_path, monkeypatch):
         ran.clear()
         told = []
         results = run_all(resolve(Choices(PROFILES["tiny"])), SPECS, load, lambda *t: told.append(t), worker)
-        assert [(task, [r.spec["seed"] for r in of_task]) for task, of_task in results.items()] == [
+        assert [(task, [r.spec.seed for r in of_task]) for task, of_task in results.items()] == [
             ("sst2", [1, 2]),
             ("cb", [1, 2]),
         ]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from icl_claims.report.figures.drawing import LOWEST, WIDTH, Picture, short
 from icl_claims.report.figures.legend import Legend
@@ -37,6 +37,7 @@ def draw_gradient_norms(norms: Norms, profile: str, legend: Legend) -> Picture:
     for place, (task, method) in enumerate((task, method) for task in tasks for method in methods):
         axis = axes[place // columns][place % columns]
         axis.set_title(f"{short(title_of_task(task))}\n{short(legend.title(method))}", fontsize=7)
+        axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         values = maps.get((task, method), np.empty((0, 0)))
         if values.size:
             edges = (0.5, values.shape[1] + 0.5, 0.5, values.shape[0] + 0.5)

@@ -7,6 +7,7 @@ from icl_claims.methods.base import (
     has_nulls,
     is_diagnosed,
     learner_of,
+    learns_weights,
     variant_of,
     with_parameter,
 )
@@ -23,6 +24,6 @@ from icl_claims.methods.nulls import (
     gaussian_update,
     nulls_of_method,
 )
-from icl_claims.methods.perturbations import Paraphrased, Reordered, SwitchedLabels
+from icl_claims.methods.perturbations import Paraphrased, Reordered, SwitchedLabels, pairs
 from icl_claims.methods.prompting import InContext, ZeroShot
 from icl_claims.methods.training_tokens import TrainingTokens

@@ -12,8 +12,7 @@ from icl_claims.experiments.batches import batches_by_length, partners_in
 from icl_claims.experiments.measure import measure
 from icl_claims.experiments.result import Entry
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.studies import pairs
-from icl_claims.methods import Batch, Finetuning, InContext, Paraphrased, SwitchedLabels, ZeroShot
+from icl_claims.methods import Batch, Finetuning, InContext, Paraphrased, SwitchedLabels, ZeroShot, pairs
 from icl_claims.metrics import Answer, sim_aou
 from icl_claims.tasks.prompts import Queries
 

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.outcome import Outcome, Rounds, Say, timed
 from benchmarks.reference import Compared, FullPrompts, Passes, trial
 from benchmarks.reference_learning import PlainLearning
-from benchmarks.setting import SEED, TASK, Setting, Size, spread_by_length
+from benchmarks.setting import SEED, Setting, Size, spread_by_length
 from icl_claims.errors import ModelError
 from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.metrics.calibration import predicted_labels
 from icl_claims.metrics import accuracy, changed, rec2ftp, rpa, sim_am, sim_am_update, sim_aou
+from icl_claims.metrics.calibration import predicted_labels
 from icl_claims.metrics.similarity import sim_aou_random, uniform_updates
 
 CPU = torch.device("cpu")
@@ -141,7 +141,9 @@ def test_zeros_beyond_the_end_of_a_query_do_not_count(given_maps, padding):
 
 @given(activations(), activations(heads=3))
 def test_similarities_lie_between_minus_one_and_one(states, maps):
-    values = torch.cat([x.flatten() for x in (sim_aou.values(*states), sim_am.values(*maps[:2]), sim_am_update.values(*maps))])
+    values = torch.cat(
+        [x.flatten() for x in (sim_aou.values(*states), sim_am.values(*maps[:2]), sim_am_update.values(*maps))]
+    )
     assert values.abs().max() <= 1 + 1e-6
 
 
@@ -161,7 +163,9 @@ def test_a_method_that_changes_nothing_has_similarity_zero(states):
 @given(activations())
 def test_normalised_sim_aou_does_not_see_the_length_of_a_state(states):
     icl, ft, zsl = states
-    torch.testing.assert_close(sim_aou.values(3 * icl, 0.5 * ft, 7 * zsl), sim_aou.values(icl, ft, zsl), atol=2e-3, rtol=0)
+    torch.testing.assert_close(
+        sim_aou.values(3 * icl, 0.5 * ft, 7 * zsl), sim_aou.values(icl, ft, zsl), atol=2e-3, rtol=0
+    )
 
 
 def test_uniform_updates_do_not_depend_on_how_queries_are_batched():
@@ -236,7 +240,9 @@ def test_a_query_changed_to_two_labels_is_two_changes_and_none_is_shared(columns
 
 @given(predictions(labels=2))
 def test_with_two_labels_both_agreements_are_one(columns):
-    np.testing.assert_array_equal(rpa.values(*columns, agreement="same_label"), rpa.values(*columns, agreement="changed"))
+    np.testing.assert_array_equal(
+        rpa.values(*columns, agreement="same_label"), rpa.values(*columns, agreement="changed")
+    )
 
 
 @given(predictions())
@@ -251,7 +257,9 @@ def test_in_the_words_of_the_paper_it_may_exceed_both_where_there_are_three_labe
     zsl, gold = np.array([0, 0, 0]), np.array([1, 1, 1])
     icl, ft = np.array([1, 1, 2]), np.array([1, 2, 2])  # the second query is in both parts, shared in neither
     for agreement, wanted in (("changed", [1, 1 / 2, 1 / 2]), ("same_label", [1 / 2, 1 / 2, 1 / 2])):
-        columns = [rpa.values(icl, ft, zsl, gold, only=only, agreement=agreement) for only in ("all", "correct", "incorrect")]
+        columns = [
+            rpa.values(icl, ft, zsl, gold, only=only, agreement=agreement) for only in ("all", "correct", "incorrect")
+        ]
         assert [mean(column) for column in columns] == pytest.approx(wanted)
 
 

@@ -52,7 +52,9 @@ def test_what_is_asked_in_other_words_has_the_parameters_of_the_method_of_its_na
         return TrialSpec("m", "d", "sst2", k=4, seed=0, permutation=0, queries=None, methods=methods)
 
     assert spec(0.3).methods
-    with pytest.raises(UsageError, match="finetuning_paraphrased has other parameters: expected the parameters of finetuning"):
+    with pytest.raises(
+        UsageError, match="finetuning_paraphrased has other parameters: expected the parameters of finetuning"
+    ):
         spec(0.01)
 
 

@@ -128,7 +128,9 @@ def test_every_number_of_a_trial_is_that_of_whole_prompts_one_at_a_time(plain, m
             ).mean(-1),
         }
         if family in ROTARY:  # nothing but rounding moves the scores of the first layer; see the next test
-            wanted[Entry("sim_am_update", "finetuning")][0] = float(got.by_layer[Entry("sim_am_update", "finetuning")][place, 0])
+            wanted[Entry("sim_am_update", "finetuning")][0] = float(
+                got.by_layer[Entry("sim_am_update", "finetuning")][place, 0]
+            )
         same({name: got.by_layer[name][place] for name in wanted}, wanted, atol=2e-3)
 
 
@@ -195,7 +197,9 @@ def test_the_order_in_which_demonstrations_are_attended_to_is_measured(model_of)
         column = got.column(kendall(method))
         assert column.shape == got.gold.shape
         assert (np.abs(column) <= 1).all()
-    np.testing.assert_array_equal(got.column(kendall(ZeroShot())), got.by_layer[Entry("kendall", "zero_shot")].mean(axis=1))
+    np.testing.assert_array_equal(
+        got.column(kendall(ZeroShot())), got.by_layer[Entry("kendall", "zero_shot")].mean(axis=1)
+    )
 
 
 def test_without_diagnostics_all_other_numbers_are_the_same(model_of, result):

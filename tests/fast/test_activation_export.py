@@ -48,7 +48,7 @@ def test_a_record_holds_a_querys_activations_without_padding(tmp_path, told):
     assert first["pred_label"] == int(answers["zero_shot"].log_probabilities[0].argmax())
 
 
-def test_records_are_in_the_order_of_the_queries_whatever_the_batches(tmp_path, told):
+def test_records_are_in_the_order_of_the_queries(tmp_path, told):
     writer = RecordWriter(tmp_path, GOLD, WIDTHS)
     for batch, answers in told:
         writer.watch(batch, answers)

@@ -52,7 +52,7 @@ def measured(answers, spec=SPEC, queries=QUERIES, lengths=LENGTHS, **changes):
     return measure(spec, replace(batch, **changes), GOLD[: len(queries)], lengths)
 
 
-def test_every_method_is_compared_with_in_context_learning_and_finetuning_with_its_variants():
+def test_which_method_is_compared_with_which():
     compared, icl = set(pairs(SPEC.answering)), InContext()
     assert {(method, icl) for method in SPEC.answering if method != icl} <= compared
     assert (FT, SWITCHED_ICL) in compared
@@ -112,7 +112,7 @@ def first_row(one):
     }
 
 
-def test_a_method_asked_in_other_words_has_no_attention_maps_to_compare(answers):
+def test_a_method_asked_in_other_words_has_no_attention_maps(answers):
     others = {**answers, "zero_shot_paraphrased": replace(answers["finetuning"], scores=None)}
     found = measured(others, replace(SPEC, methods=(*METHODS, Paraphrased(ZeroShot()))))["by_layer"]
     assert Entry("sim_aou", "zero_shot_paraphrased") in found
@@ -130,7 +130,7 @@ def orders_measured(answers, **shares):
     return {entry.method: tau for entry, tau in found.items() if entry.metric == "kendall"}
 
 
-def test_in_context_learning_attends_in_its_own_order_and_against_the_reverse(answers):
+def test_tau_is_one_in_the_same_order_and_minus_one_reversed(answers):
     shares = torch.rand(LAYERS, BATCH, 8, generator=torch.Generator().manual_seed(0))
     found = orders_measured(answers, in_context=shares, zero_shot=shares.square(), finetuning=1 - shares)
     assert set(found) == {"zero_shot", "finetuning", "random_update", "demonstration_lengths"}
@@ -150,7 +150,7 @@ def test_a_single_demonstration_has_no_order(answers):
     assert np.isnan(orders_measured(answers, in_context=alone, zero_shot=alone)["zero_shot"]).all()
 
 
-def test_no_order_is_measured_where_attention_to_demonstrations_was_not_asked_for(answers):
+def test_without_attention_to_demonstrations_there_is_no_order(answers):
     assert orders_measured(answers) == {}
 
 

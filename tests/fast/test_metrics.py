@@ -103,7 +103,7 @@ def test_sim_aou_is_the_cosine_of_updates(given_states, normalised):
 
 
 @given(activations(count=3))
-def test_sim_aou_of_a_random_update_takes_the_drawn_vector_as_the_update(given_states):
+def test_sim_aou_of_a_random_update_takes_it_as_the_update(given_states):
     icl, zsl, drawn = given_states
     got = sim_aou_random(icl, zsl, drawn)
     for layer in range(icl.shape[0]):
@@ -148,7 +148,7 @@ def test_similarities_lie_between_minus_one_and_one(states, maps):
 
 
 @given(activations(), activations(heads=2))
-def test_a_method_that_does_what_in_context_learning_does_has_similarity_one(states, maps):
+def test_doing_as_in_context_learning_has_similarity_one(states, maps):
     icl, _, zsl = states
     torch.testing.assert_close(sim_aou.values(icl, icl, zsl), torch.ones(icl.shape[1], icl.shape[0]))
     torch.testing.assert_close(sim_am.values(maps[0], maps[0]), torch.ones(maps[0].shape[2], maps[0].shape[0]))
@@ -168,13 +168,13 @@ def test_normalised_sim_aou_does_not_see_the_length_of_a_state(states):
     )
 
 
-def test_uniform_updates_do_not_depend_on_how_queries_are_batched():
+def test_uniform_updates_do_not_depend_on_batches():
     together = uniform_updates(3, 8, [4, 0, 9], 5, CPU)
     for place, query in enumerate([4, 0, 9]):
         assert torch.equal(together[:, place], uniform_updates(3, 8, [query], 5, CPU)[:, 0])
 
 
-def test_uniform_updates_fill_zero_to_one_and_differ_by_query_and_seed():
+def test_uniform_updates_differ_by_query_and_seed():
     drawn = uniform_updates(4, 64, [0, 1, 2], 7, CPU)
     assert 0 <= drawn.min() < 0.02 < 0.98 < drawn.max() < 1
     assert drawn.mean().item() == pytest.approx(0.5, abs=0.05)
@@ -182,7 +182,7 @@ def test_uniform_updates_fill_zero_to_one_and_differ_by_query_and_seed():
     assert not torch.equal(drawn, uniform_updates(4, 64, [0, 1, 2], 8, CPU))
 
 
-def test_drawing_updates_leaves_the_global_stream_of_randomness_alone():
+def test_drawing_updates_leaves_global_randomness_alone():
     before = torch.get_rng_state()
     uniform_updates(2, 3, [0], 0, CPU)
     assert torch.equal(before, torch.get_rng_state())
@@ -200,7 +200,7 @@ def test_accuracy_and_changes_are_shares_of_all_queries(columns):
 
 
 @given(predictions())
-def test_rec2ftp_is_the_share_of_finetunings_corrections_that_in_context_learning_gets_right(columns):
+def test_rec2ftp_is_the_share_of_shared_corrections(columns):
     icl, ft, zsl, gold = columns
     right = [{i for i in range(len(gold)) if predicted[i] == gold[i]} for predicted in (icl, ft, zsl)]
     wanted = share(right[1] - right[2], right[0])
@@ -228,7 +228,7 @@ def test_asking_for_the_same_label_never_raises_rpa(columns, only):
 
 
 @given(predictions(), selections)
-def test_a_query_changed_to_two_labels_is_two_changes_and_none_is_shared(columns, only):
+def test_a_query_changed_to_two_labels_is_two_changes(columns, only):
     icl, ft, zsl, gold = columns
     column = rpa.values(*columns, only=only)
     twice = ~np.isnan(column).any(axis=1)
@@ -253,7 +253,7 @@ def test_rpa_lies_between_its_correct_and_incorrect_parts(columns):
     assert not defined or min(defined) - 1e-12 <= whole <= max(defined) + 1e-12
 
 
-def test_in_the_words_of_the_paper_it_may_exceed_both_where_there_are_three_labels():
+def test_in_the_words_of_the_paper_rpa_may_exceed_both_parts():
     zsl, gold = np.array([0, 0, 0]), np.array([1, 1, 1])
     icl, ft = np.array([1, 1, 2]), np.array([1, 2, 2])  # the second query is in both parts, shared in neither
     for agreement, wanted in (("changed", [1, 1 / 2, 1 / 2]), ("same_label", [1 / 2, 1 / 2, 1 / 2])):
@@ -263,7 +263,7 @@ def test_in_the_words_of_the_paper_it_may_exceed_both_where_there_are_three_labe
         assert [mean(column) for column in columns] == pytest.approx(wanted)
 
 
-def test_a_metric_without_a_query_that_counts_is_undefined_and_not_zero():
+def test_where_no_query_counts_a_metric_is_undefined():
     same = np.array([0, 1])
     assert np.isnan(rec2ftp.values(same, same, same, same)).all()
     assert np.isnan(rpa.values(same, same, same, same)).all()
@@ -293,7 +293,7 @@ def log_probabilities(draw):
 
 
 @given(log_probabilities())
-def test_contextual_calibration_divides_each_label_by_its_probability_without_content(columns):
+def test_contextual_calibration_divides_by_the_prior_of_a_label(columns):
     queries, content_free = columns
     labels = range(queries.shape[1])
     normalised = [[math.exp(row[y]) / sum(math.exp(v) for v in row) for y in labels] for row in content_free]
@@ -303,13 +303,13 @@ def test_contextual_calibration_divides_each_label_by_its_probability_without_co
 
 
 @given(log_probabilities())
-def test_without_calibration_the_most_probable_label_is_predicted(columns):
+def test_uncalibrated_the_most_probable_label_is_predicted(columns):
     queries, content_free = columns
     wanted = [max(range(len(row)), key=row.__getitem__) for row in queries.tolist()]
     assert predicted_labels(queries, content_free, "none").tolist() == wanted
 
 
-def test_a_label_preferred_without_content_is_not_predicted_for_that_alone():
+def test_a_label_is_not_predicted_for_its_prior_alone():
     content_free = np.log([[0.9, 0.1]])
     queries = np.log([[0.8, 0.2], [0.95, 0.05]])
     assert predicted_labels(queries, content_free, "none").tolist() == [0, 0]

@@ -79,7 +79,7 @@ def test_a_gaussian_update_points_nowhere():
     assert defined.mean().abs() < 3 * defined.std() / 150**0.5
 
 
-def test_draws_follow_from_the_seed_and_the_query_and_not_from_the_batch(answers):
+def test_draws_follow_from_seed_and_query_and_not_the_batch(answers):
     zero_shot, finetuned = answers["zero_shot"], answers["finetuning"]
     whole = gaussian_update(finetuned, zero_shot, EVERY, 5)
     chosen = [7, 2]

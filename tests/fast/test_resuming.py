@@ -106,7 +106,7 @@ def interrupt(trial, after, **how):
         trial(after=after, **how)
 
 
-def test_wherever_it_was_interrupted_a_trial_ends_with_the_same_bits(trial):
+def test_wherever_it_was_interrupted_a_trial_ends_alike(trial):
     whole = trial("another.partial")
     for after in range(1, 11):
         interrupt(trial, after, folder=f"{after}.partial")
@@ -146,7 +146,7 @@ def test_what_was_finished_is_not_computed_again(trial, monkeypatch):
     monkeypatch.setattr(Finetuning, "learn", learn)
 
 
-def test_an_interrupted_trial_goes_on_with_its_own_size_of_batches(trial):
+def test_an_interrupted_trial_keeps_its_size_of_batches(trial):
     interrupt(trial, 7)
     assert trial(tokens_per_batch=1000).provenance["tokens_per_batch"] == TOKENS
 
@@ -169,7 +169,7 @@ def test_a_method_that_failed_before_is_not_tried_again(trial):
 
 
 @pytest.mark.parametrize("damaged", [1, 5, 6])
-def test_a_damaged_part_is_computed_again_and_the_bits_are_the_same(trial, tmp_path, damaged):
+def test_a_damaged_part_is_computed_again_to_the_same_bits(trial, tmp_path, damaged):
     interrupt(trial, 8)
     path = parts_in(tmp_path / "key.partial")[damaged] / NUMBERS
     path.write_bytes(path.read_bytes()[:-1])

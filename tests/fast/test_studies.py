@@ -46,7 +46,7 @@ def test_two_methods_of_one_name_are_refused():
         TrialSpec("model", "data", "sst2", k=4, seed=0, permutation=0, queries=None, methods=methods)
 
 
-def test_what_is_asked_in_other_words_has_the_parameters_of_the_method_of_its_name():
+def test_a_paraphrased_method_has_the_parameters_of_its_method():
     def spec(rate):
         methods = (Finetuning(0.3), Paraphrased(Finetuning(rate)))
         return TrialSpec("m", "d", "sst2", k=4, seed=0, permutation=0, queries=None, methods=methods)
@@ -58,7 +58,7 @@ def test_what_is_asked_in_other_words_has_the_parameters_of_the_method_of_its_na
         spec(0.01)
 
 
-def test_a_parameter_of_a_method_within_a_method_makes_another_trial():
+def test_a_parameter_of_an_inner_method_makes_another_trial():
     specs = [
         TrialSpec("m", "d", "sst2", 4, 0, 0, None, tuple(at_rate(m, rate) for m in find_study("labels").methods))
         for rate in (0.1, 0.2)

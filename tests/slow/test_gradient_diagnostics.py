@@ -81,7 +81,7 @@ def test_no_tensor_is_left_on_another_device(layer_causal):
 
 
 @pytest.mark.parametrize("method", ["finetuning", "layer_causal"])
-def test_they_add_up_as_in_a_decoder_written_out_in_plain_pytorch(method):
+def test_they_add_up_as_in_a_decoder_of_plain_pytorch(method):
     folder = fixtures_folder() / "fairseq"
     told = json.loads((folder / "finetuning.json").read_text(encoding="utf-8"))
     shown = Demonstrations.from_rows(0, 2, [row[1:] for row in told["demonstrations"]])

@@ -64,7 +64,6 @@ class TaskData:
 def read_task(task: Task | str, directory: Path | None = None) -> TaskData:
     """The examples of a task, or of the known task of a name: the miniature ones, or those of a data directory.
 
-
     A data directory holds `TASK/train.jsonl` and `TASK/validation.jsonl`. A task of the reader's has its examples in
     its own folder, and its description is part of their digest.
 

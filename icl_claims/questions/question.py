@@ -26,6 +26,9 @@ class Question:
     optional: bool = False
 
     def __and__(self, other: Question) -> Joint:
+        if self.tasks != other.tasks:
+            todo = "Narrow the joint question: (one & other).on(...)."
+            raise ClaimError("Questions about different tasks cannot be joined", got=f"{self} & {other}", todo=todo)
         return Joint((*self.conjuncts, *other.conjuncts), tasks=self.tasks)
 
     def __invert__(self) -> Denied:
@@ -130,8 +133,8 @@ class Joint(Question):
 
     @property
     def conjuncts(self) -> tuple[Question, ...]:
-        """The questions that must all hold."""
-        return self.parts
+        """The questions that must all hold; itself if it may be left out as a whole."""
+        return (self,) if self.optional else self.parts
 
     def __str__(self) -> str:
         return " and ".join(map(str, self.parts))

@@ -128,7 +128,7 @@ def test_every_claim_of_the_report_has_what_a_program_needs(run_claim):
     assert claim["tasks"][0].items() >= finding.items()
 
 
-def test_the_page_escapes_what_a_claim_says_and_loads_nothing_from_outside(run_claim, pytester):
+def test_the_page_escapes_statements_and_loads_nothing(run_claim, pytester):
     run_claim(HOLDS)
     page = (pytester.path / "reports" / "claims.html").read_text(encoding="utf-8")
     assert "Something &lt;b&gt;holds&lt;/b&gt;." in page
@@ -171,14 +171,14 @@ def test_trials_at_the_papers_scale_are_not_run_without_cuda(run_claim, monkeypa
         ("--claims-data=/nowhere", "The data directory*a folder*--claims-data*"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused_before_anything_runs(run_claim, option, message):
+def test_a_senseless_option_is_refused_before_anything_runs(run_claim, option, message):
     result, claims = run_claim(HOLDS, option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{message}"])
     assert not claims
 
 
-def test_an_unknown_model_is_an_error_with_advice_and_no_traceback(run_claim):
+def test_an_unknown_model_is_an_error_with_advice(run_claim):
     asked = 'evidence.compare(Quantity("accuracy", "in_context"), above=0.5)'
     result, [claim] = run_claim(asked, "--claims-model", "gpt17", "-m", "not gpu", source="trials")
     assert claim["verdict"] == "error"

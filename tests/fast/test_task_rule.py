@@ -39,7 +39,7 @@ def brute_force(rule, outcomes, together):
     st.booleans(),
     st.sampled_from(OUTCOMES),
 )
-def test_a_verdict_is_given_only_where_the_undecided_tasks_could_not_turn_it(at_least, outcomes, overall, together):
+def test_a_verdict_is_one_that_undecided_tasks_could_not_turn(at_least, outcomes, overall, together):
     rule = TaskRule(at_least, overall=overall)
     findings = [Finding(f"task {i}", outcome) for i, outcome in enumerate(outcomes)]
     everything = [*findings, Finding(EVERY_TASK, together)] if overall else findings
@@ -59,12 +59,12 @@ def test_the_order_of_tasks_does_not_matter(at_least, outcomes, random):
     assert decide(TaskRule(at_least), findings).word == decide(TaskRule(at_least), shuffled).word
 
 
-def test_a_claim_about_the_sum_is_undecided_where_the_sum_is_missing():
+def test_a_claim_about_a_missing_sum_is_undecided():
     findings = [Finding(f"task {i}", "holds") for i in range(6)]
     assert decide(TaskRule(6, overall=True), findings).word == "inconclusive"
 
 
-def test_the_reason_names_the_undecided_tasks_and_quotes_the_sign_test():
+def test_the_reason_names_undecided_tasks_and_the_sign_test():
     findings = [Finding(f"t{i}", "holds", difference=0.1) for i in range(5)]
     why = decide(TaskRule(5), [*findings, Finding("cb", "unclear", note="no query counts")]).why
     assert "Holds on 5 and fails on 0 of 6 tasks, and 5 are needed" in why

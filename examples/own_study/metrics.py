@@ -10,7 +10,7 @@ from icl_claims.metrics import Seen
 
 
 def linear_cka(one: Float[np.ndarray, "queries hidden"], other: Float[np.ndarray, "queries hidden"]) -> float:
-    """||Y'X||^2 / (||X'X|| ||Y'Y||) of centred X and Y: 1 if they differ by rotation and scale (Kornblith et al. 2019)."""
+    """||Y'X||^2 / (||X'X|| ||Y'Y||) of centred X and Y: 1 up to rotation and scale (Kornblith et al. 2019)."""
     x, y = (values - values.mean(axis=0) for values in (one, other))
     return float(np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
 

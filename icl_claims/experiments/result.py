@@ -45,7 +45,7 @@ class TrialResult:
         content_free: The same for the queries without content.
         by_layer: One value per query and layer.
         over_queries: One value per layer, of metrics of all queries together.
-        gradient_norms: Norms of the keys' and values' gradients at every step and layer, before any clipping, by method.
+        gradient_norms: Norms of the keys' and values' gradients at every step and layer, by method, before clipping.
         drift: How much learning changed the keys' and values' weights, relative to their size, by method and layer.
         losses: Loss of every learning step, in nats per token, by method.
         failures: Why a method gave nothing.

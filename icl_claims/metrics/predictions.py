@@ -60,7 +60,8 @@ def changed(predicted: Labels, zero_shot: Labels) -> PerQuery:
     title="Rec2FTP",
     definition="C are the queries answered right: of those that finetuning corrects, the share that in-context "
     "learning answers right.",
-    formula=r"\frac{|(C_\text{ICL} \cap C_\text{FT}) \smallsetminus C_\text{ZSL}|}{|C_\text{FT} \smallsetminus C_\text{ZSL}|}",
+    formula=r"\frac{|(C_\text{ICL} \cap C_\text{FT}) \smallsetminus C_\text{ZSL}|}"
+    r"{|C_\text{FT} \smallsetminus C_\text{ZSL}|}",
     source="Revisited, section 3.3",
     takes=lambda found: {**_three(found), "gold": found.gold},
     percent=True,

@@ -8,12 +8,13 @@ import pytest
 import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 
 CLAIM = """
-    from icl_claims.claims import Claim, Comparison, Finding, Quantity, TaskRule, Verdict
+    from icl_claims.claims import ON_MOST_TASKS, Comparison, Finding, Verdict, rethinking
+    from icl_claims.methods import InContext
+    from icl_claims.metrics import accuracy
 
-    CLAIM = Claim("some-claim", "rethinking", "section 1", "Something <b>holds</b>.", rule=TaskRule(at_least=4))
-
-    @CLAIM.decided_on("{source}")
+    @rethinking.claim("some-claim", where="section 1", rule=ON_MOST_TASKS, on="{source}")
     def test_claim(evidence, decide):
+        "Something <b>holds</b>."
         decide({decided})
 """
 HOLDS = 'Comparison("a question", tuple(Finding(str(i), "holds", 1.0, 0.0, 1.0, 0.5, 1.5, 10) for i in range(6)))'
@@ -50,6 +51,7 @@ def test_a_supported_claim_passes(run_claim):
     result.assert_outcomes(passed=1)
     assert claim["verdict"] == "supported"
     assert claim["rule"] == "holds on at least 4 of 6 tasks"
+    assert (claim["statement"], claim["asks"]) == ("Something <b>holds</b>.", None)
     assert result.ret == 0
 
 
@@ -149,9 +151,7 @@ def test_a_run_on_two_workers_reports_the_same_claims(run_claim):
 
 def test_trials_at_the_papers_scale_are_not_run_without_cuda(run_claim, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    result, [claim] = run_claim(
-        'evidence.compare(Quantity("accuracy", "in_context"), above=0.5)', "-m", "gpu", source="trials"
-    )
+    result, [claim] = run_claim("evidence.ask(accuracy(InContext()) > 0.5)", "-m", "gpu", source="trials")
     assert (claim["verdict"], claim["profile"]) == ("not run", "paper")
     assert "no CUDA device" in claim["why"]
     assert result.ret == 0
@@ -179,7 +179,7 @@ def test_a_senseless_option_is_refused_before_anything_runs(run_claim, option, m
 
 
 def test_an_unknown_model_is_an_error_with_advice(run_claim):
-    asked = 'evidence.compare(Quantity("accuracy", "in_context"), above=0.5)'
+    asked = "evidence.ask(accuracy(InContext()) > 0.5)"
     result, [claim] = run_claim(asked, "--claims-model", "gpt17", "-m", "not gpu", source="trials")
     assert claim["verdict"] == "error"
     result.stdout.fnmatch_lines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import FrozenInstanceError
 
 import pytest
@@ -73,8 +74,8 @@ def test_a_chain_of_comparisons_is_refused_and_not_halved():
 
 
 def test_either_side_may_come_first():
-    assert (accuracy(FT) > 0.5) == (accuracy(FT) > 0.5)
-    assert (accuracy(FT) < 0.5) == (accuracy(FT) < 0.5)
+    assert operator.lt(0.5, accuracy(FT)) == (accuracy(FT) > 0.5)
+    assert operator.gt(0.5, accuracy(FT)) == (accuracy(FT) < 0.5)
     assert str(sim_aou(LC) < sim_aou(FT)) == "SimAOU of layer-causal finetuning below SimAOU of finetuning"
     assert str(accuracy(FT) > 0.5) == "accuracy of finetuning above 0.5"
     near = sim_aou(LC).near(sim_aou(FT), within=0.1)

@@ -306,9 +306,7 @@ def authors_context(sequences, longest, limit):
     st.integers(10, 80),
     st.integers(0, 2),
 )
-def test_the_context_is_cut_as_the_authors_cut_it(
-    word_encoder, train, validation, limit, permutation
-):
+def test_the_context_is_cut_as_the_authors_cut_it(word_encoder, train, validation, limit, permutation):
     encoder, data = word_encoder(), tiny_data(train, validation)
     whole = prompts_of(data, encoder, permutation=0).demonstrations.sequences
     longest = len([BOS, *encoder.encode("say now no")]) + max(validation)

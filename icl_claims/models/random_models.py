@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from icl_claims.errors import ModelError
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import registered_attention
 from icl_claims.models.families import FAMILIES, FUSED, SEPARATE
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.tokens import TokenEncoder
@@ -55,7 +55,7 @@ def random_model(family: str, layers: int, seed: int, dtype: torch.dtype = torch
     Raises:
         ModelError: an unknown family.
     """
-    network = random_network(family, layers, seed, attention=NAME).to(dtype)
+    network = random_network(family, layers, seed, attention=registered_attention()).to(dtype)
     name = f"random:{family}:{layers}:{seed}"
     return LanguageModel(network, TokenEncoder(None, BOS, EOS), name=name, digest=f"{name}:{dtype}")
 

@@ -62,9 +62,10 @@ class TaskData:
 
 
 def read_task(task: Task | str, directory: Path | None = None) -> TaskData:
-    """The examples of a task, or of the known task of a name, in a data directory (`DIR/TASK/train.jsonl`, `validation.jsonl`), or the miniature ones.
+    """The examples of a task, or of the known task of a name: the miniature ones, or those of a data directory.
 
-    A task of the reader's has its examples in its own folder, and its description is part of their digest.
+    A data directory holds `TASK/train.jsonl` and `TASK/validation.jsonl`. A task of the reader's has its examples in
+    its own folder, and its description is part of their digest.
 
     Raises:
         DataError: a file is missing or empty, or a row has a wrong field or label, with file and line.

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.fixtures import cached, decide, evidence, model, named_errors, report_again, trials
-from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options, option_name
+from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
 from icl_claims.pytest_plugin.own import remember_claims
 from icl_claims.pytest_plugin.run_record import RunRecord, claim_of, declare, refuse_twins
 from icl_claims.pytest_plugin.unasked_files import selects_nothing_in
@@ -79,10 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     refuse_twins(items)
     remember_claims(config, items)
     for item in items:
-        try:
-            declared = declare(item)
-        except IclClaimsError as error:
-            raise pytest.UsageError(f"{item.nodeid}: {error.as_told(option_name)}") from error
+        declared = declare(item)
         if declared is not None:
             item.user_properties.append(("claim", declared))
 

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
-from icl_claims.claims import GENERALLY, Claim, Paper, at_least, rethinking
+from icl_claims.claims import GENERALLY, Claim, at_least, rethinking
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.author_runs import AuthorRunsEvidence
 from icl_claims.evidence.printed import PrintedEvidence
@@ -82,7 +82,7 @@ def test_a_claim_without_a_docstring_is_refused(statement):
         return sim_aou(LC) > sim_aou(FT)
 
     test_some.__doc__ = statement
-    with pytest.raises(ClaimError, match="The claim some has no statement.*State the claim in the docstring"):
+    with pytest.raises(ClaimError, match=r"The claim some has no statement.*State the claim in the docstring"):
         rethinking.claim("some", where="table 2", on="printed")(test_some)
 
 
@@ -91,7 +91,7 @@ def test_sources_that_there_are_not_are_refused(sources):
     def test_some():
         """Something holds."""
 
-    with pytest.raises(ClaimError, match="The claim some has no such sources: expected exact, printed, author_runs"):
+    with pytest.raises(ClaimError, match=r"The claim some has no such sources: expected exact, printed, author_runs"):
         rethinking.claim("some", where="table 2", on=sources)(test_some)
 
 
@@ -123,10 +123,12 @@ def test_a_second_test_of_a_claim_has_a_body_of_its_own():
 
 def test_a_claim_without_fixtures_is_asked_of_every_source(run_asking):
     result, claims = run_asking(ONE.format(asked="sim_aou(LC) > sim_aou(FT), *nulls_of(sim_aou(LC))"))
-    result.assert_outcomes(passed=2)
+    assert [claim["verdict"] for claim in claims.values()] == ["supported", "inconclusive"]
+    result.stdout.fnmatch_lines(["*1 passed, 1 inconclusive*"])
     for source, found in (("printed", PrintedEvidence("rethinking")), ("author_runs", AuthorRunsEvidence())):
         claim, wanted = claims[source], found.ask(sim_aou(LC) > sim_aou(FT))
-        assert (claim["verdict"], claim["rule"]) == ("supported", str(GENERALLY))
+        assert claim["rule"] == str(GENERALLY)
+        assert claim["verdict"] == GENERALLY.decide(wanted).word
         assert claim["statement"] == "Layer-causal finetuning moves outputs more as in-context learning does."
         assert [one["difference"] for one in claim["tasks"]] == [one.difference for one in wanted.findings]
         assert names_beside(claim) == ["SimAOU of layer-causal finetuning above SimAOU of a random update"]
@@ -149,9 +151,9 @@ def test_what_no_task_answers_is_an_error_and_beside_it_is_left_out(run_asking):
     result.stdout.fnmatch_lines(["*The source author_runs holds no sim_aou of finetuning (untrained*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     _, claims = run_asking(ONE.format(asked=f"sim_aou(LC) > sim_aou(FT), {nowhere}"))
-    assert (claims["author_runs"]["verdict"], names_beside(claims["author_runs"])) == ("supported", [])
+    assert (claims["author_runs"]["verdict"], names_beside(claims["author_runs"])) == ("inconclusive", [])
     _, claims = run_asking(ONE.format(asked=f"(sim_aou(LC) > sim_aou(FT)) & ({nowhere}).where_known"))
-    assert (claims["author_runs"]["verdict"], names_beside(claims["author_runs"])) == ("supported", [HIGHER])
+    assert (claims["author_runs"]["verdict"], names_beside(claims["author_runs"])) == ("inconclusive", [HIGHER])
 
 
 def test_a_claim_with_fixtures_keeps_its_body(run_asking):
@@ -208,5 +210,5 @@ def test_a_paper_of_ones_own_is_in_the_report_by_its_title(run_asking, pytester)
     result, claims = run_asking(note)
     result.assert_outcomes(passed=1)
     assert (claims["exact"]["paper"], claims["exact"]["paper_title"]) == ("note", "A note <of> mine")
-    result.stdout.fnmatch_lines(["A note <of> mine, section 1", "  mine * exact supported"])
+    result.stdout.fnmatch_lines(["Note, section 1", "  mine * exact supported"])
     assert "A note &lt;of&gt; mine" in (pytester.path / "reports" / "claims.html").read_text(encoding="utf-8")

@@ -14,10 +14,10 @@ from icl_claims.experiments.plan import Choices, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.pytest_plugin import trials as trials_module
+from icl_claims.pytest_plugin import trials_of_run as trials_module
 from icl_claims.pytest_plugin.known_refutations import FILE
 from icl_claims.pytest_plugin.scheduling import ClaimScheduling, scheduling_of
-from icl_claims.pytest_plugin.trials import run_all
+from icl_claims.pytest_plugin.trials_of_run import run_all
 from icl_claims.pytest_plugin.workers import Worker, processors, share_threads
 from tests.fast.stored_trials import made_up_result
 

@@ -85,13 +85,9 @@ class Study:
         """The methods and nulls that a metric by layer is computed of, and what each is compared with."""
         compared = pairs(self.answering) if metric.compares else tuple((one, IN_CONTEXT) for one in self.answering)
         for method, reference in compared:
-            diagnosed = is_diagnosed(method) and is_diagnosed(reference)
-            still, unlike = method == ZERO_SHOT, isinstance(method, Paraphrased)
-            if (
-                (diagnosed or not inside)
-                and not (metric.of_updates and still)
-                and not ("scores" in metric.needs and unlike)
-            ):
+            still = metric.of_updates and method == ZERO_SHOT
+            unlike = "scores" in metric.needs and isinstance(method, Paraphrased)
+            if not (still or unlike or (inside and not (is_diagnosed(method) and is_diagnosed(reference)))):
                 yield method, reference
         if metric.compares and not inside:
             yield from ((null, IN_CONTEXT) for null in self.nulls)

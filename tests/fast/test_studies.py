@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 import pytest
 
@@ -39,8 +40,10 @@ from icl_claims.methods import (
     at_rate,
 )
 from icl_claims.metrics import (
+    DEMONSTRATION_LENGTHS,
     METRICS,
     RANDOM_UPDATE,
+    LearningMetric,
     accuracy,
     drift,
     first_log_gradient_ratio,
@@ -143,10 +146,21 @@ def result_of(word_encoder):
 @pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
 def test_a_study_measures_what_its_trials_hold_and_nothing_else(study, result_of):
     result = result_of(study)
-    everything = known_names().values()
-    methods = [one for one in everything if one not in METRICS]
-    references = (None, *(one for one in study.answering if one not in (ZERO_SHOT, STANDARD)))
-    asked = [Quantity(m, of, to, weights=study.weights) for m in METRICS for of in methods for to in references]
+    of = (
+        *study.answering[:8],
+        study.answering[-1],
+        *study.nulls[:4],
+        MINE,
+        GaussianUpdate(MINE),
+        RANDOM_UPDATE,
+        DEMONSTRATION_LENGTHS,
+    )
+    against = (None, ZERO_SHOT, MINE, *study.methods[:4])
+    asked = [
+        Quantity(metric, method, reference, weights=study.weights)
+        for metric, method, reference in product(METRICS, of, against)
+        if reference is None or not isinstance(metric, LearningMetric)
+    ]
     told = {str(quantity) for quantity in asked if study.measures(quantity)}
     assert told == {str(quantity) for quantity in asked if result.column(quantity) is not None}
     assert len(told) > 20
@@ -227,6 +241,14 @@ def test_an_own_study_holds_own_metrics_and_what_they_are_asked_of():
     assert (study.methods, study.metrics) == ((STANDARD, LayerCausal()), (metric,))
     assert study.measures(metric(STANDARD))
     assert study.measures(metric(GaussianUpdate(LayerCausal())))
+
+
+def test_an_own_metric_that_compares_nothing_is_of_all_that_answer():
+    metric = replace(sim_aou, name="alone", compares=False, of_updates=False)
+    study = own_study([metric(STANDARD)])
+    assert [study.measures(metric(one)) for one in (ZERO_SHOT, IN_CONTEXT, STANDARD)] == [True] * 3
+    assert not study.measures(metric(GaussianUpdate(STANDARD)))
+    assert not study.measures(metric(STANDARD, ZERO_SHOT))
 
 
 def test_an_own_study_holds_finetuning_for_what_is_relative_to_it():

@@ -178,7 +178,12 @@ def is_diagnosed(method: Method) -> bool:
 
 def has_nulls(method: Method) -> bool:
     """Whether its updates are also replaced by ones that mean nothing: where it changes weights, and is no variant."""
-    return getattr(method, "learns_weights", True) and variant_of(method) is None
+    return learns_weights(method) and variant_of(method) is None
+
+
+def learns_weights(method: Method) -> bool:
+    """Whether it changes weights, or the method within it does."""
+    return getattr(learner_of(method), "learns_weights", True)
 
 
 def learner_of(method: Method) -> Method:

@@ -130,7 +130,7 @@ def test_a_claim_without_fixtures_is_asked_of_every_source(run_asking):
         assert claim["rule"] == str(GENERALLY)
         assert claim["verdict"] == GENERALLY.decide(wanted).word
         assert claim["statement"] == "Layer-causal finetuning moves outputs more as in-context learning does."
-        assert [one["difference"] for one in claim["tasks"]] == [one.difference for one in wanted.findings]
+        assert [one["difference"] for one in claim["tasks"]] == [one.difference for one in wanted.tasks]
         assert names_beside(claim) == ["SimAOU of layer-causal finetuning above SimAOU of a random update"]
         assert claim["asks"]["questions"][0] == HIGHER
         assert len(claim["asks"]["questions"]) == 4

@@ -244,7 +244,7 @@ def test_the_list_shows_what_claims_of_ones_own_ask_about(run):
     assert found["tasks"] == [topics]
 
 
-def test_the_list_prints_questions_and_things_where_they_are_wanted(run):
+def test_the_list_prints_questions_and_things(run):
     short, whole = (" ".join(run("list", OWN, *options)[1].split()) for options in ((), ("--things",)))
     for shown in (short, whole):
         assert "adam-like-icl" in shown

@@ -10,8 +10,8 @@ from scipy import stats
 
 from icl_claims.claims import Quantity
 from icl_claims.errors import ClaimError
-from icl_claims.evidence.author_logs import RUNS
-from icl_claims.evidence.author_runs import AuthorRunsEvidence, author_runs
+from icl_claims.evidence.author_logs import RUNS, author_runs
+from icl_claims.evidence.author_runs import AuthorRunsEvidence
 from icl_claims.evidence.printed import PrintedEvidence, printed_tables
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.theory.random_floor import sim_aou_floor

@@ -37,6 +37,12 @@ BY_ENTRY = dict.fromkeys(("by_layer", "over_queries", "features"), Entry)
 class TrialResult:
     """The result of one trial.
 
+    >>> from icl_claims import InContext, TrialSpec, ZeroShot, accuracy, load_model, run_trial, synthetic_task
+    >>> model, task = load_model("tiny"), synthetic_task("sst2")
+    >>> trial = run_trial(TrialSpec.of(model, task, [], k=16, queries=32), model, task)
+    >>> trial.mean(accuracy(InContext())) > trial.mean(accuracy(ZeroShot()))
+    True
+
     Args:
         spec: Its specification.
         query_rows: Row of each query in the evaluation file.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from icl_claims.errors import UsageError
 from icl_claims.methods import (
@@ -21,9 +21,9 @@ from icl_claims.methods import (
     SwitchedLabels,
     ZeroShot,
     is_diagnosed,
-    learner_of,
+    learns_weights,
     nulls_of_method,
-    variant_of,
+    pairs,
 )
 from icl_claims.metrics import BY_LAYER, METRICS, Baseline, LayerMetric, LearningMetric, PredictionMetric
 from icl_claims.models.untrained import Kept
@@ -70,45 +70,32 @@ class Study:
         if isinstance(metric, PredictionMetric):
             return method.name in names and (not metric.over_orders or bool(orders_of(method.name, self.methods)))
         if isinstance(metric, LearningMetric):
-            return method.name in {learned.name for learned in self.methods}
+            learned = {one.name for one in self.methods if learns_weights(one)}
+            return {method.name, STANDARD.name} <= learned if metric.of_standard else method.name in learned
         if not isinstance(metric, LayerMetric) or metric not in (*BY_LAYER, *self.metrics):
             return False
-        inside = metric.needs & {"lens", "shares"}
-        if isinstance(method, Baseline):
-            return any(method == baseline for baseline, _ in metric.baselines) and (self.diagnostics or not inside)
-        if inside:
-            diagnosed = {answering.name for answering in self.answering if is_diagnosed(answering)}
-            return self.diagnostics and method.name in diagnosed and (method != reference or not metric.compares)
-        if metric.of_updates and method == ZERO_SHOT:
+        inside = bool(metric.needs & {"lens", "shares"})
+        if inside and not self.diagnostics:
             return False
-        return (method.name, reference.name) in {(m.name, r.name) for m, r in pairs(self.answering)} or (
-            reference == IN_CONTEXT and method.name in {null.name for null in self.nulls}
-        )
+        if isinstance(method, Baseline):
+            return reference == IN_CONTEXT and any(method == baseline for baseline, _ in metric.baselines)
+        return (method.name, reference.name) in {(one.name, other.name) for one, other in self._seen_by(metric, inside)}
+
+    def _seen_by(self, metric: LayerMetric, inside: bool) -> Iterator[tuple[Named, Named]]:
+        """The methods and nulls that a metric by layer is computed of, and what each is compared with."""
+        compared = pairs(self.answering) if metric.compares else tuple((one, IN_CONTEXT) for one in self.answering)
+        for method, reference in compared:
+            still = metric.of_updates and method == ZERO_SHOT
+            unlike = "scores" in metric.needs and isinstance(method, Paraphrased)
+            if not (still or unlike or (inside and not (is_diagnosed(method) and is_diagnosed(reference)))):
+                yield method, reference
+        if metric.compares and not inside:
+            yield from ((null, IN_CONTEXT) for null in self.nulls)
 
     @property
     def nulls(self) -> tuple[Null, ...]:
         """The nulls of its methods."""
         return tuple(null for method in self.methods for null in nulls_of_method(method))
-
-
-def pairs(methods: Iterable[Method]) -> tuple[tuple[Method, Method], ...]:
-    """Which method is compared with which: all with in-context learning, and some with a variant of it.
-
-    Standard finetuning is compared with every variant of in-context learning, and a variant of finetuning with the one
-    that is perturbed alike.
-    """
-    methods = tuple(methods)
-    found: list[tuple[Method, Method]] = [(method, IN_CONTEXT) for method in methods if method != IN_CONTEXT]
-    for variant in (m for m in methods if m != IN_CONTEXT and learner_of(m) == IN_CONTEXT):
-        standard = [m for m in methods if isinstance(m, Finetuning) and variant_of(m) is None]
-        alike = {_perturbed_as(variant, finetuning) for finetuning in standard}
-        found += [(m, variant) for m in methods if m in standard or m in alike]
-    return tuple(found)
-
-
-def _perturbed_as(variant: Any, learner: Method) -> Method:
-    """A learner under the perturbations of another."""
-    return replace(variant, method=_perturbed_as(variant.method, learner)) if hasattr(variant, "method") else learner
 
 
 def orders_of(method: str, methods: Iterable[Method]) -> tuple[Reordered, ...]:
@@ -190,6 +177,8 @@ def own_study(quantities: Iterable[Quantity]) -> Study | None:
             continue
         if isinstance(quantity.metric, LayerMetric) and quantity.metric not in METRICS:
             metrics[quantity.metric.name] = quantity.metric
+        if isinstance(quantity.metric, LearningMetric) and quantity.metric.of_standard:
+            methods[STANDARD.name] = STANDARD
         for side in (quantity.method, quantity.reference):
             learner = getattr(side, "of", side)
             if isinstance(learner, Method) and learner not in (ZERO_SHOT, IN_CONTEXT):

@@ -7,12 +7,12 @@ from icl_claims.methods.base import (
     has_nulls,
     is_diagnosed,
     learner_of,
+    learns_weights,
     variant_of,
     with_parameter,
 )
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.methods.gradient_diagnostics import accumulated_block_gradient_norms
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
 from icl_claims.methods.nulls import (
@@ -24,6 +24,6 @@ from icl_claims.methods.nulls import (
     gaussian_update,
     nulls_of_method,
 )
-from icl_claims.methods.perturbations import Paraphrased, Reordered, SwitchedLabels
+from icl_claims.methods.perturbations import Paraphrased, Reordered, SwitchedLabels, pairs
 from icl_claims.methods.prompting import InContext, ZeroShot
 from icl_claims.methods.training_tokens import TrainingTokens

@@ -26,6 +26,13 @@ from icl_claims.tasks.prompts import Queries
 class Learned:
     """What a method took from its demonstrations: a prefix, a change of weights, or neither.
 
+    >>> from icl_claims import Finetuning, TrialSpec, load_model, synthetic_task
+    >>> from icl_claims.experiments.trial import prompts_of
+    >>> model, task = load_model("tiny"), synthetic_task("sst2")
+    >>> shown = prompts_of(TrialSpec.of(model, task, [], k=2), model, task).demonstrations
+    >>> len(Finetuning(1.5).learn(model, shown).losses)
+    2
+
     Args:
         model: the model that learned; its own parameters are as pretrained.
         prefix: what stands before every query.
@@ -178,7 +185,12 @@ def is_diagnosed(method: Method) -> bool:
 
 def has_nulls(method: Method) -> bool:
     """Whether its updates are also replaced by ones that mean nothing: where it changes weights, and is no variant."""
-    return getattr(method, "learns_weights", True) and variant_of(method) is None
+    return learns_weights(method) and variant_of(method) is None
+
+
+def learns_weights(method: Method) -> bool:
+    """Whether it changes weights, or the method within it does."""
+    return getattr(learner_of(method), "learns_weights", True)
 
 
 def learner_of(method: Method) -> Method:

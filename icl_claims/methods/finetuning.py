@@ -30,6 +30,9 @@ from icl_claims.tasks.demonstrations import Demonstrations
 class Finetuning:
     """Standard finetuning as the authors ran it: SGD without momentum, one demonstration a step, in order.
 
+    >>> Finetuning(0.01).name, Finetuning(loss="label_only").title
+    ('finetuning', 'finetuning, of labels alone')
+
     Args:
         learning_rate: of every step.
         loss: cross-entropy, mean over these tokens of the demonstration; None for those of its protocol.
@@ -67,7 +70,7 @@ class Finetuning:
     def variant_of(self) -> Finetuning | None:
         """Standard finetuning, where something about this one is particular."""
         plain = Finetuning(self.learning_rate)
-        return None if plain == self else plain
+        return None if plain.name == self.name else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.

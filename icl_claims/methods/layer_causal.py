@@ -47,6 +47,9 @@ class LayerCausal:
     The output of every block goes through the model's final norm and projection head; the cross-entropy of that
     prediction is the block's own loss, and the block's input counts as a constant.
 
+    >>> LayerCausal(clip=Clipping(at=12.0)).name, LayerCausal(update="sequential").title
+    ('layer_causal_clip_12', 'sequential layer-causal finetuning')
+
     Args:
         learning_rate: of every step.
         update: `concurrent`, or `sequential`: a block is updated, then run again with its new weights to feed the next.
@@ -105,7 +108,7 @@ class LayerCausal:
     def variant_of(self) -> LayerCausal | None:
         """Concurrent layer-causal finetuning as it stands, where something about this one is particular."""
         plain = LayerCausal(self.learning_rate)
-        return None if plain == self else plain
+        return None if plain.name == self.name else plain
 
     def _check(self, clip: Clipping) -> Clipping:
         if self.update == "sequential" and not clip.by_layer:

@@ -44,6 +44,9 @@ from icl_claims.tasks.prompts import Queries
 class Linearized:
     """Finetuning of the first-order expansion: SGD, one demonstration a step, in order.
 
+    >>> Linearized().name, Linearized().title
+    ('linearized', 'linearised finetuning')
+
     Args:
         learning_rate: of every step.
         loss: cross-entropy, mean over these tokens of the demonstration; None for those of its protocol.
@@ -79,7 +82,7 @@ class Linearized:
     def variant_of(self) -> Linearized | None:
         """The same with its loss over all tokens, where this one's is another."""
         plain = Linearized(self.learning_rate)
-        return None if plain == self else plain
+        return None if plain.name == self.name else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -207,6 +208,18 @@ class SetMetric(LayerMetric):
 
     `values` gives [queries, layers, features] of a batch; they are forgotten when the trial ends.
 
+    >>> import numpy as np
+    >>> spread = SetMetric(
+    ...     name="spread",
+    ...     title="spread of attention outputs",
+    ...     definition="Variance of attention outputs over queries, mean over features.",
+    ...     takes=lambda seen: {"outputs": seen.answer.attention_outputs},
+    ...     values=lambda outputs: outputs.transpose(0, 1),
+    ...     over=lambda features: features.var(axis=0).mean(axis=-1),
+    ... )
+    >>> spread.over(np.array([[[0.0, 0.0]], [[2.0, 4.0]]]))
+    array([2.5])
+
     Args:
         over: Its value at each layer, from the features of all queries.
     """
@@ -216,7 +229,13 @@ class SetMetric(LayerMetric):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LearningMetric(Metric):
-    """A metric of learning: one value per step and layer, or one per layer for all steps together."""
+    """A metric of learning: one value per step and layer, or one per layer for all steps together.
+
+    Args:
+        of_standard: Whether it is relative to standard finetuning, which must then be in the same trial.
+    """
+
+    of_standard: bool = False
 
 
 Kind = TypeVar("Kind", bound=Metric)
@@ -234,15 +253,4 @@ def metric(kind: type[Kind], **known: Any) -> Callable[[Callable[..., Any]], Kin
 
 def variant(of: Kind, name: str, title: str, definition: str, **options: Any) -> Kind:
     """The same metric computed with other options of its function."""
-    return replace(
-        of, name=name, title=title, definition=definition, formula="", values=_WithOptions(of.values, options)
-    )
-
-
-@dataclass(frozen=True)
-class _WithOptions:
-    values: Callable[..., Any]
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __call__(self, **arguments: Any) -> Any:
-        return self.values(**arguments, **self.options)
+    return replace(of, name=name, title=title, definition=definition, formula="", values=partial(of.values, **options))

@@ -79,12 +79,7 @@ OPTIONS = (
         "A,B",
         (PYTEST, "plan"),
     ),
-    Option(
-        "device",
-        "device: auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)",
-        "NAME",
-        EVERYWHERE[:-1],
-    ),
+    Option("device", "device: auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)", "NAME", EVERYWHERE[:-1]),
     Option(
         "dtype",
         "precision of the model: float32 (default), or bfloat16 or float16, which halve its memory",

@@ -71,10 +71,7 @@ class Clipping:
         return f"clipped at {self.at:g}{of_norm}"
 
     def clip(
-        self,
-        parameters: Sequence[TunedParameter],
-        gradients: Sequence[Tensor],
-        finetuned: Learned | None = None,
+        self, parameters: Sequence[TunedParameter], gradients: Sequence[Tensor], finetuned: Learned | None = None
     ) -> tuple[Tensor, ...]:
         """The gradients times min(1, bound / (norm + 1e-6)).
 

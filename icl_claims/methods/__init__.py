@@ -3,6 +3,7 @@
 from icl_claims.methods.base import (
     Learned,
     Method,
+    TrainingTokens,
     at_rate,
     has_nulls,
     is_diagnosed,
@@ -10,9 +11,9 @@ from icl_claims.methods.base import (
     variant_of,
     with_parameter,
 )
+from icl_claims.methods.block_loss import accumulated_block_gradient_norms
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.methods.gradient_diagnostics import accumulated_block_gradient_norms
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
 from icl_claims.methods.nulls import (
@@ -24,6 +25,4 @@ from icl_claims.methods.nulls import (
     gaussian_update,
     nulls_of_method,
 )
-from icl_claims.methods.perturbations import Paraphrased, Reordered, SwitchedLabels
-from icl_claims.methods.prompting import InContext, ZeroShot
-from icl_claims.methods.training_tokens import TrainingTokens
+from icl_claims.methods.prompting import InContext, Paraphrased, Reordered, SwitchedLabels, ZeroShot

@@ -1,4 +1,4 @@
-"""Gradient descent on the K and V projections of a model: what every method that takes such steps does."""
+"""Gradient descent on the K and V projections of a model: losses of demonstrations, gradients, steps, divergence."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.methods.base import Learned
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import all_finite, at_least_single
 from icl_claims.models.projections import TunedParameter
+from icl_claims.protocol import Loss
 from icl_claims.questions import Named
 from icl_claims.tasks.demonstrations import Demonstrations
 
@@ -167,3 +168,16 @@ def _diverged(method: Descending, step: int, got: str) -> DivergenceError:
         got=got,
         todo=f"Use a learning rate below {rate_of(method):g}.",
     )
+
+
+def next_token_losses(
+    logits: Float[Tensor, "tokens vocabulary"], ids: Sequence[int]
+) -> Float[Tensor, " tokens_after_first"]:
+    """Cross-entropy in nats of every token after the first, given those before it."""
+    wanted = torch.tensor(list(ids)[1:], device=logits.device)
+    return nn.functional.cross_entropy(at_least_single(logits[:-1]), wanted, reduction="none")
+
+
+def sequence_loss(losses: Tensor, which: Loss) -> Tensor:
+    """Mean cross-entropy over all tokens after the first, or of the last token (the label) alone."""
+    return losses.mean() if which == "all_tokens" else losses[-1]

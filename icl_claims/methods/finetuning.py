@@ -12,13 +12,14 @@ from icl_claims.methods.descent import (
     gradients_of,
     masters,
     name_of,
+    next_token_losses,
     rate_of,
+    sequence_loss,
     sgd_step,
     title_of,
     trainable,
     tuned,
 )
-from icl_claims.methods.losses import next_token_losses, sequence_loss
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import number
 from icl_claims.models.projections import layer_norms

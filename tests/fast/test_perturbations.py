@@ -22,7 +22,7 @@ from icl_claims.methods import (
     ZeroShot,
     learner_of,
 )
-from icl_claims.methods.perturbations import switched
+from icl_claims.methods.prompting import switched
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries

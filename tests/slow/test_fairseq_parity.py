@@ -20,7 +20,7 @@ import torch
 
 from icl_claims.errors import ModelError
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
-from icl_claims.methods.gradient_diagnostics import accumulated_block_gradient_norms
+from icl_claims.methods.block_loss import accumulated_block_gradient_norms
 from icl_claims.metrics.predictions import rec2ftp
 from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou
 from icl_claims.models.fairseq_tokens import find_bpe_files, read_fairseq_tokens

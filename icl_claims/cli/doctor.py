@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from icl_claims.errors import IclClaimsError
-from icl_claims.experiments.trial_store import default_store
+from icl_claims.experiments.result import default_store
 from icl_claims.models.embedded import DESCRIPTION, GGUF_SHA256, free_space, model_cache
 from icl_claims.models.families import TITLES
 from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS

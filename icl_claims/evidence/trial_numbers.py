@@ -13,13 +13,12 @@ from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.studies import IN_CONTEXT, OWN
 from icl_claims.metrics import PredictionMetric, accuracy
 from icl_claims.questions import Quantity, Side
-from icl_claims.statistics.differences import difference_interval
 from icl_claims.statistics.hierarchical import hierarchical_difference
 from icl_claims.statistics.influence import Column, queries_that_count
 from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
 from icl_claims.statistics.prediction import prediction_interval
-from icl_claims.statistics.proportions import tango
+from icl_claims.statistics.proportions import difference_interval, tango
 
 BOOTSTRAP_SEED = 0
 SIGNIFICANCE = 0.05  # one-sided, of the question whether in-context learning beats the most frequent label

@@ -12,11 +12,11 @@ import torch
 
 from icl_claims.experiments.batches import PROMPTED, batch_memory, free_memory, tokens_that_fit
 from icl_claims.experiments.plan import Run, plan_trials
+from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.spill import memory_for_learned
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import prompts_of
-from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import InContext, Method, ZeroShot, at_rate, is_diagnosed, learner_of
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.demonstrations import Demonstrations

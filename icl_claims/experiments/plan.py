@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from icl_claims.errors import UsageError
-from icl_claims.experiments.learning_rates import LearningRates, learning_rates
-from icl_claims.experiments.profiles import Profile
+from icl_claims.experiments.profiles import LearningRates, Profile, learning_rates
 from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import Study, find_study
 from icl_claims.methods import at_rate

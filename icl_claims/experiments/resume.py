@@ -15,8 +15,8 @@ from icl_claims.experiments.measure import Numbers
 from icl_claims.experiments.result import BY_ENTRY
 from icl_claims.experiments.spill import LearnedSpill, packed
 from icl_claims.methods import Learned
-from icl_claims.storage.checkpoint import START, Checkpoint, Part
-from icl_claims.storage.groups import flat, grouped
+from icl_claims.storage.checksummed import flat, grouped
+from icl_claims.storage.store import START, Checkpoint, Part
 from icl_claims.tasks.prompts import Queries
 
 Asked = Literal["queries", "content_free"]

@@ -11,11 +11,10 @@ from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import Batches
 from icl_claims.methods import Finetuning
 from icl_claims.methods.base import Learned
-from icl_claims.metrics.calibration import predicted_labels
+from icl_claims.metrics.predictions import predicted_labels
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.protocol import Calibration, Protocol
-from icl_claims.tasks.draw import Draw, shuffle
-from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks.examples import Draw, TaskData, shuffle
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
 
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)

@@ -15,9 +15,9 @@ from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.metrics import Answer
 from icl_claims.metrics.training_attention import shares_of_demonstrations
 from icl_claims.models.attention import Keys, Prefix
+from icl_claims.models.families import layer_norms
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.precision import at_least_single
-from icl_claims.models.projections import layer_norms
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 

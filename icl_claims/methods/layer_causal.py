@@ -27,9 +27,9 @@ from icl_claims.methods.descent import (
 )
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.models.blocks import hidden_of
+from icl_claims.models.families import TunedParameter, layer_norms
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import number
-from icl_claims.models.projections import TunedParameter, layer_norms
 from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 

@@ -35,9 +35,9 @@ from icl_claims.methods.descent import (
 )
 from icl_claims.metrics import Answer
 from icl_claims.models.attention import Prefix
+from icl_claims.models.families import layer_norms
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.precision import all_finite, at_least_single, number
-from icl_claims.models.projections import layer_norms
 from icl_claims.protocol import Loss
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries

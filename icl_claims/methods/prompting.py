@@ -1,4 +1,4 @@
-"""Methods that differ in the prompt alone: zero-shot and in-context learning; false labels, other orders, other words."""
+"""Methods that differ in the prompt alone: zero-shot, in-context learning, false labels, other orders, other words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the attention of a query is shared out among the demonstrations, and how it would be at random."""
+"""How a query's attention is shared out among the demonstrations, and whether two methods order these alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,33 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icl_claims.metrics.metric import DEMONSTRATION_LENGTHS, RANDOM_UPDATE, LayerMetric, Seen, metric
-from icl_claims.statistics.rank import kendall_tau
+
+
+def kendall_tau(
+    left: Float[np.ndarray, "*rows items"], right: Float[np.ndarray, "*rows items"]
+) -> Float[np.ndarray, "*rows"]:
+    """Kendall's tau-b of the items of each row, the order in one array against that in the other.
+
+    Args:
+        left: a number for each item; larger ones rank higher, equal ones are tied.
+        right: the other numbers of the same items.
+
+    Returns:
+        The correlation of each row, in [-1, 1]; NaN if all items of a row are tied on one side, or one is NaN.
+
+    Source: Kendall 1945 (tau-b); `scipy.stats.kendalltau` for one row at a time.
+
+    >>> kendall_tau(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 3.0, 2.0]])).round(2).tolist()
+    [0.33]
+    """
+    agree, pairs_left, pairs_right = (np.zeros(left.shape[:-1]) for _ in range(3))
+    for apart in range(1, left.shape[-1]):
+        a, b = (np.sign(values[..., apart:] - values[..., :-apart]) for values in (left, right))
+        agree += (a * b).sum(axis=-1)
+        pairs_left += (a * a).sum(axis=-1)
+        pairs_right += (b * b).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(agree / np.sqrt(pairs_left * pairs_right))
 
 
 def shares_of_demonstrations(

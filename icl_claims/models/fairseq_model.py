@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, OPTConfig, PreTrainedModel
 
 from icl_claims.errors import ModelError
 from icl_claims.models.attention import NAME
-from icl_claims.models.fairseq_tokens import BOS, END_OF_LINE, PAD
+from icl_claims.models.tokens import BOS, END_OF_LINE, PAD
 
 OFFSET = 2  # the position of the first token: pad index + 1
 

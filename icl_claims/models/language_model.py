@@ -16,10 +16,9 @@ from torch.func import functional_call
 from icl_claims.errors import ModelError, PromptError
 from icl_claims.models.attention import AttentionPass, Keys, Prefix, current_pass
 from icl_claims.models.blocks import Blocks, find_blocks, hidden_of
-from icl_claims.models.families import TITLES
+from icl_claims.models.families import TITLES, TunedParameter, key_value_parameters
 from icl_claims.models.layout import Layout
 from icl_claims.models.precision import all_finite, at_least_single
-from icl_claims.models.projections import TunedParameter, key_value_parameters
 from icl_claims.models.tokens import TokenEncoder
 
 Weights = Mapping[str, Tensor]

@@ -12,9 +12,8 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from icl_claims.errors import StoreError
-from icl_claims.storage.checkpoint import parts_in
 from icl_claims.storage.checksummed import BESIDE, read_checksummed, read_manifest
-from icl_claims.storage.store import DAMAGED, LOCK, PARTIAL
+from icl_claims.storage.store import DAMAGED, LOCK, PARTIAL, parts_in
 
 State = Literal["whole", "partial", "unreadable", "set aside", "left over"]
 """Complete; interrupted or under way; damaged or of another version; found damaged before; half written when killed."""

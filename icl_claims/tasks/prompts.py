@@ -10,8 +10,7 @@ from icl_claims.errors import PromptError
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import Task
 from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.draw import Draw, draw_demonstrations, draw_queries, orders
-from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks.examples import Draw, TaskData, draw_demonstrations, draw_queries, orders
 
 FILLERS = ("N/A", "[MASK]", "")
 """What stands in the queries without content of contextual calibration (Zhao et al. 2021, section 5)."""

@@ -19,7 +19,7 @@ from icl_claims.experiments.options import OPTIONS, PYTEST, options_of
 from icl_claims.experiments.plan import Choices
 from icl_claims.models.random_models import fill_at_random
 from icl_claims.protocol import Protocol, choices
-from icl_claims.tasks.synthetic import vocabulary
+from icl_claims.tasks.sources import vocabulary
 
 COMMANDS = {"list", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
 CLAIMS = Path(__file__).parents[2] / "claims"

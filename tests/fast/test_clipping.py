@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from claims.small_transformers import small_demonstrations
 from icl_claims.errors import UsageError
 from icl_claims.methods import Clipping, Finetuning, LayerCausal
-from icl_claims.models.projections import TunedParameter, layer_norms
+from icl_claims.models.families import TunedParameter, layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.demonstrations import Demonstrations

@@ -17,7 +17,7 @@ from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.methods.base import weight_changes
 from icl_claims.methods.block_loss import block_losses
 from icl_claims.methods.descent import next_token_losses, sequence_loss
-from icl_claims.models.projections import layer_norms
+from icl_claims.models.families import layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, VOCABULARY, random_model
 from icl_claims.tasks.demonstrations import Demonstrations
 

@@ -10,8 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.metrics.calibration import predicted_labels
-from icl_claims.metrics.predictions import accuracy, changed, rec2ftp, rpa
+from icl_claims.metrics.predictions import accuracy, changed, predicted_labels, rec2ftp, rpa
 from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_aou_random, uniform_updates
 
 CPU = torch.device("cpu")

@@ -73,9 +73,9 @@ def test_a_gaussian_update_points_nowhere():
     zero_shot, in_context = (m.learn(model, SHOWN).answer(many) for m in (ZeroShot(), InContext()))
     null = gaussian_update(in_context, zero_shot, list(range(150)), 5)
     outputs = [answer.attention_outputs for answer in (in_context, null, zero_shot)]
-    similarity = sim_aou(*outputs, normalised=False)
+    similarity = sim_aou.values(*outputs, normalised=False)
     assert similarity.mean().abs() < 3 * similarity.std() / 150**0.5
-    maps = sim_am_update(in_context.scores, null.scores, zero_shot.scores)
+    maps = sim_am_update.values(in_context.scores, null.scores, zero_shot.scores)
     defined = maps[~maps.isnan()]  # rotary positions: demonstrations move no score of the first layer
     assert defined.mean().abs() < 3 * defined.std() / 150**0.5
 
@@ -144,5 +144,5 @@ def test_no_tensor_is_left_on_another_device():
 def test_an_answer_without_scores_has_no_control(answers):
     zero_shot = answers["zero_shot"]
     for control in (lambda a: gaussian_update(a, zero_shot, EVERY, 5), lambda a: another_querys_update(a, a, EVERY)):
-        with pytest.raises(UsageError, match="expected attention scores"):
+        with pytest.raises(UsageError, match="needs attention scores"):
             control(replace(zero_shot, scores=None))

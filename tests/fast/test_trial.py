@@ -36,8 +36,7 @@ from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.protocol import Protocol
 from icl_claims.tasks import catalogue
 from icl_claims.tasks.catalogue import TASKS, read_own_task
-from icl_claims.tasks.draw import shuffle
-from icl_claims.tasks.examples import Example, TaskData
+from icl_claims.tasks.examples import Example, TaskData, shuffle
 from icl_claims.tasks.prompts import Queries
 
 WORDS = ("warm", "dull", "slow", "kind", "loud", "rare")

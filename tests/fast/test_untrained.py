@@ -8,13 +8,12 @@ import torch
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Finetuning, InContext, ZeroShot
 from icl_claims.models.attention import NAME
-from icl_claims.models.fairseq_folder import load_fairseq
+from icl_claims.models.folder import load_fairseq
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network, untrained
 from icl_claims.models.reference import load_model
 from icl_claims.models.spread import spread
 from icl_claims.models.tokens import TokenEncoder
-from icl_claims.models.untrained import untrained
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 

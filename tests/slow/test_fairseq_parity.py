@@ -23,11 +23,10 @@ from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
 from icl_claims.methods.block_loss import accumulated_block_gradient_norms
 from icl_claims.metrics.predictions import rec2ftp
 from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou
-from icl_claims.models.fairseq_tokens import find_bpe_files, read_fairseq_tokens
 from icl_claims.models.reference import load_model
+from icl_claims.models.tokens import find_bpe_files, read_fairseq_tokens
 from icl_claims.tasks.catalogue import known_task
-from icl_claims.tasks.draw import Draw, orders
-from icl_claims.tasks.examples import read_task
+from icl_claims.tasks.examples import Draw, orders, read_task
 from icl_claims.tasks.prompts import build_prompts
 
 CONTEXT = 2048

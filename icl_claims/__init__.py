@@ -40,7 +40,7 @@ _FROM = {
     "protocol": ("Protocol",),
     "questions": ("Quantity", "Question"),
     "tasks.examples": ("read_task",),
-    "tasks.synthetic": ("synthetic_task",),
+    "tasks.sources": ("synthetic_task",),
 }
 _PLACES = {name: module for module, names in _FROM.items() for name in names}
 __all__ = ["__version__", *_PLACES]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NoReturn, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, NoReturn, Protocol, Self, TypeAlias, runtime_checkable
 
 from icl_claims.errors import ClaimError
 
@@ -121,6 +121,9 @@ class Question:
     optional: bool = False
 
     def __and__(self, other: Question) -> Joint:
+        if self.tasks != other.tasks:
+            todo = "Narrow the joint question: (one & other).on(...)."
+            raise ClaimError("Questions about different tasks cannot be joined", got=f"{self} & {other}", todo=todo)
         return Joint((*self.conjuncts, *other.conjuncts), tasks=self.tasks)
 
     def __invert__(self) -> Denied:
@@ -149,11 +152,15 @@ class Question:
 
     def on(self, *tasks: str) -> Self:
         """The same question, asked of these tasks only."""
-        return replace(self, tasks=tasks)
+        return self._changed(tasks=tasks)
 
     def with_confidence(self, confidence: float) -> Self:
         """The same question, each task's interval having this confidence."""
-        return replace(self, confidence=confidence)
+        return self._changed(confidence=confidence)
+
+    def _changed(self, **fields: Any) -> Self:
+        """The same with other tasks or another confidence, also within it."""
+        return replace(self, **fields)
 
     @property
     def where_known(self) -> Self:
@@ -221,8 +228,8 @@ class Joint(Question):
 
     @property
     def conjuncts(self) -> tuple[Question, ...]:
-        """The questions that must all hold."""
-        return self.parts
+        """The questions that must all hold; itself if it may be left out as a whole."""
+        return (self,) if self.optional else self.parts
 
     def __str__(self) -> str:
         return " and ".join(map(str, self.parts))
@@ -232,9 +239,8 @@ class Joint(Question):
         for part in self.parts:
             yield from part.leaves()
 
-    def on(self, *tasks: str) -> Joint:
-        """The same questions, all asked of these tasks only."""
-        return replace(self, tasks=tasks, parts=tuple(part.on(*tasks) for part in self.parts))
+    def _changed(self, **fields: Any) -> Self:
+        return replace(self, **fields, parts=tuple(part._changed(**fields) for part in self.parts))
 
 
 @dataclass(frozen=True)
@@ -250,6 +256,5 @@ class Denied(Question):
         """The comparisons of what is denied."""
         yield from self.question.leaves()
 
-    def on(self, *tasks: str) -> Denied:
-        """The opposite, asked of these tasks only."""
-        return replace(self, tasks=tasks, question=self.question.on(*tasks))
+    def _changed(self, **fields: Any) -> Self:
+        return replace(self, **fields, question=self.question._changed(**fields))

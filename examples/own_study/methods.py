@@ -21,6 +21,7 @@ class Adam:
     learning_rate: float = 0.01
     name: ClassVar[str] = "adam"
     title: ClassVar[str] = "finetuning with Adam"
+    definition: ClassVar[str] = "A step of Adam in the place of each step of gradient descent (Kingma and Ba 2015)."
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration."""

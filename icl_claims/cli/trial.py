@@ -33,7 +33,7 @@ from icl_claims.methods import (
     with_parameter,
 )
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.random_models import Kept
+from icl_claims.models.untrained import Kept
 from icl_claims.tasks.catalogue import Task
 from icl_claims.tasks.examples import TaskData
 

@@ -120,7 +120,10 @@ class TaskEvidence:
                 return Comparison(str(question), findings, upwards, *question.sides)
             case Joint():
                 required = [self.ask(part) for part in question.parts if not part.optional]
-                return jointly([*required, *self.answers(*(part for part in question.parts if part.optional))])
+                known = self.answers(*(part for part in question.parts if part.optional))
+                if not required and not known:
+                    raise ClaimError(f"The source {self.source} knows no part of a question", got=str(question))
+                return jointly([*required, *known])
             case Denied():
                 return denied(self.ask(question.question))
         raise ClaimError("Unknown kind of question", got=type(question).__name__)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from icl_claims.fixtures_folder import fixtures_folder
 
 
-def coverage_of_papers() -> list[dict[str, Any]]:
-    """Every sentence that claims something, and every group of table cells, in the papers' order.
+def coverage_of_papers(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the papers of some claims contain, in the papers' order, and which claims decide it.
+
+    Args:
+        claims: The records of a run. A claim that no sentence of the list names stands under its own.
 
     Returns:
         Entries with `paper`, `where`, `what`, `claims` (ids) and `note` (why there is none).
     """
-    told = json.loads((fixtures_folder() / "coverage.json").read_text(encoding="utf-8"))
-    return [
+    by_id = {claim["id"]: claim for claim in claims}
+    papers = {claim["paper"] for claim in by_id.values()}
+    known = json.loads((fixtures_folder() / "coverage.json").read_text(encoding="utf-8"))
+    entries = [
         {
             "paper": paper,
             "where": entry["place"],
@@ -23,6 +29,14 @@ def coverage_of_papers() -> list[dict[str, Any]]:
             "claims": entry["claims"],
             "note": entry.get("note", ""),
         }
-        for paper, entries in told.items()
-        for entry in entries
+        for paper, sentences in known.items()
+        for entry in sentences
+        if paper in papers
     ]
+    named = {name for entry in entries for name in entry["claims"]}
+    entries += [
+        {"paper": one["paper"], "where": one["where"], "what": one["statement"], "claims": [name], "note": ""}
+        for name, one in by_id.items()
+        if name not in named
+    ]
+    return sorted(entries, key=lambda entry: list(dict.fromkeys((*known, *papers))).index(entry["paper"]))

@@ -59,7 +59,8 @@ class Linearized:
     name: str = field(init=False)
     definition: ClassVar[str] = "The model's first-order expansion around its own weights is trained and asked."
     formula: ClassVar[str] = (
-        r"f_\text{lin}(x; \theta) = f(x; \theta_0) + (\theta - \theta_0)^\text{T}\, \nabla_{\!\theta} f(x; \theta_0)"
+        r"f_\text{lin}(x;\, \theta) = f(x;\, \theta_0) + "
+        r"(\theta - \theta_0)^\text{T}\, \nabla_{\!\theta} f(x;\, \theta_0)"
     )
     source: ClassVar[str] = "Rethinking, equation 5"
 

@@ -1,5 +1,8 @@
 """How alike two ways of learning are: every metric knows its name, its definition, and what it is computed from."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from icl_claims.metrics.learning import drift, first_log_gradient_ratio, gradient_norm, lens_loss, log_gradient_ratio
 from icl_claims.metrics.metric import (
     DEMONSTRATION_LENGTHS,
@@ -28,8 +31,10 @@ from icl_claims.metrics.predictions import (
 from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_aou_unnormalised
 from icl_claims.metrics.training_attention import kendall
 
-OF_PREDICTIONS = (accuracy, changed, rec2ftp, rpa, rpa_correct, rpa_incorrect, most_frequent_label, order_spread)
-BY_LAYER = (sim_aou, sim_aou_unnormalised, sim_am, sim_am_update, kendall, lens_loss)
-OF_LEARNING = (gradient_norm, log_gradient_ratio, first_log_gradient_ratio, drift)
+_ROOMS = [import_module(f"{__name__}.{room.name}") for room in iter_modules(__path__)]
+_DECLARED = dict.fromkeys(thing for room in _ROOMS for thing in vars(room).values() if isinstance(thing, Metric))
+OF_PREDICTIONS = tuple(metric for metric in _DECLARED if isinstance(metric, PredictionMetric))
+BY_LAYER = tuple(metric for metric in _DECLARED if isinstance(metric, LayerMetric))
+OF_LEARNING = tuple(metric for metric in _DECLARED if isinstance(metric, LearningMetric))
 METRICS: tuple[Metric, ...] = (*OF_PREDICTIONS, *BY_LAYER, *OF_LEARNING)
-"""The metrics that every trial measures, in the order of tables."""
+"""The metrics that every trial measures: all that are declared on this floor, in the order of tables."""

@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from transformers import AttentionInterface
 
 from icl_claims.errors import ModelError
 from icl_claims.models.families import TITLES
@@ -268,4 +267,9 @@ def _attend_before(q: Tensor, keys: Tensor, values: Tensor, scale: float, layout
     return Part(attended, log_mass)
 
 
-AttentionInterface.register(NAME, attend)
+def registered_attention() -> str:
+    """The name of our attention for transformers' `attn_implementation`; from now on transformers knows it."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, attend)
+    return NAME

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, OPTConfig, PreTrainedModel
 
 from icl_claims.errors import ModelError
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import registered_attention
 from icl_claims.models.tokens import BOS, END_OF_LINE, PAD
 
 OFFSET = 2  # the position of the first token: pad index + 1
@@ -125,7 +125,7 @@ def opt_network(
         eos_token_id=END_OF_LINE,
     )
     with torch.device("meta"):
-        network: Any = AutoModelForCausalLM.from_config(config, attn_implementation=NAME, dtype=dtype)
+        network: Any = AutoModelForCausalLM.from_config(config, attn_implementation=registered_attention(), dtype=dtype)
     head = given.pop("head.weight")
     matrix = given.pop("embed_tokens.weight").float() * (math.sqrt(shape.hidden) if shape.scaled else 1.0)
     given |= {"embed_tokens.weight": matrix, "embed_positions.weight": sinusoidal_table(shape.context, shape.hidden)}

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from icl_claims.errors import ModelError
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import registered_attention
 from icl_claims.models.fairseq_checkpoint import read_fairseq_checkpoint
 from icl_claims.models.fairseq_model import DenseShape, opt_name, opt_network, opt_of_xglm
 from icl_claims.models.families import TITLES
@@ -37,7 +37,7 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
         network: Any
         network, loading = AutoModelForCausalLM.from_pretrained(
             folder,
-            attn_implementation=NAME,
+            attn_implementation=registered_attention(),
             dtype=dtype,
             local_files_only=True,
             weights_only=True,

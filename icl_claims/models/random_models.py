@@ -1,12 +1,10 @@
-"""Models with random weights: tiny ones of every supported family, and untrained ones of any architecture."""
+"""Tiny transformers with random weights: every supported family, real modules, no training and no download."""
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import zlib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -14,10 +12,9 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from icl_claims.errors import ModelError
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import registered_attention
 from icl_claims.models.families import FAMILIES, FUSED, SEPARATE
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.spread import dispatch
 from icl_claims.models.tokens import TokenEncoder
 
 VOCABULARY = 61
@@ -58,7 +55,7 @@ def random_model(family: str, layers: int, seed: int, dtype: torch.dtype = torch
     Raises:
         ModelError: an unknown family.
     """
-    network = random_network(family, layers, seed, attention=NAME).to(dtype)
+    network = random_network(family, layers, seed, attention=registered_attention()).to(dtype)
     name = f"random:{family}:{layers}:{seed}"
     return LanguageModel(network, TokenEncoder(None, BOS, EOS), name=name, digest=f"{name}:{dtype}")
 
@@ -104,56 +101,3 @@ def key_value_part(name: str, parameter: Tensor, heads: int = HEADS) -> Bool[Ten
     if fused is not None:
         return fused.keys_and_values(parameter, heads).expand_as(parameter)
     return torch.ones_like(parameter, dtype=torch.bool) if set(owners) & set(SEPARATE) else None
-
-
-Kept = Literal["nothing", "embeddings_norms_head", "norms"]
-"""Trained weights of an untrained model: none; all but the blocks' projections (the authors' code); or the norms."""
-
-
-def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
-    """The same architecture with weights as its own initialiser draws them, on the same devices and in the same dtype.
-
-    Args:
-        model: the trained model, which is not changed.
-        keep: which trained weights stay.
-        seed: seed of the initialiser.
-
-    Returns:
-        A model with its own digest; a head tied to the embeddings is tied here, too.
-
-    Source: the authors' code, last commit (random attention and feed-forward weights); in no table of either paper.
-    """
-    trained: Any = model.network
-    with torch.random.fork_rng():  # transformers initialises from global state
-        torch.manual_seed(seed)
-        network: Any = type(trained)(copy.deepcopy(trained.config))
-    device_map = getattr(trained, "hf_device_map", None)
-    if device_map is None:
-        network.to(model.device)
-    values, kept = dict(trained.named_parameters()), _kept_parameters(model, keep)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():  # not its buffers, which stay in single precision
-            parameter.data = parameter.data.to(model.dtype)
-            if name in kept:
-                parameter.copy_(values[name])
-    digest = hashlib.sha256(f"{model.digest}, untrained, keeps {keep}, seed {seed}".encode()).hexdigest()
-    name = f"{model.name}, untrained ({keep.replace('_', ', ')} kept)"
-    made = LanguageModel(network, model.tokens, name=name, digest=digest)
-    return made if device_map is None else dispatch(made, device_map)
-
-
-def _kept_parameters(model: LanguageModel, keep: Kept) -> set[str]:
-    """Names of the parameters that stay as trained."""
-    if keep == "nothing":
-        return set()
-    norms = {
-        f"{name}.{own}"
-        for name, module in model.network.named_modules()
-        if "norm" in type(module).__name__.lower()
-        for own, _ in module.named_parameters(recurse=False)
-    }
-    if keep == "norms":
-        return norms
-    blocks = tuple(f"{name}." for name in model.blocks.names)
-    outside = {name for name, _ in model.network.named_parameters() if not name.startswith(blocks)}
-    return norms | outside

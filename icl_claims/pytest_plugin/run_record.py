@@ -157,7 +157,7 @@ class RunRecord:
             interrupted=interrupted,
             cached=self.cached,
             pictures=self.pictures,
-            coverage=coverage_of_papers(),
+            coverage=coverage_of_papers(claims),
         )
         if self.left.failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -41,6 +41,10 @@ def _marks(test: ast.FunctionDef) -> Iterator[Marks]:
     others = {"claim"}
     for decorator in test.decorator_list:
         match decorator:
+            case ast.Call(func=ast.Attribute(attr="claim"), keywords=keywords):
+                said = {str(keyword.arg): keyword.value for keyword in keywords if keyword.arg in ("on", "trained")}
+                sources |= set(ast.literal_eval(said["on"]).split()) if "on" in said else set()
+                others |= {"trained"} if "trained" in said and ast.literal_eval(said["trained"]) else set()
             case ast.Call(func=ast.Attribute(attr="decided_on"), args=arguments, keywords=keywords):
                 sources |= {str(ast.literal_eval(argument)) for argument in arguments}
                 others |= {str(keyword.arg) for keyword in keywords if ast.literal_eval(keyword.value)}

@@ -67,7 +67,9 @@ def metric_terms() -> list[Term]:
 def method_terms() -> list[Term]:
     """A term per kind of method, with the title of its first one."""
     methods: tuple[Method, ...] = (ZERO_SHOT, IN_CONTEXT, *every_method())
-    kinds = {type(method): method for method in reversed(methods)}
+    kinds: dict[type, Method] = {}
+    for method in methods:
+        kinds.setdefault(type(method), method)
     return [Term.of(method) for method in sorted(kinds.values(), key=_place)]
 
 

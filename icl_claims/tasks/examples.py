@@ -13,7 +13,7 @@ import numpy as np
 
 from icl_claims.errors import DataError, UsageError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.tasks.catalogue import DESCRIPTION, Task
+from icl_claims.tasks.catalogue import DESCRIPTION, Task, known_task
 
 Split = Literal["train", "validation"]
 
@@ -62,14 +62,16 @@ class TaskData:
         return replace(self, train=train, validation=validation, redraws_labels=False)
 
 
-def read_task(task: Task, directory: Path | None) -> TaskData:
-    """The examples of a task in a data directory (`DIR/TASK/train.jsonl`, `validation.jsonl`), or the miniature ones.
+def read_task(task: Task | str, directory: Path | None = None) -> TaskData:
+    """The examples of a task, or of the known task of a name: the miniature ones, or those of a data directory.
 
-    A task of the reader's has its examples in its own folder, and its description is part of their digest.
+    A data directory holds `TASK/train.jsonl` and `TASK/validation.jsonl`. A task of the reader's has its examples in
+    its own folder, and its description is part of their digest.
 
     Raises:
         DataError: a file is missing or empty, or a row has a wrong field or label, with file and line.
     """
+    task = known_task(task) if isinstance(task, str) else task
     beside = directory is None or task.own
     folder = task.folder if beside and task.folder else (directory or fixtures_folder() / "tasks") / task.name
     files = {split: folder / f"{split}.jsonl" for split in ("train", "validation")}

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Int
 
 from icl_claims.errors import DataError
-from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task
+from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task, known_task
 from icl_claims.tasks.examples import Example, TaskData, read_task
 
 NEUTRAL_WORDS, CLASS_WORDS = 24, 48
@@ -87,8 +87,8 @@ def _keep(
     return np.where(np.arange(words.shape[2]) < kept[:, :, None], words, NO_WORD)
 
 
-def synthetic_task(task: Task) -> TaskData:
-    """The examples of a task in invented words, the same on every machine.
+def synthetic_task(task: Task | str) -> TaskData:
+    """The examples of a task, or of the known task of a name, in invented words, the same on every machine.
 
     A label of these examples is a class that is told by its words. Which verbalizer stands for it is drawn anew for
     every trial (`TaskData.for_trial`), so that only demonstrations can say.
@@ -96,6 +96,7 @@ def synthetic_task(task: Task) -> TaskData:
     Raises:
         DataError: the task has more labels than there are words for.
     """
+    task = known_task(task) if isinstance(task, str) else task
     if task.labels * TEXTS.vocabulary > CLASS_WORDS:
         most = CLASS_WORDS // TEXTS.vocabulary
         raise DataError(

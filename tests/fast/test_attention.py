@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 from transformers import AutoModelForCausalLM, Gemma2Config
 
 from icl_claims.errors import ModelError, PromptError
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import registered_attention
 from icl_claims.models.families import FAMILIES
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.random_models import (
@@ -199,7 +199,7 @@ def test_a_model_whose_attention_is_not_plain_softmax_is_refused():
         head_dim=4,
         attn_logit_softcapping=50.0,
     )
-    network = AutoModelForCausalLM.from_config(config, attn_implementation=NAME)
+    network = AutoModelForCausalLM.from_config(config, attn_implementation=registered_attention())
     assert "softcap" in refuse(network, "Gemma2Attention asks for an attention that is not plain causal softmax")
 
 

@@ -22,7 +22,7 @@ from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Lin
 from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainable
 from icl_claims.methods.linearized import LearnedLinearly
 from icl_claims.models import precision
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import registered_attention
 from icl_claims.models.families import TunedParameter
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.layout import Layout
@@ -81,7 +81,7 @@ def inside(learned):
 
 @every_method_and_family
 def test_learning_and_answering_leave_no_tensor_on_another_device(family, method):
-    model = model_of(random_network(family, 2, 0, attention=NAME).to("meta"))
+    model = model_of(random_network(family, 2, 0, attention=registered_attention()).to("meta"))
     learned = method.learn(model, SHOWN)
     answer = inside(learned)
     held = (*tensors_of(answer), *learned.prefix.keys, *learned.weights.values())
@@ -90,7 +90,7 @@ def test_learning_and_answering_leave_no_tensor_on_another_device(family, method
 
 
 def test_a_tensor_that_is_left_on_the_cpu_is_caught(monkeypatch):
-    model = model_of(random_network("llama", 2, 0, attention=NAME).to("meta"))
+    model = model_of(random_network("llama", 2, 0, attention=registered_attention()).to("meta"))
     cpu = Layout((4,), torch.device("cpu"))
     monkeypatch.setattr(Layout, "column", property(lambda _self: torch.arange(cpu.tokens)))
     with pytest.raises(RuntimeError, match="device"):
@@ -215,7 +215,7 @@ def pretended_devices(monkeypatch):
 def test_a_model_on_two_devices_learns_and_answers(family, method, pretended_devices, caplog):
     if isinstance(method, Linearized) and family in ("gpt2", "opt"):
         pytest.skip("where a tensor has no values, torch's addmm forgets the device of a tangent that is zero")
-    model = model_of(random_network(family, 2, 0, attention=NAME))
+    model = model_of(random_network(family, 2, 0, attention=registered_attention()))
     names = two_halves(model, "cpu", "meta")
     dispatch(model, dict(sorted(names.items(), key=lambda item: item[1] != "cpu")))
     with pretended_devices as mode:

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from icl_claims.methods import accumulated_block_gradient_norms
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import registered_attention
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.models.tokens import TokenEncoder
@@ -71,7 +71,7 @@ def test_the_model_stays_as_it_was(layer_causal):
 
 @pytest.mark.parametrize("layer_causal", [False, True])
 def test_no_tensor_is_left_on_another_device(layer_causal):
-    network = random_network("llama", 2, 0, attention=NAME).to("meta")
+    network = random_network("llama", 2, 0, attention=registered_attention()).to("meta")
     model = LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
     norms = accumulated_block_gradient_norms(model, SHOWN, 0.1, layer_causal=layer_causal)
     assert norms.shape == (3, 2)

@@ -12,7 +12,7 @@ from icl_claims.errors import UsageError
 from icl_claims.methods import Finetuning, InContext, ZeroShot, another_querys_update, gaussian_update
 from icl_claims.metrics import Answer
 from icl_claims.metrics.similarity import sim_am_update, sim_aou
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import registered_attention
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.random_models import BOS, EOS, random_model, random_network
 from icl_claims.models.tokens import TokenEncoder
@@ -129,7 +129,7 @@ def test_in_half_precision_updates_keep_their_length():
 
 
 def test_no_tensor_is_left_on_another_device():
-    network = random_network("llama", 2, 0, attention=NAME).to("meta")
+    network = random_network("llama", 2, 0, attention=registered_attention()).to("meta")
     model = LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
     zero_shot, in_context = (m.learn(model, SHOWN).answer(QUERIES) for m in (ZeroShot(), InContext()))
     nulls = (

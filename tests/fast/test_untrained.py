@@ -7,13 +7,14 @@ import torch
 
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Finetuning, InContext, ZeroShot
-from icl_claims.models.attention import NAME
+from icl_claims.models.attention import registered_attention
 from icl_claims.models.folder import load_fairseq
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network, untrained
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.models.reference import load_model
 from icl_claims.models.spread import spread
 from icl_claims.models.tokens import TokenEncoder
+from icl_claims.models.untrained import untrained
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 
@@ -134,7 +135,7 @@ def _fairseq():
 
 @every_keep
 def test_no_tensor_is_left_on_another_device(keep):
-    network = random_network("llama", 2, 0, attention=NAME).to("meta")
+    network = random_network("llama", 2, 0, attention=registered_attention()).to("meta")
     trained = LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
     answer = Finetuning(0.1).learn(untrained(trained, keep, 3), SHOWN).answer(QUERIES)
     assert answer.log_probabilities.is_meta

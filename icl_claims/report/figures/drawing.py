@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WIDTH = 7.4  # inches: a page's text is as wide
+LOWEST = 2.2  # inches: room for a row of panels between legend and axis
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 HREF = f"{{{XLINK}}}href"
 # Told apart under every common kind of colour blindness; a page puts its own shade, light or dark, in their place.
@@ -180,7 +181,7 @@ def panels(count: int, columns: int, height: float, *, share: bool = False) -> t
     """
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH, rows * height))
+    figure = Figure(figsize=(WIDTH, max(rows * height, LOWEST)))
     axes = list(figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share).flat)
     for spare in axes[count:]:
         spare.set_axis_off()

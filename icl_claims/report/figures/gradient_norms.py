@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from icl_claims.report.figures.drawing import WIDTH, Picture, short
+from icl_claims.report.figures.drawing import LOWEST, WIDTH, Picture, short
 from icl_claims.report.figures.legend import Legend
 from icl_claims.report.numbers import number
 from icl_claims.tasks.catalogue import title_of_task
@@ -30,13 +30,14 @@ def draw_gradient_norms(norms: Norms, profile: str, legend: Legend) -> Picture:
     tasks, methods = (list(dict.fromkeys(names)) for names in zip(*maps, strict=True))
     positive = np.concatenate([values[np.isfinite(values) & (values > 0)] for values in maps.values()])
     scale = LogNorm(positive.min(), positive.max()) if len(positive) else LogNorm(0.1, 1)
-    across = 2 if len(methods) <= 2 else 1
+    across = min(len(tasks), 2 if len(methods) <= 2 else 1)
     rows, columns = -(-len(tasks) // across), across * len(methods)
-    figure = Figure(figsize=(WIDTH, rows * 1.7))
+    figure = Figure(figsize=(WIDTH, max(rows * 1.7, LOWEST)))
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for place, (task, method) in enumerate((task, method) for task in tasks for method in methods):
         axis = axes[place // columns][place % columns]
         axis.set_title(f"{short(title_of_task(task))}\n{short(legend.title(method))}", fontsize=7)
+        axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         values = maps.get((task, method), np.empty((0, 0)))
         if values.size:
             edges = (0.5, values.shape[1] + 0.5, 0.5, values.shape[0] + 0.5)

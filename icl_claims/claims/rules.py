@@ -9,7 +9,7 @@ from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding
 from icl_claims.claims.verdict import Verdict, Word
 from icl_claims.errors import ClaimError
 from icl_claims.statistics.exact_tests import sign_flip_test, sign_test
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
 
 
 @dataclass(frozen=True)

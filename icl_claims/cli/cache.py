@@ -70,7 +70,7 @@ def why(
     from icl_claims.experiments.result import default_store
     from icl_claims.experiments.spec import nearest
     from icl_claims.storage.inventory import entries
-    from icl_claims.tasks.catalogue import TASKS
+    from icl_claims.tasks import TASKS
 
     stored = [entry for entry in entries(default_store()) if entry.spec]
     if spec in TASKS:

@@ -14,7 +14,7 @@ from rich.table import Table
 from icl_claims.experiments.estimate import Estimate, Work, estimate
 from icl_claims.experiments.plan import Choices, Run, resolve
 from icl_claims.experiments.result import TrialStore
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.models import LanguageModel
 
 GIB = 1024**3
 

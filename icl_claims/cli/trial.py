@@ -32,10 +32,9 @@ from icl_claims.methods import (
     learner_of,
     with_parameter,
 )
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import Kept
-from icl_claims.tasks.catalogue import Task
-from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks import Task, TaskData
 
 EVERYTHING = "all"
 

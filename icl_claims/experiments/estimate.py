@@ -18,9 +18,8 @@ from icl_claims.experiments.spill import memory_for_learned
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import prompts_of
 from icl_claims.methods import InContext, Method, ZeroShot, at_rate, is_diagnosed, learner_of
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Prompts
+from icl_claims.models import LanguageModel
+from icl_claims.tasks import Demonstrations, Prompts
 
 MEASURED_TOKENS = 256
 DIAGNOSED = sum(map(is_diagnosed, find_study("main").answering))

@@ -148,7 +148,7 @@ def chosen(given: Mapping[str, Any]) -> Choices:
     """
     from icl_claims.experiments.plan import Choices
     from icl_claims.experiments.profiles import find_profile
-    from icl_claims.tasks.sources import named_directory
+    from icl_claims.tasks import named_directory
 
     named = {option.name: given[option.name] for option in OPTIONS if given.get(option.name) is not None}
     for option in OPTIONS:

@@ -12,13 +12,11 @@ from icl_claims.experiments.profiles import LearningRates, Profile, learning_rat
 from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import Study, find_study
 from icl_claims.methods import at_rate
+from icl_claims.models import LanguageModel
 from icl_claims.models.embedded import Say
-from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.reference import load_model, model_digest
 from icl_claims.protocol import Protocol
-from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task, known_task, read_own_task
-from icl_claims.tasks.examples import TaskData
-from icl_claims.tasks.sources import DataSource, real_tasks
+from icl_claims.tasks import PAPERS_TASKS, TASKS, DataSource, Task, TaskData, known_task, read_own_task, real_tasks
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from icl_claims.errors import StoreError, UsageError
 from icl_claims.experiments.studies import STUDIES
 from icl_claims.protocol import Calibration
 from icl_claims.storage.files import cache_folder, write_atomically
-from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task
-from icl_claims.tasks.sources import MINIATURE, SYNTHETIC, DataSource
+from icl_claims.tasks import MINIATURE, PAPERS_TASKS, SYNTHETIC, TASKS, DataSource, Task
 
 
 @dataclass(frozen=True)

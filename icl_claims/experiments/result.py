@@ -14,8 +14,15 @@ from jaxtyping import Float, Int
 from icl_claims.errors import StoreError
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, orders_of
-from icl_claims.metrics import Course, LayerMetric, LearningMetric, Predicted, PredictionMetric, SetMetric
-from icl_claims.metrics.predictions import predicted_labels
+from icl_claims.metrics import (
+    Course,
+    LayerMetric,
+    LearningMetric,
+    Predicted,
+    PredictionMetric,
+    SetMetric,
+    predicted_labels,
+)
 from icl_claims.questions import Depth, Named, Quantity
 from icl_claims.storage.checksummed import flat, grouped
 from icl_claims.storage.files import cache_folder

@@ -17,7 +17,7 @@ from icl_claims.experiments.spill import LearnedSpill, packed
 from icl_claims.methods import Learned
 from icl_claims.storage.checksummed import flat, grouped
 from icl_claims.storage.store import START, Checkpoint, Part
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks import Queries
 
 Asked = Literal["queries", "content_free"]
 Block = tuple[list[int], Numbers]

@@ -16,13 +16,12 @@ from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import Kept
 from icl_claims.protocol import Protocol
 from icl_claims.questions import Named
 from icl_claims.storage.files import source_digest
-from icl_claims.tasks.catalogue import DESCRIPTION
-from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks import DESCRIPTION, TaskData
 
 PACKAGE = Path(__file__).parents[1]
 Record = Mapping[str, Any]

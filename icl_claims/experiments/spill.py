@@ -17,10 +17,8 @@ from torch import Tensor
 
 from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.experiments.batches import free_memory
-from icl_claims.methods import Learned
-from icl_claims.methods.prompting import AskedInOtherWords
-from icl_claims.models.attention import Prefix
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.methods import AskedInOtherWords, Learned
+from icl_claims.models import LanguageModel, Prefix
 from icl_claims.storage.checksummed import read_again, write_checksummed
 
 ON_CPU = 256 * 2**20  # bytes: files are read from the system's own cache about as fast as memory is copied

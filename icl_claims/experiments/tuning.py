@@ -9,13 +9,11 @@ import numpy as np
 
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import Batches
-from icl_claims.methods import Finetuning
-from icl_claims.methods.base import Learned
-from icl_claims.metrics.predictions import predicted_labels
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.methods import Finetuning, Learned
+from icl_claims.metrics import predicted_labels
+from icl_claims.models import LanguageModel
 from icl_claims.protocol import Calibration, Protocol
-from icl_claims.tasks.examples import Draw, TaskData, shuffle
-from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
+from icl_claims.tasks import Draw, Prompts, Queries, TaskData, build_prompts, shuffle
 
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 SEEDS = (101, 102, 103)

@@ -25,4 +25,4 @@ from icl_claims.methods.nulls import (
     gaussian_update,
     nulls_of_method,
 )
-from icl_claims.methods.prompting import InContext, Paraphrased, Reordered, SwitchedLabels, ZeroShot
+from icl_claims.methods.prompting import AskedInOtherWords, InContext, Paraphrased, Reordered, SwitchedLabels, ZeroShot

@@ -12,14 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icl_claims.errors import DivergenceError, ModelError
-from icl_claims.metrics import Answer
-from icl_claims.metrics.training_attention import shares_of_demonstrations
-from icl_claims.models.attention import Keys, Prefix
-from icl_claims.models.families import layer_norms
-from icl_claims.models.language_model import LanguageModel, Weights
-from icl_claims.models.precision import at_least_single
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.metrics import Answer, shares_of_demonstrations
+from icl_claims.models import Keys, LanguageModel, Prefix, Weights, at_least_single, layer_norms
+from icl_claims.tasks import Demonstrations, Queries
 
 
 @dataclass(frozen=True, eq=False)

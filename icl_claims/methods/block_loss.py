@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from icl_claims.methods.descent import gradients_of, loss_scale, masters, next_token_losses, sgd_step, trainable
-from icl_claims.models.blocks import ROWS_READ_AT_ONCE, Blocks, hidden_of
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import at_least_single, number
+from icl_claims.models import ROWS_READ_AT_ONCE, Blocks, LanguageModel, at_least_single, hidden_of, number
 from icl_claims.protocol import Loss
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks import Demonstrations
 
 
 def block_losses(

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from icl_claims.errors import UsageError
 from icl_claims.methods.base import Learned
-from icl_claims.models.families import TunedParameter, layer_norms
-from icl_claims.models.precision import number
+from icl_claims.models import TunedParameter, layer_norms, number
 from icl_claims.protocol import ClippedNorm, Protocol
 
 EPSILON = 1e-6  # as in fairseq, whose factor is min(1, bound / (norm + 1e-6))

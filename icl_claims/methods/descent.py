@@ -13,12 +13,10 @@ from torch import Tensor, nn
 
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.methods.base import Learned
-from icl_claims.models.families import TunedParameter
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import all_finite, at_least_single
+from icl_claims.models import LanguageModel, TunedParameter, all_finite, at_least_single
 from icl_claims.protocol import Loss
 from icl_claims.questions import Named
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks import Demonstrations
 
 DIVERGED = 100.0
 """Nats a token above which learning counts as diverged: guessing among 50,000 tokens costs 11."""

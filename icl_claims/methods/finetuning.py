@@ -20,11 +20,9 @@ from icl_claims.methods.descent import (
     trainable,
     tuned,
 )
-from icl_claims.models.families import layer_norms
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import number
+from icl_claims.models import LanguageModel, layer_norms, number
 from icl_claims.protocol import Loss
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks import Demonstrations
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,9 @@ from icl_claims.methods.descent import (
     tuned,
 )
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.models.blocks import hidden_of
-from icl_claims.models.families import TunedParameter, layer_norms
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import number
+from icl_claims.models import LanguageModel, TunedParameter, hidden_of, layer_norms, number
 from icl_claims.protocol import Loss
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks import Demonstrations
 
 Update = Literal["concurrent", "sequential"]
 """All layers step at once on the sum of their losses (the authors' code), or one after the other (their words)."""

@@ -34,13 +34,9 @@ from icl_claims.methods.descent import (
     trainable,
 )
 from icl_claims.metrics import Answer
-from icl_claims.models.attention import Prefix
-from icl_claims.models.families import layer_norms
-from icl_claims.models.language_model import LanguageModel, Weights
-from icl_claims.models.precision import all_finite, at_least_single, number
+from icl_claims.models import LanguageModel, Prefix, Weights, all_finite, at_least_single, layer_norms, number
 from icl_claims.protocol import Loss
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks import Demonstrations, Queries
 
 
 @dataclass(frozen=True)

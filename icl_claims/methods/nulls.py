@@ -13,7 +13,7 @@ from torch import Tensor
 from icl_claims.errors import UsageError
 from icl_claims.methods.base import Method, has_nulls
 from icl_claims.metrics import Answer
-from icl_claims.models.precision import at_least_single
+from icl_claims.models import at_least_single
 
 
 @dataclass(frozen=True)

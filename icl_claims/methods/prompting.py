@@ -9,9 +9,8 @@ import numpy as np
 
 from icl_claims.methods.base import Known, Learned, Method, TrainingTokens, learned_by
 from icl_claims.metrics import Answer
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.models import LanguageModel
+from icl_claims.tasks import Demonstrations, Queries
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from icl_claims.experiments.result import TrialResult, TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import STUDIES, Study
 from icl_claims.experiments.trial import run_trial
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.models import LanguageModel
 from icl_claims.pytest_plugin.options import choices_of
 from icl_claims.pytest_plugin.own import asked_of_trials
 from icl_claims.pytest_plugin.progress import DONE, Report, progress_of_trials

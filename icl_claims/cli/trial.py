@@ -21,17 +21,8 @@ from icl_claims.experiments.result import Entry, TrialResult, TrialStore, mean_o
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, STUDIES, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
-from icl_claims.methods import (
-    Clipping,
-    Finetuning,
-    InContext,
-    LayerCausal,
-    Method,
-    ZeroShot,
-    at_rate,
-    learner_of,
-    with_parameter,
-)
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, at_rate, learner_of
+from icl_claims.methods.base import with_parameter
 from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import Kept
 from icl_claims.tasks import Task, TaskData

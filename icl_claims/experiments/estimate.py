@@ -31,12 +31,9 @@ class Work:
     """What some trials do.
 
     Args:
-        trials: how many.
         prefix_tokens: read once by in-context learning.
-        query_tokens: of the queries, once.
         answered_tokens: the same, once for every method.
         attended_pairs: of a query token and a prefix token.
-        steps: of learning.
         trained_tokens: of the demonstrations that are stepped on, once for every method.
     """
 

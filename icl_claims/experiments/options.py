@@ -24,11 +24,8 @@ class Option:
 
     Args:
         name: field of `Choices` or `Protocol`, or parameter of a command.
-        help: what it is, in a line.
         metavar: what stands for its value in help.
         doors: commands that offer it, and `pytest`.
-        type: type of its value.
-        default: its value if nothing is named; None leaves what the profile says.
         least: smallest number that makes sense.
         values: everything that it may be; empty if that is no short list.
     """
@@ -138,10 +135,7 @@ def options_of(door: str) -> tuple[Option, ...]:
 
 
 def chosen(given: Mapping[str, Any]) -> Choices:
-    """What the values of options choose.
-
-    Args:
-        given: values by name; what is None or missing is left to the profile.
+    """What the values of options choose, by name; what is None or missing is left to the profile.
 
     Raises:
         UsageError: a value makes no sense.
@@ -171,10 +165,6 @@ def chosen(given: Mapping[str, Any]) -> Choices:
 
 def names_of(name: str, text: str) -> tuple[str, ...]:
     """The names in a text, with commas between.
-
-    Args:
-        name: field that they are chosen for.
-        text: the names.
 
     Raises:
         UsageError: there is none.

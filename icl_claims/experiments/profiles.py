@@ -21,15 +21,10 @@ class Profile:
     """A set-up of trials.
 
     Args:
-        name: how the reader calls it.
         model: reference of its model; None where the reader must name one.
-        k: demonstrations drawn.
         queries: queries asked; None for all, up to 2000.
         draws: how many of the authors' (seed, permutation) pairs are run for each task.
-        calibration: of the predicted labels.
-        learning_rates: of finetuning, by task.
         source: of the examples, where the reader names no data directory.
-        studies: which studies are run where a claim asks for them.
         needs_cuda: whether it is not run without a CUDA device unless the reader names a device.
     """
 
@@ -86,12 +81,7 @@ TUNE = "`icl-claims tune` finds its own"
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Learning rates of finetuning.
-
-    Args:
-        by_task: one for each task.
-        origin: where they come from, for reports.
-    """
+    """Learning rates of finetuning, and where they come from, for reports."""
 
     by_task: Mapping[str, float]
     origin: str

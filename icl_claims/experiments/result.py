@@ -51,18 +51,13 @@ class TrialResult:
     """The result of one trial.
 
     Args:
-        spec: Its specification.
-        query_rows: Row of each query in the evaluation file.
-        gold: Label of each query.
         log_probabilities: Log-probabilities of each label's verbalizer, by method.
         content_free: The same for the queries without content.
         by_layer: One value per query and layer.
-        over_queries: One value per layer, of metrics of all queries together.
         gradient_norms: Norms of the keys' and values' gradients at every step and layer, by method, before clipping.
         drift: How much learning changed the keys' and values' weights, relative to their size, by method and layer.
         losses: Loss of every learning step, in nats per token, by method.
         failures: Why a method gave nothing.
-        seconds: What was done, and how long it took.
         provenance: Where and with what the trial was run.
     """
 
@@ -107,10 +102,7 @@ class TrialResult:
 
         Metrics of attention are means over layers; those of predictions are 0 or 1. RPA has [queries, 2] values, one
         for each change of a query. Gradients have one value per step of learning; those of the first step, changes of
-        weights, and metrics of all queries together have a single one.
-
-        Args:
-            quantity: Its weights are not looked at: they are those of the trial.
+        weights, and metrics of all queries together have a single one. The weights are always the trial's.
         """
         if isinstance(quantity.metric, PredictionMetric):
             return self._of_predictions(quantity.metric, quantity.method, quantity.reference or IN_CONTEXT)
@@ -181,11 +173,7 @@ def default_store() -> Path:
 
 
 class TrialStore:
-    """Caches results, so that no trial is run twice, by any number of processes.
-
-    Args:
-        folder: Where they are cached; made with the first. By default the one in the cache.
-    """
+    """Caches results, so that no trial is run twice, by any number of processes; by default in the cache."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._store = Store(folder or default_store())
@@ -209,12 +197,7 @@ class TrialStore:
 
 
 def packed(spec: TrialSpec, result: TrialResult) -> Content:
-    """A result as facts and arrays.
-
-    Args:
-        spec: The specification of the trial.
-        result: Its result.
-    """
+    """A result as facts and arrays."""
     index, arrays = flat({group: getattr(result, group) for group in _GROUPS})
     facts = {"spec": spec.record(), "index": index, **{name: getattr(result, name) for name in _FACTS}}
     return facts, {name: getattr(result, name) for name in _ROWS} | arrays

@@ -42,15 +42,10 @@ class TrialSpec:
     Args:
         model: Digest of the model.
         data: Digest of the task's examples.
-        task: Name of the task.
-        k: Number of demonstrations drawn.
         seed: Seed of the draw of demonstrations, of untrained weights, and of the random controls.
-        permutation: Permutation of the demonstrations; 0 leaves their order.
         queries: How many queries are asked at most; None for 2000.
         methods: What is compared with in-context learning; zero-shot and in-context learning are in every trial.
         weights: `trained`, or what an untrained model keeps of the trained one.
-        dtype: Precision of the model.
-        protocol: The readings of paper and code.
         diagnostics: Whether the logit lens and the attention to the demonstrations are measured.
         metrics: Metrics of the reader's own, measured beside ours.
         code: Digest of the code that makes the numbers.
@@ -88,16 +83,7 @@ class TrialSpec:
     def of(
         cls, model: LanguageModel, data: TaskData, methods: Iterable[Method], *, k: int, seed: int = 0, **options: Any
     ) -> TrialSpec:
-        """The specification of a trial of a model on a task.
-
-        Args:
-            model: The model that is run.
-            data: The examples of the task.
-            methods: What is compared with in-context learning.
-            k: Number of demonstrations drawn.
-            seed: Seed of their draw.
-            options: Other fields, such as `queries` or `protocol`.
-        """
+        """The specification of a trial of a model on a task."""
         chosen = {"permutation": 0, "queries": None, "dtype": str(model.dtype).removeprefix("torch."), **options}
         return cls(model.digest, data.digest, data.task.name, k, seed, methods=tuple(methods), **chosen)
 

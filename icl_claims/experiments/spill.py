@@ -162,13 +162,7 @@ def packed(learned: Learned) -> tuple[dict[str, Any], dict[str, np.ndarray]] | N
 
 
 def unpacked(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], model: LanguageModel) -> Learned:
-    """What a method learned, from what `packed` gave; tensors are laid out in memory as they were.
-
-    Args:
-        facts: plain data.
-        arrays: by name.
-        model: the model that learned.
-    """
+    """What a method learned, from what `packed` gave; tensors are laid out in memory as they were."""
     if facts["kind"] == _PARAPHRASED:
         return AskedInOtherWords.of(unpacked(facts["learned"], arrays, model))
     places = {name: value.device for name, value in model.tuned_values().items()}

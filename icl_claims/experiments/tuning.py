@@ -28,10 +28,7 @@ class Search:
     """How learning rates are compared.
 
     Args:
-        k: demonstrations of each draw.
-        seeds: of the draws.
         held_out: training examples, none of them a demonstration, that are answered after each draw.
-        calibration: of the predicted labels.
         grid: the rates, smallest first.
     """
 
@@ -63,12 +60,6 @@ def tune(model: LanguageModel, data: TaskData, search: Search, progress: Progres
     """Find a learning rate.
 
     A rate whose learning diverges has no right answer in that draw. The evaluation set of the task is not read.
-
-    Args:
-        model: the pretrained model.
-        data: the task's examples, of which the training set is used.
-        search: how rates are compared.
-        progress: told how far it is.
 
     Raises:
         UsageError: the training set is too small.

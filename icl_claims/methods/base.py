@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from icl_claims.errors import DivergenceError, ModelError
+from icl_claims.errors import DivergenceError, ModelError, UsageError
 from icl_claims.metrics import Answer, shares_of_demonstrations
 from icl_claims.models import Keys, LanguageModel, Prefix, Weights, at_least_single, layer_norms
+from icl_claims.questions import Named
 from icl_claims.tasks import Demonstrations, Queries
 
 
@@ -22,7 +23,6 @@ class TrainingTokens:
     """The tokens of the demonstrations in the context, end to end, without bos and separators.
 
     Args:
-        keys: of these tokens.
         lengths: how many each demonstration has, in the order of the context.
     """
 
@@ -32,23 +32,13 @@ class TrainingTokens:
     def shares(
         self, scores: Sequence[Float[Tensor, "heads queries tokens"]], device: torch.device
     ) -> Float[Tensor, "layers queries demonstrations"]:
-        """The share of attention that each demonstration gets, of every layer.
-
-        Args:
-            scores: scaled pre-softmax scores of queries over these tokens, layer by layer and on any device.
-            device: where the shares are wanted.
-        """
+        """The share of attention that each demonstration gets, of every layer."""
         by_layer = [shares_of_demonstrations(of_layer, self.lengths).to(device) for of_layer in scores]
         return torch.stack(by_layer)
 
 
 def tokens_in_context(prefix: Prefix, demonstrations: Demonstrations) -> TrainingTokens:
-    """The demonstrations as they lie in a prefix, each after those before it.
-
-    Args:
-        prefix: the context, read.
-        demonstrations: whose context it is.
-    """
+    """The demonstrations as they lie in a prefix, each after those before it."""
     spans = demonstrations.spans
     places = torch.tensor([place for span in spans for place in span])
     keys = tuple(of_layer.index_select(1, places.to(of_layer.device)) for of_layer in prefix.keys)
@@ -230,11 +220,6 @@ def is_diagnosed(method: Method) -> bool:
     return getattr(method, "diagnosed", False) and variant_of(method) is None
 
 
-def has_nulls(method: Method) -> bool:
-    """Whether its updates are also replaced by ones that mean nothing: where it changes weights, and is no variant."""
-    return getattr(method, "learns_weights", True) and variant_of(method) is None
-
-
 def learner_of(method: Method) -> Method:
     """The method within all perturbations of what it is given."""
     inner = getattr(method, "method", None)
@@ -257,3 +242,40 @@ def with_parameter(method: AMethod, name: str, value: Any) -> AMethod:
 def at_rate(method: AMethod, learning_rate: float) -> AMethod:
     """A method with a learning rate, unless it has one of its own or needs none."""
     return with_parameter(method, "learning_rate", learning_rate)
+
+
+@runtime_checkable
+class Descending(Protocol):
+    """A method that steps down a gradient."""
+
+    @property
+    def name(self) -> str:
+        """The method's name in tables."""
+        ...
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of every step; None if the task's is still to be filled in."""
+        ...
+
+
+def name_of(word: str, loss: str | None, clip: Named | None = None, *more: str) -> str:
+    """A method's name in tables, with what is particular about its loss, its clipping, and more."""
+    return "_".join((word, *(["label_only"] if loss == "label_only" else []), *([clip.name] if clip else []), *more))
+
+
+def title_of(words: str, loss: str | None, clip: Named | None = None) -> str:
+    """A method's name in print, with what is particular about its loss and its clipping."""
+    return words + (", of labels alone" if loss == "label_only" else "") + (f" {clip.title}" if clip else "")
+
+
+def rate_of(method: Descending) -> float:
+    """The learning rate of a method.
+
+    Raises:
+        UsageError: It was given none.
+    """
+    if method.learning_rate is None:
+        todo = "Give it one, such as Finetuning(0.01); in a trial the task's own is filled in."
+        raise UsageError(f"The method {method.name} has no learning rate", todo=todo)
+    return method.learning_rate

@@ -72,13 +72,7 @@ class Clipping:
     def clip(
         self, parameters: Sequence[TunedParameter], gradients: Sequence[Tensor], finetuned: Learned | None = None
     ) -> tuple[Tensor, ...]:
-        """The gradients times min(1, bound / (norm + 1e-6)).
-
-        Args:
-            parameters: that have the gradients.
-            gradients: of one step.
-            finetuned: what standard finetuning learned, where the bounds are those of its gradients.
-        """
+        """The gradients times min(1, bound / (norm + 1e-6)) of the parameters' layers; bounds may be finetuning's."""
         norms = layer_norms(parameters, gradients)
         if self.norm == "global_l2":
             norms = dict.fromkeys(norms, math.hypot(*norms.values()))

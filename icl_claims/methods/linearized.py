@@ -18,21 +18,8 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Known, Learned, TrainingTokens, diverged
-from icl_claims.methods.descent import (
-    by_layer,
-    finite,
-    loss_scale,
-    masters,
-    name_of,
-    next_token_losses,
-    rate_of,
-    sequence_loss,
-    settled,
-    sgd_step,
-    title_of,
-    trainable,
-)
+from icl_claims.methods.base import Known, Learned, TrainingTokens, diverged, name_of, rate_of, title_of
+from icl_claims.methods.descent import finite, loss_scale, masters, sequence_loss, settled, sgd_step, stacked, trainable
 from icl_claims.metrics import Answer
 from icl_claims.models import LanguageModel, Prefix, Weights, all_finite, at_least_single, layer_norms, number
 from icl_claims.protocol import Loss
@@ -61,8 +48,7 @@ class Linearized:
     source: ClassVar[str] = "Rethinking, equation 5"
 
     def __post_init__(self) -> None:
-        name = name_of("linearized", "label_only" if self.loss == "label_only" else None)
-        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "name", name_of("linearized", self.loss))
 
     @property
     def title(self) -> str:
@@ -107,7 +93,7 @@ class Linearized:
             Prefix(keys[0], values[0], opening.tokens),
             weights,
             tuple(losses),
-            by_layer(norms, model.layers),
+            stacked(norms, model.layers),
             changes=changes,
             prefix_changes=Prefix(keys[1], values[1], opening.tokens),
         )
@@ -121,7 +107,7 @@ class Linearized:
             logits = model.sequence_logits(sequence, with_tangents(leaves, changes))
             at_start, moved = parts(logits)
         leaf = (at_start + moved).detach().requires_grad_()
-        loss = sequence_loss(next_token_losses(leaf, sequence), counted)
+        loss = sequence_loss(leaf, sequence, counted)
         (in_logits,) = torch.autograd.grad(loss * scale, leaf)
         gradients = torch.autograd.grad(at_start, list(leaves.values()), in_logits.to(at_start.dtype))
         return number(loss), tuple(gradient / scale for gradient in gradients)
@@ -131,9 +117,7 @@ class Linearized:
 class LearnedLinearly(Learned):
     """A change of weights that is answered with through the first-order expansion.
 
-    Args:
-        changes: of the K and V projections, from their pretrained values.
-        prefix_changes: of the prefix, to first order in `changes`.
+    The changes are from the pretrained K and V projections; those of the prefix are to first order in them.
     """
 
     changes: Weights = field(kw_only=True)

@@ -55,11 +55,6 @@ Switch = Literal["permuted", "cyclic", "random"]
 class SwitchedLabels:
     """A method that learns from demonstrations with false labels.
 
-    Args:
-        method: that learns.
-        switch: how labels are changed.
-        seed: of the permutation, or of the random labels.
-
     Source: promised in "Understanding ...", section 1; no result, table or code of it exists.
     """
 
@@ -94,12 +89,7 @@ class SwitchedLabels:
 
 @dataclass(frozen=True)
 class Reordered:
-    """A method that sees the same demonstrations in another order.
-
-    Args:
-        method: that learns.
-        order: which order, the seed of its draw.
-    """
+    """A method that sees the same demonstrations in another order, drawn from the seed `order`."""
 
     method: Method
     order: int
@@ -127,11 +117,7 @@ class Reordered:
 
 @dataclass(frozen=True)
 class Paraphrased:
-    """A method that is asked through the task's second template; its answers have no attention scores.
-
-    Args:
-        method: that learns, from the demonstrations as they are.
-    """
+    """A method that is asked through the task's second template; its answers have no attention scores."""
 
     method: Method
     definition: ClassVar[str] = "The query in the words of the task's second template."
@@ -158,11 +144,7 @@ class Paraphrased:
 
 @dataclass(frozen=True, eq=False)
 class AskedInOtherWords(Learned):
-    """Answers paraphrased queries; their tokens are others, so their attention scores compare with none.
-
-    Args:
-        learned: what answers them.
-    """
+    """Answers paraphrased queries; their tokens are others, so their attention scores compare with none."""
 
     learned: Learned = field(kw_only=True)
 
@@ -183,12 +165,6 @@ def switched(labels: tuple[int, ...], classes: int, switch: Switch, seed: int) -
 
     A permutation leaves no class in its place, and is the same for all demonstrations; a label at random may happen to
     be the true one.
-
-    Args:
-        labels: class indices.
-        classes: how many classes there are.
-        switch: how.
-        seed: of what is drawn.
     """
     drawn = np.random.default_rng(seed)
     if switch == "random":

@@ -44,10 +44,6 @@ def shares_of_demonstrations(
 ) -> Float[Tensor, "queries demonstrations"]:
     """The share of attention that each demonstration gets: softmax over all tokens, in single precision or finer.
 
-    Args:
-        scores: scaled pre-softmax scores of every query over the tokens of all demonstrations, end to end.
-        lengths: tokens of each demonstration.
-
     Returns:
         The sum over a demonstration's tokens, averaged over heads; over demonstrations it is 1.
 
@@ -61,14 +57,7 @@ def shares_of_demonstrations(
 def random_attention(
     layers: int, demonstrations: int, queries: Sequence[int], seed: int
 ) -> Float[np.ndarray, "layers queries demonstrations"]:
-    """Numbers without order, U[0,1), one stream a query, so that they do not depend on how queries are batched.
-
-    Args:
-        layers: of the model.
-        demonstrations: that attention is shared among.
-        queries: index of each query in the trial.
-        seed: of the draws.
-    """
+    """Numbers without order, U[0,1), one stream a query, so that they do not depend on how queries are batched."""
     streams = (np.random.default_rng((seed, query, 2)) for query in queries)
     return np.stack([stream.random((layers, demonstrations)) for stream in streams], axis=1)
 

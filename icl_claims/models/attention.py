@@ -114,7 +114,6 @@ class AttentionPass:
     """Instructions to the attention function for one forward pass, and its record of the pass.
 
     Args:
-        layout: the rows of the batch.
         prefix: the context that every row attends to, or None.
         probe: packed index of the probe position of each row; None if nothing is to be recorded.
         probe_against: keys of any tokens over which scores of the probe position are recorded too; None if of none.

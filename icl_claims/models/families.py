@@ -50,7 +50,6 @@ class Family:
     """A family of architectures.
 
     Args:
-        title: its name in prose.
         model_type: its name in transformers, which also names its random models.
         tiny: what its random models' configuration adds to the shape that all of them share; None if it has none.
         final_norm: name of the norm next to the list of blocks.
@@ -90,7 +89,6 @@ class TunedParameter:
     """A parameter that holds keys or values of one layer.
 
     Args:
-        name: the parameter's qualified name in the network.
         layer: 0-based index of its attention layer.
         part: which entries hold keys or values, broadcastable to the parameter; None when all do.
     """

@@ -119,13 +119,7 @@ WITHOUT_WEIGHT = (".version", "._float_tensor", "embed_positions.weights")
 
 
 def load_fairseq(folder: Path, *, name: str, device: torch.device, dtype: torch.dtype) -> LanguageModel:
-    """The dense language model of a fairseq folder.
-
-    Args:
-        folder: holds model.pt, dict.txt and the BPE files of GPT-2.
-        name: the reader's name for it.
-        device: device of the model.
-        dtype: dtype of its parameters, whatever the checkpoint stores.
+    """The dense language model of a fairseq folder, in this dtype whatever the checkpoint stores.
 
     Raises:
         ModelError: a file is missing, damaged or malicious, or the model is not a dense pre-norm decoder.

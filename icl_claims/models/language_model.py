@@ -53,8 +53,6 @@ class LanguageModel:
 
     Args:
         network: loaded with `attn_implementation="icl_claims"`.
-        tokens: its tokenizer.
-        name: the reader's name for it.
         digest: SHA-256 over its weights, configuration and tokenizer.
 
     Raises:
@@ -240,13 +238,7 @@ class LanguageModel:
     def sequence_logits(
         self, ids: Sequence[int], weights: Weights | None = None, *, keep: Sequence[int] | None = None
     ) -> Float[Tensor, "tokens vocabulary"]:
-        """Logits of one sequence, differentiable in `weights`.
-
-        Args:
-            ids: token ids of the sequence.
-            weights: values that replace parameters during the call.
-            keep: positions whose logits are returned; all by default.
-        """
+        """Logits of one sequence, differentiable in `weights`."""
         now = AttentionPass(Layout((len(ids),), self.device))
         wanted = range(len(ids)) if keep is None else keep
         return self._run(now, [ids], 0, torch.tensor(list(wanted), device=self.head_device), weights)

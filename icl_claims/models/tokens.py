@@ -125,9 +125,6 @@ def xglm_tokens(tokenizer: Any, name: str) -> LineTokens:
 def read_fairseq_tokens(folder: Path) -> tuple[FairseqTokens, int]:
     """The encoder of a fairseq folder, and the number of types in its dictionary.
 
-    Args:
-        folder: holds dict.txt, and encoder.json with vocab.bpe (or vocab.json with merges.txt).
-
     Raises:
         ModelError: one of these files is missing or malformed.
     """

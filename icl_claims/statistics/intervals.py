@@ -1,4 +1,8 @@
-"""Intervals for means over queries, and for their differences. NaN marks a value that does not count."""
+"""Intervals for means over queries, and for their differences. NaN marks a value that does not count.
+
+Everywhere on this floor there is one column of values per seed (of demonstrations), left and right columns are about
+the same queries, `confidence` is the coverage of the interval, and `seed` is that of the resampling.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +45,6 @@ def bootstrap_mean(
 ) -> Interval:
     """Bootstrap interval of the mean of per-seed means; see `bootstrap_difference`.
 
-    Args:
-        columns: one column of values per seed.
-        seed: seed of the resampling.
-        confidence: coverage of the interval, such as 0.95.
-        resamples: number of resamples.
-
     >>> round(bootstrap_mean([np.arange(8.0)], seed=0).low, 1)
     1.3
     """
@@ -65,13 +63,6 @@ def bootstrap_difference(
     """Bootstrap-t interval of mean(left) - mean(right) on the same queries, averaged over seeds.
 
     Queries are resampled. Seeds whose columns are of one length ask the same queries, which are resampled together.
-
-    Args:
-        left: one column of values per seed.
-        right: other values of the same queries.
-        seed: seed of the resampling.
-        confidence: coverage of the interval, such as 0.95.
-        resamples: number of resamples.
 
     Returns:
         The mean over seeds of the difference of means; undefined if a column counts fewer than two queries.
@@ -93,10 +84,6 @@ def bootstrap_difference(
 
 def seeds_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Student's t interval of a mean over runs, or over tasks, one number each.
-
-    Args:
-        differences: one number per run.
-        confidence: coverage of the interval, such as 0.95.
 
     Returns:
         The mean; its bounds are NaN if there is only one run.

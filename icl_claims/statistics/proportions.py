@@ -36,10 +36,6 @@ def is_binary(columns: Columns) -> bool:
 def wilson(columns: Columns, confidence: float = CONFIDENCE) -> Interval:
     """Wilson's score interval of a proportion.
 
-    Args:
-        columns: columns of 0, 1 and NaN.
-        confidence: coverage of the interval, such as 0.95.
-
     Source: Wilson 1927; with the effective number of queries of Korn and Graubard 1998 for several seeds.
 
     >>> interval = wilson(np.array([1.0, 1.0, 1.0, 1.0]))
@@ -77,11 +73,6 @@ def newcombe(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> I
 
 def tango(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> Interval:
     """Score interval of left - right for two proportions on the same queries.
-
-    Args:
-        left: columns of 0, 1 and NaN.
-        right: other values of the same queries; a query counts if it does in both.
-        confidence: coverage of the interval, such as 0.95.
 
     Source: Tango 1998, Equivalence test and confidence interval for the difference in proportions for the
     paired-sample design.
@@ -170,13 +161,6 @@ def difference_interval(
 
     Proportions get a score interval, which also holds for a handful of queries: Wilson's against a number, Tango's
     on the same queries, Newcombe's on different ones. Other means get the bootstrap's.
-
-    Args:
-        left: one column of values per seed.
-        right: other values of the same queries, or the number that the mean is compared with.
-        seed: seed of the resampling.
-        confidence: coverage of the interval, such as 0.95.
-        resamples: number of resamples.
 
     >>> interval = difference_interval([np.array([1.0, 1.0, 0.0, 1.0])], 0.5, seed=0)
     >>> interval.estimate, round(interval.low, 2), round(interval.high, 2)

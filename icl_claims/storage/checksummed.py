@@ -32,10 +32,7 @@ class Manifest:
 
     Args:
         name: Name of the content, so that no folder is taken for another.
-        facts: Plain data.
-        numbers: Names of the arrays, in order.
         size: Bytes of the file of arrays.
-        sha256: Digest of the file of arrays.
         written: Time of writing, in UTC.
     """
 
@@ -50,11 +47,7 @@ class Manifest:
 def write_checksummed(folder: Path, name: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> None:
     """Write a folder under another name, then rename it: it is there complete or not at all.
 
-    Args:
-        folder: The folder to make; it does not exist, and nobody else writes it.
-        name: Name of the content.
-        facts: Plain data.
-        numbers: Arrays by name.
+    It must not exist, and nobody else may write it. `name` says what its content is.
 
     Raises:
         OSError: the disk is full, or nothing can be written there.

@@ -25,12 +25,8 @@ class Entry:
     """One folder of a store.
 
     Args:
-        key: Key of the trial.
-        state: What became of it.
-        folder: Its path.
         size: Bytes of all its files.
         written: Time of the last change, in UTC.
-        facts: Facts of its manifest; empty if that cannot be read.
         problem: Why it cannot be read.
     """
 

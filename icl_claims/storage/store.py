@@ -28,8 +28,6 @@ class Part:
 
     Args:
         kind: What it holds, such as `start`, which is the first part of all.
-        facts: Plain data.
-        numbers: Arrays by name.
         folder: The checksummed folder that holds it.
     """
 
@@ -40,12 +38,7 @@ class Part:
 
 
 class Checkpoint:
-    """The finished parts of what is computed under a key, for the one process that computes it.
-
-    Args:
-        folder: Where parts are written; made with the first.
-        key: The key.
-    """
+    """The finished parts of what is computed under a key, for the one process that computes it."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self._key = folder, key
@@ -69,11 +62,6 @@ class Checkpoint:
 
     def keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
         """Write a part; if that fails, a warning says so once, and the computation goes on without a checkpoint.
-
-        Args:
-            kind: What it holds; `start` is the first.
-            facts: Plain data.
-            numbers: Arrays by name.
 
         Returns:
             The checksummed folder that holds it; None if it could not be written.
@@ -119,9 +107,6 @@ class Store:
     """Caches contents, so that none is computed twice, by any number of processes.
 
     Where nothing can be written, contents are computed all the same, and a warning says that they are not cached.
-
-    Args:
-        folder: Where they are cached; made with the first.
     """
 
     def __init__(self, folder: Path) -> None:

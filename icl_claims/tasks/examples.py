@@ -32,11 +32,7 @@ class TaskData:
     """The examples of one task.
 
     Args:
-        task: the task.
-        train: where demonstrations are drawn from.
-        validation: where queries are drawn from.
         source: `miniature`, `directory` or `synthetic`.
-        digest: SHA-256 over the examples.
         redraws_labels: whether every trial still draws which label each class has.
     """
 
@@ -136,14 +132,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Draw:
-    """Which demonstrations and queries a trial has.
-
-    Args:
-        k: number of demonstrations.
-        seed: seed of the draw of demonstrations.
-        permutation: number of their permutation; 0 leaves their order.
-        queries: number of queries at most; None for 2000.
-    """
+    """Which demonstrations and queries (None: up to 2000) a trial has; permutation 0 leaves the order drawn."""
 
     k: int
     seed: int = 0

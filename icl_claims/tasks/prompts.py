@@ -77,12 +77,8 @@ class Prompts:
     """All that one trial says to a model.
 
     Args:
-        bos: the token that opens a prompt.
-        demonstrations: what is learned from.
         demonstration_rows: rows in the training file of those that finetuning steps on, in its order.
-        queries: what is asked.
         query_rows: their rows in the evaluation file.
-        gold: their labels.
         content_free: queries without content, for contextual calibration.
     """
 

@@ -139,12 +139,7 @@ ENVIRONMENT = "ICL_CLAIMS_DATA"
 
 @dataclass(frozen=True)
 class DataSource:
-    """Gives the examples of every task.
-
-    Args:
-        name: as reports call it.
-        read: the examples of a task.
-    """
+    """Gives the examples of every task."""
 
     name: str
     read: Callable[[Task], TaskData]

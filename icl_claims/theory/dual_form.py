@@ -17,12 +17,6 @@ def error_signals(
 ) -> Float[Tensor, "examples out"]:
     """e_i = -eta dL/d(W0 x_i): how far a step wants to move the output of each training example.
 
-    Args:
-        weight: W0, before the step.
-        inputs: training examples x_i, one per row.
-        loss: L, of all outputs W0 x_i together.
-        learning_rate: eta.
-
     Source: "Rethinking ...", section 2.1, above equation 1.
 
     >>> error_signals(torch.eye(2), torch.ones(1, 2), lambda outputs: outputs.sum(), 0.5).tolist()
@@ -67,12 +61,6 @@ def attention_form(
 ) -> Float[Tensor, " out"]:
     """W0 x + LinearAttn(E, X, x): the layer after the step, with error signals as values and examples as keys.
 
-    Args:
-        weight: W0, before the step.
-        errors: E, the error signal of each training example.
-        inputs: X, the training examples.
-        query: x, the input of the layer now.
-
     Source: "Rethinking ...", section 2.1, equation 2.
 
     >>> w, e, x, q = torch.eye(2), torch.ones(1, 2), torch.tensor([[1.0, 2.0]]), torch.tensor([1.0, 0.0])
@@ -90,11 +78,6 @@ def coefficients(rates: Sequence[float], momentum: float = 0.0, *, nesterov: boo
         c_s = -sum_{t >= s} eta_t m^(t - s),
 
     and with Nesterov's momentum, where the step is along G_t + m v_t, c_s = -eta_s - sum_{t >= s} eta_t m^(t - s + 1).
-
-    Args:
-        rates: the learning rate of every step.
-        momentum: m, 0 for plain descent.
-        nesterov: whether momentum is Nesterov's.
 
     Source: Irie et al. 2022 for m = 0; the sum over later steps is momentum written out.
 
@@ -118,12 +101,7 @@ def attend_over_history(
 ) -> Float[Tensor, "queries outputs"]:
     """W_0 x + sum_t c_t e_t (x_t^T x): unnormalised attention with inputs as keys and scaled error signals as values.
 
-    Args:
-        initial: the weights before training.
-        errors: dL/d(W x_t) of every training pair, as it was at its step.
-        inputs: x_t, the layer's input of every training pair.
-        coefficients: c_t of the step of each pair.
-        query: inputs of the trained layer now.
+    e_t = dL/d(W x_t) is the error signal of a training pair as it was at its step.
 
     Source: Irie et al. 2022, the dual form.
 

@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks.outcome import Outcome, Rounds, Say, timed
 from benchmarks.reference import Compared, FullPrompts, Passes, trial
 from benchmarks.reference_learning import PlainLearning
-from benchmarks.setting import SEED, TASK, Setting, Size, spread_by_length
+from benchmarks.setting import SEED, Setting, Size, spread_by_length
 from icl_claims.errors import ModelError
-from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
@@ -44,17 +44,8 @@ def five_methods(setting: Setting) -> tuple[Method, ...]:
 
 def spec_of(setting: Setting, methods: tuple[Method, ...], size: Size) -> TrialSpec:
     """The trial of some methods, without the diagnostics that the reference does not have."""
-    return TrialSpec(
-        model=setting.model.digest,
-        data=setting.data.digest,
-        task=TASK,
-        k=size.demonstrations,
-        seed=SEED,
-        permutation=0,
-        queries=size.queries,
-        methods=methods,
-        diagnostics=False,
-    )
+    how = {"k": size.demonstrations, "seed": SEED, "queries": size.queries, "diagnostics": False}
+    return TrialSpec.of(setting.model, setting.data, methods, **how)
 
 
 def whole_trials(setting: Setting, say: Say) -> Iterator[Outcome]:
@@ -104,7 +95,7 @@ def largest_difference(theirs: Mapping[str, Compared], ours: TrialResult, querie
         if (ours.log_probabilities[method][queries].argmax(1) != compared.predicted).any():
             raise ModelError(f"The predictions of {method} are not those of the reference")
         for metric, values in (("sim_aou", compared.sim_aou), ("sim_am", compared.sim_am)):
-            differences.append(np.abs(ours.by_layer[f"{metric}/{method}"][queries] - values).max())
+            differences.append(np.abs(ours.by_layer[Entry(metric, method)][queries] - values).max())
     return float(max(differences))
 
 

@@ -101,9 +101,19 @@ class Claim:
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """What it asks: the question that decides, then the secondary ones. Empty if it is no comparison."""
-        asked = () if self.asks is None else self.asks()
-        return asked if isinstance(asked, tuple) else (asked,)
+        """What it asks: the question that decides, then the secondary ones. Empty if it is no comparison.
+
+        Raises:
+            ClaimError: Its test returns something else.
+        """
+        if self.asks is None:
+            return ()
+        asked = self.asks()
+        found = asked if isinstance(asked, tuple) else (asked,)
+        if not found or not all(isinstance(question, Question) for question in found):
+            wanted = "a question, or a tuple of questions, the deciding one first"
+            raise ClaimError(f"The claim {self.id} asks no question", expected=wanted, got=repr(asked))
+        return found
 
     def decided_on(self, *sources: str, trained: bool = False) -> Callable[[Test], Deciding[Test]]:
         """Make another test decide this claim, once for each source of evidence.
@@ -124,6 +134,9 @@ class Claim:
 
         def marked(test: Test) -> Deciding[Test]:
             done = pytest.mark.claim(self, sources=sources, condition=condition)(test)
+            if _asks(test) not in (None, self.asks):
+                todo = f"Give it a body: def {test.__name__}(evidence, decide)."
+                raise ClaimError(f"A further test of the claim {self.id} asks nothing", todo=todo)
             if _asks(test) is not None:
                 done = pytest.mark.usefixtures("evidence", "decide")(done)
             deciding = cast("Deciding[Test]", pytest.mark.trained(done) if trained else done)
@@ -141,5 +154,5 @@ class Deciding(Protocol[Tested]):
 
 
 def _asks(test: Callable[..., Any]) -> Callable[[], Asked] | None:
-    takes_fixtures = test.__code__.co_argcount > 0
+    takes_fixtures = test.__code__.co_argcount + test.__code__.co_kwonlyargcount > 0
     return None if takes_fixtures else test

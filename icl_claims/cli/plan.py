@@ -15,6 +15,7 @@ from icl_claims.experiments.estimate import Estimate, Work, estimate
 from icl_claims.experiments.plan import Choices, Run, resolve
 from icl_claims.experiments.result import TrialStore
 from icl_claims.models import LanguageModel
+from icl_claims.report.numbers import duration
 
 GIB = 1024**3
 
@@ -63,13 +64,6 @@ def _print(found: Estimate, model: LanguageModel, run: Run) -> None:
     kept = f", beside {found.kept} trials that are kept from before" if found.kept else ""
     console.print(f"{free}. Learning rates: {run.rates.origin}.", style="dim", highlight=False)
     console.print(f"About {duration(found.seconds)}{kept}.", style="bold", highlight=False)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: `40 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _cells(work: Work) -> list[str]:

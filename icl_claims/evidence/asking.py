@@ -141,7 +141,8 @@ class TaskEvidence:
         return None if all(finding.outcome == "absent" for finding in found.tasks) else found
 
     def _refuse(self, quantity: Quantity, known: Sequence[str]) -> NoReturn:
-        wanted = f"one of {', '.join(known)}"
+        of_metric = [name for name in known if name.startswith(f"{quantity.metric.name} of ")]
+        wanted = f"one of {', '.join(of_metric or known)}"
         raise ClaimError(f"The source {self.source} holds no {quantity.name}", expected=wanted, got=quantity.name)
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from icl_claims.experiments.result import Entry
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT, pairs
-from icl_claims.methods import Batch
+from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
+from icl_claims.methods import Batch, pairs
 from icl_claims.metrics import Answer, LayerMetric, Seen, SetMetric
 from icl_claims.questions import Named
 

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -138,12 +138,24 @@ def described(method: Any) -> dict[str, Any]:
     }
 
 
-def _own_source(thing: Any) -> dict[str, str]:
-    """Digest of the file that defines something, where it is no part of this package."""
-    file = inspect.getsourcefile(thing) if inspect.isclass(thing) or inspect.isfunction(thing) else None
-    if file is None or Path(file).is_relative_to(PACKAGE):
+def _own_source(thing: Any) -> dict[str, Any]:
+    """Digest of the file that defines something, where it is no part of this package; of a partial, its options too.
+
+    Raises:
+        UsageError: it is in no file, so that nobody could tell it from what it will be tomorrow.
+    """
+    if isinstance(thing, partial):
+        return {"options": thing.keywords, **_own_source(thing.func)}
+    try:
+        file = Path(inspect.getsourcefile(thing) or "")
+    except TypeError:
+        file = Path()
+    if file.is_relative_to(PACKAGE):
         return {}
-    return {"source": source_digest([Path(file)], Path(file).parent)}
+    if not file.is_file():
+        todo = "Write it into a file and import it from there."
+        raise UsageError("The source of a method or metric of your own is not found", got=repr(thing), todo=todo)
+    return {"source": source_digest([file], file.parent)}
 
 
 @cache

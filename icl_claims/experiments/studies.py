@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from icl_claims.errors import UsageError
 from icl_claims.methods import (
@@ -21,9 +21,9 @@ from icl_claims.methods import (
     SwitchedLabels,
     ZeroShot,
     is_diagnosed,
-    learner_of,
+    learns_weights,
     nulls_of_method,
-    variant_of,
+    pairs,
 )
 from icl_claims.metrics import BY_LAYER, METRICS, Baseline, LayerMetric, LearningMetric, PredictionMetric
 from icl_claims.models.untrained import Kept
@@ -67,7 +67,8 @@ class Study:
         if isinstance(metric, PredictionMetric):
             return method.name in names and (not metric.over_orders or bool(orders_of(method.name, self.methods)))
         if isinstance(metric, LearningMetric):
-            return method.name in {learned.name for learned in self.methods}
+            learned = {one.name for one in self.methods if learns_weights(one)}
+            return {method.name, STANDARD.name} <= learned if metric.of_standard else method.name in learned
         if not isinstance(metric, LayerMetric) or metric not in (*BY_LAYER, *self.metrics):
             return False
         inside = metric.needs & {"lens", "shares"}
@@ -86,26 +87,6 @@ class Study:
     def nulls(self) -> tuple[Null, ...]:
         """The nulls of its methods."""
         return tuple(null for method in self.methods for null in nulls_of_method(method))
-
-
-def pairs(methods: Iterable[Method]) -> tuple[tuple[Method, Method], ...]:
-    """Which method is compared with which: all with in-context learning, and some with a variant of it.
-
-    Standard finetuning is compared with every variant of in-context learning, and a variant of finetuning with the one
-    that is perturbed alike.
-    """
-    methods = tuple(methods)
-    found: list[tuple[Method, Method]] = [(method, IN_CONTEXT) for method in methods if method != IN_CONTEXT]
-    for variant in (m for m in methods if m != IN_CONTEXT and learner_of(m) == IN_CONTEXT):
-        standard = [m for m in methods if isinstance(m, Finetuning) and variant_of(m) is None]
-        alike = {_perturbed_as(variant, finetuning) for finetuning in standard}
-        found += [(m, variant) for m in methods if m in standard or m in alike]
-    return tuple(found)
-
-
-def _perturbed_as(variant: Any, learner: Method) -> Method:
-    """A learner under the perturbations of another."""
-    return replace(variant, method=_perturbed_as(variant.method, learner)) if hasattr(variant, "method") else learner
 
 
 def orders_of(method: str, methods: Iterable[Method]) -> tuple[Reordered, ...]:
@@ -187,6 +168,8 @@ def own_study(quantities: Iterable[Quantity]) -> Study | None:
             continue
         if isinstance(quantity.metric, LayerMetric) and quantity.metric not in METRICS:
             metrics[quantity.metric.name] = quantity.metric
+        if isinstance(quantity.metric, LearningMetric) and quantity.metric.of_standard:
+            methods[STANDARD.name] = STANDARD
         for side in (quantity.method, quantity.reference):
             learner = getattr(side, "of", side)
             if isinstance(learner, Method) and learner not in (ZERO_SHOT, IN_CONTEXT):

@@ -1,10 +1,26 @@
 """How a model learns from demonstrations: one verb, `learn(model, demonstrations) -> Learned`."""
 
-from icl_claims.methods.base import Learned, Method, TrainingTokens, at_rate, is_diagnosed, learner_of, variant_of
-from icl_claims.methods.block_loss import accumulated_block_gradient_norms
+from icl_claims.methods.base import (
+    Learned,
+    Method,
+    TrainingTokens,
+    at_rate,
+    is_diagnosed,
+    learner_of,
+    learns_weights,
+    variant_of,
+)
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
 from icl_claims.methods.nulls import AnotherQuerysUpdate, Batch, GaussianUpdate, Null, nulls_of_method
-from icl_claims.methods.prompting import AskedInOtherWords, InContext, Paraphrased, Reordered, SwitchedLabels, ZeroShot
+from icl_claims.methods.prompting import (
+    AskedInOtherWords,
+    InContext,
+    Paraphrased,
+    Reordered,
+    SwitchedLabels,
+    ZeroShot,
+    pairs,
+)

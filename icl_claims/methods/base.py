@@ -220,6 +220,11 @@ def is_diagnosed(method: Method) -> bool:
     return getattr(method, "diagnosed", False) and variant_of(method) is None
 
 
+def learns_weights(method: Method) -> bool:
+    """Whether it changes weights, or the method within it does."""
+    return getattr(learner_of(method), "learns_weights", True)
+
+
 def learner_of(method: Method) -> Method:
     """The method within all perturbations of what it is given."""
     inner = getattr(method, "method", None)

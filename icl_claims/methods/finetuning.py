@@ -52,7 +52,7 @@ class Finetuning:
     def variant_of(self) -> Finetuning | None:
         """Standard finetuning, where something about this one is particular."""
         plain = Finetuning(self.learning_rate)
-        return None if plain == self else plain
+        return None if plain.name == self.name else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.

@@ -85,7 +85,7 @@ class LayerCausal:
     def variant_of(self) -> LayerCausal | None:
         """Concurrent layer-causal finetuning as it stands, where something about this one is particular."""
         plain = LayerCausal(self.learning_rate)
-        return None if plain == self else plain
+        return None if plain.name == self.name else plain
 
     def _check(self, clip: Clipping) -> Clipping:
         if self.update == "sequential" and not clip.by_layer:

@@ -64,7 +64,7 @@ class Linearized:
     def variant_of(self) -> Linearized | None:
         """The same with its loss over all tokens, where this one's is another."""
         plain = Linearized(self.learning_rate)
-        return None if plain == self else plain
+        return None if plain.name == self.name else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Method, variant_of
+from icl_claims.methods.base import Method, learns_weights, variant_of
 from icl_claims.metrics import Answer
 from icl_claims.models import at_least_single
 
@@ -84,7 +84,7 @@ Null = GaussianUpdate | AnotherQuerysUpdate
 
 def nulls_of_method(method: Method) -> tuple[Null, ...]:
     """The nulls of a method at the level of updates; none if it learns no weights, or is a variant of another."""
-    replaced = getattr(method, "learns_weights", True) and variant_of(method) is None
+    replaced = learns_weights(method) and variant_of(method) is None
     return (GaussianUpdate(method), AnotherQuerysUpdate(method)) if replaced else ()
 
 

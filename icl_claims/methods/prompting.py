@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from icl_claims.methods.base import Known, Learned, Method, TrainingTokens, learned_by
+from icl_claims.methods.base import Known, Learned, Method, TrainingTokens, learned_by, learner_of, variant_of
+from icl_claims.methods.finetuning import Finetuning
 from icl_claims.metrics import Answer
 from icl_claims.models import LanguageModel
 from icl_claims.tasks import Demonstrations, Queries
@@ -182,3 +184,23 @@ def derangement(classes: int, switch: Switch, drawn: np.random.Generator) -> tup
         permuted = tuple(drawn.permutation(classes).tolist())
         if all(label != place for place, label in enumerate(permuted)):
             return permuted
+
+
+def pairs(methods: Iterable[Method]) -> tuple[tuple[Method, Method], ...]:
+    """Which method is compared with which: all with in-context learning, and some with a variant of it.
+
+    Standard finetuning is compared with every variant of in-context learning, and a variant of finetuning with the one
+    that is perturbed alike.
+    """
+    methods, in_context = tuple(methods), InContext()
+    found: list[tuple[Method, Method]] = [(method, in_context) for method in methods if method != in_context]
+    for variant in (m for m in methods if m != in_context and learner_of(m) == in_context):
+        standard = [m for m in methods if isinstance(m, Finetuning) and variant_of(m) is None]
+        alike = {_perturbed_as(variant, finetuning) for finetuning in standard}
+        found += [(m, variant) for m in methods if m in standard or m in alike]
+    return tuple(found)
+
+
+def _perturbed_as(variant: Any, learner: Method) -> Method:
+    """A learner under the perturbations of another."""
+    return replace(variant, method=_perturbed_as(variant.method, learner)) if hasattr(variant, "method") else learner

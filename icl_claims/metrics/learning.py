@@ -47,6 +47,7 @@ def gradient_norm(norms: Steps | None) -> Steps | None:
     definition="Logarithm of a method's gradient norm over that of standard finetuning, step by step; 0 where equal.",
     source="Rethinking, section 3.4",
     takes=lambda found: {"norms": found.gradient_norms, "standard": found.standard},
+    of_standard=True,
 )
 def log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> Steps | None:
     """log(||g|| / ||g of finetuning||), one row per step."""
@@ -59,6 +60,7 @@ def log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> Steps | N
     definition="The same at the first step, where all methods still have the same weights.",
     source="Rethinking, section 3.4",
     takes=lambda found: {"norms": found.gradient_norms, "standard": found.standard},
+    of_standard=True,
 )
 def first_log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> Row | None:
     """log(||g|| / ||g of finetuning||) of the first step, as one row."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -208,7 +209,13 @@ class SetMetric(LayerMetric):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LearningMetric(Metric):
-    """A metric of learning: one value per step and layer, or one per layer for all steps together."""
+    """A metric of learning: one value per step and layer, or one per layer for all steps together.
+
+    Args:
+        of_standard: Whether it is relative to standard finetuning, which must then be in the same trial.
+    """
+
+    of_standard: bool = False
 
 
 Kind = TypeVar("Kind", bound=Metric)
@@ -221,15 +228,4 @@ def metric(kind: type[Kind], **known: Any) -> Callable[[Callable[..., Any]], Kin
 
 def variant(of: Kind, name: str, title: str, definition: str, **options: Any) -> Kind:
     """The same metric computed with other options of its function."""
-    return replace(
-        of, name=name, title=title, definition=definition, formula="", values=_WithOptions(of.values, options)
-    )
-
-
-@dataclass(frozen=True)
-class _WithOptions:
-    values: Callable[..., Any]
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __call__(self, **arguments: Any) -> Any:
-        return self.values(**arguments, **self.options)
+    return replace(of, name=name, title=title, definition=definition, formula="", values=partial(of.values, **options))

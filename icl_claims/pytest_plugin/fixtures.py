@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
     from icl_claims.evidence.trials import TrialsEvidence
     from icl_claims.models import LanguageModel
-    from icl_claims.pytest_plugin.trials import TrialsOfRun
+    from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
     from icl_claims.pytest_plugin.verdict_cache import CachedVerdict, VerdictCache
 
 
@@ -32,7 +32,7 @@ def model(pytestconfig: pytest.Config) -> LanguageModel:
 @pytest.fixture(scope="session")
 def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]:
     """The trials of a profile, run once and stored; absent evidence where they cannot be run here."""
-    from icl_claims.pytest_plugin.trials import TrialsOfRun
+    from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
 
     return TrialsOfRun(pytestconfig, _visible)
 

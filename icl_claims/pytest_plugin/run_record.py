@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.junit import junit_properties
 from icl_claims.pytest_plugin.verdict_json import UNDECIDED, with_holm
 
@@ -21,19 +22,27 @@ ABOUT_TASKS = ("printed", "author_runs", "trials")
 
 
 def declare(item: pytest.Item) -> dict[str, Any] | None:
-    """What a claim's test is about, as plain data; None for any other test."""
+    """What a claim's test is about, as plain data; None for any other test.
+
+    Raises:
+        pytest.UsageError: What it asks is no question.
+    """
     mark = item.get_closest_marker("claim")
     if mark is None:
         return None
     claim: Claim = mark.args[0]
     source, profile = item.callspec.params["evidence"] if hasattr(item, "callspec") else ("", "")
+    try:
+        asks = asked_by(claim) if source in ABOUT_TASKS else None
+    except IclClaimsError as error:
+        raise pytest.UsageError(f"{item.nodeid}: {error}") from error
     return {
         "id": claim.id,
         "source": source,
         "profile": (profile or item.config.getoption("claims_profile")) if source == "trials" else "",
         "paper": claim.paper.id,
         "paper_title": claim.paper.title,
-        "asks": asked_by(claim) if source in ABOUT_TASKS else None,
+        "asks": asks,
         "where": claim.where,
         "statement": claim.statement,
         "rule": str(claim.rule),

@@ -9,7 +9,7 @@ FINEST = 1e-4  # no table of the papers prints more than four decimals
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number to so many significant digits, at most four decimals; a dash for nothing."""
+    """A number to that many significant digits, at most four decimals; a dash for nothing."""
     if value is None:
         return DASH
     size = abs(value)
@@ -37,5 +37,5 @@ def interval(low: float | None, high: float | None) -> str:
 def duration(seconds: float) -> str:
     """Seconds in words: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -97,7 +97,6 @@ def page_environment() -> Environment:
         "by_the_rule": by_the_rule,
         "tasks_of": _tasks_of,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
-        "curly": lambda text: text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"),
         "day": _day,
         "duration": duration,
         "facts": other_facts,
@@ -143,7 +142,7 @@ def _tasks_of(comparisons: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _marked(text: str) -> Markup:
-    """A text of `DIFFERENCES` for the page: values in backticks as code, apostrophes as print has them."""
+    """A text for the page: what stands in backticks as code, apostrophes as print has them."""
     return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text.replace("'", "\u2019")))))
 
 

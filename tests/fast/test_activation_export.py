@@ -9,7 +9,7 @@ import torch
 
 from icl_claims.errors import StoreError
 from icl_claims.experiments.activation_export import RecordWriter
-from icl_claims.methods import Answer
+from icl_claims.metrics import Answer
 
 GOLD, WIDTHS = [1, 0, 1], [4, 2, 3]
 
@@ -48,7 +48,7 @@ def test_a_record_holds_a_querys_activations_without_padding(tmp_path, told):
     assert first["pred_label"] == int(answers["zero_shot"].log_probabilities[0].argmax())
 
 
-def test_records_are_in_the_order_of_the_queries_whatever_the_batches(tmp_path, told):
+def test_records_are_in_the_order_of_the_queries(tmp_path, told):
     writer = RecordWriter(tmp_path, GOLD, WIDTHS)
     for batch, answers in told:
         writer.watch(batch, answers)

@@ -8,27 +8,27 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from icl_claims.claims import Quantity
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.author_logs import RUNS
 from icl_claims.evidence.author_runs import AuthorRunsEvidence, author_runs
 from icl_claims.evidence.printed import PrintedEvidence, printed_tables
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, SwitchedLabels, ZeroShot
+from icl_claims.metrics import (
+    RANDOM_UPDATE,
+    rec2ftp,
+    rpa,
+    rpa_correct,
+    rpa_incorrect,
+    sim_am,
+    sim_am_update,
+    sim_aou,
+)
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.theory.random_floor import sim_aou_floor
 
 RUNS_SAY, TABLES_SAY = AuthorRunsEvidence(), PrintedEvidence("rethinking")
-
-
-def aou(method, **fields):
-    return Quantity("sim_aou", method, **fields)
-
-
-def am(method):
-    return Quantity("sim_am", method)
-
-
-def update(method):
-    return Quantity("sim_am_update", method)
+ZSL, FT, LC = ZeroShot(), Finetuning(), LayerCausal()
+CLIPPED = LayerCausal(clip=Clipping(at=12.0))
 
 
 def by_task(comparison):
@@ -40,70 +40,70 @@ def agreeing(comparison):
 
 
 def clipped(metric, norm, task="subj"):
-    quantity = Quantity(metric, f"layer_causal_clip_{norm}" if norm else "layer_causal")
-    return by_task(RUNS_SAY.compare(quantity, above=0.0, tasks=(task,)))[task].left
+    method = LC if norm is None else LayerCausal(clip=Clipping(at=norm))
+    return by_task(RUNS_SAY.ask((metric(method) > 0.0).on(task)))[task].left
 
 
 # How they are read
 
 
-def test_a_difference_has_students_interval_over_draws_of_one_seed_and_permutation():
+def test_a_difference_has_students_interval_over_draws():
     table = author_runs()
     overall = table[table["layer"].isna() & (table["metric"] == "sim_aou") & (table["run"] == "739958f")]
     values = overall[overall["task"] == "mr"].pivot_table(
         index=["seed", "permutation"], columns="method", values="value"
     )
     wanted = stats.ttest_rel(values["layer_causal"], values["finetuning"]).confidence_interval()
-    got = by_task(RUNS_SAY.compare(aou("layer_causal"), above=aou("finetuning")))["mr"]
+    got = by_task(RUNS_SAY.ask(sim_aou(LC) > sim_aou(FT)))["mr"]
     assert (got.low, got.high) == pytest.approx((wanted.low, wanted.high))
     assert (got.queries, got.outcome) == (3, "holds")
 
 
 def test_a_single_run_is_as_exact_as_its_logged_digits():
-    got = by_task(RUNS_SAY.compare(am("layer_causal"), below=am("zero_shot")))["sst5"]
+    got = by_task(RUNS_SAY.ask(sim_am(LC) < sim_am(ZSL)))["sst5"]
     assert (got.left, got.right, got.outcome) == (0.4039, 0.3913, "fails")
     assert (got.high - got.low) / 2 == pytest.approx(1e-4)
     assert got.note == "one run; a239606, fp16"
 
 
-def test_a_share_that_follows_from_counts_shows_them_and_has_their_interval():
-    got = by_task(RUNS_SAY.compare(Quantity("rec2ftp", "finetuning"), above=0.8))
+def test_a_share_of_counts_shows_them_and_has_their_interval():
+    got = by_task(RUNS_SAY.ask(rec2ftp(FT) > 0.8))
     assert (got["sst5"].left, got["sst5"].outcome) == (7 / 11, "unclear")  # Wilson's interval reaches .85
     assert (got["sst5"].low, got["sst5"].high) == pytest.approx((0.354 - 0.8, 0.848 - 0.8), abs=1e-3)
     assert got["sst5"].note == "one run (7 of 11); 71c9116, fp32"
     assert {task for task, finding in got.items() if finding.outcome == "holds"} == {"sst2", "mr", "subj"}
 
 
-def test_an_undecided_task_says_how_many_runs_agree_and_how_many_would_decide():
-    got = by_task(RUNS_SAY.compare(aou("layer_causal"), above=aou("finetuning")))["sst5"]
+def test_an_undecided_task_says_how_many_runs_would_decide():
+    got = by_task(RUNS_SAY.ask(sim_aou(LC) > sim_aou(FT)))["sst5"]
     assert got.outcome == "unclear"
     assert got.note.startswith("2 of 3 runs agree")
     assert 3 < got.needed < 20
 
 
-def test_numbers_of_one_log_are_compared_before_numbers_of_different_runs():
-    standard = by_task(RUNS_SAY.compare(am("finetuning"), above=am("zero_shot")))["sst2"]
-    layer_causal = by_task(RUNS_SAY.compare(am("layer_causal"), above=am("zero_shot")))["sst2"]
+def test_numbers_of_one_log_come_before_those_of_different_runs():
+    standard = by_task(RUNS_SAY.ask(sim_am(FT) > sim_am(ZSL)))["sst2"]
+    layer_causal = by_task(RUNS_SAY.ask(sim_am(LC) > sim_am(ZSL)))["sst2"]
     assert (standard.note, layer_causal.note) == ("one run; 71c9116, fp32", "one run; a239606, fp16")
 
 
 def test_runs_of_different_precision_are_named():
-    got = by_task(RUNS_SAY.compare(am("layer_causal"), below=am("finetuning")))
+    got = by_task(RUNS_SAY.ask(sim_am(LC) < sim_am(FT)))
     assert got["mr"].note == "one run; a239606, fp16 against 71c9116, fp32"
     assert got["cb"].outcome == "absent"
 
 
-def test_every_random_update_belongs_to_the_method_it_is_held_against():
+def test_a_random_update_belongs_to_its_method():
     table = author_runs()
     drawn = table[(table["method"] == "random_update") & (table["task"] == "cb") & (table["run"] == "739958f")]
-    for method, log in (("finetuning", " ft "), ("layer_causal", " layer_causal_ft ")):
-        got = by_task(RUNS_SAY.compare(aou(method), above=aou("random_update")))["cb"]
+    for method, log in ((FT, " ft "), (LC, " layer_causal_ft ")):
+        got = by_task(RUNS_SAY.ask(sim_aou(method) > sim_aou(RANDOM_UPDATE)))["cb"]
         assert got.right == pytest.approx(drawn[drawn["log"].str.contains(log)]["value"].mean())
 
 
 def test_a_share_of_the_depth_is_a_mean_over_its_layers():
     whole, lower, upper = (
-        by_task(RUNS_SAY.compare(aou("finetuning", layers=layers), above=0.0))["cb"].left
+        by_task(RUNS_SAY.ask(sim_aou(FT).at(layers) > 0.0))["cb"].left
         for layers in ((0.0, 1.0), (0.0, 0.25), (0.25, 1.0))
     )
     assert 0.25 * lower + 0.75 * upper == pytest.approx(whole, abs=1e-6)
@@ -112,37 +112,37 @@ def test_a_share_of_the_depth_is_a_mean_over_its_layers():
 def test_a_single_layer_can_be_asked_for():
     table = author_runs()
     third = table[(table["layer"] == 3) & (table["task"] == "mr") & (table["metric"] == "sim_aou")]
-    got = by_task(RUNS_SAY.compare(aou("layer_causal", layers=(3 / 24, 4 / 24)), above=0.0))["mr"]
+    got = by_task(RUNS_SAY.ask(sim_aou(LC).at((3 / 24, 4 / 24)) > 0.0))["mr"]
     assert got.left == pytest.approx(third[third["method"] == "layer_causal"]["value"].mean())
 
 
 def test_equivalence_is_two_one_sided_tests_over_draws():
-    wide, narrow = (RUNS_SAY.equivalent(aou("layer_causal"), aou("finetuning"), within=w) for w in (3.0, 0.01))
+    wide, narrow = (RUNS_SAY.ask(sim_aou(LC).near(sim_aou(FT), within=share)) for share in (3.0, 0.01))
     assert by_task(wide)["cb"].outcome == "holds"
     assert by_task(narrow)["cb"].outcome == "fails"
     assert by_task(narrow)["sst5"].needed is None
 
 
 def test_all_tasks_together_are_a_sample_of_tasks():
-    compared = RUNS_SAY.compare(aou("layer_causal"), above=aou("finetuning"))
+    compared = RUNS_SAY.ask(sim_aou(LC) > sim_aou(FT))
     wanted = stats.ttest_1samp([finding.difference for finding in compared.tasks], 0).confidence_interval()
     assert (compared.together.low, compared.together.high) == pytest.approx((wanted.low, wanted.high))
-    alone = RUNS_SAY.compare(Quantity("rpa", "finetuning"), below=0.5)
+    alone = RUNS_SAY.ask(rpa(FT) < 0.5)
     assert (alone.together.outcome, alone.together.note) == ("unclear", "one task")
 
 
-def test_another_reference_is_absent_and_an_unknown_quantity_refused():
-    switched = RUNS_SAY.compare(aou("finetuning", reference="in_context_cyclic_labels"), above=0.0)
+def test_a_reference_is_absent_and_an_unknown_quantity_refused():
+    switched = RUNS_SAY.ask(sim_aou(FT, SwitchedLabels(InContext(), "cyclic")) > 0.0)
     assert {finding.outcome for finding in switched.findings} == {"absent"}
-    for unknown in (aou("linearized"), am("random_update"), aou("finetuning", study="untrained_all")):
-        with pytest.raises(ClaimError, match="author_runs evidence holds no"):
-            RUNS_SAY.compare(unknown, above=0.0)
+    for unknown in (sim_aou(Linearized()), sim_am(RANDOM_UPDATE), sim_aou(FT).of_weights("nothing")):
+        with pytest.raises(ClaimError, match="The source author_runs holds no"):
+            RUNS_SAY.ask(unknown > 0.0)
 
 
-def test_a_study_of_ours_is_asked_of_the_runs_that_measured_the_same():
-    clip = am("layer_causal_clip_12")
-    ours, theirs = (RUNS_SAY.compare(replace(clip, study=study), above=0.0) for study in ("clips", "main"))
-    assert ours.findings == theirs.findings
+def test_a_method_of_another_rate_is_the_method_that_was_logged():
+    theirs, faster = (RUNS_SAY.ask(sim_am(method) > 0.0) for method in (CLIPPED, replace(CLIPPED, learning_rate=0.5)))
+    assert theirs.findings == faster.findings
+    assert "holds" in {finding.outcome for finding in theirs.findings}
 
 
 def test_shares_agree_with_what_the_logs_printed():
@@ -170,67 +170,67 @@ def test_the_final_runs_are_those_of_the_tasks():
 # What is known about them
 
 
-def test_layer_causal_finetuning_has_higher_sim_aou_on_five_printed_tasks_and_on_six_in_their_runs():
-    printed, runs = (source.compare(aou("layer_causal"), above=aou("finetuning")) for source in (TABLES_SAY, RUNS_SAY))
+def test_layer_causal_sim_aou_is_printed_higher_on_five_tasks():
+    printed, runs = (source.ask(sim_aou(LC) > sim_aou(FT)) for source in (TABLES_SAY, RUNS_SAY))
     assert (printed.in_favour(), runs.in_favour()) == (5, 6)
     assert [finding.task for finding in printed.tasks if finding.outcome == "fails"] == ["sst5"]
     assert agreeing(runs) == 16
 
 
 def test_its_direct_sim_am_is_lower_and_that_of_updates_higher():
-    printed = TABLES_SAY.compare(am("layer_causal"), below=am("finetuning"))
+    printed = TABLES_SAY.ask(sim_am(LC) < sim_am(FT))
     assert [finding.outcome for finding in printed.tasks] == ["holds"] * 6
-    updates = RUNS_SAY.compare(update("layer_causal"), above=update("finetuning"))
+    updates = RUNS_SAY.ask(sim_am_update(LC) > sim_am_update(FT))
     assert updates.in_favour() == 5
     assert by_task(updates)["agnews"].difference < 0
     assert agreeing(updates) == 15
 
 
 def test_the_exception_on_sst5_rests_on_a_cell_that_no_run_gives():
-    logged = RUNS_SAY.compare(aou("finetuning"), above=0.0, tasks=("sst5",)).tasks[0].left
-    printed = by_task(TABLES_SAY.compare(aou("layer_causal"), above=aou("finetuning")))["sst5"]
+    logged = RUNS_SAY.ask((sim_aou(FT) > 0.0).on("sst5")).tasks[0].left
+    printed = by_task(TABLES_SAY.ask(sim_aou(LC) > sim_aou(FT)))["sst5"]
     assert printed.right == 0.113 > printed.left > logged
     table = author_runs()
-    of_finetuning = table[table["layer"].isna() & (table["metric"] == "sim_aou") & (table["study"] == "main")]
+    of_finetuning = table[table["layer"].isna() & (table["metric"] == "sim_aou") & (table["weights"] == "trained")]
     sst5 = of_finetuning[(of_finetuning["task"] == "sst5") & (of_finetuning["method"] == "finetuning")]
     assert sst5["value"].max() < 0.107
 
 
-def test_the_printed_sim_aou_of_finetuning_is_that_of_no_logged_run_but_for_mr():
+def test_the_printed_sim_aou_is_logged_for_mr_alone():
     table = author_runs()
     logged = table[table["layer"].isna() & (table["metric"] == "sim_aou") & (table["method"] == "finetuning")]
     for task, (seed, _) in {name: task.runs[0] for name, task in TASKS.items()}.items():
-        figure = TABLES_SAY.figure(aou("finetuning"), task)
-        runs = logged[(logged["task"] == task) & (logged["study"] == "main")]
+        figure = TABLES_SAY.figure(sim_aou(FT), task)
+        runs = logged[(logged["task"] == task) & (logged["weights"] == "trained")]
         alike = runs[(runs["value"] - figure.value).abs() <= figure.unit / 2]
         assert set(alike["seed"]) == ({6} if task == "mr" else set())
         assert seed not in set(alike["seed"])
 
 
-@pytest.mark.parametrize(("metric", "method"), [("sim_aou", "layer_causal"), ("sim_am", "layer_causal")])
-def test_the_layer_causal_rows_of_table_2_are_those_of_one_run_a_task(metric, method):
+@pytest.mark.parametrize("metric", [sim_aou, sim_am], ids=lambda metric: metric.name)
+def test_the_layer_causal_rows_of_table_2_are_those_of_one_run(metric):
+    runs = author_runs().query("run == 'a239606' and metric == @metric.name and method == 'layer_causal'")
     for task in TASKS:
-        logged = author_runs().query("run == 'a239606' and task == @task and metric == @metric and method == @method")
-        overall = logged[logged["layer"].isna()]["value"].item()
-        assert overall == TABLES_SAY.figure(Quantity(metric, method), task).value
+        overall = runs[(runs["task"] == task) & runs["layer"].isna()]["value"].item()
+        assert overall == TABLES_SAY.figure(metric(LC), task).value
 
 
 def test_clipping_helps_up_to_a_norm_and_then_hurts():
-    sweep = {norm: clipped("sim_am", norm) for norm in ("0.2", "0.5", "1", "2", "5", "7", "9", "12", "15")}
-    assert max(sweep, key=sweep.get) == "9"
-    assert sweep["15"] < clipped("sim_am", None) < sweep["12"]
-    assert sweep["12"] == TABLES_SAY.figure(am("layer_causal_clip_12"), "subj").value
+    sweep = {norm: clipped(sim_am, norm) for norm in (0.2, 0.5, 1.0, 2.0, 5.0, 7.0, 9.0, 12.0, 15.0)}
+    assert max(sweep, key=sweep.get) == 9.0
+    assert sweep[15.0] < clipped(sim_am, None) < sweep[12.0]
+    assert sweep[12.0] == TABLES_SAY.figure(sim_am(CLIPPED), "subj").value
 
 
 @pytest.mark.parametrize("task", ["sst2", "sst5"])
-@pytest.mark.parametrize("metric", ["sim_aou", "sim_am"])
+@pytest.mark.parametrize("metric", [sim_aou, sim_am], ids=lambda metric: metric.name)
 def test_the_clip_that_helps_subj_hurts_sst2_and_sst5(metric, task):
-    assert clipped(metric, "12", task) < clipped(metric, None, task)
-    assert clipped(metric, "12") > clipped(metric, None)
+    assert clipped(metric, 12.0, task) < clipped(metric, None, task)
+    assert clipped(metric, 12.0) > clipped(metric, None)
 
 
 def test_an_untrained_model_scores_as_much_on_three_tasks():
-    compared = RUNS_SAY.compare(aou("finetuning", study="untrained"), above=aou("finetuning"))
+    compared = RUNS_SAY.ask(sim_aou(FT).of_weights("embeddings_norms_head") > sim_aou(FT))
     assert {f.task for f in compared.tasks if f.difference is not None and f.difference > 0} == {"sst2", "mr", "subj"}
     assert by_task(compared)["agnews"].outcome == "absent"
 
@@ -239,14 +239,13 @@ def test_an_untrained_model_scores_as_much_on_three_tasks():
     ("layers", "mean"),
     [((0.0, 0.5), 0.163), ((0.5, 1.0), 0.206), ((0.0, 0.25), 0.120), ((0.25, 0.75), 0.230), ((0.75, 1.0), 0.159)],
 )
-def test_similarity_is_higher_in_the_upper_half_but_highest_in_the_middle(layers, mean):
-    together = RUNS_SAY.compare(aou("finetuning", layers=layers), above=0.0).together
+def test_similarity_is_higher_above_but_highest_in_the_middle(layers, mean):
+    together = RUNS_SAY.ask(sim_aou(FT).at(layers) > 0.0).together
     assert together.left == pytest.approx(mean, abs=5e-4)
 
 
-def test_changes_to_the_correct_label_are_shared_more_on_five_printed_tasks():
-    correct, incorrect = (Quantity(f"rpa_{kind}", "finetuning") for kind in ("correct", "incorrect"))
-    compared = TABLES_SAY.compare(correct, above=incorrect)
+def test_correct_changes_are_shared_more_on_five_printed_tasks():
+    compared = TABLES_SAY.ask(rpa_correct(FT) > rpa_incorrect(FT))
     assert [finding.task for finding in compared.tasks if finding.outcome == "fails"] == ["sst5"]
 
 
@@ -255,9 +254,8 @@ def test_the_headline_similarity_lies_where_chance_can_reach():
     assert sim_aou_floor(1.0, 1.0) < headline.max() == 0.1901 < sim_aou_floor(3.0, 3.0)
 
 
-def test_direct_sim_am_and_that_of_updates_are_never_one_quantity():
+def test_both_kinds_of_sim_am_are_never_one_quantity():
     table = author_runs()
     both = [set(table[table["metric"] == metric]["run"]) for metric in ("sim_am", "sim_am_update")]
     assert not both[0] & both[1]
-    shared = replace(am("layer_causal"), metric="sim_am_update")
-    assert not np.isclose(by_task(RUNS_SAY.compare(shared, above=0.0))["mr"].left, clipped("sim_am", None, "mr"))
+    assert not np.isclose(by_task(RUNS_SAY.ask(sim_am_update(LC) > 0.0))["mr"].left, clipped(sim_am, None, "mr"))

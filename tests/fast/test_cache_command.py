@@ -90,7 +90,7 @@ def test_in_an_empty_store_every_trial_is_new(run):
     assert "holds no other trial" in run("why", "sst2", "--profile", "tiny")
 
 
-def test_two_stored_trials_are_compared_by_the_beginning_of_a_key(store, run):
+def test_stored_trials_are_compared_by_the_beginning_of_a_key(store, run):
     put(store, "abc", k=3)
     put(store, "def", k=4)
     page = run("why", "ab")
@@ -131,7 +131,7 @@ def test_only_what_no_run_will_read_is_removed(store, run):
     assert not store.holds("yesterday")
 
 
-def test_old_and_interrupted_trials_are_removed_where_that_is_asked(store, run):
+def test_old_and_interrupted_trials_are_removed_if_asked(store, run):
     put(store, "abc")
     store.checkpoint("half").keep("start", {"spec": {"code": code_digest()}}, {})
     assert "0 bytes freed" in run("gc", "--older-than", 1)

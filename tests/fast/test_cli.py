@@ -79,7 +79,7 @@ def help_of(*arguments):
     return re.sub(r"\x1b\[[0-9;]*m", "", shown.stdout)
 
 
-def test_the_help_names_every_command_and_says_how_claims_are_run():
+def test_the_help_names_commands_and_says_how_claims_are_run():
     page = help_of()
     assert all(re.search(rf"\b{name}\b", page) for name in COMMANDS)
     assert "pytest claims/" in page
@@ -230,7 +230,7 @@ def test_a_trial_in_half_precision_says_so_and_is_another_trial(run, small, dtyp
     assert not told["failures"]
 
 
-def test_a_trial_on_all_gpus_of_a_machine_without_any_is_one_on_the_cpu(run, folder):
+def test_a_trial_on_all_gpus_without_any_is_one_on_the_cpu(run, folder):
     asked = ("trial", "--profile", "tiny", "--model", f"path:{folder}", "--k", 4, "--task", "sst2", "--queries", 6)
     spread, alone = (json.loads(run(*asked, "--device", device, "--json")[1]) for device in ("spread", "cpu"))
     assert spread["metrics"] == alone["metrics"]
@@ -239,7 +239,7 @@ def test_a_trial_on_all_gpus_of_a_machine_without_any_is_one_on_the_cpu(run, fol
 SLOWLY = ("--learning-rate", 0.1)  # at the tiny model's own rates a first-order expansion of another one diverges
 
 
-def test_every_method_and_control_of_several_tasks_is_one_command(run, small):
+def test_all_methods_and_controls_of_tasks_are_one_command(run, small):
     code, out, _ = run("trial", *small, "--task", "sst2,cb", "--queries", 4, "--methods", "all", *SLOWLY, "--json")
     assert code == 0
     told = json.loads(out)
@@ -347,7 +347,7 @@ def test_rates_that_were_tuned_are_those_of_the_next_trial(run, small, cache):
     assert "found for this model" in told["learning_rates"]
 
 
-def test_rates_that_were_written_to_a_file_are_used_when_it_is_named(run, small, tmp_path, cache):
+def test_rates_in_a_file_are_used_when_it_is_named(run, small, tmp_path, cache):
     file = tmp_path / "rates.json"
     code, out, _ = run("tune", *small, "--tasks", "sst2", "--seeds", "1", "--held-out", 8, "--write", file)
     assert code == 0

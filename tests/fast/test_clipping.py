@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from claims.small_transformers import small_demonstrations
 from icl_claims.errors import UsageError
-from icl_claims.methods import Clipping, Finetuning, LayerCausal
+from icl_claims.methods import (
+    Clipping,
+    Finetuning,
+    LayerCausal,
+    Linearized,
+    at_rate,
+    is_diagnosed,
+    nulls_of_method,
+    variant_of,
+)
 from icl_claims.models.families import TunedParameter, layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
 from icl_claims.protocol import Protocol
@@ -26,6 +35,7 @@ PARAMETERS = (
     TunedParameter("b", 0, torch.tensor([False, True, True])),
     TunedParameter("c", 1),
 )
+DRAWN = ("finetuning", "layer_causal", "layer_causal_sequential", "layer_causal_norm_matched")
 methods = pytest.mark.parametrize("method", [Finetuning(RATE), LayerCausal(RATE)], ids=lambda method: method.name)
 
 
@@ -66,7 +76,7 @@ def test_the_factor_is_fairseqs():
 
 
 @pytest.mark.parametrize("family", CONFIGURATIONS)
-def test_gradients_clipped_together_are_those_of_torchs_own_clipping(family):
+def test_clipping_all_together_is_torchs_own_clipping(family):
     model = random_model(family, 3, 0)
     leaves = [value.clone().requires_grad_() for value in model.tuned_values().values()]
     drawn = [p.only_tuned(torch.randn_like(leaf)) for p, leaf in zip(model.tuned_parameters, leaves, strict=True)]
@@ -80,7 +90,7 @@ def test_gradients_clipped_together_are_those_of_torchs_own_clipping(family):
 @methods
 @pytest.mark.parametrize("norm", ["global_l2", "layer_l2", "l_inf"])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_a_step_moves_the_weights_by_no_more_than_the_rate_times_the_bound(family, norm, method):
+def test_a_step_is_no_longer_than_the_rate_times_the_bound(family, norm, method):
     model, at = random_model(family, 3, 0), 0.01
     learned = replace(method, clip=Clipping(at, norm)).learn(model, ONE)
     moved = {n: (value - model.tuned_values()[n]) / RATE for n, value in learned.weights.items()}
@@ -92,7 +102,7 @@ def test_a_step_moves_the_weights_by_no_more_than_the_rate_times_the_bound(famil
 
 
 @methods
-def test_gradients_are_bound_by_those_of_standard_finetuning_layer_by_layer(method):
+def test_finetunings_gradients_bound_those_of_each_layer(method):
     model = random_model("llama", 3, 0)
     bounds = Finetuning(RATE).learn(model, ONE).gradient_norms[0]
     learned = replace(method, clip=Clipping(norm="finetuning")).learn(model, ONE)
@@ -102,7 +112,7 @@ def test_gradients_are_bound_by_those_of_standard_finetuning_layer_by_layer(meth
 
 
 @pytest.mark.parametrize("update", ["concurrent", "sequential"])
-def test_what_finetuning_learned_may_be_given_or_is_learned_on_the_way(update):
+def test_what_finetuning_learned_is_given_or_learned_on_the_way(update):
     model, method = random_model("llama", 3, 0), LayerCausal(RATE, update, clip=Clipping(norm="finetuning"))
     given_it = method.learn(model, SHOWN, {"finetuning": Finetuning(RATE).learn(model, SHOWN)})
     alone = method.learn(model, SHOWN)
@@ -137,6 +147,41 @@ def test_a_bound_that_nothing_reaches_changes_nothing(method, shown):
 def test_a_method_is_named_after_what_is_particular_about_it(method, name):
     assert method.name == name
     assert replace(method, learning_rate=1.0).name == name
+    plain = type(method)(RATE)
+    assert variant_of(method) == (None if name == plain.name else plain)
+    assert bool(nulls_of_method(method)) == is_diagnosed(method) == (name == plain.name)
+    assert (method.look is None) != (name in DRAWN)
+
+
+@pytest.mark.parametrize(
+    ("method", "title"),
+    [
+        (Finetuning(), "finetuning"),
+        (Finetuning(loss="label_only"), "finetuning, of labels alone"),
+        (Finetuning(clip=Clipping(12.0)), "finetuning clipped at 12"),
+        (Linearized(), "linearised finetuning"),
+        (LayerCausal(), "layer-causal finetuning"),
+        (LayerCausal(update="sequential"), "sequential layer-causal finetuning"),
+        (LayerCausal(norm_matched=True), "norm-matched layer-causal finetuning"),
+        (
+            LayerCausal(clip=Clipping(1.0, "layer_l2")),
+            "layer-causal finetuning clipped at 1 in the L2 norm of each layer",
+        ),
+        (LayerCausal(clip=Clipping(norm="finetuning")), "layer-causal finetuning clipped to the norms of finetuning"),
+    ],
+)
+def test_a_method_says_in_print_what_is_particular_about_it(method, title):
+    assert method.title == title
+    assert at_rate(method, 0.1).title == title
+    assert variant_of(at_rate(method, 0.1)) == (variant_of(method) and at_rate(variant_of(method), 0.1))
+
+
+@pytest.mark.parametrize("kind", [Finetuning, LayerCausal, Linearized])
+def test_to_name_the_default_loss_makes_no_variant(kind):
+    named = kind(RATE, loss="all_tokens")
+    assert named.name == kind(RATE).name
+    assert variant_of(named) is None
+    assert bool(nulls_of_method(named))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +194,7 @@ def test_a_bound_that_makes_no_sense_is_refused(norm, at):
 
 
 @pytest.mark.parametrize("norm", ["global_l2", "l_inf"])
-def test_layers_that_step_one_after_another_have_no_norm_over_all(norm):
+def test_layers_that_step_in_turn_have_no_norm_over_all(norm):
     with pytest.raises(UsageError, match=f"one layer at a time: expected clipping by layer, got by {norm}"):
         LayerCausal(RATE, "sequential", clip=Clipping(1.0, norm))
 

@@ -82,7 +82,7 @@ def test_untrained_models_are_not_in_the_pictures():
     assert found["by_layer"] == {"sst2": {}}
 
 
-def test_the_legend_says_how_each_metric_and_method_is_called_and_drawn():
+def test_the_legend_says_how_each_thing_is_called_and_drawn():
     measured = {
         ("sim_aou", name): np.ones((5, 2)) for name in ("finetuning", "gaussian_of_finetuning", CLIPPED[0].name)
     }

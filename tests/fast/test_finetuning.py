@@ -70,7 +70,7 @@ def descend(family, sequences, learning_rate, loss):
     learning_rate=st.sampled_from([0.01, 0.1, 0.5]),
     loss=st.sampled_from(["all_tokens", "label_only"]),
 )
-def test_finetuning_is_sgd_on_keys_and_values_one_demonstration_a_step(family, shown, learning_rate, loss):
+def test_finetuning_is_sgd_on_keys_and_values(family, shown, learning_rate, loss):
     learned = Finetuning(learning_rate, loss).learn(small(family), shown)
     wanted, losses, _ = descend(family, shown.sequences, learning_rate, loss)
     assert learned.weights.keys() == wanted.keys()
@@ -80,7 +80,7 @@ def test_finetuning_is_sgd_on_keys_and_values_one_demonstration_a_step(family, s
 
 
 @every_family
-def test_finetuned_answers_are_those_of_the_tuned_network_without_demonstrations(family):
+def test_finetuned_answers_are_those_of_the_tuned_network(family):
     answer = Finetuning(0.3).learn(small(family), demonstrations(*SEQUENCES)).answer(QUERIES)
     network = descend(family, SEQUENCES, 0.3, "all_tokens")[2]
     for row, ids in enumerate(QUERIES.rows):
@@ -107,7 +107,7 @@ def test_the_order_of_demonstrations_matters():
     assert any((one[name] - other[name]).abs().max() > 1e-3 for name in one)
 
 
-def test_a_single_step_does_not_depend_on_the_other_demonstrations_in_context():
+def test_a_step_does_not_depend_on_other_demonstrations():
     shown = replace(demonstrations(*SEQUENCES), context_order=(0,), learning_order=(0,))
     elsewhere = replace(shown, context_order=(1, 2))
     one, other = (Finetuning(0.5).learn(small("llama"), given).weights for given in (shown, elsewhere))
@@ -139,7 +139,7 @@ def test_learning_that_runs_off_is_named_with_its_step_and_rate(count, learning_
 
 @pytest.mark.parametrize("method", [Finetuning, LayerCausal])
 @every_family
-def test_weights_that_are_huge_but_finite_count_as_divergence_and_not_as_a_damaged_model(family, method):
+def test_huge_finite_weights_are_divergence_and_no_damaged_model(family, method):
     for exponent in range(10, 39, 4):
         with suppress(DivergenceError):
             answer = method(10.0**exponent).learn(small(family), demonstrations(SEQUENCES[0])).answer(QUERIES)
@@ -150,7 +150,7 @@ def test_weights_that_are_huge_but_finite_count_as_divergence_and_not_as_a_damag
 
 
 @every_family
-def test_gradient_norms_are_of_keys_and_values_of_each_step_alone(family):
+def test_gradient_norms_are_of_each_steps_keys_and_values(family):
     model, shown = small(family), demonstrations(*SEQUENCES)
     norms = Finetuning(0.3).learn(model, shown).gradient_norms
     assert norms.shape == (3, 3)
@@ -163,7 +163,7 @@ def test_gradient_norms_are_of_keys_and_values_of_each_step_alone(family):
 
 
 @every_family
-def test_drift_is_the_change_of_keys_and_values_relative_to_their_size(family):
+def test_drift_is_the_relative_change_of_keys_and_values(family):
     model = small(family)
     learned = Finetuning(0.3).learn(model, demonstrations(*SEQUENCES))
     parts = {name: key_value_part(name, value) for name, value in model.tuned_values().items()}
@@ -186,7 +186,7 @@ def names_of(model, layer):
     return [tuned.name for tuned in model.tuned_parameters if tuned.layer == layer]
 
 
-def test_a_pretrained_model_that_answers_with_no_number_is_a_model_error():
+def test_a_model_that_answers_with_no_number_is_a_model_error():
     model = random_model("llama", 1, 0)
     with torch.no_grad():
         model.network.lm_head.weight.fill_(torch.nan)

@@ -61,7 +61,7 @@ def test_it_agrees_with_finetuning_to_first_order(family):
         assert of_whole < 0.1 * change
 
 
-def test_a_method_that_is_not_finetuning_does_not_agree_to_first_order():
+def test_another_method_does_not_agree_to_first_order():
     model = double("llama")
     gaps = [
         (said(LayerCausal(rate).learn(model, SHOWN))[1] - said(Finetuning(rate).learn(model, SHOWN))[1]).norm()
@@ -71,7 +71,7 @@ def test_a_method_that_is_not_finetuning_does_not_agree_to_first_order():
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "gpt_neox"])
-def test_answers_are_what_the_difference_of_two_plain_networks_says(family):
+def test_answers_are_the_difference_of_two_plain_networks(family):
     model, small = double(family), 1e-3  # some norms of transformers are in single precision whatever the dtype
     learned = Linearized(0.005).learn(model, SHOWN)
     changes = weight_changes(model, learned.weights)
@@ -175,7 +175,7 @@ def test_an_expansion_that_is_no_number_is_divergence():
         replace(learned, changes=huge).answer(QUERIES)
 
 
-def test_a_pretrained_model_that_answers_with_no_number_is_a_model_error():
+def test_a_model_that_answers_with_no_number_is_a_model_error():
     model = random_model("llama", 2, 0)
     learned = Linearized(0.1).learn(model, SHOWN)
     with torch.no_grad():

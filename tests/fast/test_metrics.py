@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.metrics.predictions import accuracy, changed, predicted_labels, rec2ftp, rpa
-from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_aou_random, uniform_updates
+from icl_claims.metrics import accuracy, changed, rec2ftp, rpa, sim_am, sim_am_update, sim_aou
+from icl_claims.metrics.predictions import predicted_labels
+from icl_claims.metrics.similarity import sim_aou_random, uniform_updates
 
 CPU = torch.device("cpu")
 CLOSE = {"abs": 1e-5}
@@ -92,7 +93,7 @@ def mean(column):
 @given(activations(), st.booleans())
 def test_sim_aou_is_the_cosine_of_updates(given_states, normalised):
     icl, ft, zsl = given_states
-    got = sim_aou(icl, ft, zsl, normalised=normalised)
+    got = sim_aou.values(icl, ft, zsl, normalised=normalised)
     prepare = unit if normalised else list
     for layer in range(icl.shape[0]):
         for query in range(icl.shape[1]):
@@ -102,7 +103,7 @@ def test_sim_aou_is_the_cosine_of_updates(given_states, normalised):
 
 
 @given(activations(count=3))
-def test_sim_aou_of_a_random_update_takes_the_drawn_vector_as_the_update(given_states):
+def test_sim_aou_of_a_random_update_takes_it_as_the_update(given_states):
     icl, zsl, drawn = given_states
     got = sim_aou_random(icl, zsl, drawn)
     for layer in range(icl.shape[0]):
@@ -114,13 +115,13 @@ def test_sim_aou_of_a_random_update_takes_the_drawn_vector_as_the_update(given_s
 @given(activations(count=3))
 def test_sim_aou_of_a_random_state_subtracts_the_zero_shot_state(given_states):
     icl, zsl, drawn = given_states
-    assert torch.equal(sim_aou_random(icl, zsl, drawn, baseline="state"), sim_aou(icl, drawn, zsl))
+    assert torch.equal(sim_aou_random(icl, zsl, drawn, baseline="state"), sim_aou.values(icl, drawn, zsl))
 
 
 @given(activations(heads=2))
 def test_sim_am_is_the_cosine_of_maps_averaged_over_heads(given_maps):
     icl, ft, zsl = given_maps
-    direct, update = sim_am(icl, ft), sim_am_update(icl, ft, zsl)
+    direct, update = sim_am.values(icl, ft), sim_am_update.values(icl, ft, zsl)
     layers, heads, queries, _ = icl.shape
     for layer in range(layers):
         for query in range(queries):
@@ -134,42 +135,46 @@ def test_sim_am_is_the_cosine_of_maps_averaged_over_heads(given_maps):
 @given(activations(heads=2), st.integers(0, 3))
 def test_zeros_beyond_the_end_of_a_query_do_not_count(given_maps, padding):
     padded = [torch.nn.functional.pad(m, (0, padding)) for m in given_maps]
-    torch.testing.assert_close(sim_am(*padded[:2]), sim_am(*given_maps[:2]))
-    torch.testing.assert_close(sim_am_update(*padded), sim_am_update(*given_maps))
+    torch.testing.assert_close(sim_am.values(*padded[:2]), sim_am.values(*given_maps[:2]))
+    torch.testing.assert_close(sim_am_update.values(*padded), sim_am_update.values(*given_maps))
 
 
 @given(activations(), activations(heads=3))
 def test_similarities_lie_between_minus_one_and_one(states, maps):
-    values = torch.cat([x.flatten() for x in (sim_aou(*states), sim_am(*maps[:2]), sim_am_update(*maps))])
+    values = torch.cat(
+        [x.flatten() for x in (sim_aou.values(*states), sim_am.values(*maps[:2]), sim_am_update.values(*maps))]
+    )
     assert values.abs().max() <= 1 + 1e-6
 
 
 @given(activations(), activations(heads=2))
-def test_a_method_that_does_what_in_context_learning_does_has_similarity_one(states, maps):
+def test_doing_as_in_context_learning_has_similarity_one(states, maps):
     icl, _, zsl = states
-    torch.testing.assert_close(sim_aou(icl, icl, zsl), torch.ones(icl.shape[1], icl.shape[0]))
-    torch.testing.assert_close(sim_am(maps[0], maps[0]), torch.ones(maps[0].shape[2], maps[0].shape[0]))
+    torch.testing.assert_close(sim_aou.values(icl, icl, zsl), torch.ones(icl.shape[1], icl.shape[0]))
+    torch.testing.assert_close(sim_am.values(maps[0], maps[0]), torch.ones(maps[0].shape[2], maps[0].shape[0]))
 
 
 @given(activations())
 def test_a_method_that_changes_nothing_has_similarity_zero(states):
     icl, _, zsl = states
-    assert not sim_aou(icl, zsl, zsl).any()
+    assert not sim_aou.values(icl, zsl, zsl).any()
 
 
 @given(activations())
 def test_normalised_sim_aou_does_not_see_the_length_of_a_state(states):
     icl, ft, zsl = states
-    torch.testing.assert_close(sim_aou(3 * icl, 0.5 * ft, 7 * zsl), sim_aou(icl, ft, zsl), atol=2e-3, rtol=0)
+    torch.testing.assert_close(
+        sim_aou.values(3 * icl, 0.5 * ft, 7 * zsl), sim_aou.values(icl, ft, zsl), atol=2e-3, rtol=0
+    )
 
 
-def test_uniform_updates_do_not_depend_on_how_queries_are_batched():
+def test_uniform_updates_do_not_depend_on_batches():
     together = uniform_updates(3, 8, [4, 0, 9], 5, CPU)
     for place, query in enumerate([4, 0, 9]):
         assert torch.equal(together[:, place], uniform_updates(3, 8, [query], 5, CPU)[:, 0])
 
 
-def test_uniform_updates_fill_zero_to_one_and_differ_by_query_and_seed():
+def test_uniform_updates_differ_by_query_and_seed():
     drawn = uniform_updates(4, 64, [0, 1, 2], 7, CPU)
     assert 0 <= drawn.min() < 0.02 < 0.98 < drawn.max() < 1
     assert drawn.mean().item() == pytest.approx(0.5, abs=0.05)
@@ -177,7 +182,7 @@ def test_uniform_updates_fill_zero_to_one_and_differ_by_query_and_seed():
     assert not torch.equal(drawn, uniform_updates(4, 64, [0, 1, 2], 8, CPU))
 
 
-def test_drawing_updates_leaves_the_global_stream_of_randomness_alone():
+def test_drawing_updates_leaves_global_randomness_alone():
     before = torch.get_rng_state()
     uniform_updates(2, 3, [0], 0, CPU)
     assert torch.equal(before, torch.get_rng_state())
@@ -190,21 +195,21 @@ def test_drawing_updates_leaves_the_global_stream_of_randomness_alone():
 def test_accuracy_and_changes_are_shares_of_all_queries(columns):
     icl, _, zsl, gold = columns
     n = len(gold)
-    assert mean(accuracy(icl, gold)) == pytest.approx(sum(icl[i] == gold[i] for i in range(n)) / n)
-    assert mean(changed(icl, zsl)) == pytest.approx(sum(icl[i] != zsl[i] for i in range(n)) / n)
+    assert mean(accuracy.values(icl, gold)) == pytest.approx(sum(icl[i] == gold[i] for i in range(n)) / n)
+    assert mean(changed.values(icl, zsl)) == pytest.approx(sum(icl[i] != zsl[i] for i in range(n)) / n)
 
 
 @given(predictions())
-def test_rec2ftp_is_the_share_of_finetunings_corrections_that_in_context_learning_gets_right(columns):
+def test_rec2ftp_is_the_share_of_shared_corrections(columns):
     icl, ft, zsl, gold = columns
     right = [{i for i in range(len(gold)) if predicted[i] == gold[i]} for predicted in (icl, ft, zsl)]
     wanted = share(right[1] - right[2], right[0])
-    assert mean(rec2ftp(icl, ft, zsl, gold)) == pytest.approx(wanted, nan_ok=True)
+    assert mean(rec2ftp.values(icl, ft, zsl, gold)) == pytest.approx(wanted, nan_ok=True)
 
 
 @given(predictions(), selections, agreements)
 def test_rpa_is_the_share_of_changes_that_both_make(columns, only, agreement):
-    got = mean(rpa(*columns, only=only, agreement=agreement))
+    got = mean(rpa.values(*columns, only=only, agreement=agreement))
     assert got == pytest.approx(literal_rpa(*columns, only, agreement), nan_ok=True)
 
 
@@ -212,20 +217,20 @@ def test_rpa_is_the_share_of_changes_that_both_make(columns, only, agreement):
 def test_rpa_treats_both_methods_alike(columns, only, agreement):
     icl, ft, zsl, gold = columns
     how = {"only": only, "agreement": agreement}
-    np.testing.assert_array_equal(rpa(icl, ft, zsl, gold, **how), rpa(ft, icl, zsl, gold, **how))
+    np.testing.assert_array_equal(rpa.values(icl, ft, zsl, gold, **how), rpa.values(ft, icl, zsl, gold, **how))
 
 
 @given(predictions(), selections)
 def test_asking_for_the_same_label_never_raises_rpa(columns, only):
-    same, any_change = (mean(rpa(*columns, only=only, agreement=how)) for how in ("same_label", "changed"))
+    same, any_change = (mean(rpa.values(*columns, only=only, agreement=how)) for how in ("same_label", "changed"))
     assert math.isnan(same) == math.isnan(any_change)
     assert math.isnan(same) or same <= any_change
 
 
 @given(predictions(), selections)
-def test_a_query_changed_to_two_labels_is_two_changes_and_none_is_shared(columns, only):
+def test_a_query_changed_to_two_labels_is_two_changes(columns, only):
     icl, ft, zsl, gold = columns
-    column = rpa(*columns, only=only)
+    column = rpa.values(*columns, only=only)
     twice = ~np.isnan(column).any(axis=1)
     kept = {"all": True, "correct": False, "incorrect": (icl != gold) & (ft != gold)}[only]
     np.testing.assert_array_equal(twice, (icl != zsl) & (ft != zsl) & (icl != ft) & kept)
@@ -235,42 +240,46 @@ def test_a_query_changed_to_two_labels_is_two_changes_and_none_is_shared(columns
 
 @given(predictions(labels=2))
 def test_with_two_labels_both_agreements_are_one(columns):
-    np.testing.assert_array_equal(rpa(*columns, agreement="same_label"), rpa(*columns, agreement="changed"))
+    np.testing.assert_array_equal(
+        rpa.values(*columns, agreement="same_label"), rpa.values(*columns, agreement="changed")
+    )
 
 
 @given(predictions())
 def test_rpa_lies_between_its_correct_and_incorrect_parts(columns):
-    whole, *parts = (mean(rpa(*columns, only=only)) for only in ("all", "correct", "incorrect"))
+    whole, *parts = (mean(rpa.values(*columns, only=only)) for only in ("all", "correct", "incorrect"))
     defined = [part for part in parts if not math.isnan(part)]
     assert math.isnan(whole) == (not defined)
     assert not defined or min(defined) - 1e-12 <= whole <= max(defined) + 1e-12
 
 
-def test_in_the_words_of_the_paper_it_may_exceed_both_where_there_are_three_labels():
+def test_in_the_words_of_the_paper_rpa_may_exceed_both_parts():
     zsl, gold = np.array([0, 0, 0]), np.array([1, 1, 1])
     icl, ft = np.array([1, 1, 2]), np.array([1, 2, 2])  # the second query is in both parts, shared in neither
     for agreement, wanted in (("changed", [1, 1 / 2, 1 / 2]), ("same_label", [1 / 2, 1 / 2, 1 / 2])):
-        columns = [rpa(icl, ft, zsl, gold, only=only, agreement=agreement) for only in ("all", "correct", "incorrect")]
+        columns = [
+            rpa.values(icl, ft, zsl, gold, only=only, agreement=agreement) for only in ("all", "correct", "incorrect")
+        ]
         assert [mean(column) for column in columns] == pytest.approx(wanted)
 
 
-def test_a_metric_without_a_query_that_counts_is_undefined_and_not_zero():
+def test_where_no_query_counts_a_metric_is_undefined():
     same = np.array([0, 1])
-    assert np.isnan(rec2ftp(same, same, same, same)).all()
-    assert np.isnan(rpa(same, same, same, same)).all()
+    assert np.isnan(rec2ftp.values(same, same, same, same)).all()
+    assert np.isnan(rpa.values(same, same, same, same)).all()
 
 
 @given(predictions(), selections, agreements)
 def test_every_value_is_zero_one_or_undefined(columns, only, agreement):
-    values = np.concatenate([rec2ftp(*columns), rpa(*columns, only=only, agreement=agreement).ravel()])
+    values = np.concatenate([rec2ftp.values(*columns), rpa.values(*columns, only=only, agreement=agreement).ravel()])
     assert set(values[~np.isnan(values)]) <= {0.0, 1.0}
 
 
 @given(predictions())
 def test_metrics_leave_their_arguments_alone(columns):
     copies = [column.copy() for column in columns]
-    rpa(*columns, only="correct")
-    rec2ftp(*columns)
+    rpa.values(*columns, only="correct")
+    rec2ftp.values(*columns)
     assert all((column == copy).all() for column, copy in zip(columns, copies, strict=True))
 
 
@@ -284,7 +293,7 @@ def log_probabilities(draw):
 
 
 @given(log_probabilities())
-def test_contextual_calibration_divides_each_label_by_its_probability_without_content(columns):
+def test_contextual_calibration_divides_by_the_prior_of_a_label(columns):
     queries, content_free = columns
     labels = range(queries.shape[1])
     normalised = [[math.exp(row[y]) / sum(math.exp(v) for v in row) for y in labels] for row in content_free]
@@ -294,13 +303,13 @@ def test_contextual_calibration_divides_each_label_by_its_probability_without_co
 
 
 @given(log_probabilities())
-def test_without_calibration_the_most_probable_label_is_predicted(columns):
+def test_uncalibrated_the_most_probable_label_is_predicted(columns):
     queries, content_free = columns
     wanted = [max(range(len(row)), key=row.__getitem__) for row in queries.tolist()]
     assert predicted_labels(queries, content_free, "none").tolist() == wanted
 
 
-def test_a_label_preferred_without_content_is_not_predicted_for_that_alone():
+def test_a_label_is_not_predicted_for_its_prior_alone():
     content_free = np.log([[0.9, 0.1]])
     queries = np.log([[0.8, 0.2], [0.95, 0.05]])
     assert predicted_labels(queries, content_free, "none").tolist() == [0, 0]

@@ -11,8 +11,7 @@ import torch
 from icl_claims.errors import UsageError
 from icl_claims.methods import Finetuning, InContext, ZeroShot
 from icl_claims.methods.nulls import another_querys_update, gaussian_update
-from icl_claims.metrics import Answer
-from icl_claims.metrics.similarity import sim_am_update, sim_aou
+from icl_claims.metrics import Answer, sim_am_update, sim_aou
 from icl_claims.models.attention import registered_attention
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.random_models import BOS, EOS, random_model, random_network
@@ -81,7 +80,7 @@ def test_a_gaussian_update_points_nowhere():
     assert defined.mean().abs() < 3 * defined.std() / 150**0.5
 
 
-def test_draws_follow_from_the_seed_and_the_query_and_not_from_the_batch(answers):
+def test_draws_follow_from_seed_and_query_and_not_the_batch(answers):
     zero_shot, finetuned = answers["zero_shot"], answers["finetuning"]
     whole = gaussian_update(finetuned, zero_shot, EVERY, 5)
     chosen = [7, 2]
@@ -145,5 +144,5 @@ def test_no_tensor_is_left_on_another_device():
 def test_an_answer_without_scores_has_no_control(answers):
     zero_shot = answers["zero_shot"]
     for control in (lambda a: gaussian_update(a, zero_shot, EVERY, 5), lambda a: another_querys_update(a, a, EVERY)):
-        with pytest.raises(UsageError, match="needs attention scores"):
+        with pytest.raises(UsageError, match="needs attention scores, got the answer of a paraphrased"):
             control(replace(zero_shot, scores=None))

@@ -20,7 +20,12 @@ from icl_claims.methods import (
     Reordered,
     SwitchedLabels,
     ZeroShot,
+    at_rate,
+    is_diagnosed,
     learner_of,
+    learns_weights,
+    nulls_of_method,
+    variant_of,
 )
 from icl_claims.methods.prompting import switched
 from icl_claims.models.random_models import BOS, EOS, random_model
@@ -30,6 +35,7 @@ from icl_claims.tasks.prompts import Queries
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 30), (7, 8, 9, 31), (11, 12, 32), (14, 15, 30)))
 QUERIES = Queries(((20, 21, 22, 30), (23, 24, 25, 26, 30)), (30, 31, 32), -2, -1, ((40, 21, 22, 30), (41, 24, 25, 30)))
 LEARNERS = (InContext(), Finetuning(0.3), LayerCausal(0.3), Linearized(0.01))
+CYCLIC = SwitchedLabels(InContext(), "cyclic")
 every_learner = pytest.mark.parametrize("method", LEARNERS, ids=lambda method: method.name)
 
 
@@ -47,7 +53,7 @@ def said(learned):
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=12), st.sampled_from(["permuted", "cyclic"]), st.integers(0, 30)
 )
-def test_a_permutation_of_labels_leaves_none_in_its_place_and_can_be_undone(labels, switch, seed):
+def test_a_permutation_leaves_no_label_and_can_be_undone(labels, switch, seed):
     new = switched(tuple(labels), 5, switch, seed)
     back = dict(zip(new, labels, strict=True))
     assert len(back) == len(set(labels))
@@ -70,7 +76,7 @@ def test_permutations_differ_between_seeds():
     assert len({switched((0, 1, 2, 3), 4, "permuted", seed) for seed in range(30)}) > 3
 
 
-def test_random_labels_are_drawn_uniformly_whatever_the_true_ones():
+def test_random_labels_are_uniform_whatever_the_true_ones():
     drawn = torch.tensor([switched((0,) * 50 + (1,) * 50, 4, "random", seed) for seed in range(40)])
     for half in drawn.split(50, dim=1):
         shares = torch.bincount(half.flatten(), minlength=4) / half.numel()
@@ -87,7 +93,7 @@ def test_a_method_learns_from_the_switched_labels(method, switch):
     assert not torch.equal(said(got), said(method.learn(model(), SHOWN)))
 
 
-def test_what_finetuning_learned_from_the_true_labels_is_not_taken_for_the_others():
+def test_what_true_labels_taught_is_not_taken_for_the_others():
     wrapped = SwitchedLabels(LayerCausal(0.3, norm_matched=True), "cyclic")
     truthful = Finetuning(0.3).learn(model(), SHOWN)
     assert torch.equal(
@@ -133,17 +139,41 @@ def test_queries_without_other_words_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("method", "name"),
+    ("method", "name", "title"),
     [
-        (SwitchedLabels(InContext(), "cyclic"), "in_context_cyclic_labels"),
-        (SwitchedLabels(Finetuning(0.1), "permuted", 3), "finetuning_permuted_labels"),
-        (Reordered(LayerCausal(0.1), 4), "layer_causal_order_4"),
-        (Paraphrased(ZeroShot()), "zero_shot_paraphrased"),
-        (Reordered(SwitchedLabels(InContext(), "random"), 1), "in_context_random_labels_order_1"),
+        (CYCLIC, "in_context_cyclic_labels", "in-context learning with cyclic labels"),
+        (
+            SwitchedLabels(Finetuning(0.1), "permuted", 3),
+            "finetuning_permuted_labels",
+            "finetuning with permuted labels",
+        ),
+        (Reordered(LayerCausal(0.1), 4), "layer_causal_order_4", "layer-causal finetuning in order 4"),
+        (Paraphrased(ZeroShot()), "zero_shot_paraphrased", "paraphrased zero-shot"),
+        (
+            Reordered(CYCLIC, 1),
+            "in_context_cyclic_labels_order_1",
+            "in-context learning with cyclic labels in order 1",
+        ),
     ],
 )
-def test_a_changed_method_is_named_after_the_change_and_knows_who_learns(method, name):
-    assert method.name == name
+def test_a_changed_method_knows_its_change_and_who_learns(method, name, title):
+    assert (method.name, method.title) == (name, title)
+    assert variant_of(method) == method.method
+    assert not is_diagnosed(method)
+    assert not bool(nulls_of_method(method))
     assert isinstance(method, Method)
     assert not isinstance(learner_of(method), SwitchedLabels | Reordered | Paraphrased)
     assert name.startswith(learner_of(method).name)
+
+
+def test_a_changed_method_learns_weights_where_its_learner_does():
+    assert not learns_weights(CYCLIC)
+    assert not learns_weights(Paraphrased(Reordered(ZeroShot(), 1)))
+    assert learns_weights(SwitchedLabels(Finetuning(0.1), "cyclic"))
+
+
+def test_a_rate_reaches_the_method_within():
+    open_, own = Reordered(SwitchedLabels(Finetuning(), "cyclic"), 1), Paraphrased(LayerCausal(0.5))
+    assert at_rate(open_, 0.2) == Reordered(SwitchedLabels(Finetuning(0.2), "cyclic"), 1)
+    assert at_rate(own, 0.2) is own
+    assert at_rate(CYCLIC, 0.2) is CYCLIC

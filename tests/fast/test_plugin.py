@@ -8,12 +8,13 @@ import pytest
 import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 
 CLAIM = """
-    from icl_claims.claims import Claim, Comparison, Finding, Quantity, TaskRule, Verdict
+    from icl_claims.claims import ON_MOST_TASKS, Comparison, Finding, Verdict, rethinking
+    from icl_claims.methods import InContext
+    from icl_claims.metrics import accuracy
 
-    CLAIM = Claim("some-claim", "rethinking", "section 1", "Something <b>holds</b>.", rule=TaskRule(at_least=4))
-
-    @CLAIM.decided_on("{source}")
+    @rethinking.claim("some-claim", where="section 1", rule=ON_MOST_TASKS, on="{source}")
     def test_claim(evidence, decide):
+        "Something <b>holds</b>."
         decide({decided})
 """
 HOLDS = 'Comparison("a question", tuple(Finding(str(i), "holds", 1.0, 0.0, 1.0, 0.5, 1.5, 10) for i in range(6)))'
@@ -50,6 +51,7 @@ def test_a_supported_claim_passes(run_claim):
     result.assert_outcomes(passed=1)
     assert claim["verdict"] == "supported"
     assert claim["rule"] == "holds on at least 4 of 6 tasks"
+    assert (claim["statement"], claim["asks"]) == ("Something <b>holds</b>.", None)
     assert result.ret == 0
 
 
@@ -128,7 +130,7 @@ def test_every_claim_of_the_report_has_what_a_program_needs(run_claim):
     assert claim["tasks"][0].items() >= finding.items()
 
 
-def test_the_page_escapes_what_a_claim_says_and_loads_nothing_from_outside(run_claim, pytester):
+def test_the_page_escapes_statements_and_loads_nothing(run_claim, pytester):
     run_claim(HOLDS)
     page = (pytester.path / "reports" / "claims.html").read_text(encoding="utf-8")
     assert "Something &lt;b&gt;holds&lt;/b&gt;." in page
@@ -149,9 +151,7 @@ def test_a_run_on_two_workers_reports_the_same_claims(run_claim):
 
 def test_trials_at_the_papers_scale_are_not_run_without_cuda(run_claim, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    result, [claim] = run_claim(
-        'evidence.compare(Quantity("accuracy", "in_context"), above=0.5)', "-m", "gpu", source="trials"
-    )
+    result, [claim] = run_claim("evidence.ask(accuracy(InContext()) > 0.5)", "-m", "gpu", source="trials")
     assert (claim["verdict"], claim["profile"]) == ("not run", "paper")
     assert "no CUDA device" in claim["why"]
     assert result.ret == 0
@@ -171,15 +171,15 @@ def test_trials_at_the_papers_scale_are_not_run_without_cuda(run_claim, monkeypa
         ("--claims-data=/nowhere", "The data directory*a folder*--claims-data*"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused_before_anything_runs(run_claim, option, message):
+def test_a_senseless_option_is_refused_before_anything_runs(run_claim, option, message):
     result, claims = run_claim(HOLDS, option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{message}"])
     assert not claims
 
 
-def test_an_unknown_model_is_an_error_with_advice_and_no_traceback(run_claim):
-    asked = 'evidence.compare(Quantity("accuracy", "in_context"), above=0.5)'
+def test_an_unknown_model_is_an_error_with_advice(run_claim):
+    asked = "evidence.ask(accuracy(InContext()) > 0.5)"
     result, [claim] = run_claim(asked, "--claims-model", "gpt17", "-m", "not gpu", source="trials")
     assert claim["verdict"] == "error"
     result.stdout.fnmatch_lines(

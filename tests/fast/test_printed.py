@@ -7,10 +7,10 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from icl_claims.evidence.comparison import judge
 
-from icl_claims.claims import EVERY_TASK, PAPERS, Comparison, Finding, Quantity
+from icl_claims.claims import EVERY_TASK, PAPERS, Comparison, Finding
 from icl_claims.errors import ClaimError
+from icl_claims.evidence.asking import Numbers
 from icl_claims.evidence.printed import (
     PrintedEvidence,
     PrintedFigure,
@@ -18,13 +18,14 @@ from icl_claims.evidence.printed import (
     printed_tables,
     with_printed_numbers,
 )
+from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, SwitchedLabels, ZeroShot
+from icl_claims.metrics import RANDOM_UPDATE, accuracy, kendall, rec2ftp, rpa_correct, rpa_incorrect, sim_am, sim_aou
 from icl_claims.tasks.catalogue import TASKS
 
 RETHINKING, REVISITED = PrintedEvidence("rethinking"), PrintedEvidence("revisited")
-RPA_CORRECT, RPA_INCORRECT = Quantity("rpa_correct", "finetuning"), Quantity("rpa_incorrect", "finetuning")
-ACCURACY = {method: Quantity("accuracy", method) for method in ("zero_shot", "in_context", "finetuning")}
-SIM_AOU, RANDOM = Quantity("sim_aou", "finetuning"), Quantity("sim_aou", "random_update")
-LINEARIZED = Quantity("sim_am", "linearized")
+ZSL, ICL, FT, LC, LINEAR = ZeroShot(), InContext(), Finetuning(), LayerCausal(), Linearized()
+RPA_CORRECT, RPA_INCORRECT = rpa_correct(FT), rpa_incorrect(FT)
+RANDOM = sim_aou(RANDOM_UPDATE)
 FOUR = ("sst2", "sst5", "mr", "subj")
 PLACES = Decimal("0.001")
 
@@ -37,10 +38,10 @@ def by_task(comparison):
     ("quantity", "task", "value", "unit"),
     [
         (RPA_CORRECT, "sst5", 0.032, 0.001),
-        (ACCURACY["finetuning"], "sst2", 0.74, 0.01),
-        (ACCURACY["in_context"], "sst5", 0.45, 0.001),
-        (SIM_AOU, "sst5", 0.113, 0.001),
-        (SIM_AOU, "mr", 0.219, 0.0001),
+        (accuracy(FT), "sst2", 0.74, 0.01),
+        (accuracy(ICL), "sst5", 0.45, 0.001),
+        (sim_aou(FT), "sst5", 0.113, 0.001),
+        (sim_aou(FT), "mr", 0.219, 0.0001),
     ],
 )
 def test_a_printed_figure_has_the_digits_that_were_printed(quantity, task, value, unit):
@@ -49,18 +50,18 @@ def test_a_printed_figure_has_the_digits_that_were_printed(quantity, task, value
 
 
 def test_a_figure_that_several_tables_print_is_that_of_the_first():
-    figures = RETHINKING.figures(SIM_AOU, "subj")
+    figures = RETHINKING.figures(sim_aou(FT), "subj")
     assert [(one.table, one.value) for one in figures] == [("2", 0.1932), ("3", 0.1932), ("4", 0.193)]
-    assert RETHINKING.figure(SIM_AOU, "subj") == figures[0]
+    assert RETHINKING.figure(sim_aou(FT), "subj") == figures[0]
 
 
 @pytest.mark.parametrize(
     "quantity",
     [
-        Quantity("rec2ftp", "finetuning"),
-        Quantity("sim_aou", "finetuning", study="untrained"),
-        Quantity("sim_aou", "finetuning", layers=(0.5, 1.0)),
-        Quantity("sim_aou", "finetuning", reference="in_context_cyclic_labels"),
+        rec2ftp(FT),
+        sim_aou(FT).of_weights("embeddings_norms_head"),
+        sim_aou(FT).at((0.5, 1.0)),
+        sim_aou(FT, SwitchedLabels(ICL, "cyclic")),
     ],
     ids=str,
 )
@@ -70,9 +71,9 @@ def test_what_is_not_printed_has_no_figure(quantity):
 
 
 @given(st.integers(-300, 300), st.integers(-300, 300), st.sampled_from([1, 10]))
-def test_figures_of_one_table_tell_where_neither_reading_allows_the_opposite(first, second, coarser):
+def test_figures_of_a_table_tell_where_no_reading_objects(first, second, coarser):
     mine, other = PrintedFigure(first / 1000, 0.001, "1"), PrintedFigure(coarser * second / 1000, coarser / 1000, "1")
-    outcome = judge(difference_of(mine, other), upwards=True)
+    outcome = Numbers("sst2", interval=difference_of(mine, other)).finding(sim_aou(FT) > RANDOM).outcome
     ways = [(0.0, 1.0), (-0.5, 0.5)]
     above = [first + start >= coarser * (second + end) for start, end in ways]
     below = [first + end <= coarser * (second + start) for start, end in ways]
@@ -80,7 +81,7 @@ def test_figures_of_one_table_tell_where_neither_reading_allows_the_opposite(fir
 
 
 @given(st.decimals(-1, 1, places=6), st.decimals(-1, 1, places=6), st.sampled_from([ROUND_DOWN, ROUND_HALF_UP]))
-def test_the_interval_holds_the_difference_of_the_numbers_before_printing(first, second, way):
+def test_the_interval_holds_the_difference_before_printing(first, second, way):
     first, second = abs(first), abs(second)
     printed = [PrintedFigure(float(number.quantize(PLACES, way)), float(PLACES), "1") for number in (first, second)]
     interval = difference_of(*printed)
@@ -97,44 +98,43 @@ def test_figures_of_two_tables_may_be_read_each_in_its_own_way():
 @pytest.mark.parametrize(
     ("left", "right", "task", "outcome"),
     [
-        (ACCURACY["zero_shot"], ACCURACY["finetuning"], "sst5", "holds"),  # 39.3 and 39.4
-        (LINEARIZED, Quantity("sim_am", "finetuning"), "sst5", "holds"),  # .403 and .404, both in table 4
+        (accuracy(ZSL), accuracy(FT), "sst5", "holds"),  # 39.3 and 39.4
+        (sim_am(LINEAR), sim_am(FT), "sst5", "holds"),  # .403 and .404, both in table 4
         (RPA_CORRECT, RPA_INCORRECT, "sst5", "holds"),  # 3.2 and 3.5
-        (SIM_AOU, 0.21895, "mr", "unclear"),  # .2190, which may have been .21895
-        (SIM_AOU, 0.2191, "mr", "holds"),
+        (sim_aou(FT), 0.21895, "mr", "unclear"),  # .2190, which may have been .21895
+        (sim_aou(FT), 0.2191, "mr", "holds"),
     ],
 )
 def test_figures_a_unit_apart_tell_and_the_interval_says_so(left, right, task, outcome):
-    found = by_task(RETHINKING.compare(left, below=right))[task]
+    found = by_task(RETHINKING.ask(left < right))[task]
     assert found.outcome == outcome
     assert (found.high < 0) == (outcome == "holds")
 
 
-def test_a_figure_does_not_tell_about_a_number_that_it_may_stand_for():
-    found = by_task(REVISITED.compare(SIM_AOU, above=0.113))["sst5"]
+def test_a_figure_does_not_tell_what_it_may_stand_for():
+    found = by_task(REVISITED.ask(sim_aou(FT) > 0.113))["sst5"]
     assert (found.outcome, found.note) == ("unclear", "the printed digits do not tell")
     assert (found.low, found.high) == pytest.approx((-0.0005, 0.001), abs=1e-8)
 
 
 def test_figures_of_one_table_are_compared_where_one_prints_both():
-    found = by_task(RETHINKING.compare(LINEARIZED, below=Quantity("sim_am", "finetuning"), tasks=FOUR))
+    found = by_task(RETHINKING.ask((sim_am(LINEAR) < sim_am(FT)).on(*FOUR)))
     assert (found["sst5"].left, found["sst5"].right) == (0.403, 0.404)  # and not with the .4047 of table 2
 
 
 def test_a_comparison_read_the_other_way_is_turned_over():
     turned = {"holds": "fails", "fails": "holds", "unclear": "unclear", "absent": "absent"}
-    up, down = (
-        RETHINKING.compare(RPA_CORRECT, **side) for side in ({"above": RPA_INCORRECT}, {"below": RPA_INCORRECT})
-    )
-    assert [turned[finding.outcome] for finding in up.findings] == [finding.outcome for finding in down.findings]
+    asked = RPA_CORRECT > RPA_INCORRECT, RPA_CORRECT < RPA_INCORRECT, ~(RPA_CORRECT > RPA_INCORRECT)
+    up, down, denied = ([finding.outcome for finding in RETHINKING.ask(one).findings] for one in asked)
+    assert [turned[outcome] for outcome in up] == down == denied
 
 
 @pytest.mark.parametrize(
     ("within", "outcomes"),
     [(0.3, ["holds", "holds", "holds", "holds"]), (0.003, ["fails", "unclear", "fails", "fails"])],
 )
-def test_equivalence_is_read_from_all_that_the_figures_can_stand_for(within, outcomes):
-    compared = RETHINKING.equivalent(LINEARIZED, Quantity("sim_am", "finetuning"), within=within, tasks=FOUR)
+def test_equivalence_is_read_from_all_that_figures_can_mean(within, outcomes):
+    compared = RETHINKING.ask(sim_am(LINEAR).near(sim_am(FT), within=within).on(*FOUR))
     assert [finding.outcome for finding in compared.tasks] == outcomes
     assert compared.upwards is None
 
@@ -145,49 +145,50 @@ def test_equivalence_is_read_from_all_that_the_figures_can_stand_for(within, out
 @pytest.mark.parametrize(
     ("left", "tasks", "table", "printed"),
     [
-        (Quantity("sim_aou", "layer_causal"), tuple(TASKS), "2", (0.2791, 0.1901)),
-        (Quantity("sim_aou", "linearized"), FOUR, "4", (0.130, 0.158)),
-        (Quantity("sim_aou", "linearized"), tuple(TASKS), "4", (0.130, 0.158)),
+        (sim_aou(LC), tuple(TASKS), "2", (0.2791, 0.1901)),
+        (sim_aou(LINEAR), FOUR, "4", (0.130, 0.158)),
+        (sim_aou(LINEAR), tuple(TASKS), "4", (0.130, 0.158)),
     ],
 )
 def test_the_printed_average_speaks_for_all_tasks(left, tasks, table, printed):
-    together = RETHINKING.compare(left, above=SIM_AOU, tasks=tasks).together
+    together = RETHINKING.ask((left > sim_aou(FT)).on(*tasks)).together
     assert (together.left, together.right) == printed
     assert together.note == f"the average that table {table} prints"
 
 
-def test_without_a_printed_average_the_mean_of_the_figures_speaks():
-    compared = RETHINKING.compare(ACCURACY["in_context"], above=ACCURACY["finetuning"])
+def test_without_a_printed_average_the_mean_speaks():
+    compared = RETHINKING.ask(accuracy(ICL) > accuracy(FT))
     assert compared.together.difference == pytest.approx(sum(f.difference for f in compared.tasks) / 6)
     assert compared.together.note == "the mean of 6 printed figures; no average is printed"
 
 
 def test_an_average_over_other_tasks_is_not_taken():
-    two = RETHINKING.compare(Quantity("sim_aou", "layer_causal"), above=SIM_AOU, tasks=("sst2", "mr"))
+    two = RETHINKING.ask((sim_aou(LC) > sim_aou(FT)).on("sst2", "mr"))
     assert two.together.left == pytest.approx((0.2297 + 0.3299) / 2)
 
 
 # What is there to be asked
 
 
+UNKNOWN = kendall(FT), sim_aou(SwitchedLabels(FT, "cyclic"))
+
+
 @pytest.mark.parametrize(
-    "sides", [(Quantity("kendall", "finetuning"), RANDOM), (SIM_AOU, Quantity("sim_aou", "magic"))], ids=str
+    ("question", "unknown"), [(UNKNOWN[0] > RANDOM, UNKNOWN[0]), (sim_aou(FT) > UNKNOWN[1], UNKNOWN[1])], ids=str
 )
-def test_a_quantity_that_no_table_prints_is_refused_with_those_that_are(sides):
-    left, right = sides
-    unknown = left if left != SIM_AOU else right
-    with pytest.raises(ClaimError, match=f"printed evidence holds no {unknown}") as found:
-        RETHINKING.compare(left, above=right)
+def test_what_no_table_prints_is_refused_with_what_is_printed(question, unknown):
+    with pytest.raises(ClaimError, match=f"The source printed holds no {unknown.name}") as found:
+        RETHINKING.ask(question)
     assert "sim_aou of finetuning" in str(found.value)
 
 
-def test_another_study_of_a_printed_quantity_is_absent():
-    compared = RETHINKING.compare(SIM_AOU, above=Quantity("sim_aou", "finetuning", study="untrained"))
+def test_a_printed_quantity_of_an_untrained_model_is_absent():
+    compared = RETHINKING.ask(sim_aou(FT) > sim_aou(FT).of_weights("embeddings_norms_head"))
     assert {(finding.outcome, finding.note) for finding in compared.tasks} == {("absent", "not printed")}
     assert compared.together.outcome == "absent"
 
 
-def test_every_printed_cell_is_of_a_known_paper_and_task_and_a_fraction_where_it_was_a_percentage():
+def test_every_printed_cell_is_known_and_no_percentage():
     table = printed_tables()
     assert set(table["paper"]) <= set(PAPERS)
     assert set(table["task"]) <= {*TASKS, "average"}
@@ -196,7 +197,7 @@ def test_every_printed_cell_is_of_a_known_paper_and_task_and_a_fraction_where_it
 
 
 def test_trials_are_shown_beside_what_the_paper_printed():
-    left, right = Quantity("sim_aou", "layer_causal"), SIM_AOU
+    left, right = sim_aou(LC), sim_aou(FT)
     findings = (Finding("mr", "holds"), Finding("cb", "holds"), Finding(EVERY_TASK, "holds"))
     mr, cb, together = with_printed_numbers(Comparison("?", findings, True, left, right), "rethinking").findings
     assert (mr.printed, cb.printed) == pytest.approx((0.3299 - 0.2190, 0.3435 - 0.2013))

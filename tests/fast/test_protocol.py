@@ -38,7 +38,7 @@ def test_every_reading_with_a_difference_is_in_the_table_once():
     assert sorted(named) == sorted(one.name for one in choices() if one.changes)
 
 
-def test_an_unknown_value_is_refused_and_each_door_names_its_own_option():
+def test_an_unknown_value_is_refused_by_the_name_of_the_option():
     with pytest.raises(UsageError, match="probe has no such value: expected label_token or template_end, got") as e:
         Protocol(probe="x")
     assert e.value.as_told(lambda field: f"--{field}").startswith("--probe has no such value")

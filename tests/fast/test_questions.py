@@ -1,89 +1,201 @@
-"""Questions beside a claim's own: what a source cannot answer is left out, and every similarity has its nulls."""
+"""Questions are plain data that evidence answers; what a source cannot answer is left out where it may be."""
 
 from __future__ import annotations
 
-import pytest
-from icl_claims.evidence.comparison import AbsentEvidence
-from icl_claims.evidence.questions import Question, against_nulls, answered
+import operator
+from dataclasses import FrozenInstanceError
 
-from icl_claims.claims import Comparison, Finding, Quantity, jointly
+import pytest
+
+from icl_claims.claims import Comparison, Finding, jointly, nulls_of
 from icl_claims.errors import ClaimError
+from icl_claims.evidence.asking import AbsentEvidence
 from icl_claims.evidence.author_runs import AuthorRunsEvidence
 from icl_claims.evidence.printed import PrintedEvidence
+from icl_claims.methods import (
+    AnotherQuerysUpdate,
+    Clipping,
+    Finetuning,
+    GaussianUpdate,
+    InContext,
+    LayerCausal,
+    SwitchedLabels,
+)
+from icl_claims.metrics import RANDOM_UPDATE, accuracy, drift, sim_am, sim_am_update, sim_aou
+from icl_claims.questions import Quantity
 
 PRINTED, RUNS = PrintedEvidence("rethinking"), AuthorRunsEvidence()
-AOU_FT, AOU_LC = Quantity("sim_aou", "finetuning"), Quantity("sim_aou", "layer_causal")
-AM_FT, AM_LC = Quantity("sim_am", "finetuning"), Quantity("sim_am", "layer_causal")
-NOWHERE = Quantity("sim_aou", "gaussian_of_finetuning")
+FT, LC, CLIPPED = Finetuning(), LayerCausal(), LayerCausal(clip=Clipping(at=12.0))
+UNTRAINED = "embeddings_norms_head"
 
 
-def questions_answered(evidence, *questions):
-    return [str(found.right) for found in answered(evidence, *questions)]
+def answered(evidence, *questions):
+    """The right sides of the questions that a source answers."""
+    return [found.right.name for found in evidence.answers(*questions)]
 
 
-@pytest.mark.parametrize("evidence", [PRINTED, RUNS])
-def test_what_a_source_nowhere_holds_is_an_error_to_ask_and_left_out_beside(evidence):
-    with pytest.raises(ClaimError):
-        evidence.compare(AOU_FT, above=NOWHERE)
-    assert questions_answered(evidence, Question(AOU_FT, above=NOWHERE)) == []
+def outcomes(comparison):
+    return {finding.task: finding.outcome for finding in comparison.tasks}
+
+
+# Quantities and questions
+
+
+def test_a_quantity_has_a_name_for_files_and_a_title_for_print():
+    cyclic = SwitchedLabels(InContext(), "cyclic")
+    asked = sim_aou(FT, cyclic).at((0.5, 1)).of_weights("norms")
+    assert asked == Quantity(sim_aou, FT, cyclic, (0.5, 1), "norms")
+    depth = ", from 50% to 100% of the depth (untrained: keeps norms)"
+    assert asked.name == f"sim_aou of finetuning against in_context_cyclic_labels{depth}"
+    assert asked.title == str(asked) == f"SimAOU of finetuning against {cyclic.title}{depth}"
+
+
+def test_questions_are_frozen_and_those_that_ask_the_same_are_equal():
+    question = sim_aou(LC) > sim_aou(FT)
+    assert {question, sim_aou(LayerCausal()) > sim_aou(Finetuning())} == {question}
+    others = {sim_aou(LC) < sim_aou(FT), sim_am(LC) > sim_am(FT), sim_aou(CLIPPED) > sim_aou(FT), question.on("cb")}
+    others |= {question.with_confidence(0.99), question.where_known, ~question, question & question}
+    assert len(others | {question}) == 9
+    with pytest.raises(FrozenInstanceError):
+        question.upwards = False
+
+
+def test_a_question_has_no_truth_value_and_says_whom_to_ask():
+    for question in (sim_aou(LC) > sim_aou(FT), ~(sim_aou(LC) > 0), sim_aou(LC).near(sim_aou(FT), within=0.1)):
+        with pytest.raises(ClaimError, match=r"no truth value.*Ask evidence: evidence\.ask\(question\)"):
+            bool(question)
+
+
+def test_a_chain_of_comparisons_is_refused_and_not_halved():
+    with pytest.raises(ClaimError, match="joined with & and denied with ~"):
+        _ = 0.0 < sim_aou(FT) < sim_aou(LC)
+    with pytest.raises(ClaimError, match="no truth value"):
+        _ = (sim_aou(FT) > 0.0) and (sim_aou(LC) > 0.0)
+
+
+def test_either_side_may_come_first():
+    assert operator.lt(0.5, accuracy(FT)) == (accuracy(FT) > 0.5)
+    assert operator.gt(0.5, accuracy(FT)) == (accuracy(FT) < 0.5)
+    assert str(sim_aou(LC) < sim_aou(FT)) == "SimAOU of layer-causal finetuning below SimAOU of finetuning"
+    assert str(accuracy(FT) > 0.5) == "accuracy of finetuning above 0.5"
+    near = sim_aou(LC).near(sim_aou(FT), within=0.1)
+    assert str(~near) == "not: SimAOU of layer-causal finetuning equals SimAOU of finetuning, give or take 10%"
+
+
+def test_joining_is_flat_and_keeps_the_order_of_the_sentence():
+    one, two, three = sim_aou(LC) > sim_aou(FT), sim_am(LC) < sim_am(FT), ~(accuracy(FT) > 0.5)
+    assert (one & two & three).parts == (one & (two & three)).conjuncts == (one, two, three)
+    quantities = (sim_aou(LC), sim_aou(FT), sim_am(LC), sim_am(FT), accuracy(FT))
+    assert (one & two & three).quantities == quantities
+    assert one.conjuncts == (one,)
+
+
+def test_narrowing_reaches_every_part_and_returns_another_question():
+    whole = (sim_aou(LC) > sim_aou(FT)) & ~(sim_am(LC) > sim_am(FT))
+    narrow = whole.on("subj")
+    assert whole.tasks is None
+    assert [part.tasks for part in (narrow, *narrow.parts, narrow.parts[1].question)] == [("subj",)] * 4
+    for source in (PRINTED, RUNS):
+        assert list(outcomes(source.ask(narrow))) == ["subj"]
+    narrow_first = (sim_aou(LC) > sim_aou(FT)).on("subj") & (sim_am(LC) > sim_am(FT)).on("subj")
+    assert list(outcomes(PRINTED.ask(narrow_first))) == ["subj"]
+
+
+def test_a_denied_question_has_the_opposite_outcome_on_every_task():
+    question, opposite = sim_aou(LC) > sim_aou(FT), {"holds": "fails", "fails": "holds", "unclear": "unclear"}
+    plain, denied = (outcomes(PRINTED.ask(asked)) for asked in (question, ~question))
+    assert denied == {task: opposite[outcome] for task, outcome in plain.items()}
+    assert outcomes(PRINTED.ask(~~question)) == plain
+    assert set(plain.values()) == {"holds", "fails"}
+
+
+def test_a_higher_confidence_widens_every_interval():
+    question = sim_aou(LC) > sim_aou(FT)
+    usual, wide = (RUNS.ask(asked).tasks for asked in (question, question.with_confidence(0.999)))
+    assert all(w.low < u.low < u.high < w.high for u, w in zip(usual, wide, strict=True))
+
+
+# What a source cannot answer
+
+NOWHERE = sim_aou(FT) > sim_aou(GaussianUpdate(FT))
+
+
+@pytest.mark.parametrize("evidence", [PRINTED, RUNS], ids=lambda evidence: evidence.source)
+def test_what_a_source_holds_nowhere_is_an_error_but_beside(evidence):
+    with pytest.raises(ClaimError, match=f"The source {evidence.source} holds no"):
+        evidence.ask(NOWHERE)
+    assert answered(evidence, NOWHERE) == []
+
+
+def test_where_known_is_left_out_where_a_source_has_nothing():
+    known = sim_aou(LC) > sim_aou(FT)
+    assert PRINTED.ask(known & NOWHERE.where_known).findings == PRINTED.ask(known).findings
+    with pytest.raises(ClaimError, match="holds no"):
+        PRINTED.ask(known & NOWHERE)
+    optional = known & (sim_am(LC) > sim_am(FT)).where_known
+    assert set(outcomes(PRINTED.ask(optional)).values()) == {"fails"}  # known here, it counts like any other
+    assert len(PRINTED.ask(optional).parts) == 2
 
 
 def test_a_question_that_some_task_answers_is_kept():
-    (found,) = answered(RUNS, Question(AM_LC, below=AM_FT))
-    assert {finding.task: finding.outcome for finding in found.tasks} == {
-        "sst2": "holds",
-        "sst5": "holds",
-        "mr": "holds",
-        "subj": "holds",
-        "agnews": "absent",
-        "cb": "absent",
-    }
+    (found,) = RUNS.answers(sim_am(LC) < sim_am(FT))
+    known = dict.fromkeys(("sst2", "sst5", "mr", "subj"), "holds")
+    assert outcomes(found) == {**known, "agnews": "absent", "cb": "absent"}
 
 
 def test_evidence_that_could_not_be_had_answers_nothing():
-    assert answered(AbsentEvidence("trials", "not here"), Question(AOU_LC, above=AOU_FT)) == ()
+    assert AbsentEvidence("trials", "not here").answers(sim_aou(LC) > sim_aou(FT)) == ()
+
+
+# Nulls
 
 
 def test_the_nulls_of_a_table_are_those_that_it_prints():
-    assert questions_answered(PRINTED, *against_nulls(AOU_FT)) == ["sim_aou of random_update"]
-    assert questions_answered(PRINTED, *against_nulls(AM_FT)) == []
+    assert answered(PRINTED, *nulls_of(sim_aou(FT))) == ["sim_aou of random_update"]
+    assert answered(PRINTED, *nulls_of(sim_am(FT))) == []
 
 
 def test_the_authors_ran_an_untrained_model_too():
-    nulls = ["sim_aou of random_update", "sim_aou of finetuning (study untrained)"]
-    assert questions_answered(RUNS, *against_nulls(AOU_FT)) == nulls
+    untrained = "sim_aou of finetuning (untrained: keeps embeddings_norms_head)"
+    assert answered(RUNS, *nulls_of(sim_aou(FT))) == ["sim_aou of random_update", untrained]
 
 
 def test_every_null_is_of_the_method_and_the_metric_itself():
-    assert [question.above for question in against_nulls(AM_LC)] == [
-        Quantity("sim_am", "gaussian_of_layer_causal"),
-        Quantity("sim_am", "other_query_of_layer_causal"),
-    ]
+    nulls = [sim_am(GaussianUpdate(LC)), sim_am(AnotherQuerysUpdate(LC))]
+    assert nulls_of(sim_am(LC)) == tuple(sim_am(LC) > null for null in nulls)
 
 
 def test_only_finetuning_is_run_on_an_untrained_model():
-    assert against_nulls(AM_FT)[-1].above == Quantity("sim_am", "finetuning", study="untrained")
-    assert "untrained" not in {question.above.study for question in against_nulls(AM_LC)}
+    assert nulls_of(sim_am(FT))[-1].right == sim_am(FT).of_weights(UNTRAINED)
+    assert {null.right.weights for null in nulls_of(sim_am(LC))} == {"trained"}
+    assert {null.right.weights for null in nulls_of(sim_am(FT).of_weights(UNTRAINED))} == {UNTRAINED}
 
 
 def test_a_claim_about_a_null_does_not_show_it_again():
-    random = Quantity("sim_aou", "random_update")
-    assert random in [question.above for question in against_nulls(AOU_FT)]
-    assert random not in [question.above for question in against_nulls(AOU_FT, but=random)]
+    random = sim_aou(RANDOM_UPDATE)
+    assert random in [question.right for question in nulls_of(sim_aou(FT))]
+    assert random not in [question.right for question in nulls_of(sim_aou(FT), but=random)]
 
 
-@pytest.mark.parametrize("study", ["main", "clips"])
-def test_tables_and_logs_do_not_say_in_which_of_our_studies_a_method_would_be_measured(study):
-    clipped = Quantity("sim_am", "layer_causal_clip_12", study=study)
+def test_what_learns_no_weights_has_no_null_of_its_update():
+    assert nulls_of(sim_am_update(InContext())) == nulls_of(sim_am(SwitchedLabels(FT, "cyclic"))) == ()
+    assert all(question.right.metric == drift for question in nulls_of(drift(FT)))
+
+
+def test_tables_and_logs_do_not_say_in_which_study_a_method_is():
+    clipped = (sim_am(CLIPPED) > sim_am(LC)).on("subj")
     for evidence in (PRINTED, RUNS):
-        assert evidence.compare(clipped, above=AM_LC, tasks=("subj",)).tasks[0].outcome == "holds"
+        assert evidence.ask(clipped).tasks[0].outcome == "holds"
 
 
 def test_an_untrained_model_is_another_model():
-    untrained = Quantity("sim_aou", "finetuning", study="untrained")
-    assert answered(PRINTED, Question(untrained, above=0.0)) == ()
-    (found,) = answered(RUNS, Question(untrained, above=AOU_FT, tasks=("mr",)))
+    untrained = sim_aou(FT).of_weights(UNTRAINED)
+    assert PRINTED.answers(untrained > 0.0) == ()
+    (found,) = RUNS.answers((untrained > sim_aou(FT)).on("mr"))
     assert found.tasks[0].difference > 0
+
+
+# Questions asked jointly
 
 
 @pytest.mark.parametrize(
@@ -95,15 +207,18 @@ def test_an_untrained_model_is_another_model():
         (("unclear", "unclear"), (72, None), None),
     ],
 )
-def test_questions_asked_jointly_need_what_the_undecided_ones_need(outcomes, wanted, needed):
-    asked = (
+def test_joint_questions_need_what_the_undecided_ones_need(outcomes, wanted, needed):
+    asked = [
         Comparison("a question", (Finding("cb", outcome, needed=n),))
         for outcome, n in zip(outcomes, wanted, strict=True)
-    )
-    assert jointly(*asked).findings[0].needed == needed
+    ]
+    assert jointly(asked).findings[0].needed == needed
 
 
-def test_questions_asked_jointly_favour_no_side():
-    both = jointly(PRINTED.compare(AOU_LC, above=AOU_FT), PRINTED.compare(AM_LC, above=AM_FT))
+def test_joint_questions_favour_no_side_and_keep_their_parts():
+    questions = sim_aou(LC) > sim_aou(FT), sim_am(LC) > sim_am(FT)
+    both = PRINTED.ask(questions[0] & questions[1])
     assert [finding.outcome for finding in both.tasks] == ["fails"] * 6
     assert both.upwards is None
+    assert both.parts == tuple(map(PRINTED.ask, questions))
+    assert both.question == f"{questions[0]} and {questions[1]}"

@@ -47,7 +47,7 @@ def run_claims(pytester):
     return run
 
 
-def test_a_run_that_is_interrupted_reports_what_was_decided_and_the_rest_as_not_run(run_claims, pytester):
+def test_an_interrupted_run_reports_the_rest_as_not_run(run_claims, pytester):
     result, words = run_claims(second="raise KeyboardInterrupt", way="subprocess")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert words == {"first": "supported", "second": "not run", "third": "not run"}
@@ -55,7 +55,7 @@ def test_a_run_that_is_interrupted_reports_what_was_decided_and_the_rest_as_not_
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_run_that_stops_at_the_first_failure_reports_the_rest_as_not_run(run_claims, workers):
+def test_a_run_stopped_at_a_failure_reports_the_rest_as_not_run(run_claims, workers):
     _, words = run_claims("-x", "-n", workers)
     assert words == {"first": "supported", "second": "refuted", "third": "not run"}
 
@@ -80,7 +80,7 @@ def test_every_run_is_saved_under_a_number_and_a_name(run_claims, pytester):
     assert "commit" in facts
 
 
-def test_a_changed_verdict_fails_the_run_only_where_a_comparison_was_asked_for(run_claims):
+def test_a_changed_verdict_fails_only_a_run_that_compares(run_claims):
     run_claims("-k", "first")
     assert run_claims("-k", "first", word="inconclusive")[0].ret == pytest.ExitCode.OK
     result, _ = run_claims("-k", "first", "--claims-compare", "1", word="inconclusive")
@@ -89,14 +89,14 @@ def test_a_changed_verdict_fails_the_run_only_where_a_comparison_was_asked_for(r
     assert run_claims("-k", "first", "--claims-compare", "0001_embedded")[0].ret == pytest.ExitCode.OK
 
 
-def test_a_run_to_compare_with_that_is_not_there_is_refused_before_anything_runs(run_claims):
+def test_a_missing_run_to_compare_with_is_refused_at_once(run_claims):
     result, words = run_claims("--claims-compare", "17")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--claims-compare: No run '17'*"])
     assert not words
 
 
-def test_the_terminal_shows_claims_by_section_and_the_changed_ones_first(run_claims):
+def test_the_terminal_shows_changed_claims_first(run_claims):
     run_claims()
     result, _ = run_claims(word="inconclusive")
     result.stdout.fnmatch_lines(
@@ -144,7 +144,7 @@ def test_words_are_coloured_where_colour_is_asked_for(run_claims):
     assert "\x1b[31mrefuted" in result.stdout.str()
 
 
-def test_a_quiet_run_says_the_counts_and_nothing_of_single_claims(run_claims):
+def test_a_quiet_run_says_only_the_counts(run_claims):
     result, _ = run_claims("-q", "-k", "first")
     result.stdout.fnmatch_lines(["1 supported", "report: *"])
     result.stdout.no_fnmatch_line("*section 1*")
@@ -152,7 +152,7 @@ def test_a_quiet_run_says_the_counts_and_nothing_of_single_claims(run_claims):
     quieter.stdout.no_fnmatch_line("report:*")
 
 
-def test_junit_xml_carries_id_and_verdict_and_keeps_other_properties(run_claims, pytester, monkeypatch):
+def test_junit_xml_carries_id_and_verdict(run_claims, pytester, monkeypatch):
     pytester.makeconftest(
         """
         import pytest
@@ -192,7 +192,7 @@ PICTURES = """
 """
 
 
-def test_what_tests_bring_for_pictures_is_put_together_drawn_and_saved(pytester):
+def test_pictures_that_tests_bring_are_merged_drawn_and_saved(pytester):
     pytester.makepyfile(PICTURES)
     pytester.runpytest_inprocess("-p", "no:cacheprovider", "--claims-figures=figures", "--junitxml=junit.xml")
     reports = pytester.path / "reports"
@@ -213,7 +213,7 @@ def test_junit_xml_carries_the_effect(pytester):
     assert dict(junit_properties(SimpleNamespace(failed=False, user_properties=properties))) == wanted
 
 
-def test_a_report_that_cannot_be_written_is_said_and_fails_the_run(run_claims, pytester):
+def test_a_report_that_cannot_be_written_fails_the_run(run_claims, pytester):
     pytester.path.joinpath("reports").write_text("in the way", encoding="utf-8")
     result, _ = run_claims("-k", "first")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -19,6 +19,7 @@ from icl_claims.methods import (
     SwitchedLabels,
     ZeroShot,
 )
+from icl_claims.metrics import SetMetric
 from icl_claims.models.random_models import random_model
 from icl_claims.protocol import Protocol
 from icl_claims.storage.checksummed import NUMBERS
@@ -44,6 +45,15 @@ def example(row):
     return Example({"sentence": " ".join(WORDS[(row + i) % 6] for i in range(1 + row % 4))}, row % 2, row)
 
 
+SPREAD = SetMetric(
+    name="spread",
+    title="spread",
+    definition="Variance over queries.",
+    values=lambda outputs: outputs.transpose(0, 1),
+    takes=lambda found: {"outputs": found.answer.attention_outputs},
+    compares=False,
+    over=lambda features: features.var(axis=0).sum(axis=-1),
+)
 CONTEXTUAL = Protocol(calibration="contextual")
 DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example, range(9))), "directory", "data")
 
@@ -56,10 +66,11 @@ class Interrupted(BaseException):
 def trial(word_encoder, tmp_path):
     """Runs a trial, interrupted after so many parts were kept, and gives its result."""
 
-    def run(folder="key.partial", *, after=None, family="llama", methods=METHODS, room=None, **options):
+    def run(folder="key.partial", *, after=None, family="llama", methods=METHODS, metrics=(), room=None, **options):
         model = random_model(family, 2, 0)
         model.tokens = word_encoder()
-        spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, methods, protocol=CONTEXTUAL)
+        chosen = {"seed": 5, "protocol": CONTEXTUAL, "metrics": metrics}
+        spec = TrialSpec.of(model, DATA, methods, k=3, **chosen)
         checkpoint, answer = Checkpoint(tmp_path / folder, "key"), model.answer
         keep, kept = checkpoint.keep, []
 
@@ -94,11 +105,21 @@ def interrupt(trial, after, **how):
         trial(after=after, **how)
 
 
-def test_wherever_it_was_interrupted_a_trial_ends_with_the_same_bits(trial):
+def test_wherever_it_was_interrupted_a_trial_ends_alike(trial):
     whole = trial("another.partial")
     for after in range(1, 11):
         interrupt(trial, after, folder=f"{after}.partial")
         assert_same_bits(trial(f"{after}.partial"), whole)
+
+
+def test_a_metric_of_all_queries_counts_those_answered_before(trial):
+    how = {"methods": METHODS[:2], "metrics": (SPREAD,)}
+    whole = trial("another.partial", **how)
+    assert {entry.metric for entry in whole.over_queries} == {"spread"}
+    assert len(whole.over_queries) == 4
+    for after in range(3, 9):
+        interrupt(trial, after, folder=f"{after}.partial", **how)
+        assert_same_bits(trial(f"{after}.partial", **how), whole)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "opt", "gpt_neox"])
@@ -124,7 +145,7 @@ def test_what_was_finished_is_not_computed_again(trial, monkeypatch):
     monkeypatch.setattr(Finetuning, "learn", learn)
 
 
-def test_an_interrupted_trial_goes_on_with_its_own_size_of_batches(trial):
+def test_an_interrupted_trial_keeps_its_size_of_batches(trial):
     interrupt(trial, 7)
     assert trial(tokens_per_batch=1000).provenance["tokens_per_batch"] == TOKENS
 
@@ -147,7 +168,7 @@ def test_a_method_that_failed_before_is_not_tried_again(trial):
 
 
 @pytest.mark.parametrize("damaged", [1, 5, 6])
-def test_a_damaged_part_is_computed_again_and_the_bits_are_the_same(trial, tmp_path, damaged):
+def test_a_damaged_part_is_computed_again_to_the_same_bits(trial, tmp_path, damaged):
     interrupt(trial, 8)
     path = parts_in(tmp_path / "key.partial")[damaged] / NUMBERS
     path.write_bytes(path.read_bytes()[:-1])

@@ -88,7 +88,7 @@ def test_files_go_with_what_they_stand_for(model, learned, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_where_nothing_can_be_written_all_stays_in_memory_with_one_warning(model, learned, tmp_path):
+def test_where_nothing_can_be_written_all_stays_in_memory(model, learned, tmp_path):
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     kept = LearnedSpill(model, 0, in_the_way)
@@ -188,7 +188,7 @@ def trial(word_encoder, tmp_path):
 
 
 @pytest.mark.parametrize("folder", [None, "key.partial"])
-def test_a_trial_gives_the_same_bits_however_much_stays_in_memory(trial, folder, tmp_path):
+def test_a_trial_gives_the_same_bits_in_memory_and_in_files(trial, folder, tmp_path):
     in_memory, in_files = trial(10**9), trial(0, folder)
     for group in GROUPS:
         mine, theirs = getattr(in_memory, group), getattr(in_files, group)
@@ -199,7 +199,7 @@ def test_a_trial_gives_the_same_bits_however_much_stays_in_memory(trial, folder,
         assert not list((tmp_path / folder).glob("learned-*"))
 
 
-def test_weights_that_are_kept_for_a_later_process_are_not_written_twice(trial, tmp_path, monkeypatch):
+def test_weights_in_the_checkpoint_are_not_written_twice(trial, tmp_path, monkeypatch):
     written = []
     spilled = LearnedSpill._spilled
     monkeypatch.setattr(

@@ -27,7 +27,7 @@ def store(tmp_path):
     return Store(tmp_path / "trials")
 
 
-def test_a_stored_trial_is_given_back_as_it_was_and_not_run_again(store):
+def test_a_stored_trial_is_given_back_and_not_run_again(store):
     assert store.get("key") is None
     assert not store.holds("key")
     assert store.get_or_run("key", lambda: CONTENT) is CONTENT
@@ -100,7 +100,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_trial_is_set_aside_with_a_warning_and_run_again(store, damage):
+def test_a_damaged_trial_is_set_aside_and_run_again(store, damage):
     store.get_or_run("key", lambda: CONTENT)
     DAMAGES[damage](store.folder / "key")
     with pytest.warns(StoreWarning, match="set aside as key.damaged and is computed again"):
@@ -135,7 +135,7 @@ def test_what_another_version_of_the_project_wrote_is_not_read(store, monkeypatc
 # Nothing can be written
 
 
-def test_where_nothing_can_be_written_trials_are_run_with_one_warning(tmp_path):
+def test_where_nothing_can_be_written_there_is_one_warning(tmp_path):
     (tmp_path / "file").write_text("")
     store = Store(tmp_path / "file" / "trials")
     with pytest.warns(StoreWarning, match="Nothing more is cached") as warned:
@@ -144,7 +144,7 @@ def test_where_nothing_can_be_written_trials_are_run_with_one_warning(tmp_path):
     assert store.checkpoint("key") is None
 
 
-def test_what_a_store_that_cannot_be_written_holds_is_read_without_a_warning(store, monkeypatch):
+def test_a_store_that_cannot_be_written_is_read_in_silence(store, monkeypatch):
     store.get_or_run("key", lambda: CONTENT)
     monkeypatch.setattr("filelock.FileLock.acquire", lambda *_a, **_k: (_ for _ in ()).throw(PermissionError()))
     with warnings.catch_warnings():
@@ -152,13 +152,13 @@ def test_what_a_store_that_cannot_be_written_holds_is_read_without_a_warning(sto
         assert_same_content(CONTENT, store.get_or_run("key", never))
 
 
-def test_a_file_system_without_locks_is_one_that_cannot_be_written(store, monkeypatch):
+def test_a_file_system_without_locks_cannot_be_written(store, monkeypatch):
     monkeypatch.setattr("filelock.FileLock.acquire", lambda *_a, **_k: (_ for _ in ()).throw(NotImplementedError()))
     with pytest.warns(StoreWarning, match="Nothing more is cached"):
         assert store.get_or_run("key", lambda: CONTENT) is CONTENT
 
 
-def test_where_the_parts_of_a_trial_fill_the_disk_they_make_room_for_the_whole(store, monkeypatch):
+def test_parts_that_fill_the_disk_make_room_for_the_whole(store, monkeypatch):
     write = checksummed.write_checksummed
 
     def write_where_there_is_room(folder, *what):

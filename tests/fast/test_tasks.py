@@ -190,7 +190,7 @@ def test_fewer_queries_than_asked_are_all_there_are():
 
 
 @pytest.mark.parametrize("k", [0, -1, 11])
-def test_a_number_of_demonstrations_beyond_the_training_set_is_refused(k):
+def test_more_demonstrations_than_training_examples_are_refused(k):
     with pytest.raises(UsageError, match=f"expected k between 1 and 10, got k={k}"):
         draw_demonstrations(range(10), k, 0)
 
@@ -213,7 +213,7 @@ def test_other_permutations_differ_between_the_methods(permutation):
 
 
 @given(st.integers(1, 40), st.integers(0, 20), st.integers(1, 4))
-def test_a_permutation_is_the_draw_of_that_number_and_finetuning_draws_five_later(k, seed, permutation):
+def test_a_permutation_is_a_draw_and_finetuning_draws_five_later(k, seed, permutation):
     stream = np.random.RandomState(seed)
     draws = [tuple(stream.permutation(k)) for _ in range(10)]
     assert orders(k, seed, permutation) == (draws[permutation], draws[5 + permutation])
@@ -249,7 +249,7 @@ def prompts_of(data, encoder, **changes):
     return build_prompts(data, encoder, Draw(**{"k": len(data.train), **changes}), protocol, context_length=length)
 
 
-def test_a_context_is_bos_then_each_demonstration_and_a_separator(word_encoder):
+def test_a_context_is_bos_then_demonstrations_and_separators(word_encoder):
     encoder, data = word_encoder(), tiny_data([1, 2], [1])
     prompts = prompts_of(data, encoder)
     first, second = (data.train[row] for row in prompts.demonstration_rows)
@@ -262,7 +262,7 @@ def test_a_context_is_bos_then_each_demonstration_and_a_separator(word_encoder):
     assert (prompts.bos, prompts.demonstrations.shown) == (BOS, 2)
 
 
-def test_at_the_label_token_the_word_of_label_zero_is_appended_and_the_answer_is_read_before_it(word_encoder):
+def test_at_the_label_token_the_answer_is_read_before_label_zero(word_encoder):
     encoder, data = word_encoder(), tiny_data([1, 1], [2])
     queries = prompts_of(data, encoder, probe="label_token").queries
     assert queries.rows == (encoder.encode("say v0_0 v0_1 now no"),)
@@ -314,9 +314,7 @@ def authors_context(sequences, longest, limit):
     st.integers(10, 80),
     st.integers(0, 2),
 )
-def test_the_context_is_cut_as_the_authors_cut_it_and_finetuning_keeps_all(
-    word_encoder, train, validation, limit, permutation
-):
+def test_the_context_is_cut_as_the_authors_cut_it(word_encoder, train, validation, limit, permutation):
     encoder, data = word_encoder(), tiny_data(train, validation)
     whole = prompts_of(data, encoder, permutation=0).demonstrations.sequences
     longest = len([BOS, *encoder.encode("say now no")]) + max(validation)
@@ -331,7 +329,7 @@ def test_the_context_is_cut_as_the_authors_cut_it_and_finetuning_keeps_all(
     assert got.sequences == tuple(whole[i] for i in finetuning)
 
 
-def test_the_first_demonstration_that_does_not_fit_ends_the_context_even_if_later_ones_would(word_encoder):
+def test_the_first_demonstration_without_room_ends_the_context(word_encoder):
     order = shuffle(range(3), 0)
     lengths = [0, 0, 0]
     lengths[order[0]], lengths[order[1]], lengths[order[2]] = 1, 30, 1
@@ -395,7 +393,7 @@ def test_examples_are_read_with_their_row(folder):
     assert data.source == "directory"
 
 
-def test_a_unicode_line_separator_within_a_text_does_not_end_the_line(folder):
+def test_a_line_separator_within_a_text_does_not_end_the_line(folder):
     write(folder, [json.dumps({**ROWS[0], "premise": "one\u2028two\x85three"}, ensure_ascii=False)])
     assert read_task(TASKS["cb"], folder).train[0].fields["premise"] == "one\u2028two\x85three"
 

@@ -49,7 +49,7 @@ def test_the_model_has_less_than_two_million_parameters(model):
     assert sum(parameter.numel() for parameter in model.network.parameters()) < 2e6
 
 
-def test_the_profile_asks_128_queries_with_16_demonstrations_in_three_draws(model):
+def test_the_profile_asks_128_queries_in_three_draws_of_16(model):
     specs = plan_trials(resolve(CHOICES, model))
     assert [spec.task for spec in specs] == [task for task in TASKS for _ in range(3)]
     assert {(spec.k, spec.queries, spec.protocol.calibration) for spec in specs} == {(16, 128, "none")}
@@ -90,7 +90,7 @@ def test_every_word_of_a_prompt_is_one_known_token(model, task):
     assert len(label_tokens(data.task, model.tokens)) == data.task.labels
 
 
-def test_the_command_line_runs_a_trial_of_the_profile_whatever_the_environment_names(monkeypatch, tmp_path):
+def test_the_command_line_runs_a_trial_of_the_profile(monkeypatch, tmp_path):
     monkeypatch.setenv("ICL_CLAIMS_DATA", str(tmp_path))
     ran = CliRunner().invoke(app, ["trial", "--task", "subj", "--profile", "tiny", "--device", "cpu", "--json"])
     assert ran.exit_code == 0, ran.output

@@ -75,7 +75,7 @@ def share_of_each(query: Tensor, keys: list[Tensor]) -> Tensor:
 
 
 @every_family
-def test_in_context_it_is_the_softmax_of_the_last_row_over_the_demonstrations(family):
+def test_in_context_it_is_the_softmax_of_the_last_row(family):
     got = attention_to_demonstrations(InContext().learn(random_model(family, 3, 0), SHOWN))
     network = random_network(family, 3, 0, attention=_HEADS)
     context = [BOS, *(token for row in IN_ORDER for token in (*row, EOS))]
@@ -88,7 +88,7 @@ def test_in_context_it_is_the_softmax_of_the_last_row_over_the_demonstrations(fa
 
 @every_family
 @pytest.mark.parametrize("method", LEARNERS.values(), ids=LEARNERS)
-def test_of_weights_it_is_the_softmax_over_demonstrations_read_alone_with_these_weights(family, method):
+def test_of_weights_it_is_over_demonstrations_read_alone(family, method):
     learned = method.learn(random_model(family, 3, 0), SHOWN)
     got, network = attention_to_demonstrations(learned), random_network(family, 3, 0, attention=_HEADS)
     network.load_state_dict(learned.weights, strict=False)
@@ -102,7 +102,7 @@ def test_of_weights_it_is_the_softmax_over_demonstrations_read_alone_with_these_
 
 
 @pytest.mark.parametrize("method", [InContext(), *LEARNERS.values()], ids=["in_context", *LEARNERS])
-def test_it_is_shared_out_among_the_demonstrations_in_the_context(method):
+def test_it_is_shared_out_among_the_shown_demonstrations(method):
     shares = attention_to_demonstrations(method.learn(random_model("llama", 2, 0), SHOWN))
     assert shares.shape == (2, len(QUERIES), SHOWN.shown)
     assert (shares > 0).all()
@@ -110,13 +110,13 @@ def test_it_is_shared_out_among_the_demonstrations_in_the_context(method):
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5))
-def test_equal_scores_give_every_demonstration_the_share_of_its_tokens(lengths):
+def test_equal_scores_give_shares_by_number_of_tokens(lengths):
     shares = shares_of_demonstrations(torch.full((3, 2, sum(lengths)), 7.0), lengths)
     wanted = torch.tensor(lengths, dtype=torch.float32) / sum(lengths)
     torch.testing.assert_close(shares, wanted.expand(2, -1))
 
 
-def test_queries_are_answered_alike_whether_it_is_asked_for_or_not():
+def test_asking_for_it_changes_no_answer():
     learned = Finetuning(0.3).learn(random_model("llama", 2, 0), SHOWN)
     plainly, asked = learned.answer(QUERIES), learned.answer(QUERIES, training=learned.training_tokens(SHOWN))
     assert plainly.training_attention is None
@@ -124,7 +124,7 @@ def test_queries_are_answered_alike_whether_it_is_asked_for_or_not():
     assert torch.equal(plainly.scores, asked.scores)
 
 
-def test_a_query_in_other_words_shares_out_the_attention_of_those_words():
+def test_a_query_in_other_words_shares_out_their_attention():
     said = replace(QUERIES, paraphrased=QUERIES.rows[::-1])
     learned, other = (m.learn(random_model("llama", 2, 0), SHOWN) for m in (ZeroShot(), Paraphrased(ZeroShot())))
     found = other.answer(said, training=other.training_tokens(SHOWN)).training_attention
@@ -140,7 +140,7 @@ def test_a_first_order_expansion_is_not_asked_for_it():
 # At random
 
 
-def test_random_attention_orders_demonstrations_as_nothing_else_does():
+def test_random_attention_orders_as_nothing_else_does():
     drawn = random_attention(2, 8, range(300), seed=3)
     tau = kendall_tau(drawn, np.sort(drawn, axis=-1))
     assert abs(tau.mean()) < 4 * tau.std() / np.sqrt(tau.size)

@@ -16,7 +16,9 @@ from icl_claims.experiments import plan
 from icl_claims.experiments.batches import batches_by_length
 from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
-from icl_claims.experiments.spec import TrialSpec, code_digest
+from icl_claims.experiments.result import Entry
+from icl_claims.experiments.spec import CODE_THAT_MAKES_NUMBERS, PACKAGE, TrialSpec, code_digest
+from icl_claims.experiments.spec import WORDS as WORDS_OF_CODE
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import (
@@ -27,13 +29,14 @@ from icl_claims.methods import (
     Linearized,
     Reordered,
     SwitchedLabels,
+    ZeroShot,
     at_rate,
 )
-from icl_claims.metrics import sim_aou
-from icl_claims.metrics.predictions import rec2ftp, rpa
+from icl_claims.metrics import accuracy, changed, gradient_norm, kendall, rec2ftp, rpa, sim_aou
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.protocol import Protocol
+from icl_claims.storage.files import source_digest
 from icl_claims.tasks import catalogue
 from icl_claims.tasks.catalogue import TASKS, read_own_task
 from icl_claims.tasks.examples import Example, TaskData, shuffle
@@ -43,6 +46,7 @@ WORDS = ("warm", "dull", "slow", "kind", "loud", "rare")
 FAMILIES = ("llama", "gpt2", "opt", "gpt_neox")
 ROTARY = {"llama", "gpt_neox"}
 RATE = 0.3
+FT = Finetuning()
 
 
 def example(row):
@@ -84,7 +88,7 @@ def same(one, other, **tolerance):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_number_of_a_trial_is_that_of_whole_prompts_one_at_a_time(plain, model_of, family):
+def test_every_number_is_that_of_whole_prompts_one_at_a_time(plain, model_of, family):
     model = model_of(family)
     got = run_trial(spec_of(model), model, DATA)
     drawn, asked = shuffle(DATA.train, 5)[:3], shuffle(DATA.validation, 1)
@@ -113,26 +117,28 @@ def test_every_number_of_a_trial_is_that_of_whole_prompts_one_at_a_time(plain, m
         update = h["in_context"] - h["zero_shot"]
         random = uniform_updates(2, h["in_context"].shape[-1], [place], 5, torch.device("cpu"))[:, 0]
         wanted = {
-            "sim_aou/finetuning": cosine(update, h["finetuning"] - h["zero_shot"], dim=-1),
-            "sim_aou_unnormalised/finetuning": cosine(
+            Entry("sim_aou", "finetuning"): cosine(update, h["finetuning"] - h["zero_shot"], dim=-1),
+            Entry("sim_aou_unnormalised", "finetuning"): cosine(
                 out["in_context"] - out["zero_shot"], out["finetuning"] - out["zero_shot"], dim=-1
             ),
-            "sim_aou/random_update": cosine(update, random, dim=-1),
-            "sim_am/finetuning": cosine(m["in_context"], m["finetuning"], dim=-1).mean(-1),
-            "sim_am/zero_shot": cosine(m["in_context"], m["zero_shot"], dim=-1).mean(-1),
-            "sim_am_update/finetuning": cosine(
+            Entry("sim_aou", "random_update"): cosine(update, random, dim=-1),
+            Entry("sim_am", "finetuning"): cosine(m["in_context"], m["finetuning"], dim=-1).mean(-1),
+            Entry("sim_am", "zero_shot"): cosine(m["in_context"], m["zero_shot"], dim=-1).mean(-1),
+            Entry("sim_am_update", "finetuning"): cosine(
                 m["in_context"] - m["zero_shot"], m["finetuning"] - m["zero_shot"], dim=-1
             ).mean(-1),
         }
         if family in ROTARY:  # nothing but rounding moves the scores of the first layer; see the next test
-            wanted["sim_am_update/finetuning"][0] = float(got.by_layer["sim_am_update/finetuning"][place, 0])
+            wanted[Entry("sim_am_update", "finetuning")][0] = float(
+                got.by_layer[Entry("sim_am_update", "finetuning")][place, 0]
+            )
         same({name: got.by_layer[name][place] for name in wanted}, wanted, atol=2e-3)
 
 
 @pytest.mark.parametrize("family", sorted(ROTARY))
-def test_with_rotary_positions_demonstrations_do_not_move_the_first_layers_scores(model_of, family):
+def test_rotary_positions_leave_the_first_layers_scores(model_of, family):
     model = model_of(family)
-    first_layer = run_trial(spec_of(model), model, DATA).by_layer["sim_am/zero_shot"][:, 0]
+    first_layer = run_trial(spec_of(model), model, DATA).by_layer[Entry("sim_am", "zero_shot")][:, 0]
     np.testing.assert_allclose(first_layer, 1, atol=1e-5)
 
 
@@ -170,32 +176,37 @@ def test_the_result_names_its_queries_and_where_it_was_run(result):
 
 
 def test_metrics_of_a_result_are_those_of_its_predictions(result):
-    icl, ft, zsl = (result.predicted(name) for name in ("in_context", "finetuning", "zero_shot"))
-    np.testing.assert_array_equal(result.column("accuracy", "finetuning"), ft == result.gold)
-    np.testing.assert_array_equal(result.column("changed", "in_context"), icl != zsl)
-    np.testing.assert_array_equal(result.column("rec2ftp", "finetuning"), rec2ftp(icl, ft, zsl, result.gold))
-    np.testing.assert_array_equal(result.column("rpa", "finetuning"), rpa(icl, ft, zsl, result.gold))
-    np.testing.assert_array_equal(
-        result.column("sim_aou", "finetuning"), result.by_layer["sim_aou/finetuning"].mean(axis=1)
-    )
+    icl, ft, zsl = (result.predicted(method) for method in (InContext(), FT, ZeroShot()))
+    equal = np.testing.assert_array_equal
+    equal(result.column(accuracy(FT)), ft == result.gold)
+    equal(result.column(changed(InContext())), icl != zsl)
+    equal(result.column(rec2ftp(FT)), rec2ftp.values(icl, ft, zsl, result.gold))
+    equal(result.column(rpa(FT)), rpa.values(icl, ft, zsl, result.gold))
+    equal(result.column(sim_aou(FT)), result.by_layer[Entry("sim_aou", "finetuning")].mean(axis=1))
+    assert result.mean(accuracy(FT)) == (ft == result.gold).mean()
+    assert result.mean(sim_aou(FT)) == result.column(sim_aou(FT)).mean()
 
 
-def test_the_order_in_which_demonstrations_are_attended_to_is_measured(model_of):
+def test_the_order_of_attention_to_demonstrations_is_measured(model_of):
     model = model_of()
     got = run_trial(spec_of(model, methods=(Finetuning(RATE), LayerCausal(0.1), Linearized(0.01))), model, DATA)
-    measured = {entry.partition("/")[2] for entry in got.by_layer if entry.startswith("kendall/")}
+    measured = {entry.method for entry in got.by_layer if entry.metric == "kendall"}
     assert measured == {"zero_shot", "finetuning", "layer_causal", "random_update", "demonstration_lengths"}
-    for method in measured:
-        column = got.column("kendall", method)
+    named = [one for one in got.measured if one.name in measured]
+    assert len(named) == len(measured)
+    for method in named:
+        column = got.column(kendall(method))
         assert column.shape == got.gold.shape
         assert (np.abs(column) <= 1).all()
-    np.testing.assert_array_equal(got.column("kendall", "zero_shot"), got.by_layer["kendall/zero_shot"].mean(axis=1))
+    np.testing.assert_array_equal(
+        got.column(kendall(ZeroShot())), got.by_layer[Entry("kendall", "zero_shot")].mean(axis=1)
+    )
 
 
 def test_without_diagnostics_all_other_numbers_are_the_same(model_of, result):
     model = model_of()
     got = run_trial(spec_of(model, diagnostics=False), model, DATA)
-    left_out = {entry for entry in result.by_layer if entry.startswith(("kendall/", "lens_loss/"))}
+    left_out = {entry for entry in result.by_layer if entry.metric in ("kendall", "lens_loss")}
     assert left_out
     assert set(got.by_layer) == set(result.by_layer) - left_out
     for entry, values in got.by_layer.items():
@@ -204,8 +215,9 @@ def test_without_diagnostics_all_other_numbers_are_the_same(model_of, result):
 
 
 def test_what_was_not_measured_is_none_and_not_a_number(result):
-    assert result.column("sim_aou", "layer_causal") is None
-    assert result.column("rpa", "layer_causal") is None
+    for metric in (sim_aou, rpa, gradient_norm):
+        assert result.column(metric(LayerCausal())) is None
+        assert np.isnan(result.mean(metric(LayerCausal())))
 
 
 @pytest.mark.parametrize("wrong", ["model", "data"])
@@ -228,11 +240,11 @@ def test_a_method_that_diverges_fails_alone(model_of, k, rate):
     assert set(got.log_probabilities) == set(got.content_free) == answered
     assert set(got.losses) == set(got.drift) == set(got.gradient_norms) == answered - {"zero_shot", "in_context"}
     assert all(np.isfinite(values).all() for values in got.log_probabilities.values())
-    assert ("sim_aou/finetuning" in got.by_layer) == ("finetuning" in answered)
-    assert got.column("accuracy", "finetuning") is None or "finetuning" in answered
+    assert (Entry("sim_aou", "finetuning") in got.by_layer) == ("finetuning" in answered)
+    assert got.column(accuracy(FT)) is None or "finetuning" in answered
 
 
-def test_a_method_whose_answers_diverge_on_the_way_leaves_no_numbers_behind(model_of, monkeypatch):
+def test_a_method_that_diverges_on_the_way_leaves_no_numbers(model_of, monkeypatch):
     model = model_of()
     answer, calls = model.answer, []
 
@@ -247,10 +259,10 @@ def test_a_method_whose_answers_diverge_on_the_way_leaves_no_numbers_behind(mode
     assert "smaller learning rate" in got.failures["finetuning"]
     assert got.methods == ("zero_shot", "in_context")
     left = {"zero_shot", "in_context", "random_update", "demonstration_lengths"}
-    assert {entry.partition("/")[2] for entry in got.by_layer} == left
+    assert {entry.method for entry in got.by_layer} == left
 
 
-def test_a_damaged_model_is_an_error_and_not_a_failure_of_a_method(model_of):
+def test_a_damaged_model_is_no_failure_of_a_method(model_of):
     model = model_of()
     with torch.no_grad():
         model.network.lm_head.weight.fill_(torch.nan)
@@ -335,7 +347,7 @@ def test_two_methods_of_one_name_are_refused():
         replace(SPEC, methods=(Finetuning(RATE), Finetuning(0.31)))
 
 
-def test_the_kind_of_a_method_counts_even_where_its_learning_rate_is_the_same():
+def test_the_kind_of_a_method_counts_at_the_same_learning_rate():
     one, other = (replace(SPEC, methods=(kind(RATE),)) for kind in (Finetuning, LayerCausal))
     assert one.key() != other.key()
 
@@ -350,9 +362,65 @@ def test_a_specification_is_recorded_as_plain_data():
     ]
 
 
+@pytest.fixture
+def code(tmp_path):
+    """The digest of a file of the package after some of its text was replaced."""
+
+    def digest(room, before="", after=""):
+        text = (PACKAGE / room).read_text(encoding="utf-8")
+        assert before in text
+        path = tmp_path / Path(room).name
+        path.write_text(text.replace(before, after), encoding="utf-8")
+        return source_digest([path], tmp_path, words=WORDS_OF_CODE)
+
+    return digest
+
+
+@pytest.mark.parametrize(
+    ("room", "before", "after"),
+    [
+        ("metrics/similarity.py", 'title="SimAOU"', 'title="Similarity"'),
+        ("metrics/similarity.py", "Do demonstrations and finetuning", "Do they"),
+        ("metrics/similarity.py", "mean}", "average}"),
+        ("metrics/similarity.py", "Rethinking, section 3.2", "Rethinking"),
+        ("metrics/similarity.py", "Similarity of attention maps, direct", "Likeness of maps"),
+        ("methods/finetuning.py", "One step of stochastic gradient descent", "A step of SGD"),
+        ("methods/finetuning.py", 'title_of("finetuning"', 'title_of("fine-tuning"'),
+        ("methods/prompting.py", '"zero-shot"', '"no demonstrations"'),
+    ],
+)
+def test_what_things_say_of_themselves_is_no_code(code, room, before, after):
+    assert code(room, before, after) == code(room)
+
+
+@pytest.mark.parametrize(
+    ("room", "before", "after"),
+    [
+        ("metrics/similarity.py", "ROUNDING = 1e-4", "ROUNDING = 1e-3"),
+        ("metrics/similarity.py", "normalised=False", "normalised=True"),
+        ("metrics/similarity.py", '"sim_aou_unnormalised"', '"sim_aou_plain"'),
+        ("metrics/similarity.py", "found.reference.scores", "found.zero_shot.scores"),
+        ("methods/finetuning.py", "finite(number(loss), self, step)", "finite(number(loss), self, 0)"),
+        ("methods/prompting.py", '"zero_shot"', '"zsl"'),
+        ("methods/perturbations.py", "isinstance(m, Finetuning)", "isinstance(m, InContext)"),
+    ],
+)
+def test_whatever_makes_or_names_a_number_is_code(code, room, before, after):
+    assert code(room, before, after) != code(room)
+
+
 def test_the_digest_of_the_code_is_that_of_the_code():
     assert code_digest() == code_digest.__wrapped__()
     assert len(code_digest()) == 64
+    assert all(list(PACKAGE.glob(pattern)) for pattern in CODE_THAT_MAKES_NUMBERS)
+
+
+def test_a_specification_of_a_model_and_data_is_the_written_one(model_of):
+    model = model_of()
+    made = TrialSpec.of(model, DATA, [Finetuning(RATE)], k=3, seed=5)
+    assert made == spec_of(model, code="")
+    changed = TrialSpec.of(model, DATA, [Finetuning(RATE)], k=3, seed=5, queries=7, diagnostics=False)
+    assert changed == replace(made, queries=7, diagnostics=False)
 
 
 # The plan
@@ -413,7 +481,7 @@ def own_task(folder, **changes):
     return f"{folder}/trec"
 
 
-def test_a_task_of_ones_own_runs_at_its_own_rate_or_the_median_of_the_profiles(model_of, tmp_path):
+def test_an_own_task_runs_at_its_own_rate_or_the_median(model_of, tmp_path):
     choices = Choices(PROFILES["embedded"], tasks=("mr", own_task(tmp_path, embedded=0.7)))
     run = resolve(choices, model_of())
     assert [(s.task, s.methods[0].learning_rate) for s in plan_trials(run)] == [("mr", 0.001), ("trec", 0.7)]

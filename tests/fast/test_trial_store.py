@@ -21,7 +21,7 @@ def store(tmp_path, monkeypatch):
     return TrialStore()
 
 
-def test_a_stored_trial_is_given_back_as_it_was_and_not_run_again(store):
+def test_a_stored_trial_is_given_back_and_not_run_again(store):
     assert not store.holds(SPEC)
     assert_same_result(store.get_or_run(SPEC, lambda: RESULT), RESULT)
     assert store.holds(SPEC)
@@ -30,7 +30,7 @@ def test_a_stored_trial_is_given_back_as_it_was_and_not_run_again(store):
     assert_same_result(TrialStore(default_store()).get_or_run(SPEC, never), RESULT)
 
 
-def test_who_does_not_want_to_wait_gets_nothing_while_another_runs_it(store):
+def test_who_does_not_want_to_wait_gets_nothing_meanwhile(store):
     def run():
         assert TrialStore().get_or_run_unless_busy(SPEC, never) is None
         return RESULT

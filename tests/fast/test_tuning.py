@@ -60,7 +60,7 @@ def test_of_equals_the_larger_rate_is_taken():
     assert most_accurate({0.001: 0.5, 0.01: 0.5}) == 0.01
 
 
-def test_what_is_asked_is_no_demonstration_and_all_of_it_is_training_data(model):
+def test_what_is_asked_is_training_data_and_no_demonstration(model):
     for seed in SEARCH.seeds:
         prompts = held_out_prompts(model, DATA, SEARCH, seed)
         asked, shown = set(prompts.query_rows), set(prompts.demonstration_rows)
@@ -74,7 +74,7 @@ def test_the_queries_of_the_task_are_never_read(model):
     assert tune(model, DATA, SEARCH).learning_rate in SEARCH.grid
 
 
-def test_accuracies_are_those_of_finetuned_models_on_what_was_held_out(model):
+def test_accuracies_are_of_finetuned_models_on_held_out_data(model):
     got = tune(model, DATA, replace(SEARCH, calibration="none")).accuracies
     for rate, accuracy in got.items():
         right = []
@@ -86,7 +86,7 @@ def test_accuracies_are_those_of_finetuned_models_on_what_was_held_out(model):
         assert accuracy == pytest.approx(np.mean(right))
 
 
-def test_a_rate_that_diverges_has_no_right_answer_and_the_search_goes_on(model, monkeypatch):
+def test_a_rate_that_diverges_has_no_right_answer(model, monkeypatch):
     def learn(self, *given):
         if self.learning_rate == 1.0:
             raise DivergenceError("it ran off")
@@ -99,12 +99,12 @@ def test_a_rate_that_diverges_has_no_right_answer_and_the_search_goes_on(model, 
     assert found.learning_rate < 1
 
 
-def test_the_best_rate_of_a_task_that_one_rate_alone_solves_is_found(model, monkeypatch):
+def test_the_only_rate_that_solves_a_task_is_found(model, monkeypatch):
     monkeypatch.setattr(tuning, "_accuracy", lambda _m, _p, rate, _c: 0.9 if rate == 0.1 else 0.5)
     assert tune(model, DATA, SEARCH).learning_rate == 0.1
 
 
-def test_the_same_seeds_give_the_same_accuracies_and_others_do_not(model):
+def test_accuracies_follow_from_the_seeds(model):
     one, same = (tune(model, DATA, SEARCH) for _ in range(2))
     assert one == same
     prompts, others = (held_out_prompts(model, DATA, SEARCH, seed).query_rows for seed in (1, 3))
@@ -176,7 +176,7 @@ def test_the_profiles_own_model_keeps_the_profiles_rates(cache):
     assert (found.by_task, found.origin) == (PROFILES["embedded"].learning_rates, "of the profile embedded")
 
 
-def test_a_named_file_is_taken_and_one_of_another_model_is_refused(tmp_path):
+def test_a_named_file_is_taken_unless_it_is_of_another_model(tmp_path):
     file = tmp_path / "rates.json"
     write_rates(file, "abc", "path:x", {"cb": entry(0.3)})
     assert learning_rates(PROFILES["embedded"], "abc", own_model=True, file=file).by_task["cb"] == 0.3
@@ -186,7 +186,7 @@ def test_a_named_file_is_taken_and_one_of_another_model_is_refused(tmp_path):
         learning_rates(PROFILES["embedded"], "xyz", own_model=False, file=tmp_path / "nothing.json")
 
 
-def test_rates_of_further_tasks_are_added_and_those_of_another_model_replaced(tmp_path):
+def test_rates_are_added_and_those_of_another_model_replaced(tmp_path):
     file = tmp_path / "a" / "rates.json"
     write_rates(file, "abc", "path:x", {"cb": entry(0.3)})
     write_rates(file, "abc", "path:x", {"mr": entry(0.1)})

@@ -43,7 +43,7 @@ def file_of(tmp_path):
 
 
 @pytest.mark.parametrize("expression", ["printed", "trials and not gpu", "not exact", "printed or trials", "gpu"])
-def test_a_file_of_mathematics_is_left_out_where_other_sources_are_asked(file_of, expression):
+def test_mathematics_is_left_out_where_other_sources_are_asked(file_of, expression):
     assert selects_nothing_in(file_of(EXACT), expression)
     assert not selects_nothing_in(file_of(DATA), expression)
 

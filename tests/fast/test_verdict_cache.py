@@ -86,7 +86,7 @@ def test_the_words_of_a_claim_are_its_statement_and_make_it_new(run, pytester):
     assert run()[2] == 3
 
 
-def test_other_words_in_the_package_leave_it_and_other_code_makes_it_new(run, monkeypatch, tmp_path):
+def test_other_words_of_the_package_leave_it_other_code_does_not(run, monkeypatch, tmp_path):
     package = tmp_path / "icl_claims"
     package.mkdir()
     monkeypatch.setattr(verdict_cache.icl_claims, "__file__", str(package / "__init__.py"))
@@ -135,7 +135,7 @@ def test_what_is_damaged_is_decided_again_and_replaced(run, harm):
     assert run()[2] == 2
 
 
-def test_where_nothing_can_be_kept_claims_are_decided_all_the_same(run, pytester):
+def test_where_nothing_can_be_cached_claims_are_decided(run, pytester):
     (pytester.path / "cache").write_text("a file where a folder should be", encoding="utf-8")
     for times in (1, 2):
         result, _, decided = run()

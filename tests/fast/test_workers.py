@@ -14,10 +14,10 @@ from icl_claims.experiments.plan import Choices, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.pytest_plugin import trials as trials_module
+from icl_claims.pytest_plugin import trials_of_run as trials_module
 from icl_claims.pytest_plugin.known_refutations import FILE
 from icl_claims.pytest_plugin.scheduling import ClaimScheduling, scheduling_of
-from icl_claims.pytest_plugin.trials import run_all
+from icl_claims.pytest_plugin.trials_of_run import run_all
 from icl_claims.pytest_plugin.workers import Worker, processors, share_threads
 from tests.fast.stored_trials import made_up_result
 
@@ -46,12 +46,12 @@ def test_workers_begin_at_different_places():
         (Worker(1, 2), "spread", 2, "spread"),
     ],
 )
-def test_each_worker_takes_a_device_of_its_own_unless_one_was_chosen(worker, chosen, devices, device):
+def test_each_worker_takes_its_own_device_unless_one_is_chosen(worker, chosen, devices, device):
     assert worker.device(chosen, devices) == device
 
 
 @pytest.mark.parametrize("given_before", [None, "7"])
-def test_workers_share_the_threads_unless_the_reader_said_how_many(pytester, monkeypatch, given_before):
+def test_workers_share_the_threads_unless_told_how_many(pytester, monkeypatch, given_before):
     monkeypatch.setenv("OMP_NUM_THREADS", given_before or "")
     if given_before is None:
         monkeypatch.delenv("OMP_NUM_THREADS")
@@ -129,7 +129,7 @@ class Node:
         self.shutting_down = True
 
 
-def test_the_test_that_a_worker_crashed_in_is_not_given_to_another(config):
+def test_a_test_that_crashed_a_worker_is_not_given_to_another(config):
     tests = ["a.py::test_0[exact]", *(f"b.py::test_{number}[trials]" for number in range(4))]
     scheduling, nodes = ClaimScheduling(config(workers=2), 1), [Node(), Node(), Node()]
 
@@ -170,7 +170,7 @@ def run(tmp_path, monkeypatch):
         ran.clear()
         told = []
         results = run_all(resolve(Choices(PROFILES["tiny"])), SPECS, load, lambda *t: told.append(t), worker)
-        assert [(task, [r.spec["seed"] for r in of_task]) for task, of_task in results.items()] == [
+        assert [(task, [r.spec.seed for r in of_task]) for task, of_task in results.items()] == [
             ("sst2", [1, 2]),
             ("cb", [1, 2]),
         ]
@@ -181,7 +181,7 @@ def run(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("worker", "first"), [(ALONE, ("sst2", 1)), (Worker(1, 2), ("cb", 1))])
-def test_results_are_in_the_order_of_the_plan_whatever_was_run_first(run, worker, first):
+def test_results_are_in_the_order_of_the_plan(run, worker, first):
     assert run(worker)[0] == first
 
 
@@ -190,7 +190,7 @@ def test_where_all_trials_are_stored_no_model_is_loaded(run):
     assert run(load=lambda: pytest.fail("the model was loaded")) == []
 
 
-def test_a_trial_that_another_worker_runs_is_left_to_it_and_waited_for_last(run, monkeypatch):
+def test_a_trial_that_another_worker_runs_is_waited_for_last(run, monkeypatch):
     store, busy = TrialStore(), SPECS[0]
     ask = TrialStore.get_or_run_unless_busy
     monkeypatch.setattr(

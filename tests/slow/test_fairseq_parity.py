@@ -20,14 +20,13 @@ import torch
 
 from icl_claims.errors import ModelError
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
-from icl_claims.methods.block_loss import accumulated_block_gradient_norms
-from icl_claims.metrics.predictions import rec2ftp
-from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou
+from icl_claims.metrics import rec2ftp, sim_am, sim_am_update, sim_aou
 from icl_claims.models.reference import load_model
 from icl_claims.models.tokens import find_bpe_files, read_fairseq_tokens
 from icl_claims.tasks.catalogue import known_task
 from icl_claims.tasks.examples import Draw, orders, read_task
 from icl_claims.tasks.prompts import build_prompts
+from tests.slow.gradient_diagnostics import accumulated_block_gradient_norms
 
 CONTEXT = 2048
 TOLERANCE = {"zs": 2e-6, "icl": 2e-6, "ft": 5e-5, "per_layer": 5e-5}
@@ -173,7 +172,7 @@ def test_predictions_are_corrected_as_often(answers, told, setting):
     assert corrected["icl"].sum() == counts["number of ICL F2T examples"]
     assert corrected["ft"].sum() == counts["number of FTZS F2T examples"]
     assert (corrected["icl"] & corrected["ft"]).sum() == counts["number of both F2T examples"]
-    column = rec2ftp(in_context, tuned, zero_shot, gold)
+    column = rec2ftp.values(in_context, tuned, zero_shot, gold)
     if theirs["Rec2FTP"] is None:
         assert np.isnan(column).all()
     else:
@@ -197,10 +196,10 @@ def test_metrics_of_every_layer_are_the_same(answers, told, setting):
     icl, zero_shot, tuned = answers["icl"], answers["zs"], answers[setting]
     outputs = [answer.attention_outputs for answer in (icl, tuned, zero_shot)]
     ours = {
-        "DAI_SimAOU": sim_aou(*outputs),
-        "DAI_SimAM_direct": sim_am(icl.scores, tuned.scores),
-        "DAI_ZSL_SimAM": sim_am(icl.scores, zero_shot.scores),
-        "HEAD_SimAM_update": sim_am_update(icl.scores, tuned.scores, zero_shot.scores),
+        "DAI_SimAOU": sim_aou.values(*outputs),
+        "DAI_SimAM_direct": sim_am.values(icl.scores, tuned.scores),
+        "DAI_ZSL_SimAM": sim_am.values(icl.scores, zero_shot.scores),
+        "HEAD_SimAM_update": sim_am_update.values(icl.scores, tuned.scores, zero_shot.scores),
     }
     for name, by_query in ours.items():
         theirs = told["metrics"][setting][name]

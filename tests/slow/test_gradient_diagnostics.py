@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from icl_claims.methods import accumulated_block_gradient_norms
+from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.attention import registered_attention
+from icl_claims.models.folder import load_fairseq
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.models.tokens import TokenEncoder
 from icl_claims.tasks.demonstrations import Demonstrations
+from tests.slow.gradient_diagnostics import accumulated_block_gradient_norms
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))
 every_family = pytest.mark.parametrize("family", CONFIGURATIONS)
@@ -75,3 +78,13 @@ def test_no_tensor_is_left_on_another_device(layer_causal):
     model = LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
     norms = accumulated_block_gradient_norms(model, SHOWN, 0.1, layer_causal=layer_causal)
     assert norms.shape == (3, 2)
+
+
+@pytest.mark.parametrize("method", ["finetuning", "layer_causal"])
+def test_they_add_up_as_in_a_decoder_of_plain_pytorch(method):
+    folder = fixtures_folder() / "fairseq"
+    told = json.loads((folder / "finetuning.json").read_text(encoding="utf-8"))
+    shown = Demonstrations.from_rows(0, 2, [row[1:] for row in told["demonstrations"]])
+    model = load_fairseq(folder, name="fairseq", device=torch.device("cpu"), dtype=torch.float32)
+    norms = accumulated_block_gradient_norms(model, shown, told["learning_rate"], layer_causal=method == "layer_causal")
+    np.testing.assert_allclose(norms, told["methods"][method]["accumulated_block_gradient_norms"], rtol=1e-4)

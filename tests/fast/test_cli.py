@@ -20,7 +20,7 @@ from icl_claims.experiments.plan import Choices
 from icl_claims.models.random_models import fill_at_random
 from icl_claims.protocol import Protocol, choices
 from icl_claims.tasks.catalogue import PAPERS_TASKS
-from icl_claims.tasks.synthetic import vocabulary
+from icl_claims.tasks.sources import vocabulary
 
 COMMANDS = {"list", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
 ROOT = Path(__file__).parents[2]

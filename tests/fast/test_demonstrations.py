@@ -13,10 +13,9 @@ from icl_claims.errors import PromptError, UsageError
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.draw import Draw, orders
-from icl_claims.tasks.examples import Example, TaskData
+from icl_claims.tasks.examples import Draw, Example, TaskData, orders
 from icl_claims.tasks.prompts import Queries, build_prompts
-from icl_claims.tasks.synthetic import vocabulary
+from icl_claims.tasks.sources import vocabulary
 
 BOS, SEPARATOR, LABELS = 0, 2, (90, 91, 92)
 K = 6

@@ -12,8 +12,8 @@ import pytest
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.reference import load_model, model_digest
-from icl_claims.storage import digests
-from icl_claims.storage.digests import file_digest, remembered_digest, source_digest
+from icl_claims.storage import files
+from icl_claims.storage.files import file_digest, remembered_digest, source_digest
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def digest_of(content):
 @pytest.fixture
 def never_read(monkeypatch):
     def forbid():
-        monkeypatch.setattr(digests.hashlib, "file_digest", lambda *_: pytest.fail("the file was read"))
+        monkeypatch.setattr(files.hashlib, "file_digest", lambda *_: pytest.fail("the file was read"))
 
     return forbid
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.models.fairseq_tokens import read_dictionary, read_fairseq_tokens, xglm_tokens
+from icl_claims.models.tokens import read_dictionary, read_fairseq_tokens, xglm_tokens
 
 FOLDER = fixtures_folder() / "fairseq"
 ORACLE = json.loads((FOLDER / "oracle.json").read_text(encoding="utf-8"))["texts"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import forward_ad
 
-from icl_claims.models.partial_attention import attend_part
+from icl_claims.models.attention import attend_part
 
 DOUBLE = torch.float64
 sizes = st.integers(1, 9)

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, norm
 
-from icl_claims.statistics.differences import difference_interval
 from icl_claims.statistics.intervals import UNDEFINED, Interval, bootstrap_difference, bootstrap_mean
-from icl_claims.statistics.proportions import design_effect, is_binary, newcombe, tango, wilson
+from icl_claims.statistics.proportions import design_effect, difference_interval, is_binary, newcombe, tango, wilson
 
 Z = norm.ppf(0.975)
 binary = st.lists(st.sampled_from([0.0, 1.0, math.nan]), min_size=1, max_size=40).map(np.array)

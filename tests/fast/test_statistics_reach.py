@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from icl_claims.errors import ClaimError
-from icl_claims.statistics.equivalence import equivalence
-from icl_claims.statistics.intervals import UNDEFINED, Interval, seeds_interval
+from icl_claims.statistics.intervals import UNDEFINED, Interval, equivalence, seeds_interval
 from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
 from icl_claims.statistics.prediction import prediction_interval
 

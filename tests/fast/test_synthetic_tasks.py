@@ -9,17 +9,20 @@ import pytest
 
 from icl_claims.errors import DataError
 from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.draw import Draw
+from icl_claims.tasks.examples import Draw
 from icl_claims.tasks.prompts import build_prompts
-from icl_claims.tasks.sources import MINIATURE, SYNTHETIC, named_directory, real_tasks
-from icl_claims.tasks.synthetic import (
+from icl_claims.tasks.sources import (
+    MINIATURE,
     NEUTRAL_WORDS,
     NO_WORD,
+    SYNTHETIC,
     TEXTS,
     WORDS,
     TextShape,
     draw_classes,
     draw_texts,
+    named_directory,
+    real_tasks,
     synthetic_task,
     vocabulary,
 )

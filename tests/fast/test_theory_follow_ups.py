@@ -7,7 +7,7 @@ from math import sqrt
 import pytest
 import torch
 
-from icl_claims.theory import demonstration_order, dual_history, in_context_regression, random_floor, ridge
+from icl_claims.theory import demonstration_order, dual_form, in_context_regression, random_floor, ridge
 from icl_claims.theory import linear_self_attention as attention
 
 
@@ -56,10 +56,10 @@ def test_a_layer_made_from_products_has_them():
 
 
 def test_momentum_lets_the_first_gradient_act_later_too():
-    assert dual_history.coefficients([1.0, 1.0, 1.0], 0.5).tolist() == pytest.approx([-1.75, -1.5, -1.0])
-    assert dual_history.coefficients([0.1, 0.2]).tolist() == pytest.approx([-0.1, -0.2])
-    assert dual_history.coefficients([1.0, 1.0], 0.5, nesterov=True).tolist() == pytest.approx([-1.75, -1.5])
-    assert dual_history.coefficients([]).shape == (0,)
+    assert dual_form.coefficients([1.0, 1.0, 1.0], 0.5).tolist() == pytest.approx([-1.75, -1.5, -1.0])
+    assert dual_form.coefficients([0.1, 0.2]).tolist() == pytest.approx([-0.1, -0.2])
+    assert dual_form.coefficients([1.0, 1.0], 0.5, nesterov=True).tolist() == pytest.approx([-1.75, -1.5])
+    assert dual_form.coefficients([]).shape == (0,)
 
 
 def test_ridge_on_one_example_with_one_input():

@@ -9,8 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast, get_args
 import pytest
 
 from icl_claims.claims.comparison import Comparison
-from icl_claims.claims.rules import GENERALLY, Rule
-from icl_claims.claims.verdict import Verdict
+from icl_claims.claims.rules import GENERALLY, Rule, Verdict
 from icl_claims.errors import ClaimError
 from icl_claims.questions import Question
 

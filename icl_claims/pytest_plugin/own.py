@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from icl_claims.claims import Claim
     from icl_claims.experiments.studies import Study
-    from icl_claims.tasks.catalogue import Task
+    from icl_claims.tasks import Task
 
 TASKS_FOLDER = "tasks"
 
@@ -49,7 +49,7 @@ def asked_of_trials(config: pytest.Config) -> AskedOfTrials:
         DataError: The folder of a task cannot be read.
     """
     from icl_claims.experiments.studies import own_study
-    from icl_claims.tasks.catalogue import PAPERS_TASKS, known_task, read_own_task
+    from icl_claims.tasks import PAPERS_TASKS, known_task, read_own_task
 
     papers, own = False, dict[str, "Task"]()
     claims = config.stash.get(ASKED, [])

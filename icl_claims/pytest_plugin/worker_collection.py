@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from icl_claims.pytest_plugin.run_record import declare
-from icl_claims.storage.atomic import write_atomically
+from icl_claims.storage.files import write_atomically
 
 INPUT = "icl_claims_collected"
 

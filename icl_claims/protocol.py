@@ -69,6 +69,9 @@ def choice(values: Any, **texts: str) -> Any:
 class Protocol:
     """The readings that a trial follows; by default those of the authors' code, which produced the printed numbers.
 
+    >>> Protocol(truncation="both").truncation, Protocol().truncation
+    ('both', 'in_context')
+
     Raises:
         UsageError: a value that the field does not have.
     """

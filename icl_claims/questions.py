@@ -109,6 +109,13 @@ Side: TypeAlias = Quantity | float
 class Question:
     """What a claim asks of every task.
 
+    >>> from icl_claims import Finetuning, LayerCausal, sim_am, sim_aou
+    >>> outputs = sim_aou(LayerCausal()) > sim_aou(Finetuning())
+    >>> scores = sim_am(LayerCausal()) > sim_am(Finetuning())
+    >>> both = (outputs & ~scores).on("subj")
+    >>> both.tasks, len(both.quantities)
+    (('subj',), 4)
+
     Args:
         tasks: Names of the tasks it is asked of; None for the papers' six.
         confidence: Confidence of each task's interval, higher where a claim looks for one task among several; None

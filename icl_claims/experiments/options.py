@@ -108,6 +108,7 @@ OPTIONS = (
         ("trial",),
         default="finetuning",
     ),
+    Option("claims", "folder of claims whose own methods and metrics are known too", "DIR", ("trial",), Path),
     Option("learning_rate", "rate of finetuning; default: the task's in the rates", "X", ("trial",), float),
     Option("clip", "bound at which gradients are clipped; default: none", "X", ("trial",), float),
     Option(

@@ -50,6 +50,12 @@ BY_ENTRY = dict.fromkeys(("by_layer", "over_queries", "features"), Entry)
 class TrialResult:
     """The result of one trial.
 
+    >>> from icl_claims import InContext, TrialSpec, ZeroShot, accuracy, load_model, run_trial, synthetic_task
+    >>> model, task = load_model("tiny"), synthetic_task("sst2")
+    >>> trial = run_trial(TrialSpec.of(model, task, [], k=16, queries=32), model, task)
+    >>> trial.mean(accuracy(InContext())) > trial.mean(accuracy(ZeroShot()))
+    True
+
     Args:
         log_probabilities: Log-probabilities of each label's verbalizer, by method.
         content_free: The same for the queries without content.

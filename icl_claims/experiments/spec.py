@@ -39,6 +39,11 @@ WORDS = ("title", "definition", "formula", "source")
 class TrialSpec:
     """Everything that decides the numbers of a trial.
 
+    >>> from icl_claims import Finetuning, Protocol, load_model, synthetic_task
+    >>> model, task, readings = load_model("tiny"), synthetic_task("sst2"), Protocol(loss="label_only")
+    >>> TrialSpec.of(model, task, [Finetuning(1.5)], k=4, protocol=readings).protocol.loss
+    'label_only'
+
     Args:
         model: Digest of the model.
         data: Digest of the task's examples.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -71,17 +71,23 @@ class Study:
             return {method.name, STANDARD.name} <= learned if metric.of_standard else method.name in learned
         if not isinstance(metric, LayerMetric) or metric not in (*BY_LAYER, *self.metrics):
             return False
-        inside = metric.needs & {"lens", "shares"}
-        if isinstance(method, Baseline):
-            return any(method == baseline for baseline, _ in metric.baselines) and (self.diagnostics or not inside)
-        if inside:
-            diagnosed = {answering.name for answering in self.answering if is_diagnosed(answering)}
-            return self.diagnostics and method.name in diagnosed and (method != reference or not metric.compares)
-        if metric.of_updates and method == ZERO_SHOT:
+        inside = bool(metric.needs & {"lens", "shares"})
+        if inside and not self.diagnostics:
             return False
-        return (method.name, reference.name) in {(m.name, r.name) for m, r in pairs(self.answering)} or (
-            reference == IN_CONTEXT and method.name in {null.name for null in self.nulls}
-        )
+        if isinstance(method, Baseline):
+            return reference == IN_CONTEXT and any(method == baseline for baseline, _ in metric.baselines)
+        return (method.name, reference.name) in {(one.name, other.name) for one, other in self._seen_by(metric, inside)}
+
+    def _seen_by(self, metric: LayerMetric, inside: bool) -> Iterator[tuple[Named, Named]]:
+        """The methods and nulls that a metric by layer is computed of, and what each is compared with."""
+        compared = pairs(self.answering) if metric.compares else tuple((one, IN_CONTEXT) for one in self.answering)
+        for method, reference in compared:
+            still = metric.of_updates and method == ZERO_SHOT
+            unlike = "scores" in metric.needs and isinstance(method, Paraphrased)
+            if not (still or unlike or (inside and not (is_diagnosed(method) and is_diagnosed(reference)))):
+                yield method, reference
+        if metric.compares and not inside:
+            yield from ((null, IN_CONTEXT) for null in self.nulls)
 
     @property
     def nulls(self) -> tuple[Null, ...]:

@@ -49,6 +49,11 @@ def run_trial(
 ) -> TrialResult:
     """Run a trial.
 
+    >>> from icl_claims import Finetuning, TrialSpec, load_model, synthetic_task
+    >>> model, task = load_model("tiny"), synthetic_task("sst2")
+    >>> run_trial(TrialSpec.of(model, task, [Finetuning(1.5)], k=4, queries=8), model, task).methods
+    ('zero_shot', 'in_context', 'finetuning')
+
     Args:
         spec: what to run.
         model: of the digest that the specification names.

@@ -70,6 +70,13 @@ def tokens_read_alone(
 class Learned:
     """What a method took from its demonstrations: a prefix, a change of weights, or neither.
 
+    >>> from icl_claims import Finetuning, TrialSpec, load_model, synthetic_task
+    >>> from icl_claims.experiments.trial import prompts_of
+    >>> model, task = load_model("tiny"), synthetic_task("sst2")
+    >>> shown = prompts_of(TrialSpec.of(model, task, [], k=2), model, task).demonstrations
+    >>> len(Finetuning(1.5).learn(model, shown).losses)
+    2
+
     Args:
         model: the model that learned; its own parameters are as pretrained.
         prefix: what stands before every query.

@@ -66,7 +66,7 @@ class Clipping:
         """As methods are called after it in print: `clipped at 12`, `clipped to the norms of finetuning`, ..."""
         if self.at is None:
             return "clipped to the norms of finetuning"
-        of_norm = {"layer_l2": " in the L2 norm of each layer", "l_inf": " in the l_inf norm"}.get(self.norm or "", "")
+        of_norm = {"layer_l2": " in the L2 norm of each layer", "l_inf": " in the l∞ norm"}.get(self.norm or "", "")
         return f"clipped at {self.at:g}{of_norm}"
 
     def clip(

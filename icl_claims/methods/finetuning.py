@@ -17,6 +17,9 @@ from icl_claims.tasks import Demonstrations
 class Finetuning:
     """Standard finetuning as the authors ran it: SGD without momentum, one demonstration a step, in order.
 
+    >>> Finetuning(0.01).name, Finetuning(loss="label_only").title
+    ('finetuning', 'finetuning, of labels alone')
+
     Args:
         learning_rate: of every step.
         loss: cross-entropy, mean over these tokens of the demonstration; None for those of its protocol.

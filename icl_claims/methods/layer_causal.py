@@ -33,6 +33,9 @@ class LayerCausal:
     The output of every block goes through the model's final norm and projection head; the cross-entropy of that
     prediction is the block's own loss, and the block's input counts as a constant.
 
+    >>> LayerCausal(clip=Clipping(at=12.0)).name, LayerCausal(update="sequential").title
+    ('layer_causal_clip_12', 'sequential layer-causal finetuning')
+
     Args:
         learning_rate: of every step.
         update: `concurrent`, or `sequential`: a block is updated, then run again with its new weights to feed the next.

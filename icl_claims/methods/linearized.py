@@ -30,6 +30,9 @@ from icl_claims.tasks import Demonstrations, Queries
 class Linearized:
     """Finetuning of the first-order expansion: SGD, one demonstration a step, in order.
 
+    >>> Linearized().name, Linearized().title
+    ('linearized', 'linearised finetuning')
+
     Args:
         learning_rate: of every step.
         loss: cross-entropy, mean over these tokens of the demonstration; None for those of its protocol.

@@ -200,6 +200,18 @@ class SetMetric(LayerMetric):
 
     `values` gives [queries, layers, features] of a batch; they are forgotten when the trial ends.
 
+    >>> import numpy as np
+    >>> spread = SetMetric(
+    ...     name="spread",
+    ...     title="spread of attention outputs",
+    ...     definition="Variance of attention outputs over queries, mean over features.",
+    ...     takes=lambda seen: {"outputs": seen.answer.attention_outputs},
+    ...     values=lambda outputs: outputs.transpose(0, 1),
+    ...     over=lambda features: features.var(axis=0).mean(axis=-1),
+    ... )
+    >>> spread.over(np.array([[[0.0, 0.0]], [[2.0, 4.0]]]))
+    array([2.5])
+
     Args:
         over: Its value at each layer, from the features of all queries.
     """

@@ -23,6 +23,9 @@ def load_model(
 ) -> LanguageModel:
     """The model that a reference names.
 
+    >>> load_model("tiny").layers
+    4
+
     Args:
         reference: `embedded`; `tiny`, the small in-context learner that ships with the project; `path:DIR`, a folder
             written by save_pretrained; `hub:NAME`; or `fairseq:DIR`, a folder with model.pt, dict.txt and the BPE files

@@ -155,7 +155,7 @@ class RunRecord:
         """Write the report from whatever arrived; a changed verdict fails the run where a comparison was asked for."""
         if not self.begun or not (claims := self.decided()):
             return
-        from icl_claims.evidence.coverage import coverage_of_papers
+        from icl_claims.claims import coverage_of_papers
         from icl_claims.pytest_plugin.session_report import leave
 
         interrupted = any(name not in self.claims for name in self.collected())

@@ -62,6 +62,10 @@ def read_task(task: Task | str, directory: Path | None = None) -> TaskData:
     A data directory holds `TASK/train.jsonl` and `TASK/validation.jsonl`. A task of the reader's has its examples in
     its own folder, and its description is part of their digest.
 
+    >>> task = read_task("cb")
+    >>> len(task.train), task.task.verbalizers
+    (96, ('True', 'False', 'Neither'))
+
     Raises:
         DataError: a file is missing or empty, or a row has a wrong field or label, with file and line.
     """

@@ -93,6 +93,10 @@ def synthetic_task(task: Task | str) -> TaskData:
     A label of these examples is a class that is told by its words. Which verbalizer stands for it is drawn anew for
     every trial (`TaskData.for_trial`), so that only demonstrations can say.
 
+    >>> task = synthetic_task("sst2")
+    >>> task.task.prompt(task.train[0].fields)
+    'Sentence: dobek munok kefek zalok Label:'
+
     Raises:
         DataError: the task has more labels than there are words for.
     """

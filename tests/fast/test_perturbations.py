@@ -175,5 +175,5 @@ def test_a_changed_method_learns_weights_where_its_learner_does():
 def test_a_rate_reaches_the_method_within():
     open_, own = Reordered(SwitchedLabels(Finetuning(), "cyclic"), 1), Paraphrased(LayerCausal(0.5))
     assert at_rate(open_, 0.2) == Reordered(SwitchedLabels(Finetuning(0.2), "cyclic"), 1)
-    assert at_rate(own, 0.2) is own
-    assert at_rate(CYCLIC, 0.2) is CYCLIC
+    assert at_rate(own, 0.2) == own
+    assert at_rate(CYCLIC, 0.2) == CYCLIC

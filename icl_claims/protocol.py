@@ -47,18 +47,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Choice:
-    """A field of `Protocol`, for the doors that offer it.
-
-    Args:
-        name: the field.
-        title: what it is about.
-        values: what it may be.
-        default: the reading that produced the printed numbers.
-        help: the values in a line.
-        authors: what the authors' code does.
-        paper: what the papers say.
-        changes: what the difference changes; empty if papers and code agree.
-    """
+    """A field of `Protocol`, for the doors that offer it."""
 
     name: str
     title: str

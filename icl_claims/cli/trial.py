@@ -17,26 +17,15 @@ from icl_claims.cli.trial_table import means, print_trial
 from icl_claims.errors import UsageError
 from icl_claims.experiments.activation_export import RecordWriter
 from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
-from icl_claims.experiments.result import Entry, TrialResult, mean_over_rows, rounded
+from icl_claims.experiments.result import Entry, TrialResult, TrialStore, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
-from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.methods import (
-    Clipping,
-    Finetuning,
-    InContext,
-    LayerCausal,
-    Method,
-    ZeroShot,
-    at_rate,
-    learner_of,
-    with_parameter,
-)
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, at_rate, learner_of
+from icl_claims.methods.base import with_parameter
+from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import Kept
-from icl_claims.tasks.catalogue import Task
-from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks import Task, TaskData
 
 EVERYTHING = "all"
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
-from icl_claims.questions.quantity import TRAINED
+from icl_claims.questions import TRAINED
 
 RUNS_FILE = "published/author_runs.csv"
 LAYERS = 24  # of the 1.3B model

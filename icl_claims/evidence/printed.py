@@ -16,8 +16,7 @@ from icl_claims.claims import EVERY_TASK, Comparison, Finding
 from icl_claims.evidence.asking import Numbers, TaskEvidence, quantities_in
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.metrics import METRICS
-from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity, Side
-from icl_claims.questions.quantity import TRAINED
+from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Near, Quantity, Side
 from icl_claims.statistics.intervals import Interval
 
 _FILE = "published/printed_tables.csv"

@@ -15,7 +15,7 @@ from icl_claims.claims import Comparison, Finding, Outcome
 from icl_claims.evidence.grim import QUERIES, counts_behind
 from icl_claims.evidence.printed import AVERAGE, printed_tables
 from icl_claims.experiments.studies import title_of
-from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, title_of_task
+from icl_claims.tasks import PAPERS_TASKS, TASKS, title_of_task
 
 PrintedTable = tuple[str, str]
 """A paper and one of its tables."""

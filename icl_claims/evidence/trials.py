@@ -15,13 +15,12 @@ from icl_claims.experiments.result import TrialResult, mean_over_rows
 from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, study_of
 from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric, accuracy
 from icl_claims.questions import Compared, Near, Quantity, Side
-from icl_claims.statistics.differences import difference_interval
 from icl_claims.statistics.hierarchical import hierarchical_difference
 from icl_claims.statistics.influence import Column, by_query, queries_that_count
 from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
 from icl_claims.statistics.prediction import prediction_interval
-from icl_claims.statistics.proportions import tango
+from icl_claims.statistics.proportions import difference_interval, tango
 
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""

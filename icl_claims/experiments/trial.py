@@ -23,12 +23,10 @@ from icl_claims.experiments.spill import LearnedSpill, memory_for_learned
 from icl_claims.experiments.studies import ZERO_SHOT
 from icl_claims.methods import Batch, Learned, Method, TrainingTokens
 from icl_claims.metrics import Answer, SetMetric
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import untrained
-from icl_claims.storage.checkpoint import Checkpoint
-from icl_claims.tasks.draw import Draw
-from icl_claims.tasks.examples import TaskData
-from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
+from icl_claims.storage.store import Checkpoint
+from icl_claims.tasks import Draw, Prompts, Queries, TaskData, build_prompts
 from icl_claims.version import __version__
 
 Progress = Callable[[str, float], None]

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.pytest_plugin.claim_json import declare
-from icl_claims.storage.atomic import write_atomically
+from icl_claims.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim
     from icl_claims.experiments.studies import Study
-    from icl_claims.tasks.catalogue import Task
+    from icl_claims.tasks import Task
 
 INPUT = "icl_claims_collected"
 TASKS_FOLDER = "tasks"
@@ -125,7 +125,7 @@ def asked_of_trials(config: pytest.Config) -> AskedOfTrials:
         DataError: The folder of a task cannot be read.
     """
     from icl_claims.experiments.studies import own_study
-    from icl_claims.tasks.catalogue import PAPERS_TASKS, known_task, read_own_task
+    from icl_claims.tasks import PAPERS_TASKS, known_task, read_own_task
 
     papers, own, claims = False, dict[str, "Task"](), config.stash.get(_ASKED, [])
     for claim, folder in claims:

@@ -18,7 +18,7 @@ from icl_claims.pytest_plugin.options import choices_of, option_name
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
     from icl_claims.evidence.trials import TrialsEvidence
-    from icl_claims.models.language_model import LanguageModel
+    from icl_claims.models import LanguageModel
     from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
     from icl_claims.pytest_plugin.verdict_cache import CachedVerdict, VerdictCache
 

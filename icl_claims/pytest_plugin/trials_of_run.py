@@ -22,12 +22,11 @@ from icl_claims.evidence.asking import AbsentEvidence
 from icl_claims.evidence.figure_data import figure_data
 from icl_claims.evidence.trials import Results, TrialsEvidence
 from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
-from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.result import TrialResult, TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import STUDIES, Study
 from icl_claims.experiments.trial import run_trial
-from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.models import LanguageModel
 from icl_claims.pytest_plugin.collection import asked_of_trials
 from icl_claims.pytest_plugin.options import choices_of
 from icl_claims.pytest_plugin.workers import Worker, worker_of

@@ -20,7 +20,7 @@ from icl_claims.experiments.plan import Choices
 from icl_claims.models.random_models import fill_at_random
 from icl_claims.protocol import Protocol, choices
 from icl_claims.tasks.catalogue import PAPERS_TASKS
-from icl_claims.tasks.synthetic import vocabulary
+from icl_claims.tasks.sources import vocabulary
 
 COMMANDS = {"list", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
 ROOT = Path(__file__).parents[2]
@@ -244,7 +244,7 @@ def test_the_list_shows_what_claims_of_ones_own_ask_about(run):
     assert found["tasks"] == [topics]
 
 
-def test_the_list_prints_questions_and_things_where_they_are_wanted(run):
+def test_the_list_prints_questions_and_things(run):
     short, whole = (" ".join(run("list", OWN, *options)[1].split()) for options in ((), ("--things",)))
     for shown in (short, whole):
         assert "adam-like-icl" in shown

@@ -78,6 +78,6 @@ assert "torch" in heavy()
     assert not done.returncode, done.stderr
 
 
-def test_a_name_that_the_front_door_has_not_is_an_attribute_error():
+def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'icl_claims' has no attribute 'Finetunig'"):
         _ = icl_claims.Finetunig

@@ -14,7 +14,7 @@ import icl_claims.report.write  # noqa: F401  a run inside a test forgets what i
 from icl_claims.evidence.printed import PrintedEvidence
 from icl_claims.experiments.options import chosen
 from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS
-from icl_claims.tasks.synthetic import synthetic_task, vocabulary
+from icl_claims.tasks.sources import synthetic_task, vocabulary
 from tests.quality.data_claims import data_claims
 
 TOPICS = Path(__file__).parents[2] / "examples" / "own_study" / "tasks" / "topics"

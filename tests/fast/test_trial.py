@@ -36,11 +36,10 @@ from icl_claims.metrics import accuracy, changed, gradient_norm, kendall, rec2ft
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.protocol import Protocol
-from icl_claims.storage.digests import source_digest
+from icl_claims.storage.files import source_digest
 from icl_claims.tasks import catalogue
 from icl_claims.tasks.catalogue import TASKS, read_own_task
-from icl_claims.tasks.draw import shuffle
-from icl_claims.tasks.examples import Example, TaskData
+from icl_claims.tasks.examples import Example, TaskData, shuffle
 from icl_claims.tasks.prompts import Queries
 
 WORDS = ("warm", "dull", "slow", "kind", "loud", "rare")

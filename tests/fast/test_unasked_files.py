@@ -91,7 +91,7 @@ sys.exit(pytest.main(["--collect-only", "-p", "no:terminal", "-p", "no:cacheprov
     return done.stdout.split()
 
 
-def test_printed_claims_are_collected_without_what_mathematics_needs():
+def test_printed_claims_are_collected_without_mathematics():
     heavy = '{"transformers", "scipy.stats", "claims.small_transformers", "claims.rethinking.test_2_1_dual_form"}'
     found = collected("claims", "-m", "printed", check=f"assert not {heavy} & set(sys.modules), 'heavy'")
     assert found

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from icl_claims.experiments.plan import Choices, resolve
 from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.pytest_plugin import trials_of_run as trials_module
 from icl_claims.pytest_plugin.fixtures import REFUTATIONS
 from icl_claims.pytest_plugin.trials_of_run import run_all

@@ -10,8 +10,8 @@ import pytest
 
 from icl_claims.claims import Claim
 from icl_claims.errors import UsageError
-from icl_claims.pytest_plugin.own import AskedOfTrials, asked_of_trials
-from icl_claims.pytest_plugin.run_record import declare
+from icl_claims.pytest_plugin.claim_json import declare
+from icl_claims.pytest_plugin.collection import AskedOfTrials, asked_of_trials
 from icl_claims.questions import Quantity, Question
 
 QUIETLY = ("--collect-only", "--assert=plain", "-p", "no:terminal", "-p", "no:cacheprovider")

@@ -22,7 +22,7 @@ from benchmarks.setting import FULL, QUICK, Setting
 from benchmarks.trials import learning, whole_trials
 from icl_claims.errors import IclClaimsError
 from icl_claims.models.reference import load_model
-from icl_claims.pytest_plugin.progress import DONE, Report, progress_of_trials
+from icl_claims.pytest_plugin.trials_of_run import DONE, Report, progress_of_trials
 
 CASES: dict[str, Callable[[Setting, Say], Iterator[Outcome]]] = {
     "pass": in_context_passes,

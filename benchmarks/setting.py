@@ -15,8 +15,7 @@ from icl_claims.models.attention import registered_attention
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.draw import Draw
-from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks.examples import Draw, TaskData
 from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
 
 TASK = "sst5"  # its queries have 28 tokens on average, as have those of the papers' shorter tasks

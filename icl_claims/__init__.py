@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from icl_claims.protocol import Protocol
     from icl_claims.questions import Quantity, Question
     from icl_claims.tasks.examples import read_task
-    from icl_claims.tasks.synthetic import synthetic_task
+    from icl_claims.tasks.sources import synthetic_task
 
 _FROM = {
     "claims": ("Claim", "Paper", "at_least", "nulls_of"),
@@ -40,7 +40,7 @@ _FROM = {
     "protocol": ("Protocol",),
     "questions": ("Quantity", "Question"),
     "tasks.examples": ("read_task",),
-    "tasks.synthetic": ("synthetic_task",),
+    "tasks.sources": ("synthetic_task",),
 }
 _PLACES = {name: module for module, names in _FROM.items() for name in names}
 __all__ = ["__version__", *_PLACES]

@@ -47,18 +47,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Choice:
-    """A field of `Protocol`, for the doors that offer it.
-
-    Args:
-        name: the field.
-        title: what it is about.
-        values: what it may be.
-        default: the reading that produced the printed numbers.
-        help: the values in a line.
-        authors: what the authors' code does.
-        paper: what the papers say.
-        changes: what the difference changes; empty if papers and code agree.
-    """
+    """A field of `Protocol`, for the doors that offer it."""
 
     name: str
     title: str
@@ -79,6 +68,9 @@ def choice(values: Any, **texts: str) -> Any:
 @dataclass(frozen=True)
 class Protocol:
     """The readings that a trial follows; by default those of the authors' code, which produced the printed numbers.
+
+    >>> Protocol(truncation="both").truncation, Protocol().truncation
+    ('both', 'in_context')
 
     Raises:
         UsageError: a value that the field does not have.
@@ -225,11 +217,3 @@ DIFFERENCES = (
     ),
 )
 """Every place where papers and code differ: the fields of `Protocol`, and what no parameter can change."""
-
-
-def differences_table() -> str:
-    """`DIFFERENCES` in Markdown, with the option of `icl-claims trial` that chooses."""
-    rows = [("what", "the papers say", "the authors' code does, as we by default", "option"), ("---",) * 4]
-    for one in DIFFERENCES:
-        rows.append((one.title, one.papers, one.code, f"`--{one.choice.replace('_', '-')}`" if one.choice else ""))
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)

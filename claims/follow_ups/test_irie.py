@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from icl_claims.claims import IN_EVERY_CASE, Decide, irie
 from icl_claims.evidence.exact import ExactEvidence
-from icl_claims.theory import dual_history
+from icl_claims.theory import dual_form
 
 from ..cases import SEEDS, Loss, losses, normal
 from .strategies import INNER, train_inside_a_network
@@ -41,11 +41,9 @@ def test_the_trained_layer_attends_to_its_training(evidence: ExactEvidence, deci
         nesterov = nesterov and momentum > 0
         sgd = partial(torch.optim.SGD, momentum=momentum, nesterov=nesterov)
         history = train_inside_a_network(loss, seed, rates, batch, sgd)
-        coefficients = dual_history.coefficients(rates, momentum, nesterov=nesterov).repeat_interleave(batch)
+        coefficients = dual_form.coefficients(rates, momentum, nesterov=nesterov).repeat_interleave(batch)
         query = normal(seed + 100, 2, INNER)
-        attention = dual_history.attend_over_history(
-            history.initial, history.errors, history.inputs, coefficients, query
-        )
+        attention = dual_form.attend_over_history(history.initial, history.errors, history.inputs, coefficients, query)
         evidence.equal(history.final(query), attention, "the answer of the trained layer")
 
     decide(evidence.every(layer_equals_attention))
@@ -59,8 +57,8 @@ def test_weight_decay_takes_from_the_initial_weights(evidence: ExactEvidence, de
     def layer_is_not_attention(loss: Loss, seed: int, rates: list[float]) -> None:
         history = train_inside_a_network(loss, seed, rates, 1, partial(torch.optim.SGD, weight_decay=0.1))
         query = normal(seed + 100, 2, INNER)
-        attention = dual_history.attend_over_history(
-            history.initial, history.errors, history.inputs, dual_history.coefficients(rates), query
+        attention = dual_form.attend_over_history(
+            history.initial, history.errors, history.inputs, dual_form.coefficients(rates), query
         )
         evidence.different(history.final(query), attention, "the answer of the layer trained with weight decay")
 

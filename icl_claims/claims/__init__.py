@@ -3,6 +3,26 @@
 from icl_claims.claims.claim import SOURCES, Asked, Claim, Decide, Paper, Source
 from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly
 from icl_claims.claims.nulls import nulls_of
-from icl_claims.claims.papers import PAPERS, akyurek, dai, deutch, irie, rethinking, revisited, shen, von_oswald
-from icl_claims.claims.rules import GENERALLY, IN_EVERY_CASE, ON_MOST_TASKS, CaseRule, Rule, TaskRule, at_least
-from icl_claims.claims.verdict import Verdict, Word
+from icl_claims.claims.papers import (
+    PAPERS,
+    akyurek,
+    coverage_of_papers,
+    dai,
+    deutch,
+    irie,
+    rethinking,
+    revisited,
+    shen,
+    von_oswald,
+)
+from icl_claims.claims.rules import (
+    GENERALLY,
+    IN_EVERY_CASE,
+    ON_MOST_TASKS,
+    CaseRule,
+    Rule,
+    TaskRule,
+    Verdict,
+    Word,
+    at_least,
+)

@@ -9,8 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast, get_args
 import pytest
 
 from icl_claims.claims.comparison import Comparison
-from icl_claims.claims.rules import GENERALLY, Rule
-from icl_claims.claims.verdict import Verdict
+from icl_claims.claims.rules import GENERALLY, Rule, Verdict
 from icl_claims.errors import ClaimError
 from icl_claims.questions import Question
 
@@ -82,6 +81,14 @@ class Paper:
 @dataclass(frozen=True)
 class Claim:
     """One sentence of a paper, in our words, with its place and the rule that decides it.
+
+    >>> from icl_claims import Finetuning, LayerCausal, Paper, at_least, sim_aou
+    >>> @Paper("note", "A note").claim("closer", where="section 1", rule=at_least(5), on="author_runs")
+    ... def test_closer():
+    ...     '''On 5 of 6 tasks, it is closer.'''
+    ...     return sim_aou(LayerCausal()) > sim_aou(Finetuning())
+    >>> test_closer.claim.id, str(test_closer.claim.questions[0])
+    ('closer', 'SimAOU of layer-causal finetuning above SimAOU of finetuning')
 
     Args:
         id: Its id in the ledger.

@@ -19,6 +19,12 @@ def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compare
     The nulls are what the metric itself calls chance (for SimAOU the papers' random update), a Gaussian update as long
     as the method's own, the method's update for another query, and the method on a model with random blocks.
 
+    >>> from icl_claims import LayerCausal, sim_am
+    >>> for question in nulls_of(sim_am(LayerCausal())):
+    ...     print(question.right)
+    SimAM of a Gaussian update as long as that of layer-causal finetuning
+    SimAM of another query's update by layer-causal finetuning
+
     Args:
         similarity: A metric of a method that learns weights.
         but: A null that is left out, because the claim itself asks about it.

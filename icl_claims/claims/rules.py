@@ -1,15 +1,40 @@
-"""The rules that turn a comparison into a verdict; a claim has one before any number is seen."""
+"""Verdicts, and the rules that turn a comparison into one; a claim has its rule before any number is seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding
-from icl_claims.claims.verdict import Verdict, Word
 from icl_claims.errors import ClaimError
 from icl_claims.statistics.exact_tests import sign_flip_test, sign_test
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
+
+Word = Literal["supported", "refuted", "inconclusive", "not run"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the evidence says about a claim, and why, in a sentence made from the numbers.
+
+    Args:
+        word: Verdict.
+        why: One sentence, or a few.
+        comparison: What it was read from, where it is about tasks.
+        cases: How many cases were tried, where it is about cases.
+        beside: Comparisons that do not decide: other nulls, other readings of the claim, controls.
+        would_change: What would change the verdict.
+        plain_numbers: What the differences say whatever their intervals, with tests of them over tasks.
+    """
+
+    word: Word
+    why: str
+    comparison: Comparison | None = None
+    cases: int = 0
+    beside: tuple[Comparison, ...] = ()
+    would_change: str = ""
+    plain_numbers: str = ""
 
 
 @dataclass(frozen=True)
@@ -20,9 +45,9 @@ class TaskRule:
     where the undecided tasks could not turn it.
 
     Args:
-        at_least: on how many tasks the claim must hold.
-        of: how many tasks there are.
-        overall: whether it must hold for the mean over tasks, too.
+        at_least: Number of tasks on which the claim must hold.
+        of: Number of tasks.
+        overall: Whether it must hold for the mean over tasks, too.
     """
 
     at_least: int

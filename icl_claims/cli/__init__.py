@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from icl_claims.cli import cache
@@ -55,21 +56,34 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 @app.command("list")
 def list_claims(
     folder: Annotated[Path, typer.Argument(help="Where the claims lie.")] = Path("claims"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    things: Annotated[
+        bool, typer.Option("--things", help="Also the metrics, methods and tasks that they ask about.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """List the claims: id, paper, place, and the sources of evidence that can decide each."""
+    """List the claims: id, paper, place, the sources of evidence that can decide each, and what it asks.
+
+    For example: icl-claims list examples/own_study --things
+    """
     from icl_claims.cli.listing import collect_claims
 
-    claims = collect_claims(folder)
+    collected = collect_claims(folder)
+    claims = list(collected.claims.values())
     if as_json:
-        typer.echo(json.dumps(claims, indent=1, ensure_ascii=False))
+        typer.echo(json.dumps({"claims": claims, **collected.things()}, indent=1, ensure_ascii=False))
         return
     table = Table(
-        Column("id", overflow="fold"), "paper", "where", "sources", "statement", title=f"{len(claims)} claims"
+        Column("id", overflow="fold"), "paper", "where", "sources", "statement", "asks", title=f"{len(claims)} claims"
     )
     for claim in claims:
-        table.add_row(claim["id"], claim["paper"], claim["where"], ", ".join(claim["sources"]), claim["statement"])
+        row = (claim["id"], claim["paper"], claim["where"], ", ".join(claim["sources"]), claim["statement"])
+        table.add_row(*map(escape, (*row, claim["asks"][0] if claim["asks"] else "")))
     Console().print(table)
+    for title, rows in collected.things().items() if things else ():
+        table = Table(*(name.replace("_", " ") for name in rows[0]) if rows else (), title=title)
+        for one in rows:
+            table.add_row(*(escape(value if isinstance(value, str) else "; ".join(value)) for value in one.values()))
+        Console().print(table)
 
 
 @app.command()

@@ -31,7 +31,7 @@ app = typer.Typer(help="Look after the trials that were run before and are kept.
 @app.command()
 def ls(as_json: AsJson = False) -> None:
     """List what the store holds: task, model, methods, queries, size and age of every trial, the newest first."""
-    from icl_claims.experiments.trial_store import default_store
+    from icl_claims.experiments.result import default_store
     from icl_claims.storage.inventory import entries
 
     found = entries(default_store())
@@ -67,10 +67,10 @@ def why(
 
     For example: icl-claims cache why sst2 --k 8
     """
+    from icl_claims.experiments.result import default_store
     from icl_claims.experiments.spec import nearest
-    from icl_claims.experiments.trial_store import default_store
     from icl_claims.storage.inventory import entries
-    from icl_claims.tasks.catalogue import TASKS
+    from icl_claims.tasks import TASKS
 
     stored = [entry for entry in entries(default_store()) if entry.spec]
     if spec in TASKS:
@@ -106,8 +106,8 @@ def gc(
 
     The verdicts and figures of other versions of the code go, too.
     """
+    from icl_claims.experiments.result import default_store
     from icl_claims.experiments.spec import code_digest
-    from icl_claims.experiments.trial_store import default_store
     from icl_claims.pytest_plugin.verdict_cache import outdated_verdicts
     from icl_claims.report.figure_cache import outdated_figures
     from icl_claims.storage.inventory import entries, remove, unneeded
@@ -132,7 +132,7 @@ def gc(
 @app.command()
 def verify() -> None:
     """Compare every stored number with its checksum; exit code 1 where one is damaged."""
-    from icl_claims.experiments.trial_store import default_store
+    from icl_claims.experiments.result import default_store
     from icl_claims.storage.inventory import damage
 
     checked = list(damage(default_store()))

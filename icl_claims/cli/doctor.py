@@ -13,11 +13,10 @@ import torch
 import transformers
 
 from icl_claims.errors import IclClaimsError
-from icl_claims.experiments.trial_store import default_store
+from icl_claims.experiments.result import default_store
 from icl_claims.models.embedded import DESCRIPTION, GGUF_SHA256, free_space, model_cache
 from icl_claims.models.families import TITLES
-from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS
-from icl_claims.tasks.examples import read_task
+from icl_claims.tasks import PAPERS_TASKS, TASKS, read_task
 
 GIB = 1024**3
 

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from icl_claims.experiments.estimate import Estimate, Work, estimate
 from icl_claims.experiments.plan import Choices, Run, resolve
-from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.experiments.result import TrialStore
+from icl_claims.models import LanguageModel
 from icl_claims.report.numbers import duration
 
 GIB = 1024**3

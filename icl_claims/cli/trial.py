@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,26 +17,15 @@ from icl_claims.cli.trial_table import means, print_trial
 from icl_claims.errors import UsageError
 from icl_claims.experiments.activation_export import RecordWriter
 from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
-from icl_claims.experiments.result import Entry, TrialResult, mean_over_rows, rounded
+from icl_claims.experiments.result import Entry, TrialResult, TrialStore, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.studies import IN_CONTEXT, STUDIES, every_method
+from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, every_method
 from icl_claims.experiments.trial import Watch, prompts_of, run_trial
-from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.methods import (
-    Clipping,
-    Finetuning,
-    InContext,
-    LayerCausal,
-    Method,
-    ZeroShot,
-    at_rate,
-    learner_of,
-    with_parameter,
-)
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, at_rate, learner_of
+from icl_claims.methods.base import with_parameter
+from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import Kept
-from icl_claims.tasks.catalogue import Task
-from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks import Task, TaskData
 
 EVERYTHING = "all"
 
@@ -49,6 +38,7 @@ class TrialArguments:
         seed: seed of the draw of demonstrations; None for the profile's first.
         permutation: permutation of the demonstrations.
         methods: names with commas, or `all`, which also runs untrained models.
+        claims: folder of claims whose own methods and metrics are known too; None for none.
         learning_rate: rate of finetuning; None for the task's.
         clip: bound at which gradients are clipped; None for not at all.
         weights: `trained`, or what an untrained model keeps.
@@ -62,6 +52,7 @@ class TrialArguments:
     seed: int | None
     permutation: int
     methods: str
+    claims: Path | None
     learning_rate: float | None
     clip: float | None
     weights: Literal["trained"] | Kept
@@ -71,6 +62,18 @@ class TrialArguments:
     def __post_init__(self) -> None:
         if self.clip is not None and self.clip <= 0:
             raise UsageError("⟨clip⟩ is too small", expected="a norm above 0", got=str(self.clip))
+
+    @cached_property
+    def own(self) -> Study:
+        """The methods and metrics that claims of the reader's ask about, and none of our studies measures.
+
+        Raises:
+            UsageError: no claim lies in the folder, or one names a task that is nowhere.
+        """
+        from icl_claims.cli.listing import collect_claims
+
+        asked = None if self.claims is None else collect_claims(self.claims).of_trials().own_study
+        return asked or Study(OWN, "nothing", ())
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> TrialArguments:
@@ -113,6 +116,7 @@ def _specs_of(arguments: TrialArguments, run: Run, task: Task) -> list[TrialSpec
     spec = replace(
         planned,
         methods=tuple(at_rate(method, rate) for method in _methods(arguments)),
+        metrics=arguments.own.metrics,
         seed=planned.seed if arguments.seed is None else arguments.seed,
         permutation=arguments.permutation,
         weights=arguments.weights,
@@ -126,7 +130,7 @@ def _specs_of(arguments: TrialArguments, run: Run, task: Task) -> list[TrialSpec
 
 
 def _methods(arguments: TrialArguments) -> tuple[Method, ...]:
-    known = {method.name: method for method in every_method()}
+    known = {method.name: method for method in (*every_method(), *arguments.own.methods)}
     names = list(known) if arguments.methods == EVERYTHING else [n.strip() for n in arguments.methods.split(",")]
     if unknown := [name for name in names if name not in known]:
         wanted = f"{EVERYTHING}, or some of {', '.join(known)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from icl_claims.questions import Named, Quantity
 
 SHOWN_OF_PROMPTED = (accuracy, changed, most_frequent_label)
 NUMBER_WIDTH = 9  # of three digits with a sign, a point and an exponent
+METHODS_SHARE = 4  # of the width, at most, has the column of methods, whose titles may be long
 BORDER, CELL_BORDER = 1, 3  # rich draws a line at the left, and a line and two spaces a cell
 
 Rows = dict[str, dict[str, float]]
@@ -22,9 +24,8 @@ Rows = dict[str, dict[str, float]]
 
 def means(result: TrialResult) -> Rows:
     """One number per method and metric, over queries, layers and steps; metrics that a method lacks are left out."""
-    metrics = (*METRICS, *result.spec.metrics)
     return {
-        method.name: {one.name: value for one in metrics if (value := _mean(result, one, method)) is not None}
+        method.name: {one.name: value for one in _metrics(result) if (value := _mean(result, one, method)) is not None}
         for method in result.measured
     }
 
@@ -45,7 +46,7 @@ def print_trial(console: Console, result: TrialResult, rates: str) -> None:
         style="bold",
         highlight=False,
     )
-    for table in _tables(means(result), console.width):
+    for table in _tables(_in_print(result), list(_titles(_metrics(result)).values()), console.width):
         console.print(table)
     for method, reason in result.failures.items():
         console.print(f"{method}: {reason}", style="yellow")
@@ -59,13 +60,32 @@ def print_trial(console: Console, result: TrialResult, rates: str) -> None:
     )
 
 
-def _tables(rows: Rows, width: int) -> Iterator[Table]:
-    metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row))
-    metrics.sort(key=[*(metric.name for metric in METRICS), *metrics].index)
-    for side_by_side in _that_fit(metrics, width - BORDER - CELL_BORDER - max(map(len, rows), default=0)):
-        table = Table(Column("method", overflow="fold"))
+def _in_print(result: TrialResult) -> Rows:
+    """The means under titles instead of names."""
+    methods, metrics = _titles(result.measured), _titles(_metrics(result))
+    return {
+        methods[name]: {metrics[one]: row[one] for one in metrics if one in row} for name, row in means(result).items()
+    }
+
+
+def _titles(things: Iterable[Named]) -> dict[str, str]:
+    """By name the title, with the unit of a metric; the name too where two have one title."""
+    titles = {one.name: f"{one.title} ({unit})" if (unit := getattr(one, "unit", "")) else one.title for one in things}
+    shared = Counter(titles.values())
+    return {name: title if shared[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
+
+
+def _metrics(result: TrialResult) -> tuple[Metric, ...]:
+    return (*METRICS, *result.spec.metrics)
+
+
+def _tables(rows: Rows, order: Sequence[str], width: int) -> Iterator[Table]:
+    metrics = [metric for metric in order if any(metric in row for row in rows.values())]
+    of_methods = min(max(map(len, rows), default=0), width // METHODS_SHARE)
+    for side_by_side in _that_fit(metrics, width - BORDER - CELL_BORDER - of_methods):
+        table = Table(Column("method", overflow="fold", max_width=of_methods))
         for metric in side_by_side:
-            table.add_column(metric.replace("_", " "), justify="right", min_width=_widest_word(metric))
+            table.add_column(metric, justify="right", min_width=_widest_word(metric))
         for method, row in rows.items():
             if any(metric in row for metric in side_by_side):
                 table.add_row(method, *(f"{row[metric]:.3g}" if metric in row else "" for metric in side_by_side))
@@ -86,7 +106,7 @@ def _that_fit(metrics: Sequence[str], width: int) -> Iterator[list[str]]:
 
 
 def _widest_word(metric: str) -> int:
-    return max(map(len, metric.split("_")))
+    return max(map(len, metric.split()))
 
 
 def _spent(seconds: dict[str, float]) -> str:

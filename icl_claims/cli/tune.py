@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from icl_claims.experiments.learning_rates import rates_file, write_rates
 from icl_claims.experiments.plan import Choices, resolve
+from icl_claims.experiments.profiles import rates_file, write_rates
 from icl_claims.experiments.tuning import Search, Tuned, held_out_prompts, tune
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.examples import TaskData
+from icl_claims.models import LanguageModel
+from icl_claims.tasks import TaskData
 
 
 def tune_and_print(

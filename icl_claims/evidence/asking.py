@@ -12,9 +12,8 @@ from icl_claims.claims import Comparison, Finding, Outcome, denied, jointly
 from icl_claims.claims.nulls import is_null
 from icl_claims.errors import ClaimError
 from icl_claims.questions import Compared, Denied, Joint, Near, Quantity, Question
-from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE, equivalence
-from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
-from icl_claims.tasks.catalogue import PAPERS_TASKS
+from icl_claims.statistics.intervals import CONFIDENCE, CONFIDENCE_FOR_EQUIVALENCE, UNDEFINED, Interval, equivalence
+from icl_claims.tasks import PAPERS_TASKS
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import pandas as pd
 
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
-from icl_claims.questions.quantity import TRAINED
+from icl_claims.questions import TRAINED
 
-FILE = "published/author_runs.csv"
+RUNS_FILE = "published/author_runs.csv"
 LAYERS = 24  # of the 1.3B model
 RUNS = {
     "739958f": "the final results, as JSON: standard and layer-causal finetuning, three draws each",
@@ -64,7 +64,7 @@ def author_runs() -> pd.DataFrame:
     `log` the file of it; `unit` is the worth of the last logged digit, 0 where the number is a share: `counted`
     of `of` queries. Percentages are fractions. The rows of the runs come in the order of `RUNS`.
     """
-    logged = pd.read_csv(fixtures_folder() / FILE, dtype={"value": str, "clip_norm": str})
+    logged = pd.read_csv(fixtures_folder() / RUNS_FILE, dtype={"value": str, "clip_norm": str})
     logged["clip_norm"] = logged["clip_norm"].fillna("")
     rows: list[dict[str, Any]] = []
     for (run, precision, task, theirs, clip, seed, permutation), lines in logged.groupby(_LOG, sort=False):

@@ -11,16 +11,14 @@ import pandas as pd
 
 from icl_claims.claims import EVERY_TASK
 from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks, quantities_in
-from icl_claims.evidence.author_logs import FILE, LAYERS, RUNS, author_runs
+from icl_claims.evidence.author_logs import LAYERS, RUNS, RUNS_FILE, author_runs
 from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity, Side
 from icl_claims.statistics.influence import Column
 from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import seeds_needed, smallest_detectable
 from icl_claims.statistics.proportions import newcombe, wilson
 
-__all__ = ["AuthorRunsEvidence", "author_runs"]
-
-Draw = tuple[int, int]
+_Draw = tuple[int, int]
 """Seed and permutation of the demonstrations."""
 
 
@@ -59,7 +57,8 @@ class _Draws:
 
     @property
     def means(self) -> tuple[float, float]:
-        return _mean(self.left), _mean(self.right)
+        left, right = (float(np.mean([number.value for number in side])) for side in (self.left, self.right))
+        return left, right
 
     def interval(self, confidence: float) -> Interval:
         """Student's interval over draws; for a single one, over the queries it counts, or what digits leave open."""
@@ -85,12 +84,9 @@ class _Draws:
         else:
             agree = sum(difference > 0 if question.upwards else difference < 0 for difference in self.differences)
             words = f"{agree} of {runs} runs agree"
-        sides = [dict.fromkeys(f"{one.run}, {one.precision}" for one in side if one.run) for side in self._sides]
+        both = (self.left, self.right)
+        sides = [dict.fromkeys(f"{one.run}, {one.precision}" for one in side if one.run) for side in both]
         return f"{words}; " + " against ".join(dict.fromkeys("; ".join(side) for side in sides if side))
-
-    @property
-    def _sides(self) -> tuple[list[_Logged], list[_Logged]]:
-        return self.left, self.right
 
 
 @dataclass(frozen=True)
@@ -124,11 +120,11 @@ class AuthorRunsEvidence(TaskEvidence):
             facts = {name: sorted({str(value) for value in lines[name]}) for name in ("precision", "task", "method")}
             seeds = sorted({int(seed) for seed in lines["seed"]})
             runs.append({"run": run, "what": RUNS[str(run)], **facts, "seeds": seeds})
-        return {"file": f"fixtures/{FILE}", "model": "fairseq dense 1.3B", "runs": runs}
+        return {"file": f"fixtures/{RUNS_FILE}", "model": "fairseq dense 1.3B", "runs": runs}
 
     def _refuse_what_was_not_logged(self, quantity: Quantity) -> None:
-        known = author_runs()[["metric", "method", "weights"]].drop_duplicates().to_numpy()
-        logged = {(str(metric), str(method), str(weights)) for metric, method, weights in known}
+        known = author_runs()[["metric", "method", "weights"]].drop_duplicates()
+        logged = {(str(metric), str(method), str(weights)) for metric, method, weights in known.to_numpy()}
         if (quantity.metric.name, quantity.method.name, quantity.weights) not in logged:
             self._refuse(quantity, sorted(f"{metric} of {method} ({weights})" for metric, method, weights in logged))
 
@@ -177,16 +173,16 @@ def _best_pair(mine: list[_Logged], other: list[_Logged]) -> tuple[_Logged, _Log
     return next(same_log, next(same_run, pairs[0]))
 
 
-def _logged(quantity: Quantity, task: str) -> dict[Draw, list[_Logged]]:
+def _logged(quantity: Quantity, task: str) -> dict[_Draw, list[_Logged]]:
     """What was logged of a quantity, by draw, in the order of `RUNS`."""
-    found: dict[Draw, list[_Logged]] = {}
+    found: dict[_Draw, list[_Logged]] = {}
     if quantity.reference is None:
         for draw, number in _numbers(quantity, task):
             found.setdefault(draw, []).append(number)
     return found
 
 
-def _numbers(quantity: Quantity, task: str) -> Iterator[tuple[Draw, _Logged]]:
+def _numbers(quantity: Quantity, task: str) -> Iterator[tuple[_Draw, _Logged]]:
     table = author_runs()
     found = table[(table["task"] == task) & (table["metric"] == quantity.metric.name)]
     found = found[(found["method"] == quantity.method.name) & (found["weights"] == quantity.weights)]
@@ -201,7 +197,3 @@ def _numbers(quantity: Quantity, task: str) -> Iterator[tuple[Draw, _Logged]]:
         counts = [0 if pd.isna(line[name]) else int(line[name]) for name in ("counted", "of")]
         number = _Logged(value, unit, line["run"], line["precision"], str(log), *counts)
         yield (int(line["seed"]), int(line["permutation"])), number
-
-
-def _mean(numbers: Sequence[_Logged]) -> float:
-    return float(np.mean([number.value for number in numbers]))

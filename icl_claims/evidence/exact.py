@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 from icl_claims.claims import Verdict
 
 # Float64 rounds at 1e-16; the longest chains of operations here (hundreds of steps of descent) lose six digits of it.
-ROUNDING = 1e-9
+_ROUNDING = 1e-9
+_Array = Tensor | ArrayLike
 
 
 class DisagreementError(AssertionError):
@@ -25,27 +26,25 @@ class ExactEvidence:
     """Counts the cases tried, and turns the first disagreement into a refutation.
 
     Args:
-        cases: comparisons made so far.
-        worst: the largest deviation seen, relative to the size of what was compared.
+        cases: Number of comparisons made so far.
+        worst: The largest deviation seen, relative to the size of what was compared.
     """
 
     source: str = "exact"
     cases: int = 0
-    worst: float = field(default=0.0)
+    worst: float = 0.0
 
-    def equal(
-        self, left: Tensor | ArrayLike, right: Tensor | ArrayLike, what: str, *, within: float = ROUNDING
-    ) -> None:
+    def equal(self, left: _Array, right: _Array, what: str, *, within: float = _ROUNDING) -> None:
         """Hold two ways of computing one thing against each other.
 
         Args:
-            left: one way.
-            right: the other, independent of it.
-            what: the equation, in words.
-            within: allowed deviation, relative to the larger of the two sides' largest entries (and of 1e-6).
+            left: One way.
+            right: The other, independent of it.
+            what: The equation, in words.
+            within: Allowed deviation, relative to the larger of the two sides' largest entries (and of 1e-6).
 
         Raises:
-            DisagreementError: they differ by more, or in shape.
+            DisagreementError: They differ by more, or in shape.
         """
         deviation = self._deviation(left, right, what)
         self.cases += 1
@@ -53,17 +52,17 @@ class ExactEvidence:
         if not deviation <= within:
             raise DisagreementError(f"{what}: the sides differ by {deviation:.2g} of their size")
 
-    def different(self, left: Tensor | ArrayLike, right: Tensor | ArrayLike, what: str, *, by: float = 1e-6) -> None:
+    def different(self, left: _Array, right: _Array, what: str, *, by: float = 1e-6) -> None:
         """Show that two things are not the same.
 
         Args:
-            left: one thing.
-            right: the other.
-            what: why they must differ, in words.
-            by: the least relative deviation that counts as a difference.
+            left: One thing.
+            right: The other.
+            what: Why they must differ, in words.
+            by: The least relative deviation that counts as a difference.
 
         Raises:
-            DisagreementError: they agree.
+            DisagreementError: They agree.
         """
         deviation = self._deviation(left, right, what)
         self.cases += 1
@@ -74,7 +73,7 @@ class ExactEvidence:
         """Count one case of a property that either holds or does not.
 
         Raises:
-            DisagreementError: it does not hold.
+            DisagreementError: It does not hold.
         """
         self.cases += 1
         if not holds:
@@ -95,7 +94,7 @@ class ExactEvidence:
         return Verdict("supported", why, cases=self.cases)
 
     @staticmethod
-    def _deviation(left: Tensor | ArrayLike, right: Tensor | ArrayLike, what: str) -> float:
+    def _deviation(left: _Array, right: _Array, what: str) -> float:
         a, b = (
             np.asarray(side.detach().cpu().numpy() if isinstance(side, torch.Tensor) else side, dtype=float)
             for side in (left, right)

@@ -30,9 +30,9 @@ READINGS: dict[Reading, tuple[Fraction, Fraction]] = {
     "cut or rounded": (Fraction(-1, 2), Fraction(1)),
 }
 """How far below and above a figure the number may lie, in units of its last place; the strictest readings first."""
-Kind = tuple[int, int, int]
+Said = tuple[int, int, int]
 """What zero-shot, in-context learning and finetuning say: 0 for the true label, 1, 2, 3 for different wrong ones."""
-Row = Float[np.ndarray, " kinds"]
+_Row = Float[np.ndarray, " kinds"]
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class Counts:
     """Numbers of queries that give every printed percentage of a task.
 
     Args:
-        reading: the strictest way of printing under which there are such numbers.
-        of_kinds: how many queries there are of each kind, in one solution.
-        right: how many each method answers right in it, zero-shot, in-context learning and finetuning.
-        corrections: changes to the true label that both make, and that either makes.
-        errors: changes to one wrong label that both make, and all changes to wrong labels.
-        alone: whether no other numbers right, of corrections and of errors would do.
+        reading: The strictest way of printing under which there are such numbers.
+        of_kinds: Number of queries of each kind, in one solution.
+        right: Numbers of right answers in it, by zero-shot, in-context learning and finetuning.
+        corrections: Changes to the true label that both make, and that either makes.
+        errors: Changes to one wrong label that both make, and all changes to wrong labels.
+        alone: Whether no other numbers right, of corrections and of errors would do.
     """
 
     reading: Reading
-    of_kinds: Mapping[Kind, int]
+    of_kinds: Mapping[Said, int]
     right: tuple[int, ...]
     corrections: tuple[int, ...]
     errors: tuple[int, ...]
@@ -63,9 +63,9 @@ def counts_behind(printed: Mapping[Cell, str], queries: int, labels: int) -> Cou
     is two changes.
 
     Args:
-        printed: each figure in percent, as text with the digits that were printed.
-        queries: how many were asked.
-        labels: how many the task has.
+        printed: Each figure in percent, as text with the digits that were printed.
+        queries: Number of queries asked.
+        labels: Number of the task's labels.
 
     Returns:
         One solution under the strictest reading that has any; None where no reading has.
@@ -83,14 +83,14 @@ def counts_behind(printed: Mapping[Cell, str], queries: int, labels: int) -> Cou
     return None
 
 
-def _kinds(labels: int) -> Iterator[Kind]:
+def _kinds(labels: int) -> Iterator[Said]:
     """Every kind of query, wrong labels being numbered in the order in which they are given."""
     for zero_shot, in_context, finetuned in product(range(2), range(min(labels, 3)), range(min(labels, 4))):
         if in_context <= zero_shot + 1 and finetuned <= max(zero_shot, in_context) + 1:
             yield zero_shot, in_context, finetuned
 
 
-def _counted(kinds: list[Kind]) -> dict[str, list[Row]]:
+def _counted(kinds: list[Said]) -> dict[str, list[_Row]]:
     """What is counted, as rows to be multiplied with the number of queries of each kind."""
     zero_shot, in_context, finetuned = np.array(kinds).T
     by_context, by_finetuning = in_context != zero_shot, finetuned != zero_shot
@@ -107,7 +107,7 @@ def _counted(kinds: list[Kind]) -> dict[str, list[Row]]:
 
 
 def _constraints(
-    printed: Mapping[Cell, str], queries: int, kinds: list[Kind], reading: Reading
+    printed: Mapping[Cell, str], queries: int, kinds: list[Said], reading: Reading
 ) -> scipy.optimize.LinearConstraint:
     """Every figure as two inequalities between whole numbers, and the number of queries."""
     counted, everything = _counted(kinds), np.ones(len(kinds))
@@ -131,7 +131,7 @@ def _constraints(
     return scipy.optimize.LinearConstraint(np.array(rows), least, most)
 
 
-def _solve(constraints: scipy.optimize.LinearConstraint, least: Row) -> Row | None:
+def _solve(constraints: scipy.optimize.LinearConstraint, least: _Row) -> _Row | None:
     """Whole numbers within the constraints for which `least` times them is least; None where there are none."""
     integers = np.ones(len(least), dtype=int)
     found = scipy.optimize.milp(
@@ -140,7 +140,7 @@ def _solve(constraints: scipy.optimize.LinearConstraint, least: Row) -> Row | No
     return None if found.x is None else np.round(found.x)
 
 
-def _is_fixed(constraints: scipy.optimize.LinearConstraint, row: Row) -> bool:
+def _is_fixed(constraints: scipy.optimize.LinearConstraint, row: _Row) -> bool:
     """Whether every solution counts the same."""
     least, most = _solve(constraints, row), _solve(constraints, -row)
     return least is not None and most is not None and int(row @ least) == int(row @ most)

@@ -16,16 +16,15 @@ from icl_claims.claims import EVERY_TASK, Comparison, Finding
 from icl_claims.evidence.asking import Numbers, TaskEvidence, quantities_in
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.metrics import METRICS
-from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity, Side
-from icl_claims.questions.quantity import TRAINED
+from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Near, Quantity, Side
 from icl_claims.statistics.intervals import Interval
 
-FILE = "published/printed_tables.csv"
+_FILE = "published/printed_tables.csv"
 PERCENTAGES = {metric.name for metric in METRICS if metric.percent}
 AVERAGE = "average"
-READINGS = {"cut": (0.0, 1.0), "rounded": (-0.5, 0.5)}
+_READINGS = {"cut": (0.0, 1.0), "rounded": (-0.5, 0.5)}
 """A figure v whose last place is worth u stands for a number in [v + a u, v + b u)."""
-EXACT_PLACES = 9  # finer than any printed digit: figures one unit apart touch exactly, whatever floats make of them
+_EXACT_PLACES = 9  # finer than any printed digit: figures one unit apart touch exactly, whatever floats make of them
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,9 @@ class PrintedFigure:
     """A printed figure.
 
     Args:
-        value: as printed; a percentage as a fraction.
-        unit: worth of one in its last printed place; 0 for a number that is exact.
-        table: that prints it.
+        value: The figure as printed; a percentage as a fraction.
+        unit: Worth of one in its last printed place; 0 for a number that is exact.
+        table: The table that prints it.
     """
 
     value: float
@@ -43,7 +42,7 @@ class PrintedFigure:
     table: str = ""
 
 
-Pair = tuple[PrintedFigure, PrintedFigure]
+_Pair = tuple[PrintedFigure, PrintedFigure]
 
 
 @cache
@@ -53,13 +52,11 @@ def printed_tables() -> pd.DataFrame:
     `printed` is the figure as text; percentages are fractions in `value` and `unit`. The task `average` is the
     tables' own mean over their tasks.
     """
-    table = pd.read_csv(fixtures_folder() / FILE, dtype={"printed": str, "table": str})
+    table = pd.read_csv(fixtures_folder() / _FILE, dtype={"printed": str, "table": str})
     figures = [Decimal(text) for text in table["printed"]]
-    scale = [0.01 if metric in PERCENTAGES else 1.0 for metric in table["metric"]]
-    table["value"] = [float(figure) * factor for figure, factor in zip(figures, scale, strict=True)]
-    table["unit"] = [
-        10.0 ** int(figure.as_tuple().exponent) * factor for figure, factor in zip(figures, scale, strict=True)
-    ]
+    scale = np.where(table["metric"].isin(PERCENTAGES), 0.01, 1.0)
+    units = [10.0 ** int(figure.as_tuple().exponent) for figure in figures]
+    table["value"], table["unit"] = np.array(figures, dtype=float) * scale, np.array(units) * scale
     return table
 
 
@@ -70,18 +67,18 @@ def difference_of(mine: PrintedFigure, other: PrintedFigure) -> Interval:
     in its own. An end that cannot be reached is moved inwards by less than any digit.
 
     Args:
-        mine: the figure that the claim is about.
-        other: the one that is taken away from it.
+        mine: The figure that the claim is about.
+        other: The figure that is taken away from it.
     """
-    ways = product(READINGS, READINGS) if mine.table != other.table else zip(READINGS, READINGS, strict=True)
+    ways = product(_READINGS, _READINGS) if mine.table != other.table else zip(_READINGS, _READINGS, strict=True)
     lows, highs = [], []
     for reading, others_reading in ways:
-        (start, end), (others_start, others_end) = READINGS[reading], READINGS[others_reading]
+        (start, end), (others_start, others_end) = _READINGS[reading], _READINGS[others_reading]
         lows.append(mine.value + start * mine.unit - other.value - others_end * other.unit)
         highs.append(mine.value + end * mine.unit - other.value - others_start * other.unit)
-    inwards = 10.0**-EXACT_PLACES
-    low = round(min(lows), EXACT_PLACES) + (inwards if other.unit else 0.0)
-    high = round(max(highs), EXACT_PLACES) - (inwards if mine.unit else 0.0)
+    inwards = 10.0**-_EXACT_PLACES
+    low = round(min(lows), _EXACT_PLACES) + (inwards if other.unit else 0.0)
+    high = round(max(highs), _EXACT_PLACES) - (inwards if mine.unit else 0.0)
     return Interval(mine.value - other.value, low, high)
 
 
@@ -90,7 +87,7 @@ class PrintedEvidence(TaskEvidence):
     """The tables of one paper.
 
     Args:
-        paper: a key of `icl_claims.claims.PAPERS`.
+        paper: A key of `icl_claims.claims.PAPERS`.
     """
 
     paper: str
@@ -131,14 +128,14 @@ class PrintedEvidence(TaskEvidence):
 
     def provenance(self) -> dict[str, Any]:
         """The paper whose tables were read."""
-        return {"paper": self.paper, "file": f"fixtures/{FILE}"}
+        return {"paper": self.paper, "file": f"fixtures/{_FILE}"}
 
-    def averages(self, left: Quantity, side: Side, tasks: Sequence[str]) -> Pair | None:
+    def averages(self, left: Quantity, side: Side, tasks: Sequence[str]) -> _Pair | None:
         """The averages of the first table that prints those of both sides, over none but these tasks."""
         pairs = self._pairs(left, side, AVERAGE)
         return next((pair for pair in pairs if self._tasks_of(pair[0].table) <= set(tasks)), None)
 
-    def pair(self, left: Quantity, side: Side, task: str) -> Pair | None:
+    def pair(self, left: Quantity, side: Side, task: str) -> _Pair | None:
         """The figures of one table where one prints both sides, else the first of each."""
         one_table = next(self._pairs(left, side, task), None)
         if one_table is not None or not isinstance(side, Quantity):
@@ -146,7 +143,7 @@ class PrintedEvidence(TaskEvidence):
         mine, other = self.figure(left, task), self.figure(side, task)
         return None if mine is None or other is None else (mine, other)
 
-    def _pairs(self, left: Quantity, side: Side, task: str) -> Iterator[Pair]:
+    def _pairs(self, left: Quantity, side: Side, task: str) -> Iterator[_Pair]:
         """Both sides as one table prints them, table by table."""
         for mine in self.figures(left, task):
             if not isinstance(side, Quantity):
@@ -165,12 +162,11 @@ class PrintedEvidence(TaskEvidence):
                 self._refuse(quantity, [f"{metric} of {method}" for metric, method in sorted(printed)])
 
 
-def _numbers(task: str, pair: Pair | None) -> Numbers:
+def _numbers(task: str, pair: _Pair | None) -> Numbers:
     if pair is None:
         return Numbers(task, absent="not printed")
     mine, other = pair
-    unclear = "the printed digits do not tell"
-    return Numbers(task, mine.value, other.value, difference_of(mine, other), unclear=unclear)
+    return Numbers(task, mine.value, other.value, difference_of(*pair), unclear="the printed digits do not tell")
 
 
 def _mean_of_figures(of_tasks: Sequence[Numbers]) -> Numbers:
@@ -180,9 +176,9 @@ def _mean_of_figures(of_tasks: Sequence[Numbers]) -> Numbers:
     bounds = [(one.left, one.right, one.interval.estimate, one.interval.low, one.interval.high) for one in counted]
     left, right, *interval = (float(mean) for mean in np.array(bounds).mean(axis=0))
     note = f"the mean of {len(counted)} printed figures; no average is printed"
-    if len(counted) < len(of_tasks):
-        note += f", and {len(of_tasks) - len(counted)} more could turn it"
     undecided = len(counted) < len(of_tasks)
+    if undecided:
+        note += f", and {len(of_tasks) - len(counted)} more could turn it"
     return Numbers(EVERY_TASK, left, right, Interval(*interval), note=note, undecided=undecided)
 
 
@@ -190,9 +186,9 @@ def with_printed_numbers(comparison: Comparison, paper: str, *, same_model: bool
     """The comparison, with the paper's own difference beside every task for which it prints both sides.
 
     Args:
-        comparison: of any source.
-        paper: whose tables are read.
-        same_model: whether the numbers are of the paper's own model, so that they should reproduce its numbers: the
+        comparison: A comparison of any source.
+        paper: The paper whose tables are read.
+        same_model: Whether the numbers are of the paper's own model, so that they should reproduce its numbers: the
             note of a task then says whether the printed one lies where one more run is expected.
     """
     left, right = comparison.left, comparison.right

@@ -15,9 +15,9 @@ from icl_claims.claims import Comparison, Finding, Outcome
 from icl_claims.evidence.grim import QUERIES, counts_behind
 from icl_claims.evidence.printed import AVERAGE, printed_tables
 from icl_claims.experiments.studies import title_of
-from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, title_of_task
+from icl_claims.tasks import PAPERS_TASKS, TASKS, title_of_task
 
-Table = tuple[str, str]
+PrintedTable = tuple[str, str]
 """A paper and one of its tables."""
 Accuracies = Float[np.ndarray, " tasks"]
 Gap = Callable[[Accuracies, Accuracies, Accuracies], float | np.floating[Any]]
@@ -50,16 +50,16 @@ OTHER_GAPS: dict[str, Gap] = {
 """What else an average difference in accuracy relative to zero-shot may have been meant to be."""
 
 
-def averages(*tables: Table) -> Comparison:
+def averages(*tables: PrintedTable) -> Comparison:
     """Whether each printed average is that of its row, to one unit in the last printed place.
 
     Args:
-        tables: those whose averages are recomputed.
+        tables: The tables whose averages are recomputed.
     """
     findings = []
     for paper, table in tables:
         for (metric, method), row in _cells(paper, table).groupby(["metric", "method"], sort=False):
-            printed = {str(task): text for task, text in zip(row["task"], row["printed"], strict=True)}
+            printed = dict(zip(row["task"].astype(str), row["printed"], strict=True))
             average = printed.pop(AVERAGE, None)
             if average is not None:
                 name = f"{paper}, table {table}: {title_of(str(metric))} of {title_of(str(method))}"
@@ -71,7 +71,7 @@ def figures_printed_twice(*papers: str) -> Comparison:
     """Whether figures that several tables print agree, to one unit in the last place that both print.
 
     Args:
-        papers: whose tables are held against each other.
+        papers: The papers whose tables are held against each other.
     """
     tables = printed_tables()
     of_papers = tables[tables["paper"].isin(papers)][["paper", "table"]].drop_duplicates().to_numpy()
@@ -85,8 +85,8 @@ def percentages_are_counts(paper: str, table: str) -> Comparison:
     """Whether whole numbers of queries give all accuracies and RPAs of a task.
 
     Args:
-        paper: a key of `icl_claims.claims.PAPERS`.
-        table: that prints them.
+        paper: A key of `icl_claims.claims.PAPERS`.
+        table: The table that prints them.
     """
     cells = _cells(paper, table)
     findings = tuple(_counts(task, cells[cells["task"] == task]) for task in PAPERS_TASKS)
@@ -97,9 +97,9 @@ def accuracy_gap(paper: str, printed: str, readings: Mapping[str, Gap]) -> Compa
     """Whether the difference in accuracy between in-context learning and finetuning is a printed one.
 
     Args:
-        paper: whose accuracies are read.
-        printed: the percentage that is said to be their difference.
-        readings: what "difference" may mean, by name.
+        paper: The paper whose accuracies are read.
+        printed: The percentage that is said to be their difference.
+        readings: What "difference" may mean, by name.
     """
     tables = printed_tables()
     accuracy = tables[(tables["paper"] == paper) & (tables["metric"] == "accuracy")]
@@ -133,7 +133,7 @@ def _average(name: str, row: list[Fraction], printed: str) -> Finding:
     )
 
 
-def _printed_twice(one: Table, other: Table) -> Finding | None:
+def _printed_twice(one: PrintedTable, other: PrintedTable) -> Finding | None:
     columns = ["task", "metric", "method"]
     both = _cells(*one).merge(_cells(*other), on=columns, suffixes=("", "_again"))
     if set(_cells(*one)["task"]) != set(_cells(*other)["task"]):

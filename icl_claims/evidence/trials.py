@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from icl_claims.evidence.asking import Numbers, TaskEvidence, quantities_in
-from icl_claims.evidence.trial_numbers import AskedOfTrials, numbers_of_task, numbers_together
+from icl_claims.claims import EVERY_TASK
+from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks, quantities_in
 from icl_claims.experiments.result import TrialResult, mean_over_rows
-from icl_claims.experiments.studies import STUDIES, Study, study_of
-from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric
-from icl_claims.questions import Compared, Named, Near, Quantity
-from icl_claims.statistics.influence import by_query
+from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, study_of
+from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric, accuracy
+from icl_claims.questions import Compared, Near, Quantity, Side
+from icl_claims.statistics.hierarchical import hierarchical_difference
+from icl_claims.statistics.influence import Column, by_query, queries_that_count
+from icl_claims.statistics.intervals import Interval, seeds_interval
+from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
+from icl_claims.statistics.prediction import prediction_interval
+from icl_claims.statistics.proportions import difference_interval, tango
 
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
 MAIN = "main"
+BOOTSTRAP_SEED = 0
+SIGNIFICANCE = 0.05  # one-sided, of the question whether in-context learning beats the most frequent label
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +58,8 @@ class TrialsEvidence(TaskEvidence):
             if found is None:
                 self._refuse(quantity, [metric.name for metric in METRICS])
             study[quantity] = found.name
-        asked = [AskedOfTrials(self.results_of, task, *question.sides, study) for task in tasks]
-        together = numbers_together(asked, confidence)
-        return [*(numbers_of_task(of_task, confidence) for of_task in asked), together]
+        asked = [_AskedOfTask(self.results_of, task, *question.sides, study) for task in tasks]
+        return [*(of_task.numbers(confidence) for of_task in asked), _numbers_together(asked, confidence)]
 
     def provenance(self) -> dict[str, Any]:
         """What was run, task by task."""
@@ -91,6 +97,127 @@ class TrialsEvidence(TaskEvidence):
         return self.results.get(study, {}).get(task, ())
 
 
+@dataclass(frozen=True, eq=False)
+class _AskedOfTask:
+    """One question about one task, and what the trials hold about it; `study` names that of each quantity."""
+
+    results_of: Callable[[str, str], Sequence[TrialResult]]
+    task: str
+    left: Quantity
+    right: Side
+    study: Mapping[Quantity, str]
+
+    @property
+    def absence(self) -> str:
+        """Why there is nothing to compare; empty if there is."""
+        for quantity in quantities_in(self.left, self.right):
+            study = self.study[quantity]
+            results = self.results_of(study, self.task)
+            if not results:
+                return "this task was not run" if study in (MAIN, OWN) else f"the study {study} was not run"
+            for result in results:
+                if quantity.method.name in result.failures:
+                    return result.failures[quantity.method.name]
+                if result.column(quantity) is None:
+                    return f"{quantity} was not measured"
+        return ""
+
+    @property
+    def no_learning(self) -> str:
+        """Why predictions say nothing here: in-context learning does not beat chance. Empty if they do."""
+        if not any(isinstance(one.metric, PredictionMetric) for one in quantities_in(self.left, self.right)):
+            return ""
+        own = self.study[self.left]
+        results = self.results_of(own if own == OWN else MAIN, self.task) or self.results_of(own, self.task)
+        in_context = accuracy(IN_CONTEXT)
+        right = [column for result in results if (column := result.column(in_context)) is not None]
+        most_frequent = np.bincount(np.concatenate([result.gold for result in results])).argmax()
+        guessed = [(result.gold == most_frequent).astype(float) for result in results]
+        if tango(right, guessed, 1 - 2 * SIGNIFICANCE).low > 0:
+            return ""
+        reached, chance = _average(right), _average(guessed)
+        return f"in-context learning does not beat chance (accuracy {reached:.2f}, most frequent {chance:.2f})"
+
+    @property
+    def counts(self) -> bool:
+        """Whether the task says anything about the question."""
+        return not self.absence and not self.no_learning
+
+    @property
+    def columns(self) -> tuple[list[Column], list[Column]]:
+        """One column per trial for each side."""
+        mine = self._columns(self.left)
+        if isinstance(self.right, Quantity):
+            return mine, self._columns(self.right)
+        return mine, [np.where(np.isnan(column), np.nan, float(self.right)) for column in mine]
+
+    def numbers(self, confidence: float) -> Numbers:
+        """Both sides, and the interval of their difference."""
+        if self.absence:
+            return Numbers(self.task, absent=self.absence)
+        mine, other = self.columns
+        interval = _interval(mine, other if isinstance(self.right, Quantity) else float(self.right), confidence)
+        counted, of_queries = _queries(mine), max(map(len, mine)) > 1
+        unknown = "no query counts"
+        if counted:
+            unknown = "no spread" if of_queries else "one draw, and one number per draw"
+        predicted, no_learning = prediction_interval(mine, len(mine[0]), same_queries=True), self.no_learning
+        return Numbers(
+            self.task,
+            _average(mine),
+            _average(other),
+            interval,
+            count=counted,
+            note=no_learning,
+            unclear="the interval does not decide" if np.isfinite(interval.low) else unknown,
+            undecided=bool(no_learning),
+            needed=(queries_needed if of_queries else seeds_needed)(interval, counted),
+            detectable=smallest_detectable(interval, confidence=confidence),
+            predicted=(predicted.low, predicted.high),
+        )
+
+    def _columns(self, quantity: Quantity) -> list[Column]:
+        results = self.results_of(self.study[quantity], self.task)
+        return [column for result in results if (column := result.column(quantity)) is not None]
+
+
+def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbers:
+    """The mean over the tasks that count, each as heavy as another; undecided where others could turn it."""
+    counting = [of_task for of_task in asked if of_task.counts]
+    if not counting:
+        return Numbers(EVERY_TASK, note="no task counts", undecided=True)
+    columns = [of_task.columns for of_task in counting]
+    left, right = [mine for mine, _ in columns], [other for _, other in columns]
+    return Numbers(
+        EVERY_TASK,
+        float(np.mean([_average(mine) for mine in left])),
+        float(np.mean([_average(other) for other in right])),
+        hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence),
+        count=sum(map(_queries, left)),
+        note=over_tasks(len(counting), len(asked)),
+        undecided=len(counting) < len(asked),
+    )
+
+
+def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence: float) -> Interval:
+    """Over queries or steps; where there is one value per trial, Student's over trials, and none for a single trial."""
+    if max(len(column) for column in mine) > 1:
+        return difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
+    others = [side] * len(mine) if isinstance(side, float) else [_average([column]) for column in side]
+    values = [_average([column]) - other for column, other in zip(mine, others, strict=True)]
+    return seeds_interval(values, confidence)
+
+
+def _queries(columns: Sequence[Column]) -> int:
+    return int(sum(queries_that_count(column).sum() for column in columns))
+
+
+def _average(columns: Sequence[Column]) -> float:
+    counted = np.concatenate(list(columns))
+    counted = counted[~np.isnan(counted)]
+    return float(counted.mean()) if len(counted) else np.nan
+
+
 def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | None:
     values, metric = result.column(quantity), quantity.metric
     if values is None:
@@ -106,7 +233,10 @@ def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | 
     if by_layer is not None:
         layers = mean_over_rows(by_layer)
         rows.append(pd.DataFrame({"layer": range(len(layers)), "query": pd.NA, "value": layers}))
-    named: Named = quantity.method
-    return pd.concat(rows, ignore_index=True).assign(
-        model=result.provenance["model"], task=task, seed=result.spec.seed, method=named.name, metric=metric.name
-    )
+    names: dict[str, Any] = {
+        "task": task,
+        "seed": result.spec.seed,
+        "method": quantity.method.name,
+        "metric": metric.name,
+    }
+    return pd.concat(rows, ignore_index=True).assign(model=result.provenance["model"], **names)

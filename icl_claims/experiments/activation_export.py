@@ -24,11 +24,6 @@ FILE = "record_info.jsonl"
 class RecordWriter:
     """Writes every query's activations while a trial runs, and puts them in order when it ends.
 
-    Args:
-        folder: where the folders of settings are made.
-        gold: the true label of every query.
-        widths: how many tokens each query has.
-
     Raises:
         StoreError: the folder cannot be written.
     """

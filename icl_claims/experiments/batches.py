@@ -9,8 +9,8 @@ import psutil
 import torch
 
 from icl_claims.errors import ModelError
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.prompts import Prompts, Queries
+from icl_claims.models import LanguageModel
+from icl_claims.tasks import Prompts, Queries
 
 TOKENS_PER_BATCH = 512
 TOKENS_ON_CUDA = 8192

@@ -12,15 +12,14 @@ import torch
 
 from icl_claims.experiments.batches import PROMPTED, batch_memory, free_memory, tokens_that_fit
 from icl_claims.experiments.plan import Run, plan_trials
+from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.spill import memory_for_learned
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import prompts_of
-from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import InContext, Method, ZeroShot, at_rate, is_diagnosed, learner_of
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Prompts
+from icl_claims.models import LanguageModel
+from icl_claims.tasks import Demonstrations, Prompts
 
 MEASURED_TOKENS = 256
 DIAGNOSED = sum(map(is_diagnosed, find_study("main").answering))
@@ -32,12 +31,9 @@ class Work:
     """What some trials do.
 
     Args:
-        trials: how many.
         prefix_tokens: read once by in-context learning.
-        query_tokens: of the queries, once.
         answered_tokens: the same, once for every method.
         attended_pairs: of a query token and a prefix token.
-        steps: of learning.
         trained_tokens: of the demonstrations that are stepped on, once for every method.
     """
 

@@ -22,14 +22,7 @@ every query of the batch."""
 
 
 def measure(spec: TrialSpec, batch: Batch, gold: Int[np.ndarray, " batch"], lengths: Sequence[int]) -> Numbers:
-    """The numbers of a batch.
-
-    Args:
-        spec: Specification of the trial.
-        batch: The answers, by method.
-        gold: The true labels.
-        lengths: Tokens of each demonstration in the context.
-    """
+    """The numbers of a batch."""
     in_context = batch.answers[IN_CONTEXT.name]
     found: Numbers = {"log_probabilities": {}, "by_layer": {}, "features": {}}
     found["log_probabilities"] = {name: numbers(answer.log_probabilities) for name, answer in batch.answers.items()}

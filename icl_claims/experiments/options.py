@@ -24,11 +24,8 @@ class Option:
 
     Args:
         name: field of `Choices` or `Protocol`, or parameter of a command.
-        help: what it is, in a line.
         metavar: what stands for its value in help.
         doors: commands that offer it, and `pytest`.
-        type: type of its value.
-        default: its value if nothing is named; None leaves what the profile says.
         least: smallest number that makes sense.
         values: everything that it may be; empty if that is no short list.
     """
@@ -79,12 +76,7 @@ OPTIONS = (
         "A,B",
         (PYTEST, "plan"),
     ),
-    Option(
-        "device",
-        "device: auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)",
-        "NAME",
-        EVERYWHERE[:-1],
-    ),
+    Option("device", "device: auto (default), cpu, cuda, cuda:N, or spread (over all GPUs)", "NAME", EVERYWHERE[:-1]),
     Option(
         "dtype",
         "precision of the model: float32 (default), or bfloat16 or float16, which halve its memory",
@@ -116,6 +108,7 @@ OPTIONS = (
         ("trial",),
         default="finetuning",
     ),
+    Option("claims", "folder of claims whose own methods and metrics are known too", "DIR", ("trial",), Path),
     Option("learning_rate", "rate of finetuning; default: the task's in the rates", "X", ("trial",), float),
     Option("clip", "bound at which gradients are clipped; default: none", "X", ("trial",), float),
     Option(
@@ -143,17 +136,14 @@ def options_of(door: str) -> tuple[Option, ...]:
 
 
 def chosen(given: Mapping[str, Any]) -> Choices:
-    """What the values of options choose.
-
-    Args:
-        given: values by name; what is None or missing is left to the profile.
+    """What the values of options choose, by name; what is None or missing is left to the profile.
 
     Raises:
         UsageError: a value makes no sense.
     """
     from icl_claims.experiments.plan import Choices
     from icl_claims.experiments.profiles import find_profile
-    from icl_claims.tasks.sources import named_directory
+    from icl_claims.tasks import named_directory
 
     named = {option.name: given[option.name] for option in OPTIONS if given.get(option.name) is not None}
     for option in OPTIONS:
@@ -176,10 +166,6 @@ def chosen(given: Mapping[str, Any]) -> Choices:
 
 def names_of(name: str, text: str) -> tuple[str, ...]:
     """The names in a text, with commas between.
-
-    Args:
-        name: field that they are chosen for.
-        text: the names.
 
     Raises:
         UsageError: there is none.

@@ -8,38 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from icl_claims.errors import UsageError
-from icl_claims.experiments.learning_rates import LearningRates, learning_rates
-from icl_claims.experiments.profiles import Profile
+from icl_claims.experiments.profiles import LearningRates, Profile, learning_rates
 from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import Study, find_study
 from icl_claims.methods import at_rate
+from icl_claims.models import LanguageModel
 from icl_claims.models.embedded import Say
-from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.reference import load_model, model_digest
 from icl_claims.protocol import Protocol
-from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task, known_task, read_own_task
-from icl_claims.tasks.examples import TaskData
-from icl_claims.tasks.sources import DataSource, real_tasks
+from icl_claims.tasks import PAPERS_TASKS, TASKS, DataSource, Task, TaskData, known_task, read_own_task, real_tasks
 
 
 @dataclass(frozen=True)
 class Choices:
     """A profile, and what the reader changed of it; None leaves the profile's value.
 
-    Args:
-        profile: set-up to start from.
-        model: reference of a model.
-        data: folder of the real tasks; None for the profile's data source.
-        tasks: names of the tasks to run, or folders of the reader's own; None for the papers'.
-        k: number of demonstrations.
-        seeds: seeds of the draws of demonstrations, each in its drawn order.
-        queries: number of queries per task.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `spread`.
-        dtype: precision of the model; float32 by default.
-        rates: file of learning rates that `icl-claims tune` wrote; by default the one in the cache.
-        studies: names of those that are run where a claim asks for them.
-        tokens_per_batch: number of tokens of queries that are answered at once; by default as many as fit the memory.
-        protocol: fields of the protocol that the reader named.
+    The fields are those of `icl_claims.experiments.options.OPTIONS`; `protocol` holds the readings that were named.
     """
 
     profile: Profile
@@ -99,13 +83,16 @@ class Choices:
         return self.profile.source if self.data is None else real_tasks(self.data)
 
     def chosen_tasks(self) -> tuple[Task, ...]:
-        """The tasks to run: known ones in the catalogue's order, then those of the reader's.
+        """The tasks to run: known ones in the catalogue's order, then the reader's, whose names have a slash.
 
         Raises:
             UsageError: an unknown name.
             DataError: a folder of the reader's cannot be read.
         """
-        named = [_named_task(name) for name in self.tasks or PAPERS_TASKS]
+        named = [
+            read_own_task(Path(name)) if "/" in name or "\\" in name else known_task(name)
+            for name in self.tasks or PAPERS_TASKS
+        ]
         known = {task.name for task in named if not task.own}
         own = {task.name: task for task in named if task.own}
         return (*(task for task in TASKS.values() if task.name in known), *own.values())
@@ -132,10 +119,6 @@ class Run:
     """What choices come to, each thing found once.
 
     Args:
-        choices: choices of the reader.
-        tasks: tasks to run.
-        studies: names of the studies that are run where a claim asks for them.
-        protocol: readings that are followed.
         data: examples by task.
         model: digest of the model.
         dtype: precision in which it is run, such as `float32`.
@@ -201,10 +184,6 @@ def resolve(
 def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
     """The trials of a study, task by task.
 
-    Args:
-        run: what the reader's choices come to.
-        study: the study, or its name.
-
     Raises:
         UsageError: no such study.
     """
@@ -230,8 +209,3 @@ def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
         )
         specs += [replace(base, seed=seed, permutation=permutation) for seed, permutation in runs]
     return specs
-
-
-def _named_task(name: str) -> Task:
-    """A known task, or that of a folder: a name with a slash in it."""
-    return read_own_task(Path(name)) if "/" in name or "\\" in name else known_task(name)

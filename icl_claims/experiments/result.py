@@ -1,19 +1,32 @@
-"""What a trial gives: numbers by query and layer, predictions, timings and provenance; no activation."""
+"""What a trial gives: numbers by query and layer, predictions, timings and provenance; and the store of results."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from icl_claims.errors import StoreError
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, orders_of
-from icl_claims.metrics import Course, LayerMetric, LearningMetric, Predicted, PredictionMetric, SetMetric
-from icl_claims.metrics.calibration import predicted_labels
+from icl_claims.metrics import (
+    Course,
+    LayerMetric,
+    LearningMetric,
+    Predicted,
+    PredictionMetric,
+    SetMetric,
+    predicted_labels,
+)
 from icl_claims.questions import Depth, Named, Quantity
+from icl_claims.storage.checksummed import flat, grouped
+from icl_claims.storage.files import cache_folder
+from icl_claims.storage.store import Checkpoint, Content, Store
 
 
 class Entry(NamedTuple):
@@ -37,19 +50,20 @@ BY_ENTRY = dict.fromkeys(("by_layer", "over_queries", "features"), Entry)
 class TrialResult:
     """The result of one trial.
 
+    >>> from icl_claims import InContext, TrialSpec, ZeroShot, accuracy, load_model, run_trial, synthetic_task
+    >>> model, task = load_model("tiny"), synthetic_task("sst2")
+    >>> trial = run_trial(TrialSpec.of(model, task, [], k=16, queries=32), model, task)
+    >>> trial.mean(accuracy(InContext())) > trial.mean(accuracy(ZeroShot()))
+    True
+
     Args:
-        spec: Its specification.
-        query_rows: Row of each query in the evaluation file.
-        gold: Label of each query.
         log_probabilities: Log-probabilities of each label's verbalizer, by method.
         content_free: The same for the queries without content.
         by_layer: One value per query and layer.
-        over_queries: One value per layer, of metrics of all queries together.
         gradient_norms: Norms of the keys' and values' gradients at every step and layer, by method, before clipping.
         drift: How much learning changed the keys' and values' weights, relative to their size, by method and layer.
         losses: Loss of every learning step, in nats per token, by method.
         failures: Why a method gave nothing.
-        seconds: What was done, and how long it took.
         provenance: Where and with what the trial was run.
     """
 
@@ -94,10 +108,7 @@ class TrialResult:
 
         Metrics of attention are means over layers; those of predictions are 0 or 1. RPA has [queries, 2] values, one
         for each change of a query. Gradients have one value per step of learning; those of the first step, changes of
-        weights, and metrics of all queries together have a single one.
-
-        Args:
-            quantity: Its weights are not looked at: they are those of the trial.
+        weights, and metrics of all queries together have a single one. The weights are always the trial's.
         """
         if isinstance(quantity.metric, PredictionMetric):
             return self._of_predictions(quantity.metric, quantity.method, quantity.reference or IN_CONTEXT)
@@ -154,3 +165,61 @@ def rounded(values: np.ndarray, places: int) -> Any:
     plain = np.round(values.astype(float), places).astype(object)
     plain[~np.isfinite(values)] = None
     return plain.tolist()
+
+
+Run = Callable[[], TrialResult]
+_ROWS = ("query_rows", "gold")
+_GROUPS = ("log_probabilities", "content_free", "by_layer", "over_queries", "gradient_norms", "drift")
+_FACTS = ("losses", "failures", "seconds", "provenance")
+
+
+def default_store() -> Path:
+    """The folder of trials in the cache."""
+    return cache_folder() / "trials"
+
+
+class TrialStore:
+    """Caches results, so that no trial is run twice, by any number of processes; by default in the cache."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._store = Store(folder or default_store())
+
+    def get_or_run(self, spec: TrialSpec, run: Run) -> TrialResult:
+        """The result of a trial, run now if it never was; other processes wait for it meanwhile."""
+        return unpacked(spec, self._store.get_or_run(spec.key(), lambda: packed(spec, run())))
+
+    def get_or_run_unless_busy(self, spec: TrialSpec, run: Run) -> TrialResult | None:
+        """The same, but None if another process is running the trial."""
+        found = self._store.get_or_run_unless_busy(spec.key(), lambda: packed(spec, run()))
+        return None if found is None else unpacked(spec, found)
+
+    def holds(self, spec: TrialSpec) -> bool:
+        """Whether a trial was run before."""
+        return self._store.holds(spec.key())
+
+    def checkpoint(self, spec: TrialSpec) -> Checkpoint | None:
+        """Checkpoint of a trial, for the process running it; None if the store is not writable."""
+        return self._store.checkpoint(spec.key())
+
+
+def packed(spec: TrialSpec, result: TrialResult) -> Content:
+    """A result as facts and arrays."""
+    index, arrays = flat({group: getattr(result, group) for group in _GROUPS})
+    facts = {"spec": spec.record(), "index": index, **{name: getattr(result, name) for name in _FACTS}}
+    return facts, {name: getattr(result, name) for name in _ROWS} | arrays
+
+
+def unpacked(spec: TrialSpec, content: Content) -> TrialResult:
+    """The result that `packed` made into facts and arrays.
+
+    Raises:
+        StoreError: a part of it is missing.
+    """
+    facts, arrays = content
+    try:
+        rows: dict[str, Any] = {name: arrays[name] for name in _ROWS}
+        groups: dict[str, Any] = grouped(facts["index"], arrays, _GROUPS, BY_ENTRY)
+        return TrialResult(spec=spec, **rows, **groups, **{name: facts[name] for name in _FACTS})
+    except KeyError as error:
+        todo = "Another version of the project wrote it: delete its folder."
+        raise StoreError(f"The stored trial {spec.key()[:12]} lacks a part", expected=str(error), todo=todo) from error

@@ -15,9 +15,9 @@ from icl_claims.experiments.measure import Numbers
 from icl_claims.experiments.result import BY_ENTRY
 from icl_claims.experiments.spill import LearnedSpill, packed
 from icl_claims.methods import Learned
-from icl_claims.storage.checkpoint import START, Checkpoint, Part
-from icl_claims.storage.groups import flat, grouped
-from icl_claims.tasks.prompts import Queries
+from icl_claims.storage.checksummed import flat, grouped
+from icl_claims.storage.store import START, Checkpoint, Part
+from icl_claims.tasks import Queries
 
 Asked = Literal["queries", "content_free"]
 Block = tuple[list[int], Numbers]
@@ -79,14 +79,7 @@ class TrialProgress:
         return Batches(queries, self._tokens_left.get(asked, self.tokens), among=left, say=self.notes.append)
 
     def keep_block(self, asked: Asked, batch: list[int], numbers: Numbers, tokens: int) -> None:
-        """Keep the numbers of a batch of queries.
-
-        Args:
-            asked: which queries.
-            batch: their indices.
-            numbers: by group and entry, a row a query.
-            tokens: limit of the batches that follow.
-        """
+        """Keep the numbers of a batch of queries, and the limit of the batches that follow."""
         self.blocks[asked].append((batch, numbers))
         index, arrays = flat(numbers)
         self._keep(asked, {"batch": batch, "groups": list(numbers), "index": index, "tokens": tokens}, arrays)

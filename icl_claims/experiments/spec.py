@@ -16,20 +16,19 @@ from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import Kept
 from icl_claims.protocol import Protocol
 from icl_claims.questions import Named
-from icl_claims.storage.digests import source_digest
-from icl_claims.tasks.catalogue import DESCRIPTION
-from icl_claims.tasks.examples import TaskData
+from icl_claims.storage.files import source_digest
+from icl_claims.tasks import DESCRIPTION, TaskData
 
 PACKAGE = Path(__file__).parents[1]
 Record = Mapping[str, Any]
 """A specification as plain data."""
 
 CODE_THAT_MAKES_NUMBERS = (
-    *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py", "statistics/rank.py"),
+    *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
     *(f"experiments/{room}.py" for room in ("batches", "measure", "resume", "spill", "trial")),
 )
 WORDS = ("title", "definition", "formula", "source")
@@ -40,18 +39,18 @@ WORDS = ("title", "definition", "formula", "source")
 class TrialSpec:
     """Everything that decides the numbers of a trial.
 
+    >>> from icl_claims import Finetuning, Protocol, load_model, synthetic_task
+    >>> model, task, readings = load_model("tiny"), synthetic_task("sst2"), Protocol(loss="label_only")
+    >>> TrialSpec.of(model, task, [Finetuning(1.5)], k=4, protocol=readings).protocol.loss
+    'label_only'
+
     Args:
         model: Digest of the model.
         data: Digest of the task's examples.
-        task: Name of the task.
-        k: Number of demonstrations drawn.
         seed: Seed of the draw of demonstrations, of untrained weights, and of the random controls.
-        permutation: Permutation of the demonstrations; 0 leaves their order.
         queries: How many queries are asked at most; None for 2000.
         methods: What is compared with in-context learning; zero-shot and in-context learning are in every trial.
         weights: `trained`, or what an untrained model keeps of the trained one.
-        dtype: Precision of the model.
-        protocol: The readings of paper and code.
         diagnostics: Whether the logit lens and the attention to the demonstrations are measured.
         metrics: Metrics of the reader's own, measured beside ours.
         code: Digest of the code that makes the numbers.
@@ -89,16 +88,7 @@ class TrialSpec:
     def of(
         cls, model: LanguageModel, data: TaskData, methods: Iterable[Method], *, k: int, seed: int = 0, **options: Any
     ) -> TrialSpec:
-        """The specification of a trial of a model on a task.
-
-        Args:
-            model: The model that is run.
-            data: The examples of the task.
-            methods: What is compared with in-context learning.
-            k: Number of demonstrations drawn.
-            seed: Seed of their draw.
-            options: Other fields, such as `queries` or `protocol`.
-        """
+        """The specification of a trial of a model on a task."""
         chosen = {"permutation": 0, "queries": None, "dtype": str(model.dtype).removeprefix("torch."), **options}
         return cls(model.digest, data.digest, data.task.name, k, seed, methods=tuple(methods), **chosen)
 

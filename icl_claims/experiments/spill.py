@@ -17,11 +17,9 @@ from torch import Tensor
 
 from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.experiments.batches import free_memory
-from icl_claims.methods import Learned
-from icl_claims.methods.perturbations import AskedInOtherWords
-from icl_claims.models.attention import Prefix
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.storage.checksummed import read_again, write_checksummed
+from icl_claims.methods import AskedInOtherWords, Learned
+from icl_claims.models import LanguageModel, Prefix
+from icl_claims.storage.checksummed import read_checksummed, write_checksummed
 
 ON_CPU = 256 * 2**20  # bytes: files are read from the system's own cache about as fast as memory is copied
 SHARE_ON_CUDA = 0.25  # of what is free: from files, weights must cross to the device for every batch
@@ -83,7 +81,7 @@ class LearnedSpill(Mapping[str, Learned]):
         if method in self._held:
             return self._held[method]
         try:
-            manifest, arrays = read_again(self._files[method])
+            manifest, arrays = read_checksummed(self._files[method], verified=False)
         except StoreError as error:
             todo = "Run it again: what else is finished of the trial is read from its checkpoint."
             raise StoreError(f"What {method} learned was cut or removed meanwhile: {error}", todo=todo) from error
@@ -164,13 +162,7 @@ def packed(learned: Learned) -> tuple[dict[str, Any], dict[str, np.ndarray]] | N
 
 
 def unpacked(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], model: LanguageModel) -> Learned:
-    """What a method learned, from what `packed` gave; tensors are laid out in memory as they were.
-
-    Args:
-        facts: plain data.
-        arrays: by name.
-        model: the model that learned.
-    """
+    """What a method learned, from what `packed` gave; tensors are laid out in memory as they were."""
     if facts["kind"] == _PARAPHRASED:
         return AskedInOtherWords.of(unpacked(facts["learned"], arrays, model))
     places = {name: value.device for name, value in model.tuned_values().items()}

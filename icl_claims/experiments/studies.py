@@ -41,10 +41,7 @@ class Study:
     """One kind of question that trials answer.
 
     Args:
-        name: Its name on the command line.
-        what: What it is about, in a sentence.
         methods: What is compared with in-context learning, each at the learning rate of the task.
-        weights: Weights of the model.
         diagnostics: Whether the logit lens and the attention to the demonstrations are measured.
         metrics: Metrics of the reader's own that are measured beside ours.
     """

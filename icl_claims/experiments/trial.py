@@ -23,12 +23,10 @@ from icl_claims.experiments.spill import LearnedSpill, memory_for_learned
 from icl_claims.experiments.studies import ZERO_SHOT
 from icl_claims.methods import Batch, Learned, Method, TrainingTokens
 from icl_claims.metrics import Answer, SetMetric
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import untrained
-from icl_claims.storage.checkpoint import Checkpoint
-from icl_claims.tasks.draw import Draw
-from icl_claims.tasks.examples import TaskData
-from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
+from icl_claims.storage.store import Checkpoint
+from icl_claims.tasks import Draw, Prompts, Queries, TaskData, build_prompts
 from icl_claims.version import __version__
 
 Progress = Callable[[str, float], None]
@@ -50,6 +48,11 @@ def run_trial(
     learned_in_memory: int | None = None,
 ) -> TrialResult:
     """Run a trial.
+
+    >>> from icl_claims import Finetuning, TrialSpec, load_model, synthetic_task
+    >>> model, task = load_model("tiny"), synthetic_task("sst2")
+    >>> run_trial(TrialSpec.of(model, task, [Finetuning(1.5)], k=4, queries=8), model, task).methods
+    ('zero_shot', 'in_context', 'finetuning')
 
     Args:
         spec: what to run.

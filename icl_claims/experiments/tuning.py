@@ -9,14 +9,11 @@ import numpy as np
 
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import Batches
-from icl_claims.methods import Finetuning
-from icl_claims.methods.base import Learned
-from icl_claims.metrics.calibration import predicted_labels
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.methods import Finetuning, Learned
+from icl_claims.metrics import predicted_labels
+from icl_claims.models import LanguageModel
 from icl_claims.protocol import Calibration, Protocol
-from icl_claims.tasks.draw import Draw, shuffle
-from icl_claims.tasks.examples import TaskData
-from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
+from icl_claims.tasks import Draw, Prompts, Queries, TaskData, build_prompts, shuffle
 
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 SEEDS = (101, 102, 103)
@@ -31,10 +28,7 @@ class Search:
     """How learning rates are compared.
 
     Args:
-        k: demonstrations of each draw.
-        seeds: of the draws.
         held_out: training examples, none of them a demonstration, that are answered after each draw.
-        calibration: of the predicted labels.
         grid: the rates, smallest first.
     """
 
@@ -66,12 +60,6 @@ def tune(model: LanguageModel, data: TaskData, search: Search, progress: Progres
     """Find a learning rate.
 
     A rate whose learning diverges has no right answer in that draw. The evaluation set of the task is not read.
-
-    Args:
-        model: the pretrained model.
-        data: the task's examples, of which the training set is used.
-        search: how rates are compared.
-        progress: told how far it is.
 
     Raises:
         UsageError: the training set is too small.

@@ -3,27 +3,24 @@
 from icl_claims.methods.base import (
     Learned,
     Method,
+    TrainingTokens,
     at_rate,
-    has_nulls,
     is_diagnosed,
     learner_of,
     learns_weights,
     variant_of,
-    with_parameter,
 )
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
-from icl_claims.methods.nulls import (
-    AnotherQuerysUpdate,
-    Batch,
-    GaussianUpdate,
-    Null,
-    another_querys_update,
-    gaussian_update,
-    nulls_of_method,
+from icl_claims.methods.nulls import AnotherQuerysUpdate, Batch, GaussianUpdate, Null, nulls_of_method
+from icl_claims.methods.prompting import (
+    AskedInOtherWords,
+    InContext,
+    Paraphrased,
+    Reordered,
+    SwitchedLabels,
+    ZeroShot,
+    pairs,
 )
-from icl_claims.methods.perturbations import Paraphrased, Reordered, SwitchedLabels, pairs
-from icl_claims.methods.prompting import InContext, ZeroShot
-from icl_claims.methods.training_tokens import TrainingTokens

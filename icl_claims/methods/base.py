@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -11,20 +11,71 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from icl_claims.errors import DivergenceError, ModelError
-from icl_claims.methods.training_tokens import TrainingTokens, tokens_in_context, tokens_read_alone
-from icl_claims.metrics import Answer
-from icl_claims.models.attention import Prefix
-from icl_claims.models.language_model import LanguageModel, Weights
-from icl_claims.models.precision import at_least_single
-from icl_claims.models.projections import layer_norms
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.errors import DivergenceError, ModelError, UsageError
+from icl_claims.metrics import Answer, shares_of_demonstrations
+from icl_claims.models import Keys, LanguageModel, Prefix, Weights, at_least_single, layer_norms
+from icl_claims.questions import Named
+from icl_claims.tasks import Demonstrations, Queries
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTokens:
+    """The tokens of the demonstrations in the context, end to end, without bos and separators.
+
+    Args:
+        lengths: how many each demonstration has, in the order of the context.
+    """
+
+    keys: Keys
+    lengths: tuple[int, ...]
+
+    def shares(
+        self, scores: Sequence[Float[Tensor, "heads queries tokens"]], device: torch.device
+    ) -> Float[Tensor, "layers queries demonstrations"]:
+        """The share of attention that each demonstration gets, of every layer."""
+        by_layer = [shares_of_demonstrations(of_layer, self.lengths).to(device) for of_layer in scores]
+        return torch.stack(by_layer)
+
+
+def tokens_in_context(prefix: Prefix, demonstrations: Demonstrations) -> TrainingTokens:
+    """The demonstrations as they lie in a prefix, each after those before it."""
+    spans = demonstrations.spans
+    places = torch.tensor([place for span in spans for place in span])
+    keys = tuple(of_layer.index_select(1, places.to(of_layer.device)) for of_layer in prefix.keys)
+    return TrainingTokens(keys, tuple(map(len, spans)))
+
+
+def tokens_read_alone(
+    model: LanguageModel, opening: Prefix, demonstrations: Demonstrations, weights: Weights
+) -> TrainingTokens:
+    """The same demonstrations, each read right after bos, where a query stands, too, as if there were no other.
+
+    With rotary positions a key is turned by the position at which it is read: here by that in its own demonstration, in
+    the context by that in the context.
+
+    Args:
+        model: that reads them.
+        opening: bos, read with the weights.
+        demonstrations: of which those in the context are read.
+        weights: with which the model reads; those that are not among them are as pretrained.
+
+    Source: Dai et al. 2023, attention to training tokens; in the keys' place, their code takes the query vectors that
+        the training tokens had while they were stepped on.
+    """
+    rows = [demonstrations.context[span.start : span.stop] for span in demonstrations.spans]
+    return TrainingTokens(model.keys_of(rows, opening, weights), tuple(map(len, rows)))
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
     """What a method took from its demonstrations: a prefix, a change of weights, or neither.
+
+    >>> from icl_claims import Finetuning, TrialSpec, load_model, synthetic_task
+    >>> from icl_claims.experiments.trial import prompts_of
+    >>> model, task = load_model("tiny"), synthetic_task("sst2")
+    >>> shown = prompts_of(TrialSpec.of(model, task, [], k=2), model, task).demonstrations
+    >>> len(Finetuning(1.5).learn(model, shown).losses)
+    2
 
     Args:
         model: the model that learned; its own parameters are as pretrained.
@@ -176,11 +227,6 @@ def is_diagnosed(method: Method) -> bool:
     return getattr(method, "diagnosed", False) and variant_of(method) is None
 
 
-def has_nulls(method: Method) -> bool:
-    """Whether its updates are also replaced by ones that mean nothing: where it changes weights, and is no variant."""
-    return learns_weights(method) and variant_of(method) is None
-
-
 def learns_weights(method: Method) -> bool:
     """Whether it changes weights, or the method within it does."""
     return getattr(learner_of(method), "learns_weights", True)
@@ -201,10 +247,48 @@ def with_parameter(method: AMethod, name: str, value: Any) -> AMethod:
         if one.name == name and held is None:
             changes[name] = value
         elif one.name in ("method", "of") and is_dataclass(held):
-            changes[one.name] = with_parameter(held, name, value)
+            inner = with_parameter(held, name, value)
+            changes |= {} if inner is held else {one.name: inner}
     return replace(named, **changes) if changes else method
 
 
 def at_rate(method: AMethod, learning_rate: float) -> AMethod:
     """A method with a learning rate, unless it has one of its own or needs none."""
     return with_parameter(method, "learning_rate", learning_rate)
+
+
+@runtime_checkable
+class Descending(Protocol):
+    """A method that steps down a gradient."""
+
+    @property
+    def name(self) -> str:
+        """The method's name in tables."""
+        ...
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of every step; None if the task's is still to be filled in."""
+        ...
+
+
+def name_of(word: str, loss: str | None, clip: Named | None = None, *more: str) -> str:
+    """A method's name in tables, with what is particular about its loss, its clipping, and more."""
+    return "_".join((word, *(["label_only"] if loss == "label_only" else []), *([clip.name] if clip else []), *more))
+
+
+def title_of(words: str, loss: str | None, clip: Named | None = None) -> str:
+    """A method's name in print, with what is particular about its loss and its clipping."""
+    return words + (", of labels alone" if loss == "label_only" else "") + (f" {clip.title}" if clip else "")
+
+
+def rate_of(method: Descending) -> float:
+    """The learning rate of a method.
+
+    Raises:
+        UsageError: It was given none.
+    """
+    if method.learning_rate is None:
+        todo = "Give it one, such as Finetuning(0.01); in a trial the task's own is filled in."
+        raise UsageError(f"The method {method.name} has no learning rate", todo=todo)
+    return method.learning_rate

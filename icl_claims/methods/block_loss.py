@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from icl_claims.methods.descent import loss_scale
-from icl_claims.models.blocks import ROWS_READ_AT_ONCE, Blocks, hidden_of
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import at_least_single
+from icl_claims.models import ROWS_READ_AT_ONCE, Blocks, LanguageModel, at_least_single, hidden_of
 from icl_claims.protocol import Loss
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from icl_claims.errors import UsageError
 from icl_claims.methods.base import Learned
-from icl_claims.models.precision import number
-from icl_claims.models.projections import TunedParameter, layer_norms
+from icl_claims.models import TunedParameter, layer_norms, number
 from icl_claims.protocol import ClippedNorm, Protocol
 
 EPSILON = 1e-6  # as in fairseq, whose factor is min(1, bound / (norm + 1e-6))
@@ -71,18 +70,9 @@ class Clipping:
         return f"clipped at {self.at:g}{of_norm}"
 
     def clip(
-        self,
-        parameters: Sequence[TunedParameter],
-        gradients: Sequence[Tensor],
-        finetuned: Learned | None = None,
+        self, parameters: Sequence[TunedParameter], gradients: Sequence[Tensor], finetuned: Learned | None = None
     ) -> tuple[Tensor, ...]:
-        """The gradients times min(1, bound / (norm + 1e-6)).
-
-        Args:
-            parameters: that have the gradients.
-            gradients: of one step.
-            finetuned: what standard finetuning learned, where the bounds are those of its gradients.
-        """
+        """The gradients times min(1, bound / (norm + 1e-6)) of the parameters' layers; bounds may be finetuning's."""
         norms = layer_norms(parameters, gradients)
         if self.norm == "global_l2":
             norms = dict.fromkeys(norms, math.hypot(*norms.values()))

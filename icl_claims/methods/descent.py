@@ -1,66 +1,26 @@
-"""Gradient descent on the K and V projections of a model: what every method that takes such steps does."""
+"""Gradient descent on the K and V projections of a model: losses of demonstrations, gradients, steps, divergence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.methods.base import Learned
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import all_finite, at_least_single
-from icl_claims.models.projections import TunedParameter
-from icl_claims.questions import Named
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.errors import DivergenceError
+from icl_claims.methods.base import Descending, Learned, rate_of
+from icl_claims.models import LanguageModel, TunedParameter, all_finite, at_least_single
+from icl_claims.protocol import Loss
+from icl_claims.tasks import Demonstrations
 
 DIVERGED = 100.0
 """Nats a token above which learning counts as diverged: guessing among 50,000 tokens costs 11."""
 
 FLOAT16_LOSS_SCALE = 128.0
 """About what the authors' mixed precision began with: 4, on a loss that is a sum over some 30 tokens."""
-
-
-@runtime_checkable
-class Descending(Protocol):
-    """A method that steps down a gradient."""
-
-    @property
-    def name(self) -> str:
-        """The method's name in tables."""
-        ...
-
-    @property
-    def learning_rate(self) -> float | None:
-        """The learning rate of every step; None if the task's is still to be filled in."""
-        ...
-
-
-def name_of(*parts: str | None) -> str:
-    """A method's name in tables, from what is particular about it; None stands for what is not."""
-    return "_".join(part for part in parts if part)
-
-
-def title_of(words: str, loss: str | None, clip: Named | None = None) -> str:
-    """A method's name in print, with what is particular about its loss and its clipping."""
-    return words + (", of labels alone" if loss == "label_only" else "") + (f" {clip.title}" if clip else "")
-
-
-def rate_of(method: Descending) -> float:
-    """The learning rate of a method.
-
-    Raises:
-        UsageError: It was given none.
-    """
-    if method.learning_rate is None:
-        todo = "Give it one, such as Finetuning(0.01); in a trial the task's own is filled in."
-        raise UsageError(f"The method {method.name} has no learning rate", todo=todo)
-    return method.learning_rate
 
 
 def masters(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -123,7 +83,7 @@ def tuned(
     """
     rounded = settled(method, model, weights, len(losses))
     opening = model.read_prefix([demonstrations.bos], rounded)
-    return Learned(model, opening, rounded, tuple(losses), by_layer(norms, model.layers))
+    return Learned(model, opening, rounded, tuple(losses), stacked(norms, model.layers))
 
 
 def settled(method: Descending, model: LanguageModel, weights: Mapping[str, Tensor], steps: int) -> dict[str, Tensor]:
@@ -138,19 +98,13 @@ def settled(method: Descending, model: LanguageModel, weights: Mapping[str, Tens
     return rounded
 
 
-def by_layer(norms: Sequence[Mapping[int, float]], layers: int) -> Float[np.ndarray, "steps layers"]:
+def stacked(norms: Sequence[Mapping[int, float]], layers: int) -> Float[np.ndarray, "steps layers"]:
     """The norms of every step in the order of the layers."""
     return np.array([[of_step[layer] for layer in range(layers)] for of_step in norms]).reshape(len(norms), layers)
 
 
 def finite(loss: float, method: Descending, step: int, predictions: int = 1) -> float:
-    """The loss of a step, counted from 0, if learning has not diverged.
-
-    Args:
-        loss: in nats per token, summed over predictions.
-        method: that took the step.
-        step: which.
-        predictions: how many losses are summed.
+    """The loss of a step, counted from 0, if learning has not diverged: nats per token, summed over predictions.
 
     Raises:
         DivergenceError: it is no number, or above `DIVERGED` for each prediction.
@@ -167,3 +121,17 @@ def _diverged(method: Descending, step: int, got: str) -> DivergenceError:
         got=got,
         todo=f"Use a learning rate below {rate_of(method):g}.",
     )
+
+
+def next_token_losses(
+    logits: Float[Tensor, "tokens vocabulary"], ids: Sequence[int]
+) -> Float[Tensor, " tokens_after_first"]:
+    """Cross-entropy in nats of every token after the first, given those before it."""
+    wanted = torch.tensor(list(ids)[1:], device=logits.device)
+    return nn.functional.cross_entropy(at_least_single(logits[:-1]), wanted, reduction="none")
+
+
+def sequence_loss(logits: Float[Tensor, "tokens vocabulary"], ids: Sequence[int], which: Loss) -> Tensor:
+    """Mean cross-entropy in nats over all tokens after the first, or of the last token (the label) alone."""
+    losses = next_token_losses(logits, ids)
+    return losses.mean() if which == "all_tokens" else losses[-1]

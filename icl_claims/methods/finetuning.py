@@ -5,30 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from icl_claims.methods.base import Known, Learned, learned_by
+from icl_claims.methods.base import Known, Learned, learned_by, name_of, rate_of, title_of
 from icl_claims.methods.clipping import Clipping
-from icl_claims.methods.descent import (
-    finite,
-    gradients_of,
-    masters,
-    name_of,
-    rate_of,
-    sgd_step,
-    title_of,
-    trainable,
-    tuned,
-)
-from icl_claims.methods.losses import next_token_losses, sequence_loss
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import number
-from icl_claims.models.projections import layer_norms
+from icl_claims.methods.descent import finite, gradients_of, masters, sequence_loss, sgd_step, trainable, tuned
+from icl_claims.models import LanguageModel, layer_norms, number
 from icl_claims.protocol import Loss
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks import Demonstrations
 
 
 @dataclass(frozen=True)
 class Finetuning:
     """Standard finetuning as the authors ran it: SGD without momentum, one demonstration a step, in order.
+
+    >>> Finetuning(0.01).name, Finetuning(loss="label_only").title
+    ('finetuning', 'finetuning, of labels alone')
 
     Args:
         learning_rate: of every step.
@@ -49,9 +39,7 @@ class Finetuning:
     )
 
     def __post_init__(self) -> None:
-        label_only = "label_only" if self.loss == "label_only" else None
-        name = name_of("finetuning", label_only, self.clip.name if self.clip else None)
-        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "name", name_of("finetuning", self.loss, self.clip))
 
     @property
     def title(self) -> str:
@@ -82,7 +70,7 @@ class Finetuning:
         weights, losses, norms = masters(model.tuned_values()), [], []
         for step, sequence in enumerate(demonstrations.sequences):
             leaves = trainable(weights)
-            loss = sequence_loss(next_token_losses(model.sequence_logits(sequence, leaves), sequence), counted)
+            loss = sequence_loss(model.sequence_logits(sequence, leaves), sequence, counted)
             gradients = gradients_of(loss, list(leaves.values()), model.dtype)
             losses.append(finite(number(loss), self, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))

@@ -10,28 +10,14 @@ import torch
 from torch import Tensor
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Known, Learned, learned_by, weight_changes
+from icl_claims.methods.base import Known, Learned, learned_by, name_of, rate_of, title_of, weight_changes
 from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
-from icl_claims.methods.descent import (
-    finite,
-    gradients_of,
-    masters,
-    name_of,
-    rate_of,
-    settled,
-    sgd_step,
-    title_of,
-    trainable,
-    tuned,
-)
+from icl_claims.methods.descent import finite, gradients_of, masters, settled, sgd_step, trainable, tuned
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.models.blocks import hidden_of
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import number
-from icl_claims.models.projections import TunedParameter, layer_norms
+from icl_claims.models import LanguageModel, TunedParameter, hidden_of, layer_norms, number
 from icl_claims.protocol import Loss
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks import Demonstrations
 
 Update = Literal["concurrent", "sequential"]
 """All layers step at once on the sum of their losses (the authors' code), or one after the other (their words)."""
@@ -46,6 +32,9 @@ class LayerCausal:
 
     The output of every block goes through the model's final norm and projection head; the cross-entropy of that
     prediction is the block's own loss, and the block's input counts as a constant.
+
+    >>> LayerCausal(clip=Clipping(at=12.0)).name, LayerCausal(update="sequential").title
+    ('layer_causal_clip_12', 'sequential layer-causal finetuning')
 
     Args:
         learning_rate: of every step.
@@ -76,16 +65,10 @@ class LayerCausal:
     )
 
     def __post_init__(self) -> None:
-        sequential = self.update == "sequential"
         if self.clip is not None and self.clip.norm is not None:
             self._check(self.clip)
-        name = name_of(
-            "layer_causal",
-            "sequential" if sequential else None,
-            "label_only" if self.loss == "label_only" else None,
-            self.clip.name if self.clip else None,
-            "norm_matched" if self.norm_matched else None,
-        )
+        word = "layer_causal_sequential" if self.update == "sequential" else "layer_causal"
+        name = name_of(word, self.loss, self.clip, *(["norm_matched"] if self.norm_matched else []))
         object.__setattr__(self, "name", name)
 
     @property
@@ -201,12 +184,7 @@ class _Descent:
 
 
 def with_changes_as_long(model: LanguageModel, weights: Mapping[str, Tensor], finetuned: Learned) -> dict[str, Tensor]:
-    """Weights whose change has, in every layer, the direction it had and the length of another's.
-
-    Args:
-        model: that learned.
-        weights: of the K and V projections.
-        finetuned: whose changes have the wanted lengths.
+    """Weights whose change has, in every layer, the direction it had and the length of finetuning's.
 
     Returns:
         The new weights; those of a layer that did not change stay.

@@ -6,43 +6,32 @@ J is never formed: forward-mode differentiation gives J d in the same pass that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Known, Learned, diverged
-from icl_claims.methods.descent import (
-    by_layer,
-    finite,
-    loss_scale,
-    masters,
-    name_of,
-    rate_of,
-    settled,
-    sgd_step,
-    title_of,
-    trainable,
-)
-from icl_claims.methods.dual_numbers import dual, dual_numbers, first_order, parts, with_tangents
-from icl_claims.methods.losses import next_token_losses, sequence_loss
-from icl_claims.methods.training_tokens import TrainingTokens
+from icl_claims.methods.base import Known, Learned, TrainingTokens, diverged, name_of, rate_of, title_of
+from icl_claims.methods.descent import finite, loss_scale, masters, sequence_loss, settled, sgd_step, stacked, trainable
 from icl_claims.metrics import Answer
-from icl_claims.models.attention import Prefix
-from icl_claims.models.language_model import LanguageModel, Weights
-from icl_claims.models.precision import all_finite, at_least_single, number
-from icl_claims.models.projections import layer_norms
+from icl_claims.models import LanguageModel, Prefix, Weights, all_finite, at_least_single, layer_norms, number
 from icl_claims.protocol import Loss
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks import Demonstrations, Queries
 
 
 @dataclass(frozen=True)
 class Linearized:
     """Finetuning of the first-order expansion: SGD, one demonstration a step, in order.
+
+    >>> Linearized().name, Linearized().title
+    ('linearized', 'linearised finetuning')
 
     Args:
         learning_rate: of every step.
@@ -62,8 +51,7 @@ class Linearized:
     source: ClassVar[str] = "Rethinking, equation 5"
 
     def __post_init__(self) -> None:
-        name = name_of("linearized", "label_only" if self.loss == "label_only" else None)
-        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "name", name_of("linearized", self.loss))
 
     @property
     def title(self) -> str:
@@ -108,7 +96,7 @@ class Linearized:
             Prefix(keys[0], values[0], opening.tokens),
             weights,
             tuple(losses),
-            by_layer(norms, model.layers),
+            stacked(norms, model.layers),
             changes=changes,
             prefix_changes=Prefix(keys[1], values[1], opening.tokens),
         )
@@ -122,7 +110,7 @@ class Linearized:
             logits = model.sequence_logits(sequence, with_tangents(leaves, changes))
             at_start, moved = parts(logits)
         leaf = (at_start + moved).detach().requires_grad_()
-        loss = sequence_loss(next_token_losses(leaf, sequence), counted)
+        loss = sequence_loss(leaf, sequence, counted)
         (in_logits,) = torch.autograd.grad(loss * scale, leaf)
         gradients = torch.autograd.grad(at_start, list(leaves.values()), in_logits.to(at_start.dtype))
         return number(loss), tuple(gradient / scale for gradient in gradients)
@@ -132,9 +120,7 @@ class Linearized:
 class LearnedLinearly(Learned):
     """A change of weights that is answered with through the first-order expansion.
 
-    Args:
-        changes: of the K and V projections, from their pretrained values.
-        prefix_changes: of the prefix, to first order in `changes`.
+    The changes are from the pretrained K and V projections; those of the prefix are to first order in them.
     """
 
     changes: Weights = field(kw_only=True)
@@ -194,3 +180,73 @@ class LearnedLinearly(Learned):
             for sides in ((at_start.keys, changes.keys), (at_start.values, changes.values))
         )
         return Prefix(keys, values, at_start.tokens)
+
+
+dual: Callable[[Tensor, Tensor], Tensor] = forward_ad.make_dual
+"""A value with its first-order change."""
+
+
+@contextmanager
+def dual_numbers() -> Iterator[None]:
+    """While this lasts, tensors can carry changes, and what is computed from them carries its own."""
+    with forward_ad.dual_level(), _ConstantWeights():
+        yield
+
+
+def with_tangents(values: Mapping[str, Tensor], changes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Dual numbers by name, from values and their changes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own: the first dual number compiles scripts
+        return {name: dual(value, changes[name]) for name, value in values.items()}
+
+
+def first_order(number: Tensor) -> Tensor:
+    """Value and first-order change of a dual number, added."""
+    value, change = parts(number)
+    return value + change
+
+
+def parts(number: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and first-order change of a dual number; the change is 0 where it carries none."""
+    value, change = _unpacked(number)
+    return value, torch.zeros_like(value) if change is None else change
+
+
+class _ConstantWeights(TorchFunctionMode):
+    """Skips the zero term of the product rule: a weight without a tangent multiplies only the input's tangent.
+
+    d(W x) = dW x + W dx, and where dW is 0 torch still multiplies a matrix of zeros: three products in place of two.
+    Tangents are computed without a graph, as nothing here is differentiated twice.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is nn.functional.linear:
+            return _linear(*args, **kwargs)
+        if func is torch.addmm and not kwargs:
+            return _addmm(*args)
+        return func(*args, **kwargs)
+
+
+def _linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    value, change = _unpacked(inputs)
+    if change is None or _unpacked(weight)[1] is not None or (bias is not None and _unpacked(bias)[1] is not None):
+        return nn.functional.linear(inputs, weight, bias)
+    with torch.no_grad():
+        changed = nn.functional.linear(change, weight)
+    return dual(nn.functional.linear(value, weight, bias), changed)
+
+
+def _addmm(bias: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
+    value, change = _unpacked(inputs)
+    if change is None or any(_unpacked(constant)[1] is not None for constant in (bias, weight)):
+        return torch.addmm(bias, inputs, weight)
+    with torch.no_grad():
+        changed = change @ weight
+    return dual(torch.addmm(bias, value, weight), changed)
+
+
+def _unpacked(number: Tensor) -> tuple[Tensor, Tensor | None]:
+    unpack: Callable[[Tensor], tuple[Tensor, Tensor | None]] = forward_ad.unpack_dual
+    value, change = unpack(number)
+    return value, change

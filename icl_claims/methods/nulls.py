@@ -11,18 +11,14 @@ import torch
 from torch import Tensor
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Method, has_nulls
+from icl_claims.methods.base import Method, learns_weights, variant_of
 from icl_claims.metrics import Answer
-from icl_claims.models.precision import at_least_single
+from icl_claims.models import at_least_single
 
 
 @dataclass(frozen=True)
 class GaussianUpdate:
-    """In the place of a method's update, a Gaussian one of the same length for every query and layer, and every head.
-
-    Args:
-        of: The method whose update is replaced.
-    """
+    """In place of a method's update, a Gaussian one of the same length for every query and layer, and every head."""
 
     of: Method
     definition: ClassVar[str] = "a Gaussian update of the same length as the method's"
@@ -44,11 +40,7 @@ class GaussianUpdate:
 
 @dataclass(frozen=True)
 class AnotherQuerysUpdate:
-    """In the place of a method's update for a query, the one that it makes for another query.
-
-    Args:
-        of: The method whose update is replaced.
-    """
+    """In the place of a method's update for a query, the one that it makes for another query."""
 
     of: Method
     definition: ClassVar[str] = "the update that the same method makes for another query"
@@ -75,12 +67,9 @@ class Batch:
     """The answers to a batch of queries.
 
     Args:
-        answers: The answers by the names of the methods.
-        zero_shot: Those without demonstrations.
         queries: Index of each query in the trial; its draws follow from it, whatever the batch.
         partners: For each query, the place in the batch of another one, the same however queries are batched; None if
             there is only one query.
-        seed: Seed of the draws.
     """
 
     answers: Mapping[str, Answer]
@@ -95,7 +84,8 @@ Null = GaussianUpdate | AnotherQuerysUpdate
 
 def nulls_of_method(method: Method) -> tuple[Null, ...]:
     """The nulls of a method at the level of updates; none if it learns no weights, or is a variant of another."""
-    return (GaussianUpdate(method), AnotherQuerysUpdate(method)) if has_nulls(method) else ()
+    replaced = learns_weights(method) and variant_of(method) is None
+    return (GaussianUpdate(method), AnotherQuerysUpdate(method)) if replaced else ()
 
 
 def gaussian_update(answer: Answer, zero_shot: Answer, queries: Sequence[int], seed: int) -> Answer:

@@ -1,18 +1,27 @@
-"""Zero-shot and in-context learning: nothing is learned, or a prefix is."""
+"""Methods that differ in the prompt alone: zero-shot, in-context learning, false labels, other orders, other words."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
-from icl_claims.methods.base import Known, Learned
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.demonstrations import Demonstrations
+import numpy as np
+
+from icl_claims.methods.base import Known, Learned, Method, TrainingTokens, learned_by, learner_of, variant_of
+from icl_claims.methods.finetuning import Finetuning
+from icl_claims.metrics import Answer
+from icl_claims.models import LanguageModel
+from icl_claims.tasks import Demonstrations, Queries
 
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Learns nothing: a query is answered after the token that opens every prompt."""
+    """Learns nothing: a query is answered after the token that opens every prompt.
+
+    >>> ZeroShot().name, ZeroShot().title
+    ('zero_shot', 'zero-shot')
+    """
 
     name: ClassVar[str] = "zero_shot"
     title: ClassVar[str] = "zero-shot"
@@ -30,7 +39,12 @@ class ZeroShot:
 
 @dataclass(frozen=True)
 class InContext:
-    """Learns a prefix: the keys and values of the demonstrations, read once."""
+    """Learns a prefix: the keys and values of the demonstrations, read once.
+
+    >>> from icl_claims.metrics import accuracy
+    >>> print(accuracy(InContext()) > accuracy(ZeroShot()))
+    accuracy of in-context learning above accuracy of zero-shot
+    """
 
     name: ClassVar[str] = "in_context"
     title: ClassVar[str] = "in-context learning"
@@ -42,3 +56,152 @@ class InContext:
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Read the demonstrations that fit into the context."""
         return Learned(model, model.read_prefix(demonstrations.context))
+
+
+Switch = Literal["permuted", "cyclic", "random"]
+"""Every class gets another one's label; the next one's; or every demonstration gets a label at random."""
+
+
+@dataclass(frozen=True)
+class _Perturbed:
+    method: Method
+
+    @property
+    def variant_of(self) -> Method:
+        """The method that is given what it was meant for."""
+        return self.method
+
+
+@dataclass(frozen=True)
+class SwitchedLabels(_Perturbed):
+    """A method that learns from demonstrations with false labels.
+
+    Source: promised in "Understanding ...", section 1; no result, table or code of it exists.
+    """
+
+    switch: Switch
+    seed: int = 0
+    definition: ClassVar[str] = (
+        "The texts of the demonstrations with false labels: each class gets the next one's "
+        "label (cyclic), or another one's (permuted), or labels are drawn at random."
+    )
+
+    @property
+    def name(self) -> str:
+        """`in_context_cyclic_labels`, `finetuning_random_labels`, ..."""
+        return f"{self.method.name}_{self.switch}_labels"
+
+    @property
+    def title(self) -> str:
+        """in-context learning with cyclic labels, finetuning with random labels, ..."""
+        return f"{self.method.title} with {self.switch} labels"
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
+        """Learn from the same texts with other labels."""
+        labels = switched(demonstrations.labels, len(demonstrations.label_ids), self.switch, self.seed)
+        return self.method.learn(model, demonstrations.relabelled(labels))
+
+
+@dataclass(frozen=True)
+class Reordered(_Perturbed):
+    """A method that sees the same demonstrations in another order, drawn from the seed `order`."""
+
+    order: int
+    definition: ClassVar[str] = "The same demonstrations in another order, drawn at random."
+
+    @property
+    def name(self) -> str:
+        """`in_context_order_3`, `finetuning_order_3`, ..."""
+        return f"{self.method.name}_order_{self.order}"
+
+    @property
+    def title(self) -> str:
+        """in-context learning in order 3, ..."""
+        return f"{self.method.title} in order {self.order}"
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
+        """Learn from the demonstrations in another order."""
+        return self.method.learn(model, demonstrations.reordered(self.order))
+
+
+@dataclass(frozen=True)
+class Paraphrased(_Perturbed):
+    """A method that is asked through the task's second template; its answers have no attention scores."""
+
+    definition: ClassVar[str] = "The query in the words of the task's second template."
+
+    @property
+    def name(self) -> str:
+        """`zero_shot_paraphrased`, ..."""
+        return f"{self.method.name}_paraphrased"
+
+    @property
+    def title(self) -> str:
+        """Paraphrased zero-shot, ..."""
+        return f"paraphrased {self.method.title}"
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
+        """Learn as the method does."""
+        return AskedInOtherWords.of(learned_by(self.method, model, demonstrations, known or {}))
+
+
+@dataclass(frozen=True, eq=False)
+class AskedInOtherWords(Learned):
+    """Answers paraphrased queries; their tokens are others, so their attention scores compare with none."""
+
+    learned: Learned = field(kw_only=True)
+
+    @classmethod
+    def of(cls, learned: Learned) -> AskedInOtherWords:
+        """What was learned, to be asked in other words."""
+        took = learned.model, learned.prefix, learned.weights, learned.losses, learned.gradient_norms
+        return cls(*took, learned=learned)
+
+    def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
+        """Answer a batch of queries in the words of the task's second template."""
+        answer = self.learned.answer(queries.in_other_words(), lens=lens, training=training)
+        return replace(answer, scores=None, widths=())
+
+
+def switched(labels: tuple[int, ...], classes: int, switch: Switch, seed: int) -> tuple[int, ...]:
+    """The labels of demonstrations after a switch.
+
+    A permutation leaves no class in its place, and is the same for all demonstrations; a label at random may happen to
+    be the true one.
+    """
+    drawn = np.random.default_rng(seed)
+    if switch == "random":
+        return tuple(drawn.integers(0, classes, len(labels)).tolist())
+    place = derangement(classes, switch, drawn)
+    return tuple(place[label] for label in labels)
+
+
+def derangement(classes: int, switch: Switch, drawn: np.random.Generator) -> tuple[int, ...]:
+    """The class that takes each one's place: the next one, or a random permutation that leaves none in its place."""
+    following = tuple((label + 1) % classes for label in range(classes))
+    if switch == "cyclic" or classes < 3:
+        return following
+    while True:
+        permuted = tuple(drawn.permutation(classes).tolist())
+        if all(label != place for place, label in enumerate(permuted)):
+            return permuted
+
+
+def pairs(methods: Iterable[Method]) -> tuple[tuple[Method, Method], ...]:
+    """Which method is compared with which: all with in-context learning, and some with a variant of it.
+
+    Standard finetuning is compared with every variant of in-context learning, and a variant of finetuning with the one
+    that is perturbed alike.
+    """
+    methods, in_context = tuple(methods), InContext()
+    found: list[tuple[Method, Method]] = [(method, in_context) for method in methods if method != in_context]
+    for variant in (m for m in methods if m != in_context and learner_of(m) == in_context):
+        standard = [m for m in methods if isinstance(m, Finetuning) and variant_of(m) is None]
+        alike = {_perturbed_as(variant, finetuning) for finetuning in standard}
+        found += [(m, variant) for m in methods if m in standard or m in alike]
+    return tuple(found)
+
+
+def _perturbed_as(variant: Any, learner: Method) -> Method:
+    """A learner under the perturbations of another."""
+    return replace(variant, method=_perturbed_as(variant.method, learner)) if hasattr(variant, "method") else learner

@@ -23,13 +23,14 @@ from icl_claims.metrics.predictions import (
     changed,
     most_frequent_label,
     order_spread,
+    predicted_labels,
     rec2ftp,
     rpa,
     rpa_correct,
     rpa_incorrect,
 )
 from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_aou_unnormalised
-from icl_claims.metrics.training_attention import kendall
+from icl_claims.metrics.training_attention import kendall, shares_of_demonstrations
 
 _ROOMS = [import_module(f"{__name__}.{room.name}") for room in iter_modules(__path__)]
 _DECLARED = dict.fromkeys(thing for room in _ROOMS for thing in vars(room).values() if isinstance(thing, Metric))

@@ -131,13 +131,10 @@ class Metric:
     accuracy of finetuning above 0.5
 
     Args:
-        name: Its name in tables and files.
-        title: Its name in print.
         definition: What it says, in a sentence or two.
         values: The function on arrays that computes it.
         takes: The arguments of that function, from what the metric is computed from.
         formula: In LaTeX; empty where words say it better.
-        source: Paper and place.
         unit: Unit of its values; empty for a pure number.
         percent: Whether tables print it in percent.
     """
@@ -153,12 +150,7 @@ class Metric:
     percent: bool = False
 
     def __call__(self, method: Named, reference: Named | None = None) -> Quantity:
-        """The metric of a method.
-
-        Args:
-            method: The method that is measured.
-            reference: What it is compared with, where the metric compares; None for in-context learning.
-        """
+        """The metric of a method, where it compares with that of a reference, or of in-context learning."""
         return Quantity(self, method, reference)
 
     def of(self, found: Any) -> Any:
@@ -208,6 +200,18 @@ class SetMetric(LayerMetric):
 
     `values` gives [queries, layers, features] of a batch; they are forgotten when the trial ends.
 
+    >>> import numpy as np
+    >>> spread = SetMetric(
+    ...     name="spread",
+    ...     title="spread of attention outputs",
+    ...     definition="Variance of attention outputs over queries, mean over features.",
+    ...     takes=lambda seen: {"outputs": seen.answer.attention_outputs},
+    ...     values=lambda outputs: outputs.transpose(0, 1),
+    ...     over=lambda features: features.var(axis=0).mean(axis=-1),
+    ... )
+    >>> spread.over(np.array([[[0.0, 0.0]], [[2.0, 4.0]]]))
+    array([2.5])
+
     Args:
         over: Its value at each layer, from the features of all queries.
     """
@@ -230,12 +234,7 @@ Kind = TypeVar("Kind", bound=Metric)
 
 
 def metric(kind: type[Kind], **known: Any) -> Callable[[Callable[..., Any]], Kind]:
-    """Make a metric of the function on arrays that it decorates, under the function's name.
-
-    Args:
-        kind: The kind of metric.
-        known: What else the metric knows of itself.
-    """
+    """Make a metric of the function on arrays that it decorates, under the function's name."""
     return lambda values: kind(name=values.__name__, values=values, **known)
 
 

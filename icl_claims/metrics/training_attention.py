@@ -1,4 +1,4 @@
-"""How the attention of a query is shared out among the demonstrations, and how it would be at random."""
+"""How a query's attention is shared out among the demonstrations, and whether two methods order these alike."""
 
 from __future__ import annotations
 
@@ -10,17 +10,39 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icl_claims.metrics.metric import DEMONSTRATION_LENGTHS, RANDOM_UPDATE, LayerMetric, Seen, metric
-from icl_claims.statistics.rank import kendall_tau
+
+
+def kendall_tau(
+    left: Float[np.ndarray, "*rows items"], right: Float[np.ndarray, "*rows items"]
+) -> Float[np.ndarray, "*rows"]:
+    """Kendall's tau-b of the items of each row, the order in one array against that in the other.
+
+    Args:
+        left: a number for each item; larger ones rank higher, equal ones are tied.
+        right: the other numbers of the same items.
+
+    Returns:
+        The correlation of each row, in [-1, 1]; NaN if all items of a row are tied on one side, or one is NaN.
+
+    Source: Kendall 1945 (tau-b); `scipy.stats.kendalltau` for one row at a time.
+
+    >>> kendall_tau(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 3.0, 2.0]])).round(2).tolist()
+    [0.33]
+    """
+    agree, pairs_left, pairs_right = (np.zeros(left.shape[:-1]) for _ in range(3))
+    for apart in range(1, left.shape[-1]):
+        a, b = (np.sign(values[..., apart:] - values[..., :-apart]) for values in (left, right))
+        agree += (a * b).sum(axis=-1)
+        pairs_left += (a * a).sum(axis=-1)
+        pairs_right += (b * b).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(agree / np.sqrt(pairs_left * pairs_right))
 
 
 def shares_of_demonstrations(
     scores: Float[Tensor, "heads queries tokens"], lengths: Sequence[int]
 ) -> Float[Tensor, "queries demonstrations"]:
     """The share of attention that each demonstration gets: softmax over all tokens, in single precision or finer.
-
-    Args:
-        scores: scaled pre-softmax scores of every query over the tokens of all demonstrations, end to end.
-        lengths: tokens of each demonstration.
 
     Returns:
         The sum over a demonstration's tokens, averaged over heads; over demonstrations it is 1.
@@ -35,14 +57,7 @@ def shares_of_demonstrations(
 def random_attention(
     layers: int, demonstrations: int, queries: Sequence[int], seed: int
 ) -> Float[np.ndarray, "layers queries demonstrations"]:
-    """Numbers without order, U[0,1), one stream a query, so that they do not depend on how queries are batched.
-
-    Args:
-        layers: of the model.
-        demonstrations: that attention is shared among.
-        queries: index of each query in the trial.
-        seed: of the draws.
-    """
+    """Numbers without order, U[0,1), one stream a query, so that they do not depend on how queries are batched."""
     streams = (np.random.default_rng((seed, query, 2)) for query in queries)
     return np.stack([stream.random((layers, demonstrations)) for stream in streams], axis=1)
 

@@ -98,12 +98,6 @@ class Blocks:
     def run(self, layer: int, weights: dict[str, Tensor], args: Any, kwargs: Any) -> Any:
         """Run a block by itself, without the hooks of `around`, with some of its parameters replaced.
 
-        Args:
-            layer: 0-based index of the block.
-            weights: values for parameters of the block, by their names in the network.
-            args: positional arguments of the block.
-            kwargs: keyword arguments of the block.
-
         Returns:
             The output of the block.
         """

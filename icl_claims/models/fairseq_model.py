@@ -18,26 +18,14 @@ from transformers import AutoModelForCausalLM, OPTConfig, PreTrainedModel
 
 from icl_claims.errors import ModelError
 from icl_claims.models.attention import registered_attention
-from icl_claims.models.fairseq_tokens import BOS, END_OF_LINE, PAD
+from icl_claims.models.tokens import BOS, END_OF_LINE, PAD
 
 OFFSET = 2  # the position of the first token: pad index + 1
 
 
 @dataclass(frozen=True)
 class DenseShape:
-    """The shape of a dense language model, against which its tensors are checked.
-
-    Args:
-        layers: number of decoder blocks.
-        heads: number of heads of every attention.
-        hidden: width of the residual stream.
-        inner: width of the feed-forward networks.
-        vocabulary: number of types.
-        context: the longest sequence, in tokens.
-        activation: function of the feed-forward networks.
-        scaled: whether the input embedding is sqrt(hidden) times the matrix.
-        shared: whether the head is the embedding matrix.
-    """
+    """The shape of a dense language model, against which its tensors are checked."""
 
     layers: int
     heads: int
@@ -65,12 +53,7 @@ class DenseShape:
 
 
 def opt_of_xglm(network: PreTrainedModel, source: str) -> PreTrainedModel:
-    """The same model as OPT, on the same device and in the same dtype.
-
-    Args:
-        network: an `XGLMForCausalLM`, such as the fairseq dense models on the Hub.
-        source: its name in errors.
-    """
+    """The same model as OPT, on the same device and in the same dtype."""
     config: Any = network.config
     shape = DenseShape(
         layers=config.num_layers,

@@ -1,24 +1,25 @@
-"""Load a transformers causal language model from a folder, with its digest."""
+"""Load a causal language model from a folder, of transformers or of fairseq, with its digest."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from icl_claims.errors import ModelError
 from icl_claims.models.attention import registered_attention
-from icl_claims.models.fairseq_model import opt_of_xglm
-from icl_claims.models.fairseq_tokens import xglm_tokens
+from icl_claims.models.fairseq_checkpoint import read_fairseq_checkpoint
+from icl_claims.models.fairseq_model import DenseShape, opt_name, opt_network, opt_of_xglm
 from icl_claims.models.families import TITLES
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.tokens import token_encoder
-from icl_claims.storage.digests import DigestOf, file_digest
+from icl_claims.models.tokens import find_bpe_files, read_fairseq_tokens, token_encoder, xglm_tokens
+from icl_claims.storage.files import DigestOf, file_digest
 
 _IDENTITY = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer.model")
 
@@ -102,3 +103,94 @@ def files_digest(paths: Iterable[Path], digest_of: DigestOf = file_digest) -> st
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or ["no message"])[0][:200]
+
+
+LONGEST_CONTEXT = 2**17
+ACTIVATIONS = ("gelu", "relu")
+NEEDED = {
+    "decoder_normalize_before": True,
+    "no_decoder_final_norm": False,
+    "decoder_learned_pos": False,
+    "no_token_positional_embeddings": False,
+    "adaptive_input": False,
+    "character_embeddings": False,
+}
+WITHOUT_WEIGHT = (".version", "._float_tensor", "embed_positions.weights")
+
+
+def load_fairseq(folder: Path, *, name: str, device: torch.device, dtype: torch.dtype) -> LanguageModel:
+    """The dense language model of a fairseq folder, in this dtype whatever the checkpoint stores.
+
+    Raises:
+        ModelError: a file is missing, damaged or malicious, or the model is not a dense pre-norm decoder.
+    """
+    path = folder / "model.pt"
+    checkpoint = read_fairseq_checkpoint(path)
+    tokens, types = read_fairseq_tokens(folder)
+    shape = shape_of_options(checkpoint.options, types, path)
+    _check_final_norm(checkpoint.tensors.get("decoder.version"), path)
+    tensors = {
+        opt_name(key.removeprefix("decoder.")): tensor
+        for key, tensor in checkpoint.tensors.items()
+        if not key.endswith(WITHOUT_WEIGHT)
+    }
+    network = opt_network(shape, tensors, device=device, dtype=dtype, source=str(path))
+    return LanguageModel(network, tokens, name=name, digest=fairseq_digest(folder))
+
+
+def fairseq_digest(folder: Path, digest_of: DigestOf = file_digest) -> str:
+    """SHA-256 over the checkpoint, the dictionary and the BPE files of a fairseq folder, by file name and content.
+
+    Raises:
+        ModelError: a BPE file is missing.
+    """
+    return files_digest((folder / "model.pt", folder / "dict.txt", *find_bpe_files(folder)), digest_of)
+
+
+def _check_final_norm(version: Tensor | None, path: Path) -> None:
+    """Fairseq leaves out the norm after the last block where a checkpoint says version 2 or less, or nothing."""
+    if version is None or version.numel() != 1 or not float(version) >= 3:
+        got = "none" if version is None else str(version.tolist())
+        raise _unsupported(path, "decoder.version", "3, which normalizes after the last block", got)
+
+
+def shape_of_options(options: Mapping[str, Any], types: int, path: Path) -> DenseShape:
+    """The shape in fairseq's options and the size of the dictionary.
+
+    Raises:
+        ModelError: an option is missing, or asks for something that is not a dense pre-norm decoder.
+    """
+    for option, needed in NEEDED.items():
+        if (got := options.get(option, needed)) != needed:
+            raise _unsupported(path, option, str(needed), repr(got))
+    activation = options.get("activation_fn")
+    if activation not in ACTIVATIONS:
+        raise _unsupported(path, "activation_fn", " or ".join(ACTIVATIONS), repr(activation))
+    context = "max_target_positions" if options.get("max_target_positions") is not None else "tokens_per_sample"
+
+    def number(option: str, most: int) -> int:
+        value = options.get(option)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise _unsupported(path, option, f"a number from 1 to {most}", repr(value))
+        return value
+
+    return DenseShape(
+        layers=number("decoder_layers", 1000),
+        heads=number("decoder_attention_heads", 1000),
+        hidden=number("decoder_embed_dim", 2**20),
+        inner=number("decoder_ffn_embed_dim", 2**20),
+        vocabulary=types,
+        context=number(context, LONGEST_CONTEXT),
+        activation=activation,
+        scaled=not options.get("no_scale_embedding", False),
+        shared=bool(options.get("share_decoder_input_output_embed", False)),
+    )
+
+
+def _unsupported(path: Path, option: str, expected: str, got: str) -> ModelError:
+    return ModelError(
+        f"{path} was made with {option} that cannot be loaded",
+        expected=expected,
+        got=got,
+        todo="Only dense decoders with pre-norm blocks and sinusoidal positions are OPT models in disguise.",
+    )

@@ -16,10 +16,9 @@ from torch.func import functional_call
 from icl_claims.errors import ModelError, PromptError
 from icl_claims.models.attention import AttentionPass, Keys, Prefix, current_pass
 from icl_claims.models.blocks import Blocks, find_blocks, hidden_of
-from icl_claims.models.families import TITLES
+from icl_claims.models.families import TITLES, TunedParameter, key_value_parameters
 from icl_claims.models.layout import Layout
 from icl_claims.models.precision import all_finite, at_least_single
-from icl_claims.models.projections import TunedParameter, key_value_parameters
 from icl_claims.models.tokens import TokenEncoder
 
 Weights = Mapping[str, Tensor]
@@ -54,8 +53,6 @@ class LanguageModel:
 
     Args:
         network: loaded with `attn_implementation="icl_claims"`.
-        tokens: its tokenizer.
-        name: the reader's name for it.
         digest: SHA-256 over its weights, configuration and tokenizer.
 
     Raises:
@@ -241,13 +238,7 @@ class LanguageModel:
     def sequence_logits(
         self, ids: Sequence[int], weights: Weights | None = None, *, keep: Sequence[int] | None = None
     ) -> Float[Tensor, "tokens vocabulary"]:
-        """Logits of one sequence, differentiable in `weights`.
-
-        Args:
-            ids: token ids of the sequence.
-            weights: values that replace parameters during the call.
-            keep: positions whose logits are returned; all by default.
-        """
+        """Logits of one sequence, differentiable in `weights`."""
         now = AttentionPass(Layout((len(ids),), self.device))
         wanted = range(len(ids)) if keep is None else keep
         return self._run(now, [ids], 0, torch.tensor(list(wanted), device=self.head_device), weights)

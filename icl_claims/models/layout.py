@@ -13,12 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The rows of a batch, packed into one sequence of `tokens` = sum of their lengths.
-
-    Args:
-        lengths: tokens of each row.
-        device: device of the index tensors.
-    """
+    """The rows of a batch, packed into one sequence of `tokens` = sum of their lengths."""
 
     lengths: tuple[int, ...]
     device: torch.device

@@ -46,12 +46,6 @@ def random_model(family: str, layers: int, seed: int, dtype: torch.dtype = torch
     Its weights are large enough that every head attends unevenly and every layer matters. It has no tokenizer: give it
     ids from `FIRST_WORD` on.
 
-    Args:
-        family: a key of `CONFIGURATIONS`.
-        layers: number of decoder blocks.
-        seed: seed of the weights.
-        dtype: dtype of the weights.
-
     Raises:
         ModelError: an unknown family.
     """
@@ -87,11 +81,6 @@ def fill_at_random(module: nn.Module, seed: int) -> None:
 
 def key_value_part(name: str, parameter: Tensor, heads: int = HEADS) -> Bool[Tensor, ...] | None:
     """Which entries of a parameter make keys or values, as its qualified name tells; None for any other parameter.
-
-    Args:
-        name: qualified name in the network, for example `transformer.h.0.attn.c_attn.bias`.
-        parameter: value of the parameter.
-        heads: number of attention heads.
 
     >>> key_value_part("transformer.h.0.attn.c_attn.bias", torch.zeros(6)).tolist()
     [False, False, True, True, True, True]

@@ -9,11 +9,10 @@ import torch
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.embedded import Say, embedded_folder
-from icl_claims.models.fairseq_folder import fairseq_digest, load_fairseq
-from icl_claims.models.folder import check_folder, folder_digest, load_folder
+from icl_claims.models.folder import check_folder, fairseq_digest, folder_digest, load_fairseq, load_folder
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.spread import SPREAD, spread
-from icl_claims.storage.digests import DigestOf, file_digest, remembered_digest
+from icl_claims.storage.files import DigestOf, file_digest, remembered_digest
 
 FORMS = "embedded, tiny, path:DIR, hub:NAME or fairseq:DIR"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -23,6 +22,9 @@ def load_model(
     reference: str, *, device: str = "auto", dtype: str = "float32", say: Say = lambda _text: None
 ) -> LanguageModel:
     """The model that a reference names.
+
+    >>> load_model("tiny").layers
+    3
 
     Args:
         reference: `embedded`; `tiny`, the small in-context learner that ships with the project; `path:DIR`, a folder

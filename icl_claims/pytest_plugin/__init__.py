@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from icl_claims.pytest_plugin.claim_json import claim_of, declare
+from icl_claims.pytest_plugin.collection import INPUT, ControllersList, WorkersList, refuse_twins, remember_claims
 from icl_claims.pytest_plugin.fixtures import cached, decide, evidence, model, named_errors, report_again, trials
-from icl_claims.pytest_plugin.options import MARKERS, add_options, check_options
-from icl_claims.pytest_plugin.own import remember_claims
-from icl_claims.pytest_plugin.run_record import RunRecord, claim_of, declare, refuse_twins
-from icl_claims.pytest_plugin.unasked_files import selects_nothing_in
-from icl_claims.pytest_plugin.worker_collection import INPUT, ControllersList, WorkersList
-from icl_claims.pytest_plugin.workers import share_threads
-
-if TYPE_CHECKING:
-    from icl_claims.pytest_plugin.scheduling import ClaimScheduling
-
-RECORD = pytest.StashKey[RunRecord]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of a run."""
-    add_options(parser)
+from icl_claims.pytest_plugin.options import MARKERS, check_options, pytest_addoption
+from icl_claims.pytest_plugin.run_record import RunRecord
+from icl_claims.pytest_plugin.unasked_files import pytest_ignore_collect
+from icl_claims.pytest_plugin.workers import pytest_xdist_make_scheduler, share_threads
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,28 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
     check_options(config)
     if not hasattr(config, "workerinput"):
         collected = ControllersList()
-        config.stash[RECORD] = RunRecord(config, collected.claims)
         config.pluginmanager.register(collected, "icl_claims_collected")
-        config.pluginmanager.register(config.stash[RECORD], "icl_claims_record")
+        config.pluginmanager.register(RunRecord(config, collected.claims), "icl_claims_record")
     elif INPUT in config.workerinput:
         config.pluginmanager.register(WorkersList(Path(config.workerinput[INPUT])), "icl_claims_collected")
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out a file of claims in which `-m` selects nothing, unless the reader named it."""
-    expression = config.getoption("markexpr", "")
-    if not expression or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
-        return None
-    named = {config.invocation_params.dir / argument.partition("::")[0] for argument in config.args}
-    return True if collection_path not in named and selects_nothing_in(collection_path, expression) else None
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> ClaimScheduling | None:
-    """Share the claims among the workers of `-n` so that few of them load a model."""
-    from icl_claims.pytest_plugin.scheduling import scheduling_of
-
-    return scheduling_of(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

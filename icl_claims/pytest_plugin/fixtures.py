@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from icl_claims.errors import IclClaimsError
-from icl_claims.pytest_plugin.known_refutations import expected_refutation
+from icl_claims.errors import ClaimError, IclClaimsError
+from icl_claims.pytest_plugin.claim_json import verdict_record
 from icl_claims.pytest_plugin.options import choices_of, option_name
-from icl_claims.pytest_plugin.verdict_json import verdict_record
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
     from icl_claims.evidence.trials import TrialsEvidence
-    from icl_claims.models.language_model import LanguageModel
+    from icl_claims.models import LanguageModel
     from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
     from icl_claims.pytest_plugin.verdict_cache import CachedVerdict, VerdictCache
+
+REFUTATIONS = "known_refutations.toml"
 
 
 @pytest.fixture(scope="session")
@@ -99,11 +103,11 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Calla
         record = verdict_record(found, provenance)
         digest = _digest_of_evidence(request)
         if cached is not None and digest:
-            cached.keep(request.node.nodeid, asked.source, digest, record)
+            cached.put(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":
             drawn = request.getfixturevalue("trials").new_figure_data(request.node.callspec.params["evidence"][1])
             if cached is not None and drawn:
-                cached.keep_pictures(digest, drawn)
+                cached.put_pictures(digest, drawn)
             request.node.user_properties.append(("pictures", drawn))
         _tell(request.node, claim, asked.source, record)
 
@@ -144,6 +148,39 @@ def _tell(node: pytest.Function, claim: Claim, source: str, record: dict[str, An
         pytest.fail(f"{word}, but it is registered as refuted ({known}): {why}", pytrace=False)
     if word in ("inconclusive", "not run"):
         pytest.skip(f"{word}: {why}")
+
+
+def expected_refutation(item: pytest.Item, claim: str, source: str) -> str | None:
+    """Why a claim is known to be refuted on a source; None where it is not.
+
+    The file lies beside the claims, or in a folder above them. An entry about trials holds for one profile, and only
+    where the reader changed nothing of it.
+
+    Raises:
+        ClaimError: the file is malformed.
+    """
+    for folder in item.path.parents:
+        if (folder / REFUTATIONS).is_file():
+            known = _known(folder / REFUTATIONS)
+            if source != "trials":
+                return known.get((claim, source, ""))
+            choices = choices_of(item.config, item.callspec.params["evidence"][1] if hasattr(item, "callspec") else "")
+            return None if choices.changed else known.get((claim, source, choices.profile.name))
+        if folder == item.config.rootpath:
+            break
+    return None
+
+
+@cache
+def _known(path: Path) -> dict[tuple[str, str, str], str]:
+    """Reasons by claim, source and, for trials, profile."""
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("refuted", [])
+        return {(entry["claim"], entry["source"], entry.get("profile", "")): entry["reason"] for entry in entries}
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise ClaimError(
+            f"{path} is malformed", expected="tables [[refuted]] with claim, source and reason", got=str(error)
+        ) from error
 
 
 @contextmanager

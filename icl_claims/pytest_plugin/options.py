@@ -24,8 +24,8 @@ MARKERS = (
 )
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add the options `--claims-...`."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options `--claims-...` of a run."""
     group = parser.getgroup("claims", "claims about in-context learning")
     for option in options_of(PYTEST):
         name, kind = option_name(option.name), int if option.type is int else str  # workers are sent no paths
@@ -51,7 +51,7 @@ def check_options(config: pytest.Config) -> None:
     """Refuse an option that makes no sense; nothing heavy is imported for those that were left alone.
 
     Raises:
-        pytest.UsageError: with what was expected and what came.
+        pytest.UsageError: An option makes no sense, with what was expected and what came.
     """
     _check_comparison(config)
     if all(value in (None, option.default) for option, value in _given(config).items()):
@@ -72,9 +72,8 @@ def _check_comparison(config: pytest.Config) -> None:
     from icl_claims.report.document import read_document
     from icl_claims.report.saved_runs import find_run
 
-    folder = Path(config.getoption("claims_report") or config.rootpath / "reports")
     try:
-        read_document(find_run(named, folder / "runs"))
+        read_document(find_run(named, report_folder(config) / "runs"))
     except IclClaimsError as error:
         raise pytest.UsageError(f"--claims-compare: {error}") from error
 
@@ -83,11 +82,11 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
     """What the options choose.
 
     Args:
-        config: configuration of the run.
-        profile: taken instead of the one that was chosen.
+        config: Configuration of the run.
+        profile: Profile that is taken instead of the chosen one.
 
     Raises:
-        UsageError: an option is malformed.
+        UsageError: An option is malformed.
     """
     given = {option.name: value for option, value in _given(config).items()}
     return chosen({**given, **({"profile": profile} if profile else {})})
@@ -96,6 +95,11 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
 def option_name(field: str) -> str:
     """What pytest calls a field of what is chosen, such as `--claims-k`."""
     return f"--claims-{field.replace('_', '-')}"
+
+
+def report_folder(config: pytest.Config) -> Path:
+    """Folder of a run's report."""
+    return Path(config.getoption("claims_report") or config.rootpath / "reports")
 
 
 def chosen_options(config: pytest.Config) -> dict[str, Any]:

@@ -3,96 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from icl_claims.errors import IclClaimsError
-from icl_claims.pytest_plugin.junit import junit_properties
-from icl_claims.pytest_plugin.verdict_json import UNDECIDED, with_holm
+from icl_claims.pytest_plugin.claim_json import UNDECIDED, claim_of, junit_properties, with_holm
 
 if TYPE_CHECKING:
-    from icl_claims.claims import Claim
     from icl_claims.pytest_plugin.session_report import SessionReport
-
-
-ABOUT_TASKS = ("printed", "author_runs", "trials")
-
-
-def declare(item: pytest.Item) -> dict[str, Any] | None:
-    """What a claim's test is about, as plain data; None for any other test.
-
-    Raises:
-        pytest.UsageError: What it asks is no question.
-    """
-    mark = item.get_closest_marker("claim")
-    if mark is None:
-        return None
-    claim: Claim = mark.args[0]
-    source, profile = item.callspec.params["evidence"] if hasattr(item, "callspec") else ("", "")
-    try:
-        asks = asked_by(claim) if source in ABOUT_TASKS else None
-    except IclClaimsError as error:
-        raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-    return {
-        "id": claim.id,
-        "source": source,
-        "profile": (profile or item.config.getoption("claims_profile")) if source == "trials" else "",
-        "paper": claim.paper.id,
-        "paper_title": claim.paper.title,
-        "asks": asks,
-        "where": claim.where,
-        "statement": claim.statement,
-        "rule": str(claim.rule),
-        "condition": mark.kwargs.get("condition", ""),
-        "test": item.nodeid,
-    }
-
-
-def refuse_twins(items: Iterable[pytest.Item]) -> None:
-    """Refuse two claims under one id, which the report could not tell apart.
-
-    Raises:
-        pytest.UsageError: There are two.
-    """
-    known: dict[str, tuple[Claim, str]] = {}
-    for item in items:
-        mark = item.get_closest_marker("claim")
-        if mark is None:
-            continue
-        claim, test = known.setdefault(mark.args[0].id, (mark.args[0], item.nodeid))
-        if claim is not mark.args[0]:
-            both = f"{test} and {item.nodeid}"
-            raise pytest.UsageError(f"Two claims have the id {claim.id}: {both}. Give one of them an id of its own.")
-
-
-def asked_by(claim: Claim) -> dict[str, Any] | None:
-    """What a claim asks, as plain data: its questions, and the names of all that they are about. None if nothing."""
-    from icl_claims.experiments.studies import study_of
-    from icl_claims.report.glossary import own_terms
-
-    if not claim.questions:
-        return None
-    quantities = [quantity for question in claim.questions for quantity in question.quantities]
-    named = {one.name: one for q in quantities for one in (q.metric, q.method, q.reference) if one is not None}
-    studies = {study.name: None for quantity in quantities if (study := study_of(quantity)) is not None}
-    return {
-        "questions": [str(question) for question in claim.questions],
-        "names": {name: one.title for name, one in named.items()},
-        "own": own_terms(named.values()),
-        "studies": list(studies),
-    }
-
-
-def claim_of(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any] | None:
-    """The claim that a report is about, with its verdict where there is one."""
-    found: dict[str, Any] = {}
-    for name, value in getattr(report, "user_properties", ()):
-        if name in ("claim", "verdict") and isinstance(value, dict):
-            found |= value
-    return found or None
 
 
 @dataclass(eq=False)
@@ -155,7 +75,7 @@ class RunRecord:
         """Write the report from whatever arrived; a changed verdict fails the run where a comparison was asked for."""
         if not self.begun or not (claims := self.decided()):
             return
-        from icl_claims.evidence.coverage import coverage_of_papers
+        from icl_claims.claims import coverage_of_papers
         from icl_claims.pytest_plugin.session_report import leave
 
         interrupted = any(name not in self.claims for name in self.collected())

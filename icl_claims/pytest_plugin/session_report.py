@@ -1,24 +1,29 @@
-"""What a run leaves when it ends: the report, the saved run, the pictures, and a comparison with a run before."""
+"""What a run leaves when it ends: the report, the saved run, the pictures, and what the terminal says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from icl_claims.errors import IclClaimsError
-from icl_claims.pytest_plugin.options import chosen_options
-from icl_claims.pytest_plugin.summary import counts_in_words, print_summary
+from icl_claims.pytest_plugin.options import chosen_options, report_folder
+from icl_claims.report import Record
 from icl_claims.report.compare import RunComparison, compare_runs
-from icl_claims.report.comparison_forms import comparison_text
-from icl_claims.report.document import Document, make_document, read_document
+from icl_claims.report.comparison_forms import claim_in_words, comparison_text
+from icl_claims.report.document import WORDS, Document, make_document, read_document
 from icl_claims.report.figure_cache import figures_of_page
+from icl_claims.report.names import paper_name, source_name
+from icl_claims.report.order import section_of
 from icl_claims.report.run_facts import run_facts
 from icl_claims.report.saved_runs import find_run, save_run
 from icl_claims.report.write import write_report
+
+_COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
 
 
 @dataclass(frozen=True)
@@ -104,11 +109,6 @@ def leave(
     return SessionReport(document["claims"], (*written, saved), comparison, named is not None, cached=cached)
 
 
-def report_folder(config: pytest.Config) -> Path:
-    """Folder of a run's report."""
-    return Path(config.getoption("claims_report") or config.rootpath / "reports")
-
-
 def _run_before(named: str | None, folder: Path) -> Document | None:
     """The run that was named; else the newest saved one that can be read."""
     if named is not None:
@@ -117,3 +117,47 @@ def _run_before(named: str | None, folder: Path) -> Document | None:
         return read_document(find_run("last", folder))
     except IclClaimsError:
         return None
+
+
+def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunComparison | None) -> None:
+    """Print a line per claim, by section, with a word for each source of evidence.
+
+    Args:
+        terminal: Reporter of pytest; it colours nothing where there is no terminal.
+        claims: Records in the papers' order.
+        comparison: Comparison with the run before, or the one that was named.
+    """
+    terminal.section("claims")
+    if comparison is not None and comparison.verdicts:
+        terminal.write_line(f"changed since {_named(comparison.old)}")
+        for change in comparison.verdicts:
+            terminal.write(f"  {claim_in_words(change.claim)}: {change.old} -> ")
+            terminal.write(change.new, **{_COLOURS[change.new]: True})
+            terminal.write_line("")
+    for (paper, section), group in groupby(claims, key=lambda claim: (claim["paper"], section_of(claim["where"]))):
+        terminal.write_line(f"{paper_name(paper)}, {section[:1].lower()}{section[1:]}", bold=True)
+        by_name: dict[str, list[Record]] = {}
+        for claim in group:
+            by_name.setdefault(claim["id"], []).append(claim)
+        for name, records in by_name.items():
+            _print_claim(terminal, name, records)
+
+
+def counts_in_words(claims: Sequence[Record]) -> str:
+    """How many records got each word."""
+    counts = {word: sum(claim["verdict"] == word for claim in claims) for word in WORDS}
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+
+
+def _print_claim(terminal: Any, name: str, records: Sequence[Record]) -> None:
+    terminal.write(f"  {name:<28}")
+    for place, claim in enumerate(records):
+        label = f"needs {claim['condition']}:" if claim["condition"] else source_name(claim["source"], claim["profile"])
+        terminal.write(f"{';' if place else ''} {label} ")
+        terminal.write(claim["verdict"], **{_COLOURS[claim["verdict"]]: True})
+        terminal.write(" (as known)" if claim["known_refutation"] else "")
+    terminal.write_line("")
+
+
+def _named(run: Record) -> str:
+    return f"the run of {run['finished']}" + (f" ({run['name']})" if run["name"] else "")

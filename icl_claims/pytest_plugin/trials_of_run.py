@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from icl_claims.evidence.asking import AbsentEvidence
 from icl_claims.evidence.figure_data import figure_data
 from icl_claims.evidence.trials import Results, TrialsEvidence
 from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
-from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.result import TrialResult, TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import STUDIES, Study
 from icl_claims.experiments.trial import run_trial
-from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.models.language_model import LanguageModel
+from icl_claims.models import LanguageModel
+from icl_claims.pytest_plugin.collection import asked_of_trials
 from icl_claims.pytest_plugin.options import choices_of
-from icl_claims.pytest_plugin.own import asked_of_trials
-from icl_claims.pytest_plugin.progress import DONE, Report, progress_of_trials
 from icl_claims.pytest_plugin.workers import Worker, worker_of
 
+DONE = "done"
+Report = Callable[[str, str, float], None]
+"""Takes the title of a trial, what it is doing, and how many trials are done, with a fraction for the one under way."""
 Visible = Callable[[pytest.Config], AbstractContextManager[Callable[[str], None]]]
 
 
@@ -157,11 +162,11 @@ def run_all(
     """Run, or read from the store, the trials of a study; those that other workers run meanwhile are waited for last.
 
     Args:
-        run: what the reader's choices come to.
-        specs: of the trials.
-        load: gives the model, which is not loaded where all trials are stored.
-        report: told how far it is.
-        worker: that this process is.
+        run: What the reader's choices come to.
+        specs: Specifications of the trials.
+        load: Gives the model, which is not loaded where all trials are stored.
+        report: Called with how far it is.
+        worker: The worker that this process is.
 
     Returns:
         The results by task, in the order of the specifications.
@@ -192,3 +197,41 @@ def run_all(
 
 def _named(report: Report, study: str) -> Report:
     return lambda title, step, done: report(f"{study} study, {title}", step, done)
+
+
+@contextmanager
+def progress_of_trials(total: int, *, quiet: bool) -> Iterator[Report]:
+    """A report function for `total` trials."""
+    console = Console(file=sys.stdout)
+    if quiet or not total:
+        yield lambda _title, _step, _done: None
+    elif console.is_terminal:
+        with _bar(console) as bar:
+            task = bar.add_task("", total=total, step="starting")
+            yield lambda title, step, done: bar.update(task, completed=done, step=f"{title}: {step}")
+    else:
+        yield _lines(total, console)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.fields[step]}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("elapsed,"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        TextColumn("left"),
+        console=console,
+    )
+
+
+def _lines(total: int, console: Console) -> Report:
+    start = time.perf_counter()
+
+    def report(title: str, step: str, done: float) -> None:
+        if step == DONE:
+            spent = time.perf_counter() - start
+            left = spent / done * (total - done)
+            console.out(f"{title}: done, {spent:.0f} s elapsed, about {left:.0f} s left", highlight=False)
+
+    return report

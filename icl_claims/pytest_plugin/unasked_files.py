@@ -6,15 +6,26 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 Marks = frozenset[str]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a file of claims in which `-m` selects nothing, unless the reader named it."""
+    expression = config.getoption("markexpr", "")
+    if not expression or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    named = {config.invocation_params.dir / argument.partition("::")[0] for argument in config.args}
+    return True if collection_path not in named and selects_nothing_in(collection_path, expression) else None
 
 
 def selects_nothing_in(path: Path, expression: str) -> bool:
     """Whether a file holds claims, none of which an expression of `-m` selects; False where that is not certain.
 
     Args:
-        path: of a Python file.
-        expression: such as `trials and not gpu`.
+        path: Path of a Python file.
+        expression: The expression, such as `trials and not gpu`.
     """
     try:
         wanted = ast.parse(expression.strip(), mode="eval").body

@@ -21,9 +21,8 @@ from icl_claims.errors import StoreError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.pytest_plugin.run_record import merged
 from icl_claims.report.run_facts import libraries
-from icl_claims.storage.cache_folder import cache_folder
 from icl_claims.storage.checksummed import MANIFEST, read_manifest, write_checksummed
-from icl_claims.storage.digests import sha256_of, source_digest
+from icl_claims.storage.files import cache_folder, sha256_of, source_digest
 
 
 def default_verdicts() -> Path:
@@ -42,9 +41,9 @@ class CachedVerdict:
     """Stands in for the evidence of a claim that was decided on it before.
 
     Args:
-        source: of the evidence.
-        record: the verdict, as plain data.
-        written: when it was reached, in UTC.
+        source: Source of the evidence.
+        record: The verdict, as plain data.
+        written: When it was reached, in UTC.
     """
 
     source: str
@@ -66,15 +65,15 @@ class VerdictCache:
         """The verdict that a test reached before; None if it never did, or the cached one is damaged.
 
         Args:
-            test: its id.
-            source: of the evidence.
-            evidence: digest of the evidence, or its name where code alone decides what it says.
+            test: Its id.
+            source: Source of the evidence.
+            evidence: Digest of the evidence, or its name where code alone decides what it says.
         """
         found = self._read(_key("verdict", test, source, evidence))
         return None if found is None else CachedVerdict(source, *found)
 
-    def keep(self, test: str, source: str, evidence: str, record: dict[str, Any]) -> None:
-        """Keep a verdict; where nothing can be written it is reached again the next time."""
+    def put(self, test: str, source: str, evidence: str, record: dict[str, Any]) -> None:
+        """Cache a verdict; where nothing can be written it is reached again the next time."""
         self._write(_key("verdict", test, source, evidence), record)
 
     def pictures(self, evidence: str) -> dict[str, Any]:
@@ -82,7 +81,7 @@ class VerdictCache:
         found = self._read(_key("pictures", evidence))
         return {} if found is None else found[0]
 
-    def keep_pictures(self, evidence: str, pictures: dict[str, Any]) -> None:
+    def put_pictures(self, evidence: str, pictures: dict[str, Any]) -> None:
         """Cache the numbers behind the figures, beside the cached ones of studies that were not run again."""
         with suppress(OSError, NotImplementedError):  # the latter from FileLock, on a file system without locks
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +107,7 @@ def verdict_cache(config: pytest.Config, tests: Iterable[Path]) -> VerdictCache:
     """The verdicts that were reached by the code of a run.
 
     Args:
-        config: of the run.
+        config: Configuration of the run.
         tests: The files of claims; all that is in their folders under the run's root counts as their code.
     """
     return VerdictCache(default_verdicts() / _code(config, tests))

@@ -1,15 +1,22 @@
-"""What one of several xdist workers takes: its threads, its device, its place in the line of trials."""
+"""What xdist workers share: the threads, the devices, the line of trials, and the claims, so that few load a model."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from icl_claims.pytest_plugin.fixtures import REFUTATIONS
 
 T = TypeVar("T")
+_ON_TRIALS = re.compile(r"\[(?:.*-)?(trials(?:-paper)?)(?:-.*)?\]$")
+CARDS = "nvidia[0-9]*"
 
 
 @dataclass(frozen=True)
@@ -17,8 +24,8 @@ class Worker:
     """A process that runs tests.
 
     Args:
-        number: from 0; one that replaces a crashed worker has a number beyond the others.
-        count: how many there are at once.
+        number: Its number, from 0; one that replaces a crashed worker has a number beyond the others.
+        count: Number of workers at once.
     """
 
     number: int = 0
@@ -28,8 +35,8 @@ class Worker:
         """The device for a model: of several CUDA devices, each worker takes the next.
 
         Args:
-            chosen: by the reader; None for any.
-            devices: CUDA devices of the machine.
+            chosen: The reader's choice; None for any.
+            devices: Number of CUDA devices of the machine.
         """
         if self.count == 1 or not devices or chosen not in (None, "auto", "cuda"):
             return chosen
@@ -43,8 +50,8 @@ class Worker:
 
 def worker_of(config: pytest.Config) -> Worker:
     """The worker that this process is; the only one where xdist is not used."""
-    told = getattr(config, "workerinput", None)
-    return Worker() if told is None else Worker(int(told["workerid"].removeprefix("gw")), told["workercount"])
+    given = getattr(config, "workerinput", None)
+    return Worker() if given is None else Worker(int(given["workerid"].removeprefix("gw")), given["workercount"])
 
 
 def share_threads(config: pytest.Config) -> None:
@@ -57,3 +64,54 @@ def share_threads(config: pytest.Config) -> None:
 def processors() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class ClaimScheduling(LoadScopeScheduling):
+    """Claims on trials in as many groups as there are workers, or CUDA devices if these are fewer; others one by one.
+
+    The groups of a profile share its trials: each trial is run by one of them, through the store.
+    """
+
+    def __init__(self, config: pytest.Config, groups: int) -> None:
+        super().__init__(config)
+        self._groups = min(groups, self.numnodes)
+        self._of_profile: dict[str, dict[str, int]] = {}
+
+    def remove_node(self, node: Any) -> str | None:
+        """Give the tests of a worker that is gone to others, but the one that it crashed in, which would crash again.
+
+        Returns:
+            That test; None where the worker had done its work.
+        """
+        work: dict[str, dict[str, bool]] = self.assigned_work.pop(node)
+        crashed = next(((unit, test) for unit in work.values() for test, done in unit.items() if not done), None)
+        if crashed is None:
+            return None
+        unit, test = crashed
+        unit[test] = True
+        self.workqueue.update({scope: unit for scope, unit in work.items() if not all(unit.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return test
+
+    def _split_scope(self, nodeid: str) -> str:
+        on_trials = _ON_TRIALS.search(nodeid)
+        if on_trials is None:
+            return nodeid
+        known = self._of_profile.setdefault(on_trials[1], {})
+        return f"{on_trials[1]} {known.setdefault(nodeid, len(known) % self._groups)}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> ClaimScheduling | None:
+    """The scheduling of a run of claims under `-n`; None for any other run, or where the reader chose another."""
+    if config.getoption("dist") != "load" or not any(_is_of_claims(config, argument) for argument in config.args):
+        return None
+    cards = len(list(Path("/dev").glob(CARDS)))
+    return ClaimScheduling(config, cards or len(config.getoption("tx")))
+
+
+def _is_of_claims(config: pytest.Config, argument: str) -> bool:
+    """Whether what the reader names lies in a folder of claims, or is one: known refutations lie there."""
+    named = config.invocation_params.dir / argument.partition("::")[0]
+    return any((folder / REFUTATIONS).is_file() for folder in (named, *named.parents))

@@ -9,7 +9,7 @@ from icl_claims.report.compare import Compared, Effect, RunComparison
 from icl_claims.report.names import source_name
 from icl_claims.report.numbers import interval, number
 from icl_claims.report.page import page_environment
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
 
 
 def comparison_text(comparison: RunComparison) -> str:

@@ -17,9 +17,8 @@ from markupsafe import Markup
 
 from icl_claims.errors import StoreError
 from icl_claims.report.figures import draw_pictures
-from icl_claims.storage.cache_folder import cache_folder
 from icl_claims.storage.checksummed import read_manifest, write_checksummed
-from icl_claims.storage.digests import source_digest
+from icl_claims.storage.files import cache_folder, source_digest
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from icl_claims.report.numbers import duration, interval, number
 from icl_claims.report.provenance import command_of, in_words, keys_of_listings, listings_of, other_facts
 from icl_claims.report.sentence import by_the_rule, verdict_sentence
 from icl_claims.report.tables import papers_tables
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
 
 # The sources in the order of the ledger's columns.
 COLUMNS = ("printed", "author_runs", "trials", "exact")

@@ -11,7 +11,7 @@ from typing import Any
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.report import Record
 from icl_claims.report.names import source_name
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
 
 _Line = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from math import log2
 from icl_claims.claims import EVERY_TASK
 from icl_claims.report import Record
 from icl_claims.report.numbers import interval, number, p_value
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
 
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 

@@ -13,8 +13,8 @@ import pandas as pd
 from icl_claims.evidence.author_logs import author_runs
 from icl_claims.evidence.printed import AVERAGE, PERCENTAGES, printed_tables
 from icl_claims.experiments.studies import title_of
-from icl_claims.questions.quantity import TRAINED
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.questions import TRAINED
+from icl_claims.tasks import title_of_task
 
 PAPER = "rethinking"
 TITLES = {

@@ -10,7 +10,7 @@ from icl_claims.errors import ReportError
 from icl_claims.report.document import Document, check_document, document_text
 from icl_claims.report.figures import Picture, draw_pictures, save_picture
 from icl_claims.report.page import Figure, render_page
-from icl_claims.storage.atomic import write_atomically
+from icl_claims.storage.files import write_atomically
 
 Draw = Callable[[Mapping[str, Any], str], Iterable[Figure]]
 """Gives figures from the numbers of a profile, and its name."""

@@ -41,10 +41,7 @@ def studentised_resamples(
 ) -> tuple[float, Resamples]:
     """The standard error of a sum of means, and resamples of the mean in units of their own standard errors.
 
-    Args:
-        columns: independent columns with mean 0, without NaN; each is resampled by itself.
-        resamples: number of resamples.
-        generator: source of the draws.
+    The columns are independent, with mean 0 and without NaN; each is resampled by itself.
 
     >>> error, drawn = studentised_resamples([np.array([-1.0, 0.0, 1.0])], 200, np.random.default_rng(0))
     >>> round(error, 3), len(drawn)

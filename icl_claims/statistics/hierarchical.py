@@ -29,13 +29,6 @@ def hierarchical_difference(
     the noise of seeds and queries: Var(seen) = Var(true) + Var(noise). So a resample's distance from the estimate is
     measured in standard errors of its own tasks, and that noise is counted once.
 
-    Args:
-        left: for each task, one column of values per seed.
-        right: other values of the same queries.
-        seed: seed of the resampling.
-        confidence: coverage of the interval, such as 0.95.
-        resamples: number of resamples.
-
     Returns:
         The mean of the tasks' differences; undefined for fewer than two tasks, or where a column counts no query. Up
         to four tasks are too few to be drawn from: theirs is Student's interval. Bounds are NaN if all tasks have the

@@ -1,13 +1,19 @@
-"""Intervals for means over queries, and for their differences. NaN marks a value that does not count."""
+"""Intervals for means over queries, and for their differences. NaN marks a value that does not count.
+
+Everywhere on this floor there is one column of values per seed (of demonstrations), left and right columns are about
+the same queries, `confidence` is the coverage of the interval, and `seed` is that of the resampling.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy
 
+from icl_claims.errors import ClaimError
 from icl_claims.statistics.bootstrap import RESAMPLES, bootstrap_t, studentised_resamples
 from icl_claims.statistics.influence import Column, influence, over_seeds
 
@@ -39,12 +45,6 @@ def bootstrap_mean(
 ) -> Interval:
     """Bootstrap interval of the mean of per-seed means; see `bootstrap_difference`.
 
-    Args:
-        columns: one column of values per seed.
-        seed: seed of the resampling.
-        confidence: coverage of the interval, such as 0.95.
-        resamples: number of resamples.
-
     >>> round(bootstrap_mean([np.arange(8.0)], seed=0).low, 1)
     1.3
     """
@@ -63,13 +63,6 @@ def bootstrap_difference(
     """Bootstrap-t interval of mean(left) - mean(right) on the same queries, averaged over seeds.
 
     Queries are resampled. Seeds whose columns are of one length ask the same queries, which are resampled together.
-
-    Args:
-        left: one column of values per seed.
-        right: other values of the same queries.
-        seed: seed of the resampling.
-        confidence: coverage of the interval, such as 0.95.
-        resamples: number of resamples.
 
     Returns:
         The mean over seeds of the difference of means; undefined if a column counts fewer than two queries.
@@ -92,10 +85,6 @@ def bootstrap_difference(
 def seeds_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Student's t interval of a mean over runs, or over tasks, one number each.
 
-    Args:
-        differences: one number per run.
-        confidence: coverage of the interval, such as 0.95.
-
     Returns:
         The mean; its bounds are NaN if there is only one run.
 
@@ -111,3 +100,37 @@ def seeds_interval(differences: Sequence[float], confidence: float = CONFIDENCE)
         return Interval(estimate, np.nan, np.nan)
     half = float(scipy.stats.t.ppf((1 + confidence) / 2, runs - 1) * np.std(differences, ddof=1) / np.sqrt(runs))
     return Interval(estimate, estimate - half, estimate + half)
+
+
+Equivalence = Literal["equivalent", "different", "unclear"]
+
+CONFIDENCE_FOR_EQUIVALENCE = 0.90
+"""Coverage of the interval to be given: two one-sided tests at 5 % each are one interval at 90 %."""
+
+
+def equivalence(interval: Interval, margin: float) -> Equivalence:
+    """The outcome of two one-sided tests, one against each end of (-margin, margin).
+
+    Args:
+        interval: interval of the difference, at `CONFIDENCE_FOR_EQUIVALENCE`.
+        margin: the smallest difference that would matter, in the units of the difference; NaN if it is not known.
+
+    Returns:
+        `equivalent` if the whole interval is closer to 0 than the margin, `different` if the whole interval is
+        farther away on one side, else `unclear`, also for an undefined interval.
+
+    Raises:
+        ClaimError: the margin is below 0.
+
+    Source: Schuirmann 1987.
+
+    >>> equivalence(Interval(0.01, -0.02, 0.04), margin=0.05)
+    'equivalent'
+    """
+    if margin < 0:
+        raise ClaimError("The margin of an equivalence is negative", expected="0 or more", got=f"{margin=}")
+    if interval.excludes_below(-margin) and interval.excludes_above(margin):
+        return "equivalent"
+    if interval.excludes_below(margin) or interval.excludes_above(-margin):
+        return "different"
+    return "unclear"

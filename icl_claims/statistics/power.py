@@ -15,11 +15,6 @@ POWER = 0.8
 def smallest_detectable(interval: Interval, *, power: float = POWER, confidence: float = CONFIDENCE) -> float | None:
     """The difference that an interval of this width would exclude 0 for with a given probability.
 
-    Args:
-        interval: interval of a difference; only its width counts.
-        power: that probability.
-        confidence: coverage of the interval, such as 0.95.
-
     Returns:
         Its size, in the units of the difference; None if the interval is undefined.
 
@@ -37,10 +32,6 @@ def smallest_detectable(interval: Interval, *, power: float = POWER, confidence:
 def queries_needed(interval: Interval, queries: int) -> int | None:
     """About how many queries would make the interval of a difference of this size exclude 0.
 
-    Args:
-        interval: interval of the difference.
-        queries: number of queries on which it rests.
-
     Returns:
         That number, as an interval's width falls with the root of the number of queries; None if the difference is
         0 or undefined, so that no number would do.
@@ -54,11 +45,6 @@ def queries_needed(interval: Interval, queries: int) -> int | None:
 
 def seeds_needed(interval: Interval, seeds: int, *, confidence: float = CONFIDENCE) -> int | None:
     """About how many seeds would make the `seeds_interval` of a mean of this size exclude 0.
-
-    Args:
-        interval: interval of the mean over seeds.
-        seeds: number of seeds on which it rests.
-        confidence: coverage of the interval, such as 0.95.
 
     Returns:
         That number, at least 2; None if the mean is 0 or undefined, so that no number would do.

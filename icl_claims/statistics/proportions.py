@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import scipy
 
+from icl_claims.statistics.bootstrap import RESAMPLES
 from icl_claims.statistics.influence import Column, by_query
-from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
+from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval, bootstrap_difference, bootstrap_mean
 
 NEXT_TO = 1e-9  # far less than the width of any score interval
 
@@ -34,10 +35,6 @@ def is_binary(columns: Columns) -> bool:
 
 def wilson(columns: Columns, confidence: float = CONFIDENCE) -> Interval:
     """Wilson's score interval of a proportion.
-
-    Args:
-        columns: columns of 0, 1 and NaN.
-        confidence: coverage of the interval, such as 0.95.
 
     Source: Wilson 1927; with the effective number of queries of Korn and Graubard 1998 for several seeds.
 
@@ -76,11 +73,6 @@ def newcombe(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> I
 
 def tango(left: Columns, right: Columns, confidence: float = CONFIDENCE) -> Interval:
     """Score interval of left - right for two proportions on the same queries.
-
-    Args:
-        left: columns of 0, 1 and NaN.
-        right: other values of the same queries; a query counts if it does in both.
-        confidence: coverage of the interval, such as 0.95.
 
     Source: Tango 1998, Equivalence test and confidence interval for the difference in proportions for the
     paired-sample design.
@@ -155,3 +147,32 @@ def _by_seed(columns: Columns) -> list[Column]:
 
 def _deviations(confidence: float) -> float:
     return float(scipy.stats.norm.ppf((1 + confidence) / 2))
+
+
+def difference_interval(
+    left: Sequence[Column],
+    right: Sequence[Column] | float,
+    *,
+    seed: int,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """The interval of mean(left) - mean(right), or of mean(left) - a number.
+
+    Proportions get a score interval, which also holds for a handful of queries: Wilson's against a number, Tango's
+    on the same queries, Newcombe's on different ones. Other means get the bootstrap's.
+
+    >>> interval = difference_interval([np.array([1.0, 1.0, 0.0, 1.0])], 0.5, seed=0)
+    >>> interval.estimate, round(interval.low, 2), round(interval.high, 2)
+    (0.25, -0.2, 0.45)
+    """
+    if isinstance(right, Sequence):
+        if not (is_binary(left) and is_binary(right)):
+            return bootstrap_difference(left, right, seed=seed, confidence=confidence, resamples=resamples)
+        same = all(np.array_equal(np.isnan(a), np.isnan(b)) for a, b in zip(left, right, strict=True))
+        return (tango if same else newcombe)(left, right, confidence)
+    if is_binary(left):
+        level = wilson(left, confidence)
+    else:
+        level = bootstrap_mean(left, seed=seed, confidence=confidence, resamples=resamples)
+    return Interval(level.estimate - right, level.low - right, level.high - right)

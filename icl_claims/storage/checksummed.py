@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from icl_claims.errors import StoreError
-from icl_claims.storage.digests import sha256_of
+from icl_claims.storage.files import sha256_of
 
 FORMAT = 2
 """Version of the files; raised when another version of the project would misread them."""
@@ -32,10 +32,7 @@ class Manifest:
 
     Args:
         name: Name of the content, so that no folder is taken for another.
-        facts: Plain data.
-        numbers: Names of the arrays, in order.
         size: Bytes of the file of arrays.
-        sha256: Digest of the file of arrays.
         written: Time of writing, in UTC.
     """
 
@@ -50,11 +47,7 @@ class Manifest:
 def write_checksummed(folder: Path, name: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> None:
     """Write a folder under another name, then rename it: it is there complete or not at all.
 
-    Args:
-        folder: The folder to make; it does not exist, and nobody else writes it.
-        name: Name of the content.
-        facts: Plain data.
-        numbers: Arrays by name.
+    It must not exist, and nobody else may write it. `name` says what its content is.
 
     Raises:
         OSError: the disk is full, or nothing can be written there.
@@ -103,25 +96,16 @@ def read_manifest(folder: Path, name: str | None = None) -> Manifest:
         raise _damaged(folder, "a whole manifest", f"{type(error).__name__}: {error}") from error
 
 
-def read_checksummed(folder: Path, name: str | None = None) -> tuple[Manifest, dict[str, np.ndarray]]:
+def read_checksummed(
+    folder: Path, name: str | None = None, *, verified: bool = True
+) -> tuple[Manifest, dict[str, np.ndarray]]:
     """The facts and the arrays of a folder, in the order in which they were written, checked against all checksums.
+
+    The arrays need not be verified where this process wrote the folder or has read it before.
 
     Raises:
         StoreError: it is damaged, holds something else, or was written in another format.
     """
-    return _read(folder, name, verified=True)
-
-
-def read_again(folder: Path) -> tuple[Manifest, dict[str, np.ndarray]]:
-    """The same for a folder that this process wrote or has read before: its arrays are not checked again.
-
-    Raises:
-        StoreError: it was cut or removed meanwhile.
-    """
-    return _read(folder, None, verified=False)
-
-
-def _read(folder: Path, name: str | None, *, verified: bool) -> tuple[Manifest, dict[str, np.ndarray]]:
     manifest, path = read_manifest(folder, name), folder / NUMBERS
     try:
         if path.stat().st_size != manifest.size or (verified and sha256_of(path) != manifest.sha256):
@@ -148,3 +132,43 @@ def _unseal(content: bytes) -> bytes:
 
 def _damaged(folder: Path, expected: str, got: str) -> StoreError:
     return StoreError(f"{folder.name[:12]} in {folder.parent.name} is damaged", expected=expected, got=got)
+
+
+Groups = Mapping[str, Mapping[Any, np.ndarray]]
+
+
+def flat(groups: Groups) -> tuple[list[list[Any]], dict[str, np.ndarray]]:
+    """The index, [group, name, part, part, ...] of each array, and the arrays under names made of that.
+
+    >>> index, arrays = flat({"by_layer": {("sim_aou", "finetuning"): np.zeros(3)}})
+    >>> index, list(arrays)
+    ([['by_layer', 'by_layer|sim_aou|finetuning', 'sim_aou', 'finetuning']], ['by_layer|sim_aou|finetuning'])
+    """
+    index, arrays = [], {}
+    for group, held in groups.items():
+        for key, values in held.items():
+            parts = list(key) if isinstance(key, tuple) else [key]
+            name = "|".join((group, *parts))
+            index.append([group, name, *parts])
+            arrays[name] = values
+    return index, arrays
+
+
+def grouped(
+    index: Iterable[Iterable[Any]], arrays: Mapping[str, np.ndarray], names: Iterable[str], kinds: Mapping[str, Any]
+) -> dict[str, dict[Hashable, np.ndarray]]:
+    """The groups that `flat` made into a list.
+
+    Args:
+        index: The index.
+        arrays: The arrays by their names.
+        names: All groups, empty ones included.
+        kinds: What makes a key of the parts of a name, for groups whose names have several.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    groups: dict[str, dict[Hashable, np.ndarray]] = {name: {} for name in names}
+    for group, name, *parts in index:
+        groups[group][kinds[group](*parts) if group in kinds else parts[0]] = arrays[name]
+    return groups

@@ -12,9 +12,8 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from icl_claims.errors import StoreError
-from icl_claims.storage.checkpoint import parts_in
 from icl_claims.storage.checksummed import BESIDE, read_checksummed, read_manifest
-from icl_claims.storage.store import DAMAGED, LOCK, PARTIAL
+from icl_claims.storage.store import DAMAGED, LOCK, PARTIAL, parts_in
 
 State = Literal["whole", "partial", "unreadable", "set aside", "left over"]
 """Complete; interrupted or under way; damaged or of another version; found damaged before; half written when killed."""
@@ -26,12 +25,8 @@ class Entry:
     """One folder of a store.
 
     Args:
-        key: Key of the trial.
-        state: What became of it.
-        folder: Its path.
         size: Bytes of all its files.
         written: Time of the last change, in UTC.
-        facts: Facts of its manifest; empty if that cannot be read.
         problem: Why it cannot be read.
     """
 

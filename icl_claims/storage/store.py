@@ -1,12 +1,14 @@
-"""A store of facts and arrays by key: a checksummed folder each, shared by all processes."""
+"""A store of facts and arrays by key, shared by all processes, and checkpoints from which a killed run is resumed."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,86 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.storage.checkpoint import Checkpoint
 from icl_claims.storage.checksummed import MANIFEST, read_checksummed, write_checksummed
+
+START = "start"
+_NAME = re.compile(r"\d{5}-\w+")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A finished part.
+
+    Args:
+        kind: What it holds, such as `start`, which is the first part of all.
+        folder: The checksummed folder that holds it.
+    """
+
+    kind: str
+    facts: dict[str, Any]
+    numbers: dict[str, np.ndarray]
+    folder: Path
+
+
+class Checkpoint:
+    """The finished parts of what is computed under a key, for the one process that computes it."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self._key = folder, key
+        self._next = 0
+        self._can_be_written = True
+
+    def recall(self) -> Iterator[Part]:
+        """The parts that an earlier process finished, in order; none if the first of them is lost.
+
+        A damaged part is left out with a warning.
+        """
+        found = parts_in(self.folder)
+        parts = (part for path in found if (part := self._read(path)) is not None)
+        start = next(parts, None)
+        if start is None or start.kind != START:
+            self.remove()
+            return
+        self._next = int(found[-1].name.partition("-")[0]) + 1
+        yield start
+        yield from parts
+
+    def keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
+        """Write a part; if that fails, a warning says so once, and the computation goes on without a checkpoint.
+
+        Returns:
+            The checksummed folder that holds it; None if it could not be written.
+        """
+        if not self._can_be_written:
+            return None
+        name = f"{self._next:05d}-{kind}"
+        try:
+            write_checksummed(self.folder / name, f"{self._key}/{name}", facts, numbers)
+        except OSError as error:
+            self._can_be_written = False
+            _warn(f"There is no checkpoint, for {self.folder} cannot be written ({error}).")
+            return None
+        self._next += 1
+        return self.folder / name
+
+    def remove(self) -> None:
+        """Delete all parts."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._next = 0
+
+    def _read(self, path: Path) -> Part | None:
+        try:
+            manifest, numbers = read_checksummed(path, f"{self._key}/{path.name}")
+        except StoreError as error:
+            _warn(f"{error} It is computed again.")
+            return None
+        return Part(path.name.partition("-")[2], manifest.facts, numbers, path)
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The folders of the parts in a checkpoint, in the order in which they were finished."""
+    return sorted(path for path in folder.glob("[0-9]*-*") if _NAME.fullmatch(path.name))
+
 
 PARTIAL, DAMAGED, LOCK = ".partial", ".damaged", ".lock"
 Content = tuple[dict[str, Any], dict[str, np.ndarray]]
@@ -27,9 +107,6 @@ class Store:
     """Caches contents, so that none is computed twice, by any number of processes.
 
     Where nothing can be written, contents are computed all the same, and a warning says that they are not cached.
-
-    Args:
-        folder: Where they are cached; made with the first.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -22,9 +22,6 @@ class Task:
     """A classification task and how it is prompted.
 
     Args:
-        name: short name, which its folder has.
-        title: name in print.
-        fields: text fields of an example.
         template: prompt of an example without its answer; names the fields in braces.
         paraphrase: the same question in other words, for the same verbalizers. Those of the papers' tasks are ours, in
             words of their templates and verbalizers, so that a tokenizer that knows those knows them.
@@ -102,11 +99,7 @@ def title_of_task(name: str) -> str:
 
 
 def known_task(name: str, more: Iterable[Task] = ()) -> Task:
-    """The task of a name.
-
-    Args:
-        name: of the task.
-        more: tasks of the reader's, known besides those of the project.
+    """The task of a name, among those of the project and more of the reader's.
 
     Raises:
         UsageError: there is none.

@@ -50,13 +50,7 @@ class Demonstrations:
 
     @classmethod
     def from_rows(cls, bos: int, separator: int, rows: Sequence[Sequence[int]]) -> Demonstrations:
-        """Demonstrations that are token ids already, all shown and stepped on in this order.
-
-        Args:
-            bos: opens the context and every sequence.
-            separator: ends a demonstration in the context.
-            rows: template and label of each; the label is the last token.
-        """
+        """Demonstrations that are token ids already, the label last, all shown and stepped on in this order."""
         label_ids = tuple(sorted({row[-1] for row in rows}))
         labels, everyone = tuple(label_ids.index(row[-1]) for row in rows), tuple(range(len(rows)))
         return cls(bos, separator, tuple(tuple(row[:-1]) for row in rows), labels, label_ids, everyone, everyone)
@@ -84,10 +78,7 @@ class Demonstrations:
         return tuple((self.bos, *self._written(index)) for index in self.learning_order)
 
     def relabelled(self, labels: Sequence[int]) -> Demonstrations:
-        """The same texts with other labels.
-
-        Args:
-            labels: class index of every demonstration, in the order in which they were drawn.
+        """The same texts with other labels (class indices), in the order in which they were drawn.
 
         Raises:
             UsageError: not one label for every text, or a label of no class.

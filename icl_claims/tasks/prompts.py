@@ -10,8 +10,7 @@ from icl_claims.errors import PromptError
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import Task
 from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.draw import Draw, draw_demonstrations, draw_queries, orders
-from icl_claims.tasks.examples import TaskData
+from icl_claims.tasks.examples import Draw, TaskData, draw_demonstrations, draw_queries, orders
 
 FILLERS = ("N/A", "[MASK]", "")
 """What stands in the queries without content of contextual calibration (Zhao et al. 2021, section 5)."""
@@ -78,12 +77,8 @@ class Prompts:
     """All that one trial says to a model.
 
     Args:
-        bos: the token that opens a prompt.
-        demonstrations: what is learned from.
         demonstration_rows: rows in the training file of those that finetuning steps on, in its order.
-        queries: what is asked.
         query_rows: their rows in the evaluation file.
-        gold: their labels.
         content_free: queries without content, for contextual calibration.
     """
 

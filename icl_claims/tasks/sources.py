@@ -1,29 +1,149 @@
-"""Where the examples of a run come from: a name for reports, and how a task's examples are made."""
+"""Where the examples of a run come from: files, or invented words that mean nothing until a prompt says so."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+from jaxtyping import Int
 
 from icl_claims.errors import DataError
-from icl_claims.tasks.catalogue import Task
-from icl_claims.tasks.examples import TaskData, read_task
-from icl_claims.tasks.synthetic import synthetic_task
+from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task, known_task
+from icl_claims.tasks.examples import Example, TaskData, read_task
+
+NEUTRAL_WORDS, CLASS_WORDS = 24, 48
+ROWS = {"train": 240, "validation": 128}
+NO_WORD = -1
+
+
+@dataclass(frozen=True)
+class TextShape:
+    """How a text of a class is drawn: some words of its class among words of no class, in any order.
+
+    Args:
+        vocabulary: how many words each class has.
+        class_words: fewest and most of them in one text, all different.
+        neutral_words: fewest and most words of no class.
+    """
+
+    vocabulary: int = 4
+    class_words: tuple[int, int] = (1, 3)
+    neutral_words: tuple[int, int] = (2, 4)
+
+
+TEXTS = TextShape()
+"""The texts of the data source."""
+
+
+def _invented_words() -> tuple[str, ...]:
+    """Neutral words first, then words of classes; none is a word of English or of a template."""
+    syllables = ("za", "mu", "ke", "lo", "vi", "do", "ri", "fe", "gu", "pa", "no", "ti", "be")
+    words = [f"{first}{second}{end}" for end, first, second in product("kv", syllables, syllables) if first != second]
+    return tuple(words[: NEUTRAL_WORDS + CLASS_WORDS])
+
+
+WORDS = _invented_words()
+
+
+def draw_classes(
+    rng: np.random.Generator, prompts: int, labels: int, vocabulary: int
+) -> Int[np.ndarray, "prompts labels vocabulary"]:
+    """The words of each class, drawn anew for every prompt, as indices of `WORDS`; no two classes share one."""
+    indices = np.tile(np.arange(NEUTRAL_WORDS, len(WORDS)), (prompts, 1))
+    drawn = rng.permuted(indices, axis=1)[:, : labels * vocabulary]
+    return drawn.reshape(prompts, labels, vocabulary)
+
+
+def draw_texts(
+    rng: np.random.Generator,
+    shape: TextShape,
+    classes: Int[np.ndarray, "prompts labels vocabulary"],
+    chosen: Int[np.ndarray, "prompts texts"],
+) -> Int[np.ndarray, "prompts texts slots"]:
+    """A text of the chosen class for every place, as indices of `WORDS` in order; `NO_WORD` fills the ends."""
+    vocabulary = np.take_along_axis(classes, chosen[:, :, None], axis=1)
+    parts = [
+        _keep(rng, rng.permuted(vocabulary, axis=2)[:, :, : shape.class_words[1]], shape.class_words),
+        _keep(rng, rng.integers(0, NEUTRAL_WORDS, (*chosen.shape, shape.neutral_words[1])), shape.neutral_words),
+    ]
+    words = np.concatenate(parts, axis=2)
+    order = np.argsort(rng.random(words.shape) + (words == NO_WORD), axis=2)
+    return np.take_along_axis(words, order, axis=2)
+
+
+def _keep(
+    rng: np.random.Generator, words: Int[np.ndarray, "prompts texts slots"], between: tuple[int, int]
+) -> Int[np.ndarray, "prompts texts slots"]:
+    kept = rng.integers(between[0], between[1] + 1, words.shape[:2])
+    return np.where(np.arange(words.shape[2]) < kept[:, :, None], words, NO_WORD)
+
+
+def synthetic_task(task: Task | str) -> TaskData:
+    """The examples of a task, or of the known task of a name, in invented words, the same on every machine.
+
+    A label of these examples is a class that is told by its words. Which verbalizer stands for it is drawn anew for
+    every trial (`TaskData.for_trial`), so that only demonstrations can say.
+
+    >>> task = synthetic_task("sst2")
+    >>> task.task.prompt(task.train[0].fields)
+    'Sentence: dobek munok kefek zalok Label:'
+
+    Raises:
+        DataError: the task has more labels than there are words for.
+    """
+    task = known_task(task) if isinstance(task, str) else task
+    if task.labels * TEXTS.vocabulary > CLASS_WORDS:
+        most = CLASS_WORDS // TEXTS.vocabulary
+        raise DataError(
+            f"{task.title} has too many labels for invented words", expected=f"at most {most}", got=str(task.labels)
+        )
+    rng = np.random.default_rng(crc32(task.name.encode()))
+    classes = draw_classes(rng, 1, task.labels, TEXTS.vocabulary)
+    splits = {split: _draw_examples(rng, task, classes, rows) for split, rows in ROWS.items()}
+    content = {split: [(example.fields, example.label) for example in rows] for split, rows in splits.items()}
+    digest = hashlib.sha256(json.dumps(["labels redrawn", content], sort_keys=True).encode()).hexdigest()
+    return TaskData(task, splits["train"], splits["validation"], "synthetic", digest, redraws_labels=True)
+
+
+def _draw_examples(
+    rng: np.random.Generator, task: Task, classes: Int[np.ndarray, "1 labels vocabulary"], rows: int
+) -> tuple[Example, ...]:
+    labels = rng.permutation(np.arange(rows) % task.labels)
+    fields = {field: draw_texts(rng, TEXTS, classes, labels[None])[0] for field in task.fields}
+    return tuple(
+        Example({field: written(texts[row]) for field, texts in fields.items()}, int(label), row)
+        for row, label in enumerate(labels)
+    )
+
+
+def written(text: Int[np.ndarray, " slots"]) -> str:
+    """The words of a text, with blanks between."""
+    return " ".join(WORDS[word] for word in text if word != NO_WORD)
+
+
+def vocabulary() -> tuple[str, ...]:
+    """Every word and mark of the papers' tasks' templates and verbalizers, then the invented words."""
+    tasks = [TASKS[name] for name in PAPERS_TASKS]
+    said = [task.content_free("") for task in tasks] + [word for task in tasks for word in task.verbalizers]
+    marks = dict.fromkeys(mark for text in said for mark in re.findall(r"\w+|[^\w\s]", text))
+    return (*marks, *WORDS)
+
 
 ENVIRONMENT = "ICL_CLAIMS_DATA"
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """Gives the examples of every task.
-
-    Args:
-        name: as reports call it.
-        read: the examples of a task.
-    """
+    """Gives the examples of every task."""
 
     name: str
     read: Callable[[Task], TaskData]

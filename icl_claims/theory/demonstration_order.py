@@ -25,14 +25,6 @@ def full_batch_descent(
 ) -> Weights:
     """Gradient descent on the loss over all demonstrations at once.
 
-    Args:
-        weights: W_0.
-        inputs: demonstrations x_j, one per row.
-        targets: y_j.
-        rate: the learning rate.
-        steps: number of steps.
-        loss: function of the layer's outputs and the targets, a sum or mean over demonstrations.
-
     >>> x, y = torch.ones(2, 1), torch.ones(2, 1)
     >>> full_batch_descent(torch.zeros(1, 1), x, y, rate=0.25, steps=1, loss=torch.nn.functional.mse_loss).item()
     0.5

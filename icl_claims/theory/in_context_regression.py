@@ -21,6 +21,7 @@ from icl_claims.theory import linear_self_attention as attention
 from icl_claims.theory.linear_self_attention import LinearSelfAttention
 
 Inputs = Literal["uniform", "normal"]
+"""The distribution of every coordinate of x: U(-1, 1) or N(0, 1)."""
 PerTask = Float[Tensor, " tasks"]
 
 
@@ -48,11 +49,7 @@ class Tasks:
 class Training:
     """How a layer is trained: Adam on fresh tasks in every step, with a rate that falls to 0 along a cosine.
 
-    Args:
-        steps: number of steps of Adam.
-        tasks: number of tasks drawn for every step.
-        rate: the highest learning rate.
-        spread: standard deviation of the initial weights.
+    `spread` is the standard deviation of the initial weights.
     """
 
     steps: int = 1500
@@ -65,13 +62,6 @@ def draw(
     tasks: int, *, demonstrations: int, inputs: int, generator: torch.Generator, kind: Inputs = "uniform"
 ) -> Tasks:
     """Random tasks.
-
-    Args:
-        tasks: number of tasks.
-        demonstrations: number of demonstrations of each task.
-        inputs: dimension of x.
-        generator: source of the draws.
-        kind: the distribution of every coordinate of x, U(-1, 1) or N(0, 1).
 
     >>> tasks = draw(4, demonstrations=3, inputs=2, generator=torch.Generator().manual_seed(0))
     >>> tuple(tasks.demonstrations.shape), tuple(tasks.queries.shape)
@@ -150,13 +140,6 @@ def constructed(tasks: Tasks, rate: float) -> LinearSelfAttention:
 def train(seed: int, *, demonstrations: int, inputs: int, kind: Inputs, how: Training) -> LinearSelfAttention:
     """A layer with all four matrices free, trained from a small random start.
 
-    Args:
-        seed: seed of the initial weights and of the tasks.
-        demonstrations: number of demonstrations of each task.
-        inputs: dimension of x.
-        kind: distribution of every coordinate of x.
-        how: schedule of the training.
-
     >>> layer = train(0, demonstrations=2, inputs=1, kind="normal", how=Training(steps=1, tasks=2))
     >>> tuple(layer.query.shape)
     (2, 2)
@@ -193,11 +176,6 @@ def average(trained: LinearSelfAttention, constructed: LinearSelfAttention, inpu
 
     Only the products P W_V and W_K^T W_Q matter, and only up to a factor that one gives to the other: that factor is
     chosen so that W_K^T W_Q has the mean 1 on its input diagonal, as in the construction.
-
-    Args:
-        trained: one layer.
-        constructed: the other, which sets the scale.
-        inputs: dimension of x.
 
     Source: von Oswald et al. 2023, section 3, interpolation.
 

@@ -34,11 +34,6 @@ class LinearSelfAttention:
 def attend(layer: LinearSelfAttention, demonstrations: Demonstrations, tokens: Tokens) -> Tokens:
     """e_j + P V K^T q_j, with K = W_K E, V = W_V E of the demonstrations and q_j = W_Q e_j of each token.
 
-    Args:
-        layer: the weights.
-        demonstrations: the tokens E that are attended to.
-        tokens: the tokens that attend: the demonstrations themselves, or queries.
-
     Source: von Oswald et al. 2023, section 2, the linear self-attention update.
 
     >>> layer = LinearSelfAttention(*[torch.eye(1)] * 4)
@@ -100,11 +95,6 @@ def construct(weights: Float[Tensor, "outputs inputs"], rate: float, demonstrati
 
     W_K = W_Q = [[I, 0], [0, 0]], W_V = [[0, 0], [W0, -I]] and P = eta/N I.
 
-    Args:
-        weights: the initial weights W0.
-        rate: the learning rate eta.
-        demonstrations: their number N.
-
     Source: von Oswald et al. 2023, proposition 1 and its proof.
 
     >>> layer = construct(torch.zeros(1, 1), rate=0.5, demonstrations=1)  # W = 0.5 * 2 * 1 after the step
@@ -123,12 +113,6 @@ def construct_plus_plus(
     """The layer of GD++: a gradient step, and at once x_j <- (I - gamma X X^T) x_j with the inputs as columns of X.
 
     Values keep their inputs, W_V = [[I, 0], [W0, -I]], and P = [[-gamma I, 0], [0, eta/N I]].
-
-    Args:
-        weights: the initial weights W0.
-        rate: the learning rate eta.
-        curvature: the strength gamma of the correction.
-        demonstrations: their number N.
 
     Source: von Oswald et al. 2023, section 3, GD++, and the appendix on curvature correction.
 

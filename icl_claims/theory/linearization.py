@@ -56,12 +56,6 @@ def coefficient_step(
 ) -> Float[Tensor, " parameters"]:
     """Delta - eta phi^T dL/df_lin: a step of descent that differentiates the loss, never the network.
 
-    Args:
-        model: the expansion.
-        change: delta, before the step.
-        loss: L, of the outputs.
-        learning_rate: eta.
-
     Returns:
         The change of parameters after the step.
 

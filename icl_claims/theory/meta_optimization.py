@@ -87,12 +87,6 @@ def dual_form(
 ) -> Float[Tensor, " inner"]:
     """(W_ZSL + Delta W_ICL) q: attention to [X'; X] as a linear layer after an update.
 
-    Args:
-        head: the projections.
-        demonstrations: X', the tokens of the demonstrations.
-        tokens: X, the tokens of the query.
-        query: q, the attention query vector.
-
     Source: "Rethinking ...", section 2.2, equation 4.
 
     >>> head, shown, own, query = Head(torch.eye(1), torch.eye(1)), torch.ones(2, 1), torch.ones(1, 1), torch.ones(1)

@@ -15,8 +15,7 @@ from torch import Tensor
 def shrinkage(relative_square: float) -> float:
     """S = 1 / sqrt(1 + c): by how much scaling z + r back to the length of z shrinks z, for r orthogonal to z.
 
-    Args:
-        relative_square: c = |r|^2 / |z|^2.
+    The relative square c is |r|^2 / |z|^2.
 
     >>> shrinkage(3.0)
     0.5
@@ -49,10 +48,6 @@ def least_direct_sim_am(first: float, second: float) -> float:
     A change of relative length a turns m by at most arcsin(a). The bound tends to 1 as the changes get small, whatever
     their directions.
 
-    Args:
-        first: relative length a.
-        second: relative length b.
-
     >>> round(least_direct_sim_am(0.5, 0.5), 2)
     0.5
     """
@@ -63,11 +58,6 @@ def random_updates(
     states: Float[Tensor, "layers queries hidden"], relative_square: float, seed: int
 ) -> Float[Tensor, "layers queries hidden"]:
     """States plus Gaussian updates of relative squared length c, in expectation.
-
-    Args:
-        states: states z.
-        relative_square: relative square c.
-        seed: seed of the draw.
 
     >>> change = random_updates(torch.ones(1, 1, 10_000), 0.25, seed=0) - 1
     >>> round(change.square().mean().item(), 2)

@@ -16,13 +16,6 @@ Square = Float[Tensor, "inputs inputs"]
 def step(weights: Weights, x: Weights, y: Float[Tensor, ""], rate: float, penalty: float) -> Weights:
     """W - 2 eta (x w^T x - y x + lambda w): a gradient step on (w^T x - y)^2 + lambda |w|^2.
 
-    Args:
-        weights: weights w.
-        x: the input of one example.
-        y: its target.
-        rate: the learning rate eta.
-        penalty: strength lambda.
-
     Source: Akyürek et al. 2023, section 3.2, before theorem 1.
 
     >>> step(torch.zeros(1), torch.ones(1), torch.tensor(2.0), rate=0.25, penalty=0.0).tolist()
@@ -33,11 +26,6 @@ def step(weights: Weights, x: Weights, y: Float[Tensor, ""], rate: float, penalt
 
 def add_rank_one(inverse: Square, left: Weights, right: Weights) -> Square:
     """(A + u v^T)^-1 = A^-1 - A^-1 u v^T A^-1 / (1 + v^T A^-1 u).
-
-    Args:
-        inverse: inverse A^-1.
-        left: vector u.
-        right: vector v.
 
     Source: Sherman and Morrison 1950; Akyürek et al. 2023, section 3.3, before theorem 2.
 
@@ -51,11 +39,6 @@ def solve_by_examples(
     inputs: Float[Tensor, "demonstrations inputs"], targets: Float[Tensor, " demonstrations"], penalty: float
 ) -> Weights:
     """Ridge regression (X^T X + lambda I)^-1 X^T y, from I / lambda by one rank-one update per example.
-
-    Args:
-        inputs: X, one example per row.
-        targets: targets y.
-        penalty: strength lambda, positive.
 
     Source: Akyürek et al. 2023, section 3.3, theorem 2.
 

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from icl_claims.experiments.result import Entry, TrialResult
+from icl_claims.experiments.result import Entry, TrialResult, packed
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.trial_store import packed
 from icl_claims.methods import Finetuning
 
 GROUPS = ("log_probabilities", "content_free", "by_layer", "over_queries", "gradient_norms", "drift")

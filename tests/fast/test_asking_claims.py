@@ -130,7 +130,7 @@ def test_a_claim_without_fixtures_is_asked_of_every_source(run_asking):
         assert claim["rule"] == str(GENERALLY)
         assert claim["verdict"] == GENERALLY.decide(wanted).word
         assert claim["statement"] == "Layer-causal finetuning moves outputs more as in-context learning does."
-        assert [one["difference"] for one in claim["tasks"]] == [one.difference for one in wanted.findings]
+        assert [one["difference"] for one in claim["tasks"]] == [one.difference for one in wanted.tasks]
         assert names_beside(claim) == ["SimAOU of layer-causal finetuning above SimAOU of a random update"]
         assert claim["asks"]["questions"][0] == HIGHER
         assert len(claim["asks"]["questions"]) == 4
@@ -144,7 +144,7 @@ def test_the_parts_of_a_joint_question_are_shown_beside(run_asking):
     assert names_beside(claims["printed"]) == [*parts, "SimAM of finetuning above SimAM of layer-causal finetuning"]
 
 
-def test_what_no_task_answers_is_an_error_and_beside_it_is_left_out(run_asking):
+def test_what_no_task_answers_is_an_error_or_left_out(run_asking):
     nowhere = "sim_aou(FT).of_weights('nothing') > 0.5"
     result, claims = run_asking(ONE.format(asked=nowhere))
     assert claims["author_runs"]["verdict"] == "error"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from icl_claims.storage.atomic import write_atomically
+from icl_claims.storage.files import write_atomically
 
 
 def test_a_file_is_written_with_its_folder_and_nothing_beside_it(tmp_path):

@@ -43,7 +43,7 @@ def small(family: str, dtype: torch.dtype = torch.float32) -> LanguageModel:
 @every_family
 @settings(max_examples=12)
 @given(prefix=prefixes, rows=batches)
-def test_packed_queries_after_a_shared_prefix_equal_whole_prompts(plain, family, prefix, rows):
+def test_packed_queries_after_a_prefix_equal_whole_prompts(plain, family, prefix, rows):
     model, network = small(family), plain.network(family)
     together = model.answer(rows, model.read_prefix(prefix), answer_at=-2, probe_at=-1)
     for row, ids in enumerate(rows):
@@ -107,7 +107,7 @@ def test_the_sliding_window_hides_the_far_end_of_the_prefix(family):
 
 
 @every_family
-def test_sequence_logits_and_their_gradient_equal_those_of_eager_attention(family):
+def test_sequence_logits_and_gradients_equal_eager_attention(family):
     model, network = small(family, torch.float64), random_network(family, 3, 0).double()
     ids = [BOS, *range(FIRST_WORD, FIRST_WORD + 12)]
     direction = torch.randn(len(ids), VOCABULARY, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -124,7 +124,7 @@ def test_sequence_logits_and_their_gradient_equal_those_of_eager_attention(famil
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # of torch itself, once
 @every_family
-def test_forward_and_backward_derivatives_of_an_answer_after_a_prefix_agree(family):
+def test_forward_and_backward_derivatives_after_a_prefix_agree(family):
     model, rows = small(family, torch.float64), [[9, 10, 11], [12, 13]]
     weights = model.tuned_values()
     change = {name: torch.ones_like(value) for name, value in weights.items()}
@@ -165,7 +165,7 @@ def test_what_the_probe_is_scored_against_is_not_attended_to(family):
 
 
 @every_family
-def test_the_logits_are_those_of_the_given_weights_only_during_the_call(family):
+def test_given_weights_act_only_during_the_call(family):
     model, prefix = small(family), [BOS, 4, 5]
     before = model.answer([[9, 10]], model.read_prefix(prefix), answer_at=-1, probe_at=-1).logits
     others = {name: value + 0.5 for name, value in model.tuned_values().items()}
@@ -183,7 +183,7 @@ def refuse(network, match):
     return str(refusal.value)
 
 
-def test_a_model_with_an_attention_of_its_own_is_refused_by_name_with_the_families():
+def test_an_attention_of_its_own_is_refused_with_the_families():
     message = refuse(random_network("llama", 2, 0), "LlamaForCausalLM does not run all of its attention")
     assert all(family.title in message for family in FAMILIES)
 
@@ -208,7 +208,7 @@ def test_calling_the_network_directly_is_refused():
         small("llama").network(torch.tensor([[BOS, 4]]))
 
 
-def test_weights_that_are_not_numbers_give_an_error_and_no_answer():
+def test_weights_without_numbers_give_an_error():
     model = small("llama")
     broken = {name: torch.full_like(value, torch.nan) for name, value in model.tuned_values().items()}
     with pytest.raises(ModelError, match="not finite"):

@@ -12,8 +12,8 @@ from icl_claims import cli
 from icl_claims.cli.cache import age
 from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.result import TrialStore, default_store
 from icl_claims.experiments.spec import code_digest
-from icl_claims.experiments.trial_store import TrialStore, default_store
 from icl_claims.storage.checksummed import NUMBERS
 from icl_claims.storage.store import Store
 from tests.fast.stored_trials import made_up_content, made_up_result

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from icl_claims.errors import StoreWarning
-from icl_claims.storage.checkpoint import START, Checkpoint, parts_in
 from icl_claims.storage.checksummed import NUMBERS
+from icl_claims.storage.store import START, Checkpoint, parts_in
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def numbers(parts):
     return [part.facts["number"] for part in parts if part.kind == "block"]
 
 
-def test_parts_come_back_in_the_order_in_which_they_were_finished(kept, folder):
+def test_parts_come_back_in_their_order(kept, folder):
     parts = recalled(folder)
     assert [part.kind for part in parts] == [START, "block", "block", "block"]
     assert parts[0].facts == {"tokens": 9}
@@ -49,7 +49,7 @@ def test_a_later_process_goes_on_after_the_last_part(kept, folder):
     assert numbers(recalled(folder)) == [0, 1, 2, 3]
 
 
-def test_a_damaged_part_is_left_out_with_a_warning_and_its_place_is_not_taken(kept, folder):
+def test_a_damaged_part_is_left_out_with_a_warning(kept, folder):
     damaged = parts_in(folder)[2] / NUMBERS
     damaged.write_bytes(damaged.read_bytes()[:-1])
     later = Checkpoint(folder, "key")
@@ -82,7 +82,7 @@ def test_what_a_killed_process_half_wrote_is_no_part(kept, folder):
     assert not list(folder.glob("*.new"))
 
 
-def test_where_a_part_cannot_be_written_the_trial_goes_on_with_one_warning(folder):
+def test_an_unwritable_checkpoint_gives_one_warning(folder):
     folder.parent.joinpath(folder.name).write_text("in the way")
     partial = Checkpoint(folder, "key")
     with pytest.warns(StoreWarning, match="no checkpoint"):

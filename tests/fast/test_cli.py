@@ -19,10 +19,13 @@ from icl_claims.experiments.options import OPTIONS, PYTEST, options_of
 from icl_claims.experiments.plan import Choices
 from icl_claims.models.random_models import fill_at_random
 from icl_claims.protocol import Protocol, choices
-from icl_claims.tasks.synthetic import vocabulary
+from icl_claims.tasks.catalogue import PAPERS_TASKS
+from icl_claims.tasks.sources import vocabulary
 
 COMMANDS = {"list", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
-CLAIMS = Path(__file__).parents[2] / "claims"
+ROOT = Path(__file__).parents[2]
+OWN = ROOT / "examples" / "own_study"
+WITHOUT_QUESTION = {"clip-task-dependent", "lin-memory"}  # claims about tasks that keep a body
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,7 @@ def test_the_help_names_commands_and_says_how_claims_are_run():
         ("trial", ["For example: icl-claims trial", "fairseq:DIR", "--dtype", "bfloat16", "spread"]),
         ("plan", ["For example: icl-claims plan", "--queries", "--seeds", "memory", "nothing is kept"]),
         ("tune", ["For example: icl-claims tune", "never read", "--held-out", "--write", "larger of equals"]),
-        ("list", ["sources of evidence", "--json"]),
+        ("list", ["sources of evidence", "what it asks", "--things", "--json"]),
         ("doctor", ["what is missing"]),
     ],
 )
@@ -193,21 +196,77 @@ def test_as_a_program_an_error_leaves_no_traceback_either():
 # Commands
 
 
+def listed(folder, *options):
+    program = [sys.executable, "-c", "from icl_claims.cli import main; main()", "list", str(folder), *options]
+    return subprocess.run(program, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
 def test_the_list_names_every_claim_of_the_project_once():
-    program = [sys.executable, "-c", "from icl_claims.cli import main; main()", "list", str(CLAIMS), "--json"]
-    done = subprocess.run(program, capture_output=True, text=True, check=True, cwd=CLAIMS.parent)
-    claims = json.loads(done.stdout)
+    found = json.loads(listed(ROOT / "claims", "--json"))
+    claims = found["claims"]
     ids = [claim["id"] for claim in claims]
     declared = {
-        found
-        for file in CLAIMS.rglob("test_*.py")
-        for found in re.findall(r"Claim\(\s*(?:id=)?\"([\w-]+)\"", file.read_text(encoding="utf-8"))
+        name
+        for file in (ROOT / "claims").rglob("test_*.py")
+        for name in re.findall(r"@\w+\.claim\(\s*\"([\w-]+)\"", file.read_text(encoding="utf-8"))
     }
     assert len(ids) == len(set(ids)) > 20
+    assert len(declared) > 20
     assert declared <= set(ids)
     for claim in claims:
         assert claim["sources"]
         assert all(claim[field] for field in ("paper", "where", "statement", "rule"))
+        assert claim["asks"] or "trials" not in claim["sources"] or claim["id"] in WITHOUT_QUESTION
+    assert [task["name"] for task in found["tasks"]] == list(PAPERS_TASKS)
+    assert {metric["name"] for metric in found["metrics"]} > {"sim_aou", "sim_am", "rpa"}
+
+
+def test_the_list_shows_what_claims_of_ones_own_ask_about(run):
+    code, out, _ = run("list", OWN, "--json")
+    assert code == 0
+    found = json.loads(out)
+    asked = {claim["id"]: claim["asks"] for claim in found["claims"]}
+    assert asked["cka-invariant"] == []
+    adam = "finetuning with Adam"
+    assert (
+        asked["adam-like-icl"][0]
+        == f"linear CKA of {adam} above linear CKA of a Gaussian update as long as that of {adam}"
+    )
+    assert {metric["name"]: metric["title"] for metric in found["metrics"]} == {
+        "cka": "linear CKA",
+        "sim_aou": "SimAOU",
+    }
+    assert all(metric["definition"] for metric in found["metrics"])
+    method = next(method for method in found["methods"] if method["name"] == "adam")
+    nulls = [f"a Gaussian update as long as that of {adam}", f"another query's update by {adam}"]
+    assert (method["title"], method["variant_of"], method["nulls"]) == (adam, "", nulls)
+    topics = {"name": "topics", "title": "Topics", "labels": ["Sports", "Business", "Technology"]}
+    assert found["tasks"] == [topics]
+
+
+def test_the_list_prints_questions_and_things(run):
+    short, whole = (" ".join(run("list", OWN, *options)[1].split()) for options in ((), ("--things",)))
+    for shown in (short, whole):
+        assert "adam-like-icl" in shown
+        assert "linear CKA of finetuning with Adam above" in shown
+    for words in ("variant of", "nulls", "Topics", "unit", "definition", "Sports; Business; Technology"):
+        assert words in whole
+        assert words not in short or words == "Topics"
+
+
+def test_a_trial_knows_the_methods_and_metrics_of_claims(run):
+    asked = ("trial", "--profile", "tiny", "--methods", "adam", "--task", OWN / "tasks" / "topics", "--k", 4)
+    code, out, err = run(*asked, "--claims", OWN, "--queries", 6, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert {"cka", "sim_aou", "accuracy"} <= set(told["metrics"]["adam"])
+    assert {"gaussian_of_adam", "other_query_of_adam"} <= set(told["metrics"])
+    assert [metric["name"] for metric in told["spec"]["metrics"]] == ["cka"]
+    code, _, err = run(*asked)
+    assert code == 2
+    assert "--methods names an unknown one" in err
+    code, _, err = run(*asked, "--claims", "/nowhere")
+    assert (code, "No claims were found in /nowhere" in err) == (2, True)
 
 
 def test_a_trial_prints_json_with_its_numbers(run, small):
@@ -308,7 +367,7 @@ def test_records_are_written_in_the_layout_of_the_authors_code(run, small, tmp_p
 def test_a_trial_prints_a_table(run, small):
     code, out, _ = run("trial", *small, "--task", "sst2", "--queries", 6, "--learning-rate", 0.01)
     assert code == 0
-    assert "zero_shot" in out
+    assert "zero-shot" in out
     assert "Learning rates: named" in out
 
 

@@ -18,11 +18,11 @@ from icl_claims.methods import (
     LayerCausal,
     Linearized,
     at_rate,
-    has_nulls,
     is_diagnosed,
+    nulls_of_method,
     variant_of,
 )
-from icl_claims.models.projections import TunedParameter, layer_norms
+from icl_claims.models.families import TunedParameter, layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.demonstrations import Demonstrations
@@ -149,7 +149,7 @@ def test_a_method_is_named_after_what_is_particular_about_it(method, name):
     assert replace(method, learning_rate=1.0).name == name
     plain = type(method)(RATE)
     assert variant_of(method) == (None if name == plain.name else plain)
-    assert has_nulls(method) == is_diagnosed(method) == (name == plain.name)
+    assert bool(nulls_of_method(method)) == is_diagnosed(method) == (name == plain.name)
     assert (method.look is None) != (name in DRAWN)
 
 
@@ -181,7 +181,7 @@ def test_to_name_the_default_loss_makes_no_variant(kind):
     named = kind(RATE, loss="all_tokens")
     assert named.name == kind(RATE).name
     assert variant_of(named) is None
-    assert has_nulls(named)
+    assert bool(nulls_of_method(named))
 
 
 @pytest.mark.parametrize(

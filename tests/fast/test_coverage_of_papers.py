@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from icl_claims.claims import PAPERS
-from icl_claims.evidence.coverage import coverage_of_papers
+from icl_claims.claims import PAPERS, coverage_of_papers
 from icl_claims.evidence.printed import printed_tables
 from tests.quality.controls import ROOT, claim_tests
 

@@ -13,10 +13,9 @@ from icl_claims.errors import PromptError, UsageError
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.draw import Draw, orders
-from icl_claims.tasks.examples import Example, TaskData
+from icl_claims.tasks.examples import Draw, Example, TaskData, orders
 from icl_claims.tasks.prompts import Queries, build_prompts
-from icl_claims.tasks.synthetic import vocabulary
+from icl_claims.tasks.sources import vocabulary
 
 BOS, SEPARATOR, LABELS = 0, 2, (90, 91, 92)
 K = 6
@@ -34,7 +33,7 @@ def drawn(draw):
 
 
 @given(drawn())
-def test_a_context_and_its_sequences_are_written_from_the_same_rows(demonstrations):
+def test_context_and_sequences_are_written_from_the_same_rows(demonstrations):
     rows = [(*t, LABELS[label]) for t, label in zip(demonstrations.templates, demonstrations.labels, strict=True)]
     shown = [(*rows[i], SEPARATOR) for i in demonstrations.context_order]
     assert demonstrations.context == (BOS, *sum(shown, ()))
@@ -42,7 +41,7 @@ def test_a_context_and_its_sequences_are_written_from_the_same_rows(demonstratio
 
 
 @given(drawn())
-def test_a_shown_demonstration_lies_in_its_span_of_the_context_and_separators_lie_between(demonstrations):
+def test_demonstrations_lie_in_their_spans_of_the_context(demonstrations):
     context, spans = demonstrations.context, demonstrations.spans
     rows = [(*t, LABELS[label]) for t, label in zip(demonstrations.templates, demonstrations.labels, strict=True)]
     found = [context[span.start : span.stop] for span in spans]
@@ -60,7 +59,7 @@ def test_demonstrations_of_rows_are_the_rows(demonstrations):
 
 
 @given(drawn(), st.permutations(range(3)))
-def test_labels_switched_by_a_permutation_and_its_inverse_are_the_labels(demonstrations, switch):
+def test_a_permutation_and_its_inverse_give_the_labels_back(demonstrations, switch):
     there = demonstrations.relabelled([switch[label] for label in demonstrations.labels])
     assert there.templates == demonstrations.templates
     assert there.relabelled([switch.index(label) for label in there.labels]) == demonstrations
@@ -107,14 +106,14 @@ def built(encoder, context_length=500, lengths=(2,) * K, **how):
     return build_prompts(data_of(lengths), encoder, draw, Protocol(**how), context_length=context_length)
 
 
-def test_finetuning_has_an_order_of_its_own_unless_told_otherwise(word_encoder):
+def test_finetuning_has_an_order_of_its_own_by_default(word_encoder):
     encoder = word_encoder()
     authors, same = (built(encoder, order=order).demonstrations for order in ("authors", "same"))
     assert (authors.context_order, authors.learning_order) == orders(K, 3, 1)
     assert same.learning_order == same.context_order == authors.context_order
 
 
-def test_finetuning_sees_all_demonstrations_or_those_that_are_shown(word_encoder):
+def test_finetuning_sees_all_demonstrations_or_those_shown(word_encoder):
     encoder = word_encoder()
     all_of_them, shown = (built(encoder, 30, truncation=who) for who in ("in_context", "both"))
     kept = all_of_them.demonstrations.context_order
@@ -144,7 +143,7 @@ def test_a_task_is_asked_in_two_ways_about_the_same_fields(task):
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_the_second_template_has_no_word_that_the_tiny_model_does_not_know(task):
+def test_the_second_template_is_in_words_of_the_tiny_model(task):
     written = task.paraphrased(dict.fromkeys(task.fields, ""))
     assert set(re.findall(r"\w+|[^\w\s]", written)) <= set(vocabulary())
 

@@ -23,9 +23,9 @@ from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainabl
 from icl_claims.methods.linearized import LearnedLinearly
 from icl_claims.models import precision
 from icl_claims.models.attention import registered_attention
+from icl_claims.models.families import TunedParameter
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.layout import Layout
-from icl_claims.models.projections import TunedParameter
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.models.reference import find_device, load_model
 from icl_claims.models.spread import dispatch, spread

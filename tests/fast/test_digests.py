@@ -12,8 +12,8 @@ import pytest
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.reference import load_model, model_digest
-from icl_claims.storage import digests
-from icl_claims.storage.digests import file_digest, remembered_digest, source_digest
+from icl_claims.storage import files
+from icl_claims.storage.files import file_digest, remembered_digest, source_digest
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def digest_of(content):
 @pytest.fixture
 def never_read(monkeypatch):
     def forbid():
-        monkeypatch.setattr(digests.hashlib, "file_digest", lambda *_: pytest.fail("the file was read"))
+        monkeypatch.setattr(files.hashlib, "file_digest", lambda *_: pytest.fail("the file was read"))
 
     return forbid
 
@@ -70,7 +70,7 @@ def test_a_note_that_is_damaged_is_written_again(file, cache):
     assert digest_of(b"numbers") in note.read_text()
 
 
-def test_where_nothing_can_be_written_the_file_is_read_every_time(file, cache):
+def test_without_a_cache_the_file_is_read_every_time(file, cache):
     cache.write_text("")
     assert [remembered_digest(file) for _ in range(2)] == [digest_of(b"numbers")] * 2
 
@@ -177,7 +177,7 @@ def test_a_file_that_is_not_python_counts_by_its_bytes(tmp_path):
     assert digest_of_code(tmp_path, "a", "page.jinja") != digest_of_code(tmp_path, "a ", "page.jinja")
 
 
-def test_the_name_of_a_file_within_its_folder_counts_and_the_folder_does_not(tmp_path):
+def test_a_files_name_counts_and_its_folder_does_not(tmp_path):
     assert digest_of_code(tmp_path, CODE, "one.py") != digest_of_code(tmp_path, CODE, "other.py")
     shutil.copytree(tmp_path, tmp_path / "copy")
     copied, original = (sorted(folder.glob("*.py")) for folder in (tmp_path / "copy", tmp_path))

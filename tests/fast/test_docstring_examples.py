@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import doctest
+import inspect
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -49,3 +52,32 @@ def test_every_public_function_has_an_example(package):
         if ">>>" not in docstring
     ]
     assert without == []
+
+
+@pytest.mark.parametrize("name", sorted({*icl_claims.__all__} - {"__version__"}))
+def test_every_name_of_the_front_door_has_an_example(name):
+    thing = getattr(icl_claims, name)
+    documented = (
+        inspect.getmro(thing if inspect.isclass(thing) else type(thing)) if not inspect.isfunction(thing) else [thing]
+    )
+    assert any(">>>" in (one.__doc__ or "") for one in documented)
+
+
+def test_the_front_door_imports_nothing_heavy_before_it_is_used():
+    program = """
+import sys, icl_claims
+heavy = lambda: sorted({"torch", "transformers", "scipy", "pandas", "matplotlib"} & {*sys.modules})
+assert set(icl_claims.__all__) <= set(dir(icl_claims))
+assert not heavy(), heavy()
+from icl_claims import Protocol, Quantity, Question
+assert not heavy(), heavy()
+from icl_claims import Finetuning
+assert "torch" in heavy()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'icl_claims' has no attribute 'Finetunig'"):
+        _ = icl_claims.Finetunig

@@ -12,9 +12,9 @@ from icl_claims.experiments.batches import batches_by_length
 from icl_claims.experiments.estimate import Speed, Work, estimate, measure, memory, work_of
 from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import prompts_of, run_trial
-from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.models.attention import Prefix
 from icl_claims.models.language_model import LanguageModel

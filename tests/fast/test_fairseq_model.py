@@ -93,7 +93,7 @@ def test_the_context_is_the_checkpoints_and_the_name_the_readers(folder):
     assert (model.context_length, model.layers, model.name) == (64, 3, f"fairseq:{folder}")
 
 
-def test_without_target_positions_the_context_is_a_samples_length(changed):
+def test_without_target_positions_a_sample_is_the_context(changed):
     assert load(changed({"max_target_positions": None, "tokens_per_sample": 40})).context_length == 40
 
 
@@ -111,7 +111,7 @@ def test_the_digest_changes_with_every_file(folder, name):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_it_is_loaded_in_half_precision_whatever_it_was_stored_in(dtype):
+def test_it_is_loaded_in_half_precision_from_any_dtype(dtype):
     model = load(FOLDER, dtype=dtype)
     logits = model.sequence_logits(ANSWERS[0]["row"])
     assert logits.dtype == getattr(torch, dtype)
@@ -180,17 +180,17 @@ def test_an_unknown_tensor_is_refused_by_name(changed):
 
 
 @pytest.mark.parametrize(("version", "got"), [([1.0], "1.0"), ([2.0], "2.0"), ([3.0, 3.0], "3.0, 3.0")])
-def test_a_version_for_which_fairseq_leaves_out_the_final_norm_is_refused(changed, version, got):
+def test_a_version_without_a_final_norm_is_refused(changed, version, got):
     refuse(
         changed(tensors={"decoder.version": torch.tensor(version)}), rf"decoder.version .* expected 3.* got \[{got}\]"
     )
 
 
-def test_a_checkpoint_without_a_version_is_refused_as_fairseq_takes_it_for_an_old_one(changed):
+def test_a_checkpoint_without_a_version_is_refused(changed):
     refuse(changed(without=["decoder.version"]), "decoder.version .* got none")
 
 
-def test_a_head_that_should_be_the_embedding_and_is_not_is_refused(changed):
+def test_a_head_that_is_not_the_tied_embedding_is_refused(changed):
     folder = changed(tensors={"decoder.output_projection.weight": torch.zeros(288, 32)})
     refuse(folder, "head other than the embedding that it shares")
 
@@ -201,7 +201,7 @@ def test_a_head_that_is_not_stored_is_the_embedding(changed):
     torch.testing.assert_close(load(folder).sequence_logits(ANSWERS[0]["row"]), wanted, atol=1e-5, rtol=0)
 
 
-def test_weights_that_are_not_numbers_are_refused_when_the_model_is_asked(changed):
+def test_weights_without_numbers_are_refused_when_asked(changed):
     model = load(changed(tensors={"decoder.layers.0.fc2.bias": torch.full((32,), float("nan"))}))
     with pytest.raises(ModelError, match="not finite"):
         model.answer([[5]], model.read_prefix([0]), answer_at=-1, probe_at=-1)
@@ -214,7 +214,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 # Positions
 
 
-def test_positions_are_sines_and_then_cosines_of_falling_frequencies():
+def test_positions_are_sines_then_cosines():
     table = sinusoidal_table(10, 6)
     assert table.shape == (12, 6)
     position = torch.tensor([2.0, 0.02, 0.0002])
@@ -267,7 +267,7 @@ def test_an_xglm_folder_reads_lines_as_fairseq_does(xglm):
     assert (tokens.bos, tokens.separator, tokens.encode("warm\n\ndull")) == (0, 2, (3, 2, 4))
 
 
-def test_an_older_xglm_with_pickled_weights_is_fetched_from_the_hub(xglm, tmp_path_factory, monkeypatch):
+def test_an_older_pickled_xglm_is_fetched_from_the_hub(xglm, tmp_path_factory, monkeypatch):
     cache, asked = tmp_path_factory.mktemp("cache"), []
     torch.save(stock_xglm().state_dict(), xglm / "pytorch_model.bin")
     (xglm / "model.safetensors").unlink()
@@ -299,7 +299,7 @@ class Calls:
         return self.call
 
 
-def test_pickled_weights_that_call_a_function_are_refused_and_not_run(xglm):
+def test_weights_that_call_a_function_are_refused_not_run(xglm):
     (xglm / "model.safetensors").unlink()
     torch.save({"model.embed_tokens.weight": Calls(os.mkdir, str(xglm / "proof"))}, xglm / "pytorch_model.bin")
     refuse_path(xglm, "could not be loaded")
@@ -307,13 +307,13 @@ def test_pickled_weights_that_call_a_function_are_refused_and_not_run(xglm):
 
 
 @pytest.mark.parametrize("claimed", [10 * 2**30, 2**63, 90 * 2**20], ids=["10 GB", "2^63 bytes", "90 MB"])
-def test_a_safetensors_header_that_claims_more_than_the_file_is_refused(xglm, claimed):
+def test_a_header_that_claims_more_than_the_file_is_refused(xglm, claimed):
     content = (xglm / "model.safetensors").read_bytes()
     (xglm / "model.safetensors").write_bytes(struct.pack("<Q", claimed) + content[8:])
     refuse_path(xglm, "could not be loaded: .* Safetensor")
 
 
-def test_a_safetensors_tensor_that_claims_10_gigabytes_is_refused(xglm):
+def test_a_tensor_that_claims_10_gigabytes_is_refused(xglm):
     header = json.dumps({"w": {"dtype": "F32", "shape": [10 * 2**28], "data_offsets": [0, 10 * 2**30]}}).encode()
     (xglm / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
     refuse_path(xglm, "could not be loaded: .* Safetensor")

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.models.fairseq_tokens import read_dictionary, read_fairseq_tokens, xglm_tokens
+from icl_claims.models.tokens import read_dictionary, read_fairseq_tokens, xglm_tokens
 
 FOLDER = fixtures_folder() / "fairseq"
 ORACLE = json.loads((FOLDER / "oracle.json").read_text(encoding="utf-8"))["texts"]
@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("case", ORACLE, ids=range(len(ORACLE)))
-def test_token_ids_are_those_of_fairseq_without_its_last_end_of_line(tokens, case):
+def test_token_ids_are_those_of_fairseq(tokens, case):
     assert list(tokens.encode(case["text"])) == case["ids"][:-1]
 
 
@@ -123,7 +123,7 @@ def test_a_dictionary_that_is_not_text_is_refused(tmp_path):
         read_dictionary(tmp_path / "dict.txt")
 
 
-def test_xglm_takes_fairseqs_special_tokens_wherever_they_are_and_its_lines():
+def test_xglm_takes_fairseqs_special_tokens_and_lines():
     words = {"<|endoftext|>": 0, "warm": 1, "dull": 2, "<s>": 3, "</s>": 4}
     model = Tokenizer(WordLevel(words, unk_token="<|endoftext|>"))
     model.pre_tokenizer = WhitespaceSplit()

@@ -58,7 +58,7 @@ def test_a_damaged_figure_is_drawn_again(drawings):
     assert len(drawings) == 2
 
 
-def test_where_nothing_can_be_kept_figures_are_drawn_all_the_same(drawings, tmp_path):
+def test_figures_are_drawn_without_a_cache(drawings, tmp_path):
     (tmp_path / "cache").write_text("a file where a folder should be", encoding="utf-8")
     assert figures_of_page(NUMBERS, "tiny") == figures_of_page(NUMBERS, "tiny")
     assert len(drawings) == 2

@@ -89,7 +89,7 @@ def test_a_model_is_loaded_in_the_dtype_asked_for(saved, name, dtype):
     assert model.answer([[3, 4]], model.read_prefix([BOS]), answer_at=-1, probe_at=-1).logits.dtype == torch.float32
 
 
-def test_loading_leaves_the_progress_bars_of_transformers_as_they_were(saved):
+def test_loading_leaves_the_progress_bars_as_they_were(saved):
     from transformers.utils import logging
 
     before = logging.is_progress_bar_enabled()
@@ -100,7 +100,7 @@ def test_loading_leaves_the_progress_bars_of_transformers_as_they_were(saved):
 # Digest
 
 
-def test_the_digest_is_repeatable_and_does_not_depend_on_where_the_folder_lies(saved, folder):
+def test_the_digest_does_not_depend_on_the_place(saved, folder):
     assert load(saved).digest == load(folder).digest == folder_digest(saved)
 
 
@@ -131,7 +131,7 @@ def test_a_hub_reference_is_fetched_and_loaded(saved, monkeypatch):
     assert (model.name, model.digest) == ("hub:somebody/model", folder_digest(saved))
 
 
-def test_a_hub_that_cannot_be_reached_is_an_error_that_says_what_else_to_do(monkeypatch):
+def test_an_unreachable_hub_is_an_error_with_a_way_out(monkeypatch):
     def fail(_name, **_how):
         raise ConnectionError("no route to host\nat line 3")
 
@@ -143,7 +143,7 @@ def test_a_hub_that_cannot_be_reached_is_an_error_that_says_what_else_to_do(monk
 
 
 @pytest.mark.parametrize("reference", ["", "path:", "hub:", "embedded:small", "ftp:model", "gpt2", "path"])
-def test_an_unknown_reference_is_refused_with_the_forms_there_are(reference):
+def test_an_unknown_reference_is_refused_with_the_forms(reference):
     refuse(reference, f"expected embedded, tiny, path:DIR, hub:NAME or fairseq:DIR, got '{reference}'")
 
 
@@ -191,7 +191,7 @@ def test_an_unknown_architecture_is_refused_with_the_families(folder):
     refuse(f"path:{folder}", "Llama, Qwen2, Mistral, Gemma 3, OPT, GPT-2, GPT-NeoX, Phi")
 
 
-def test_an_architecture_with_an_attention_of_its_own_is_refused_by_name(folder):
+def test_an_architecture_of_its_own_is_refused_by_name(folder):
     config = BloomConfig(vocab_size=8, hidden_size=16, n_layer=1, n_head=2)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     refuse(f"path:{folder}", "Bloom.*GPT-NeoX")
@@ -208,11 +208,11 @@ def test_a_tokenizer_without_an_end_of_text_token_is_refused(folder):
     refuse(f"path:{folder}", "no end-of-text token", todo="Set eos_token")
 
 
-def test_a_prompt_opens_with_the_end_of_text_token_where_there_is_no_other():
+def test_a_prompt_opens_with_end_of_text_where_no_bos_is():
     assert token_encoder(tokenizer(eos_token="</s>"), "model").bos == EOS
 
 
-def test_a_turn_marker_of_a_chat_neither_opens_a_prompt_nor_ends_a_demonstration():
+def test_a_chat_marker_neither_opens_nor_ends_anything():
     words = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<pad>": 3}
     tokens = token_encoder(tokenizer(words, bos_token="<|im_start|>", eos_token="<|im_end|>"), "chat")
     assert (tokens.bos, tokens.separator) == (0, 0)
@@ -288,7 +288,7 @@ def test_a_wheel_that_is_not_the_published_one_is_refused(tmp_path, monkeypatch)
         embedded_folder(tmp_path)
 
 
-def test_a_cache_that_cannot_be_written_is_an_error_that_names_it(tmp_path):
+def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match=r"cannot be cached in .* Set ICL_CLAIMS_CACHE to another folder"):
         embedded_folder(tmp_path / "file")

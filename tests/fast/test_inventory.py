@@ -98,7 +98,7 @@ def test_what_no_run_will_read_can_go_and_what_is_asked_for(store, asked, also):
     assert gone == {"old", "bad", "old half", "left", "aside"} | also
 
 
-def test_what_is_removed_is_gone_with_its_lock_and_the_rest_stays(store):
+def test_what_is_removed_is_gone_with_its_lock(store):
     for entry, _ in unneeded(entries(store), "today"):
         assert remove(store, entry)
     assert set(states(store)) == {"whole", "bitten", "half"}

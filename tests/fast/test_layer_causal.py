@@ -16,8 +16,8 @@ from icl_claims.errors import DivergenceError
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.methods.base import weight_changes
 from icl_claims.methods.block_loss import block_losses
-from icl_claims.methods.losses import next_token_losses, sequence_loss
-from icl_claims.models.projections import layer_norms
+from icl_claims.methods.descent import sequence_loss
+from icl_claims.models.families import layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, VOCABULARY, random_model
 from icl_claims.tasks.demonstrations import Demonstrations
 
@@ -30,7 +30,7 @@ CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 @every_family
 @settings(max_examples=5)
 @given(shown=small_demonstrations(), loss=st.sampled_from(["all_tokens", "label_only"]))
-def test_for_one_block_both_updates_and_standard_finetuning_are_the_same(family, shown, loss):
+def test_for_one_block_all_updates_are_the_same(family, shown, loss):
     model = random_model(family, 1, 0)
     learned = [
         method.learn(model, shown)
@@ -46,7 +46,7 @@ def test_for_one_block_both_updates_and_standard_finetuning_are_the_same(family,
 
 
 @every_family
-def test_the_lowest_layers_first_step_is_the_same_in_both_updates_and_the_last_layers_is_finetunings(family):
+def test_the_first_step_agrees_in_the_lowest_and_the_last_layer(family):
     model, one = random_model(family, 3, 0), replace(SHOWN, learning_order=(0,))
     concurrent, sequential, finetuned = (
         method.learn(model, one) for method in (LayerCausal(RATE), LayerCausal(RATE, "sequential"), Finetuning(RATE))
@@ -59,7 +59,7 @@ def test_the_lowest_layers_first_step_is_the_same_in_both_updates_and_the_last_l
 
 @pytest.mark.parametrize("update", ["concurrent", "sequential"])
 @every_family
-def test_norm_matched_changes_have_the_length_of_finetunings_and_their_own_direction(family, update):
+def test_norm_matched_changes_have_the_length_of_finetunings(family, update):
     model = random_model(family, 3, 0)
     finetuned, plain = (method.learn(model, SHOWN) for method in (Finetuning(RATE), LayerCausal(RATE, update)))
     matched = LayerCausal(RATE, update, norm_matched=True).learn(model, SHOWN, {"finetuning": finetuned})
@@ -72,7 +72,7 @@ def test_norm_matched_changes_have_the_length_of_finetunings_and_their_own_direc
         torch.testing.assert_close(direction, wanted, **CLOSE)
 
 
-def test_norm_matched_learning_finds_finetunings_lengths_by_itself():
+def test_norm_matched_learning_finds_lengths_by_itself():
     model, method = random_model("llama", 3, 0), LayerCausal(RATE, norm_matched=True)
     given_it = method.learn(model, SHOWN, {"finetuning": Finetuning(RATE).learn(model, SHOWN)})
     alone = method.learn(model, SHOWN)
@@ -94,11 +94,11 @@ def test_finetuning_that_runs_off_leaves_no_length_to_match():
 
 
 @every_family
-def test_a_blocks_loss_and_gradient_are_those_of_plain_backpropagation(family):
+def test_a_blocks_loss_is_that_of_plain_backpropagation(family):
     model, sequence = random_model(family, 3, 0), SHOWN.sequences[1]
     leaves = {name: value.clone().requires_grad_() for name, value in model.tuned_values().items()}
     last = block_losses(model, leaves, sequence)[-1]
-    plain = sequence_loss(next_token_losses(model.sequence_logits(sequence, leaves), sequence), "all_tokens")
+    plain = sequence_loss(model.sequence_logits(sequence, leaves), sequence, "all_tokens")
     torch.testing.assert_close(last, plain)
     own = [leaves[tuned.name] for tuned in model.tuned_parameters if tuned.layer == 2]
     for got, wanted in zip(*(torch.autograd.grad(3 * loss, own) for loss in (last, plain)), strict=True):

@@ -34,7 +34,7 @@ def test_a_token_sees_its_row_up_to_itself_within_the_window(lengths, window):
 
 
 @given(lengths=some_lengths, window=windows, prefix=st.integers(1, 8))
-def test_a_token_sees_the_prefix_within_the_window_from_where_it_stands(lengths, window, prefix):
+def test_a_token_sees_the_prefix_within_its_window(lengths, window, prefix):
     layout = Layout(lengths, CPU)
     seen = layout.sees_prefix(prefix, window)
     wanted = torch.tensor(

@@ -14,8 +14,7 @@ from claims.small_transformers import small_demonstrations
 from icl_claims.errors import DivergenceError, ModelError
 from icl_claims.methods import Finetuning, LayerCausal, Linearized, ZeroShot
 from icl_claims.methods.base import weight_changes
-from icl_claims.methods.dual_numbers import with_tangents
-from icl_claims.methods.linearized import LearnedLinearly
+from icl_claims.methods.linearized import LearnedLinearly, with_tangents
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries

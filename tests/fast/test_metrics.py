@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icl_claims.metrics import accuracy, changed, rec2ftp, rpa, sim_am, sim_am_update, sim_aou
-from icl_claims.metrics.calibration import predicted_labels
+from icl_claims.metrics.predictions import predicted_labels
 from icl_claims.metrics.similarity import sim_aou_random, uniform_updates
 
 CPU = torch.device("cpu")

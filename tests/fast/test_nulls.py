@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from icl_claims.errors import UsageError
-from icl_claims.methods import Finetuning, InContext, ZeroShot, another_querys_update, gaussian_update
+from icl_claims.methods import Finetuning, InContext, ZeroShot
+from icl_claims.methods.nulls import another_querys_update, gaussian_update
 from icl_claims.metrics import Answer, sim_am_update, sim_aou
 from icl_claims.models.attention import registered_attention
 from icl_claims.models.language_model import LanguageModel

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from icl_claims.errors import UsageError
-from icl_claims.experiments.result import Entry
+from icl_claims.experiments.result import Entry, TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
-from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import AnotherQuerysUpdate, Finetuning, GaussianUpdate, InContext, SwitchedLabels, ZeroShot
 from icl_claims.metrics import LayerMetric, SetMetric, accuracy, sim_aou
 from icl_claims.metrics.metric import variant

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import forward_ad
 
-from icl_claims.models.partial_attention import attend_part
+from icl_claims.models.attention import attend_part
 
 DOUBLE = torch.float64
 sizes = st.integers(1, 9)
@@ -55,7 +55,7 @@ def test_a_part_that_a_query_does_not_see_has_no_weight(inference):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("masked", [True, False])
-def test_the_kernel_that_holds_no_scores_gives_what_all_scores_give(dtype, masked):
+def test_the_kernel_without_scores_gives_what_scores_give(dtype, masked):
     q, k, v = (x.to(dtype) for x in problem(7, 40))
     seen = torch.ones(7, 40, dtype=torch.bool).tril(20) if masked else None
     plain = attend_part(q, k, v, 0.3, seen)
@@ -87,7 +87,7 @@ def test_the_gradients_of_parts_are_those_of_one_softmax():
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # of torch itself, once
-def test_the_forward_derivatives_of_parts_are_those_of_one_softmax():
+def test_forward_derivatives_of_parts_are_those_of_a_softmax():
     inputs, tangents = problem(4, 7), [drawn(*x.shape, seed=5) for x in problem(4, 7)]
     with forward_ad.dual_level():
         duals = [forward_ad.make_dual(x, tangent) for x, tangent in zip(inputs, tangents, strict=True)]

@@ -21,13 +21,13 @@ from icl_claims.methods import (
     SwitchedLabels,
     ZeroShot,
     at_rate,
-    has_nulls,
     is_diagnosed,
     learner_of,
     learns_weights,
+    nulls_of_method,
     variant_of,
 )
-from icl_claims.methods.perturbations import switched
+from icl_claims.methods.prompting import switched
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
@@ -160,7 +160,7 @@ def test_a_changed_method_knows_its_change_and_who_learns(method, name, title):
     assert (method.name, method.title) == (name, title)
     assert variant_of(method) == method.method
     assert not is_diagnosed(method)
-    assert not has_nulls(method)
+    assert not bool(nulls_of_method(method))
     assert isinstance(method, Method)
     assert not isinstance(learner_of(method), SwitchedLabels | Reordered | Paraphrased)
     assert name.startswith(learner_of(method).name)

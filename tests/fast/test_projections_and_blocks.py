@@ -9,7 +9,7 @@ from torch import nn
 from icl_claims.errors import ModelError
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, SwitchedLabels, ZeroShot
 from icl_claims.models.blocks import find_blocks
-from icl_claims.models.projections import key_value_parameters
+from icl_claims.models.families import key_value_parameters
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
 from icl_claims.tasks.demonstrations import Demonstrations
 
@@ -40,7 +40,7 @@ def moved(tuned, value):
 
 
 @every_family
-def test_changing_a_tuned_parameter_changes_keys_or_values_of_its_own_layer(family):
+def test_a_tuned_parameter_changes_keys_or_values_of_its_layer(family):
     model = random_model(family, 2, 0)
     pretrained = model.read_prefix(CONTEXT)
     for tuned in model.tuned_parameters:
@@ -69,7 +69,7 @@ def test_no_other_projection_of_a_layer_makes_its_keys_or_values(family):
 @pytest.mark.parametrize(
     ("family", "of_each_layer"), [("llama", 2), ("qwen2", 4), ("opt", 4), ("gpt2", 2), ("gpt_neox", 2)]
 )
-def test_weights_and_biases_of_every_layer_are_tuned_lowest_first(family, of_each_layer):
+def test_weights_and_biases_are_tuned_lowest_layer_first(family, of_each_layer):
     layers = [tuned.layer for tuned in random_model(family, 3, 0).tuned_parameters]
     assert layers == sorted(layers)
     assert all(layers.count(layer) == of_each_layer for layer in range(3))
@@ -102,7 +102,7 @@ def test_learning_leaves_the_model_bit_identical(family, method):
 
 
 @every_family
-def test_what_the_last_block_gives_reads_as_the_logits_of_the_model(family):
+def test_the_last_block_reads_as_the_models_logits(family):
     model, given = random_model(family, 3, 0), []
     keep = model.blocks.modules[-1].register_forward_hook(lambda _m, _i, output: given.append(output))
     logits = model.sequence_logits(CONTEXT)

@@ -50,7 +50,7 @@ def test_a_quantity_has_a_name_for_files_and_a_title_for_print():
     assert asked.title == str(asked) == f"SimAOU of finetuning against {cyclic.title}{depth}"
 
 
-def test_questions_are_frozen_and_those_that_ask_the_same_are_equal():
+def test_questions_are_frozen_and_equal_if_they_ask_the_same():
     question = sim_aou(LC) > sim_aou(FT)
     assert {question, sim_aou(LayerCausal()) > sim_aou(Finetuning())} == {question}
     others = {sim_aou(LC) < sim_aou(FT), sim_am(LC) > sim_am(FT), sim_aou(CLIPPED) > sim_aou(FT), question.on("cb")}
@@ -90,7 +90,7 @@ def test_joining_is_flat_and_keeps_the_order_of_the_sentence():
     assert one.conjuncts == (one,)
 
 
-def test_narrowing_reaches_every_part_and_returns_another_question():
+def test_narrowing_reaches_every_part_of_a_question():
     whole = (sim_aou(LC) > sim_aou(FT)) & ~(sim_am(LC) > sim_am(FT))
     narrow = whole.on("subj")
     assert whole.tasks is None
@@ -101,7 +101,7 @@ def test_narrowing_reaches_every_part_and_returns_another_question():
     assert list(outcomes(PRINTED.ask(narrow_first))) == ["subj"]
 
 
-def test_a_denied_question_has_the_opposite_outcome_on_every_task():
+def test_a_denied_question_has_the_opposite_outcomes():
     question, opposite = sim_aou(LC) > sim_aou(FT), {"holds": "fails", "fails": "holds", "unclear": "unclear"}
     plain, denied = (outcomes(PRINTED.ask(asked)) for asked in (question, ~question))
     assert denied == {task: opposite[outcome] for task, outcome in plain.items()}

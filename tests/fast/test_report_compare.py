@@ -53,7 +53,7 @@ def test_comparing_the_other_way_round_exchanges_added_and_gone(two_runs):
 
 
 @pytest.mark.parametrize(("shift", "changed"), [(0.0, False), (0.29, False), (0.31, True), (-0.31, True)])
-def test_a_difference_changed_where_the_two_intervals_have_nothing_in_common(shift, changed):
+def test_a_difference_changed_where_intervals_are_apart(shift, changed):
     def run(by):
         finding = sample_finding(low=0.1 + by, difference=0.25 + by, high=0.4 + by)
         effect = {"estimate": 0.25 + by, "low": 0.1 + by, "high": 0.4 + by}
@@ -63,7 +63,7 @@ def test_a_difference_changed_where_the_two_intervals_have_nothing_in_common(shi
     assert [change.task for change in changes] == (["sst2", "all tasks"] if changed else [])
 
 
-def test_the_same_claim_of_two_profiles_or_conditions_is_two_records():
+def test_two_profiles_or_conditions_are_two_records():
     records = [sample_record(), sample_record(profile="tiny"), sample_record(condition="no bias")]
     assert len({key_of(claim) for claim in make_document(RUN, records)["claims"]}) == 3
 

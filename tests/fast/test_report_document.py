@@ -36,13 +36,13 @@ def as_version_1(document):
     return {"schema_version": 1, "run": run, "claims": claims}
 
 
-def test_a_full_document_is_as_the_schema_says_and_survives_being_written(tmp_path):
+def test_a_full_document_fits_the_schema_and_is_read_back(tmp_path):
     document = sample_document(4)
     (tmp_path / "claims.json").write_text(document_text(check_document(document, "sample")), encoding="utf-8")
     assert read_document(tmp_path / "claims.json") == document
 
 
-def test_an_older_document_is_read_with_defaults_for_what_it_lacks(tmp_path):
+def test_an_older_document_is_read_with_defaults(tmp_path):
     path = tmp_path / "claims.json"
     path.write_text(json.dumps(as_version_1(sample_document(2))), encoding="utf-8")
     document = read_document(path)
@@ -90,7 +90,7 @@ def test_what_is_no_document_is_refused_with_what_to_do(tmp_path, text, told):
         read_document(tmp_path / "claims.json")
 
 
-def test_numbers_of_numpy_and_halves_of_characters_can_be_written():
+def test_numpy_numbers_and_lone_surrogates_can_be_written():
     finding = sample_finding(left=np.float64(0.25), note="\ud800")
     written = json.loads(document_text(check_document(make_document(RUN, [sample_record(tasks=[finding])]), "sample")))
     assert written["claims"][0]["tasks"][0]["left"] == 0.25
@@ -106,7 +106,7 @@ def test_a_number_that_is_not_finite_is_written_as_nothing():
     assert written["pictures"]["tiny"]["clip_sweep"]["cb"] == [{"clip": None, "sim_aou": None, "sim_am": 0.5}]
 
 
-def test_claims_stand_in_the_papers_order_with_sections_by_number():
+def test_claims_stand_in_the_papers_order():
     places = [("rethinking", "section 3.10"), ("dai", "section 1"), ("rethinking", "section 3.4, table 2")]
     places += [("rethinking", "figure 1"), ("rethinking", "abstract"), ("unknown", "section 1")]
     claims = [sample_record(f"claim-{i}", paper=paper, where=where) for i, (paper, where) in enumerate(places)]
@@ -159,7 +159,7 @@ def test_the_sentence_of_a_claim_that_says_lower_says_lower():
     assert sentence == "RPA of finetuning is lower than 0.5 on 1 of 1 tasks."
 
 
-def test_the_sentence_tells_what_the_plain_numbers_say_where_intervals_leave_it_open():
+def test_the_sentence_gives_the_plain_numbers_beside_intervals():
     quantity = compared(sim_aou(Finetuning()).of_weights("norms") > sim_aou(Finetuning()))
     tasks = [
         sample_finding(),
@@ -186,7 +186,7 @@ def test_other_claims_keep_the_words_of_their_evidence(quantity):
     assert verdict_sentence(make_document(RUN, [claim])["claims"][0]) == claim["why"]
 
 
-def test_saved_runs_are_numbered_and_found_by_number_name_file_and_last(tmp_path):
+def test_saved_runs_are_found_by_number_name_file_and_last(tmp_path):
     documents = [make_document({**RUN, "name": name}, [sample_record()]) for name in ("first", "a/b c", "first")]
     saved = [save_run(document, tmp_path) for document in documents]
     assert [path.name for path in saved] == ["0001_first.json", "0002_a-b-c.json", "0003_first.json"]
@@ -195,7 +195,7 @@ def test_saved_runs_are_numbered_and_found_by_number_name_file_and_last(tmp_path
     assert read_document(saved[1]) == documents[1]
 
 
-def test_a_run_that_is_not_there_is_an_error_that_names_those_that_are(tmp_path):
+def test_a_missing_run_is_an_error_that_names_the_others(tmp_path):
     save_run(make_document({**RUN, "name": "mine"}, [sample_record()]), tmp_path)
     with pytest.raises(ReportError, match="0001_mine"):
         find_run("yours", tmp_path)

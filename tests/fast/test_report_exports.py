@@ -67,7 +67,7 @@ def test_ctrf_names_a_claim_alike_in_every_run():
     assert len(set(names[0])) == len(names[0])
 
 
-def test_earl_asserts_every_record_once_with_the_outcome_of_its_verdict(one_of_each):
+def test_earl_asserts_every_record_once_with_its_outcome(one_of_each):
     graph = as_earl(one_of_each)["@graph"]
     by_id = {node["@id"]: node for node in graph if "@id" in node}
     found = {}

@@ -34,7 +34,7 @@ def test_what_is_missing_is_left_out():
     assert list(draw_pictures({"changes": {}, "by_layer": {}, "values": {}}, "embedded")) == []
 
 
-def test_no_two_pictures_of_a_page_share_an_id_and_every_reference_is_met(pictures):
+def test_pictures_share_no_id_and_every_reference_is_met(pictures):
     texts = [picture.inline() for picture in pictures.values()]
     ids = [found for text in texts for found in re.findall(r'\bid="([^"]+)"', text)]
     referred = {found for text in texts for found in re.findall(r'(?:url\(|href=")#([^)"]+)', text)}
@@ -42,7 +42,7 @@ def test_no_two_pictures_of_a_page_share_an_id_and_every_reference_is_met(pictur
     assert referred <= set(ids)
 
 
-def test_a_picture_on_a_page_has_a_text_alternative_and_takes_the_pages_colours(pictures):
+def test_a_picture_has_a_text_alternative_and_page_colours(pictures):
     for picture in pictures.values():
         text = picture.inline()
         root = ElementTree.fromstring(text)
@@ -52,7 +52,7 @@ def test_a_picture_on_a_page_has_a_text_alternative_and_takes_the_pages_colours(
         assert list(root.iter(f"{SVG}style")) == []
 
 
-def test_heat_maps_show_layers_upwards_and_demonstrations_to_the_right():
+def test_heat_maps_show_layers_up_and_demonstrations_right():
     steps = [[1.0, 10.0, 100.0], [1.0, 10.0, 1000.0]]  # two steps of three layers
     [picture] = draw_pictures({"gradient_norms": {"subj": {"finetuning": steps}}}, "embedded")
     encoded = re.search(r'href="data:image/png;base64,\s*([^"]+)"', picture.inline())[1]

@@ -117,7 +117,7 @@ def test_the_terminal_shows_changed_claims_first(run_claims):
 
 
 def test_a_claim_that_is_placed_in_several_ways_is_one_line():
-    from icl_claims.pytest_plugin.summary import print_summary
+    from icl_claims.pytest_plugin.session_report import print_summary
 
     class Terminal:
         said = ""
@@ -205,7 +205,7 @@ def test_pictures_that_tests_bring_are_merged_drawn_and_saved(pytester):
 
 
 def test_junit_xml_carries_the_effect(pytester):
-    from icl_claims.pytest_plugin.junit import junit_properties
+    from icl_claims.pytest_plugin.claim_json import junit_properties
 
     decided = {"verdict": "supported", "effect": {"estimate": 0.25, "low": 0.1, "high": 0.4}}
     properties = [("claim", {"id": "some"}), ("verdict", decided), ("pictures", {})]

@@ -50,7 +50,7 @@ def page_of(*claims, **parts):
     return render_page(make_document(RUN, claims, **parts), {})
 
 
-def test_a_claim_with_several_sources_is_one_entry_with_a_badge_each():
+def test_several_sources_are_one_entry_with_a_badge_each():
     page = page_of(sample_record(), sample_record(source="printed", profile="", verdict="refuted"))
     assert page.count('<details id="lc-aou-5of6">') == 1
     badges = re.findall(r'<span class="badge ([a-z-]+)"><span class="name">(.*?): </span>', page)
@@ -76,7 +76,7 @@ def test_negative_controls_of_an_exact_claim_are_listed():
     assert re.search(r"breaks? it in \d+ ways", page)
 
 
-def test_links_inside_the_page_lead_somewhere_and_nothing_leads_outside():
+def test_links_lead_somewhere_and_none_leads_outside():
     document = sample_document(6)
     seen = Seen(render_page(document, {}))
     assert {link for link in seen.links if link.startswith("#") and link[1:] not in seen.ids} == set()
@@ -111,7 +111,7 @@ def test_what_data_say_is_shown_as_text(tmp_path, hostile):
     assert any(as_written(hostile) in text for text in seen.text)
 
 
-def test_pictures_of_tasks_and_methods_with_hostile_names_are_drawn_as_text(tmp_path):
+def test_hostile_names_are_drawn_as_text(tmp_path):
     pictures = {
         "changes": {name: {"shared": {"correct": 2, "incorrect": 1}} for name in HOSTILE},
         "gradient_norms": {name: {name: [[1.0, 2.0], [2.0, 1.0]]} for name in HOSTILE[:2]},
@@ -145,7 +145,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
     assert len(list((tmp_path / "a").glob("*.pdf"))) == 6
 
 
-def test_only_the_marked_header_tells_two_runs_on_the_same_inputs_apart():
+def test_only_the_header_tells_two_equal_runs_apart():
     def page(**facts):
         document = sample_document(3)
         for claim in document["claims"]:
@@ -160,7 +160,7 @@ def test_only_the_marked_header_tells_two_runs_on_the_same_inputs_apart():
     assert HEADER.sub("", one) == HEADER.sub("", other)
 
 
-def test_a_full_ledger_with_every_picture_of_two_profiles_stays_under_two_megabytes(tmp_path):
+def test_a_full_page_stays_under_two_megabytes(tmp_path):
     document = sample_document(33)
     document["pictures"]["paper"] = document["pictures"]["embedded"]
     assert len(document["claims"]) >= 150
@@ -210,7 +210,7 @@ def test_where_nothing_has_a_difference_there_is_no_plot():
     assert forest_plot([], None) is None
 
 
-def test_the_tables_hold_the_printed_figures_and_ours_as_the_paper_scales_them():
+def test_tables_hold_printed_figures_and_ours_on_one_scale():
     ours = {"sst2": {"accuracy": {"zero_shot": 0.625}, "sim_aou": {"finetuning": -0.02345}}}
     first, second, third, _ = papers_tables({"embedded": {"values": ours}})
     accuracy = dict(zip(first.columns, first.rows[0].cells, strict=True))["SST2"]
@@ -225,7 +225,7 @@ def test_the_tables_hold_the_printed_figures_and_ours_as_the_paper_scales_them()
     assert [one.text for one in clipped] == [".4227", ".4227"]
 
 
-def test_the_page_defines_every_metric_and_what_the_runs_own_claims_bring():
+def test_the_page_defines_every_metric_and_own_ones():
     own = {"title": "my metric", "definition": "What I measure.", "formula": r"\frac{a}{b}", "source": "my note"}
     broken = {"title": "another", "formula": r"\frac{<b>\left("}
     hostile = {"title": "third", "formula": r"\text{<img src=x>} \href{javascript:alert(1)}{x}"}
@@ -239,6 +239,6 @@ def test_the_page_defines_every_metric_and_what_the_runs_own_claims_bring():
     assert "javascript" not in page
 
 
-def test_a_paper_of_the_readers_own_has_the_title_that_it_brings_and_comes_last():
+def test_an_own_paper_has_its_title_and_comes_last():
     page = page_of(sample_record("mine", paper="mine", paper_title="A note of my own"), sample_record())
     assert page.index("Rethinking, section 3.4") < page.index("<small>A note of my own</small>")

@@ -22,9 +22,8 @@ from icl_claims.methods import (
 from icl_claims.metrics import SetMetric
 from icl_claims.models.random_models import random_model
 from icl_claims.protocol import Protocol
-from icl_claims.storage.checkpoint import Checkpoint, parts_in
 from icl_claims.storage.checksummed import NUMBERS
-from icl_claims.storage.store import Store
+from icl_claims.storage.store import Checkpoint, Store, parts_in
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
 from tests.fast.stored_trials import GROUPS, assert_same_content

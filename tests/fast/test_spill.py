@@ -18,7 +18,7 @@ from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Learned, Linearized, Paraphrased, ZeroShot
 from icl_claims.models.random_models import random_model
 from icl_claims.protocol import Protocol
-from icl_claims.storage.checkpoint import Checkpoint, parts_in
+from icl_claims.storage.store import Checkpoint, parts_in
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Example, TaskData

@@ -30,7 +30,7 @@ def test_the_sign_flip_test_counts_flips(differences):
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=8))
-def test_differences_that_are_all_above_zero_reach_the_smallest_p(differences):
+def test_differences_all_above_zero_reach_the_smallest_p(differences):
     p, smallest = sign_flip_test(differences)
     assert p == smallest
 
@@ -41,7 +41,7 @@ def test_one_difference_turned_over_raises_p(differences, place):
     assert sign_flip_test(turned)[0] > sign_flip_test(differences)[0]
 
 
-def test_tasks_that_cannot_tell_do_not_count_in_the_sign_flip_test():
+def test_ties_do_not_count_in_the_sign_flip_test():
     assert sign_flip_test([0.1, 0.0, 0.2, float("nan")]) == sign_flip_test([0.1, 0.2]) == (0.25, 0.25)
     assert sign_flip_test([0.0]) == sign_flip_test([]) == (1.0, 1.0)
 
@@ -55,7 +55,7 @@ def rejected_step_by_step(family, alpha):
 
 
 @given(p_values, st.floats(0.001, 0.999))
-def test_holms_adjusted_p_values_reject_what_his_procedure_rejects(family, alpha):
+def test_holms_p_values_reject_what_his_procedure_rejects(family, alpha):
     adjusted = holm(family)
     assert list(adjusted) == list(family)
     clear = all(abs(p - alpha) > 1e-9 for p in adjusted.values())

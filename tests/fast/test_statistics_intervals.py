@@ -43,13 +43,13 @@ def test_a_bootstrap_is_repeated_by_its_seed(seed, n):
     assert bootstrap_mean([normal(n)], seed=seed) == bootstrap_mean([normal(n)], seed=seed)
 
 
-def test_another_seed_gives_another_interval_of_the_same_estimate():
+def test_another_seed_is_another_interval_of_one_estimate():
     one, other = (bootstrap_mean([normal(40)], seed=seed) for seed in (0, 1))
     assert one.estimate == other.estimate
     assert one != other
 
 
-def test_the_bootstrap_of_a_large_normal_column_is_the_normal_interval():
+def test_a_large_normal_column_has_the_normal_interval():
     column = stats.norm.ppf((np.arange(2000) + 0.5) / 2000) * 3 + 10
     got, half = bootstrap_mean([column], seed=0), Z * column.std() / math.sqrt(2000)
     assert numbers(got) == pytest.approx((10, 10 - half, 10 + half), abs=0.06 * half)
@@ -122,7 +122,7 @@ def test_every_seed_counts_alike_whatever_its_number_of_queries():
     assert numbers(got) == pytest.approx((0.5, 0.5, 0.5))
 
 
-def test_seeds_that_ask_the_same_queries_are_not_independent_evidence():
+def test_seeds_with_the_same_queries_are_not_independent():
     column = normal(40)
     once, thrice = bootstrap_mean([column], seed=0), bootstrap_mean([column] * 3, seed=0)
     assert numbers(thrice) == pytest.approx(numbers(once))
@@ -146,7 +146,7 @@ def test_queries_that_do_not_count_leave_the_interval_alone():
 
 
 @given(seeds, st.integers(4, 30), st.integers(4, 30))
-def test_columns_that_count_different_queries_vary_like_two_samples(seed, n, m):
+def test_columns_of_different_queries_vary_like_two_samples(seed, n, m):
     """Welch's standard error, as the two means then have no query in common."""
     a, b = normal(n, seed), normal(m, seed + 1)
     left, right = np.append(a, np.full(m, np.nan)), np.append(np.full(n, np.nan), b)
@@ -170,7 +170,7 @@ def test_values_of_one_query_are_one_observation(seed, n):
     ("left", "right"),
     [([np.nan] * 3, [0.0] * 3), ([0.0, 1.0, 1.0], [np.nan] * 3), ([1.0, np.nan, np.nan], [0.0] * 3)],
 )
-def test_where_fewer_than_two_queries_count_there_is_no_bootstrap_interval(left, right):
+def test_fewer_than_two_queries_give_no_bootstrap_interval(left, right):
     assert bootstrap_difference([np.array(left)], [np.array(right)], seed=0) is UNDEFINED
 
 
@@ -209,7 +209,7 @@ def tasks_that_differ(spread, tasks=6, seeds=3, queries=40):
     return left, [[np.zeros(queries)] * seeds] * tasks, of_task
 
 
-def test_the_interval_over_tasks_tells_from_tasks_and_not_from_queries():
+def test_the_interval_over_tasks_has_tasks_as_its_unit():
     left, right, of_task = tasks_that_differ(1.0)
     got = hierarchical_difference(left, right, seed=0)
     assert got.estimate == pytest.approx(np.mean([np.mean(seeds) for seeds in left]))
@@ -237,7 +237,7 @@ def test_one_task_tells_nothing_about_others():
     assert hierarchical_difference(left, right, seed=0) is UNDEFINED
 
 
-def test_a_task_that_counts_no_query_leaves_no_interval_over_tasks():
+def test_a_task_without_queries_leaves_no_interval_over_tasks():
     left, right, _ = tasks_that_differ(0.3, tasks=2)
     left[0][0] = np.full(40, np.nan)
     assert hierarchical_difference(left, right, seed=0) is UNDEFINED

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, norm
 
-from icl_claims.statistics.differences import difference_interval
 from icl_claims.statistics.intervals import UNDEFINED, Interval, bootstrap_difference, bootstrap_mean
-from icl_claims.statistics.proportions import design_effect, is_binary, newcombe, tango, wilson
+from icl_claims.statistics.proportions import design_effect, difference_interval, is_binary, newcombe, tango, wilson
 
 Z = norm.ppf(0.975)
 binary = st.lists(st.sampled_from([0.0, 1.0, math.nan]), min_size=1, max_size=40).map(np.array)
@@ -87,7 +86,7 @@ def test_tango_turned_over_is_its_mirror_image(left, random):
 
 
 @pytest.mark.parametrize("queries", [1, 5, 40, 2000])
-def test_methods_that_never_disagree_are_not_taken_to_be_the_same_for_certain(queries):
+def test_methods_that_never_disagree_are_not_surely_the_same(queries):
     got = tango(np.ones(queries), np.ones(queries))
     assert bounds(got) == pytest.approx((-(Z**2) / (queries + Z**2), Z**2 / (queries + Z**2)))
 
@@ -136,7 +135,7 @@ six_queries = st.lists(st.sampled_from([0.0, 1.0, np.nan]), min_size=6, max_size
 
 
 @given(st.lists(six_queries, min_size=2, max_size=4), st.integers(0, 2))
-def test_several_answers_to_a_query_count_like_those_of_several_seeds(columns, never):
+def test_several_answers_to_a_query_count_like_several_seeds(columns, never):
     together = np.stack([*columns, *[np.full(6, np.nan)] * never], axis=1)
     most = max(1, np.isfinite(together).sum(axis=1).max())
     assert design_effect([together]) == pytest.approx(min(design_effect(columns), most))

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from icl_claims.errors import ClaimError
-from icl_claims.statistics.equivalence import equivalence
-from icl_claims.statistics.intervals import UNDEFINED, Interval, seeds_interval
+from icl_claims.statistics.intervals import UNDEFINED, Interval, equivalence, seeds_interval
 from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
 from icl_claims.statistics.prediction import prediction_interval
 
@@ -24,7 +23,7 @@ intervals = st.tuples(finite, finite, finite).map(sorted).map(lambda three: Inte
 
 
 @given(intervals, st.floats(0.01, 1))
-def test_an_outcome_of_equivalence_is_that_of_two_one_sided_tests(interval, margin):
+def test_equivalence_is_two_one_sided_tests(interval, margin):
     """Each test rejects "at or beyond this end of the margin" when the interval lies on the inner side of the end."""
     inside, outside = (
         interval.low > -margin and interval.high < margin,
@@ -100,7 +99,7 @@ def test_the_width_is_that_of_the_components_of_variance(new_queries, new_seeds)
 
 
 @given(st.integers(0, 50), st.booleans())
-def test_a_run_of_one_query_is_harder_to_predict_than_one_of_thousands(seed, alike):
+def test_one_query_is_harder_to_predict_than_thousands(seed, alike):
     columns = runs(seed=seed, of_query=2.0 if alike else 0.0)
     small, large = (prediction_interval(columns, queries) for queries in (1, 5000))
     assert half_width(large) < half_width(small)
@@ -127,14 +126,14 @@ def test_runs_that_never_vary_predict_themselves():
 
 
 @pytest.mark.parametrize("power", [0.5, 0.8, 0.9])
-def test_the_smallest_detectable_difference_is_found_as_often_as_it_says(power):
+def test_the_detectable_difference_is_found_as_often_as_said(power):
     error = 0.03
     least = smallest_detectable(Interval(0.0, -1.959964 * error, 1.959964 * error), power=power)
     assert stats.norm.sf(1.959964 - least / error) == pytest.approx(power, abs=1e-4)
 
 
 @given(intervals, st.integers(1, 2000))
-def test_with_the_queries_needed_the_interval_excludes_zero_and_with_one_fewer_it_does_not(interval, queries):
+def test_the_queries_needed_are_the_fewest_that_exclude_zero(interval, queries):
     assume(abs(interval.estimate) > 1e-3)
     needed = queries_needed(interval, queries)
 
@@ -151,7 +150,7 @@ def test_with_the_queries_needed_the_interval_excludes_zero_and_with_one_fewer_i
 
 
 @given(st.lists(st.integers(-100, 100), min_size=2, max_size=6))
-def test_with_the_seeds_needed_the_interval_over_seeds_excludes_zero(hundredths):
+def test_the_seeds_needed_exclude_zero(hundredths):
     differences = np.array(hundredths) / 100
     mean, spread, seeds = differences.mean(), differences.std(ddof=1), len(differences)
     assume(abs(mean) > 0.01)
@@ -162,10 +161,10 @@ def test_with_the_seeds_needed_the_interval_over_seeds_excludes_zero(hundredths)
 
 
 @pytest.mark.parametrize("interval", [UNDEFINED, Interval(0.3, math.nan, math.nan), Interval(0.0, -0.1, 0.1)])
-def test_no_number_of_queries_or_seeds_would_do_for_no_difference(interval):
+def test_no_number_of_queries_finds_no_difference(interval):
     assert queries_needed(interval, 40) is None
     assert seeds_needed(interval, 3) is None
 
 
-def test_nothing_can_be_said_about_what_an_undefined_interval_would_have_found():
+def test_an_undefined_interval_has_no_detectable_difference():
     assert smallest_detectable(UNDEFINED) is None

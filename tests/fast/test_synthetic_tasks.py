@@ -9,17 +9,20 @@ import pytest
 
 from icl_claims.errors import DataError
 from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.draw import Draw
+from icl_claims.tasks.examples import Draw
 from icl_claims.tasks.prompts import build_prompts
-from icl_claims.tasks.sources import MINIATURE, SYNTHETIC, named_directory, real_tasks
-from icl_claims.tasks.synthetic import (
+from icl_claims.tasks.sources import (
+    MINIATURE,
     NEUTRAL_WORDS,
     NO_WORD,
+    SYNTHETIC,
     TEXTS,
     WORDS,
     TextShape,
     draw_classes,
     draw_texts,
+    named_directory,
+    real_tasks,
     synthetic_task,
     vocabulary,
 )
@@ -36,7 +39,7 @@ def class_words(example):
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_every_example_has_the_fields_of_its_task_and_labels_are_balanced(task):
+def test_examples_have_their_fields_and_balanced_labels(task):
     data = synthetic_task(task)
     for split in SPLITS:
         examples = getattr(data, split)
@@ -58,7 +61,7 @@ def test_classes_share_no_word_but_the_neutral_ones(task):
     assert not any(words[a] & words[b] for a, b in combinations(words, 2))
 
 
-def test_the_examples_are_the_same_every_time_and_differ_between_tasks():
+def test_examples_are_repeatable_and_differ_between_tasks():
     sst2, again, mr = (synthetic_task(TASKS[name]) for name in ("sst2", "sst2", "mr"))
     assert sst2 == again
     assert sst2.digest == again.digest != mr.digest
@@ -80,7 +83,7 @@ def test_a_trial_permutes_the_labels_of_classes_and_nothing_else(name):
     assert len(seen) == 2 if name == "sst2" else 80 < len(seen) <= 120
 
 
-def test_a_task_of_more_labels_than_there_are_words_for_is_refused():
+def test_a_task_of_too_many_labels_is_refused():
     many = replace(TASKS["sst2"], name="many", verbalizers=tuple(f"word{i}" for i in range(13)))
     with pytest.raises(DataError, match="too many labels for invented words: expected at most 12, got 13"):
         synthetic_task(many)
@@ -108,7 +111,7 @@ def test_prompts_of_two_seeds_give_one_class_two_labels(word_encoder):
         assert row not in shared or sequence[-1] != label_of[row]
 
 
-def test_texts_have_as_many_words_of_each_kind_as_their_shape_says():
+def test_texts_have_the_words_that_their_shape_says():
     rng = np.random.default_rng(0)
     shape = TextShape(vocabulary=5, class_words=(1, 2), neutral_words=(0, 3))
     classes = draw_classes(rng, 7, 3, 5)
@@ -131,7 +134,7 @@ def test_no_word_is_in_the_vocabulary_twice():
     assert {"Negative", "Neither", "Question", ":", "?"} <= set(words)
 
 
-def test_the_environment_stands_in_for_miniature_tasks_and_never_for_synthetic_ones(monkeypatch, tmp_path):
+def test_the_environment_replaces_miniature_tasks_only(monkeypatch, tmp_path):
     monkeypatch.setenv("ICL_CLAIMS_DATA", str(tmp_path))
     assert named_directory(None, MINIATURE) == tmp_path
     assert named_directory(None, SYNTHETIC) is None

@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from icl_claims.errors import DataError, PromptError, UsageError
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task, known_task, read_own_task
-from icl_claims.tasks.draw import Draw, draw_demonstrations, draw_queries, orders, shuffle
-from icl_claims.tasks.examples import Example, TaskData, read_task
+from icl_claims.tasks.examples import (
+    Draw,
+    Example,
+    TaskData,
+    draw_demonstrations,
+    draw_queries,
+    orders,
+    read_task,
+    shuffle,
+)
 from icl_claims.tasks.prompts import build_prompts, label_tokens
 
 # The catalogue

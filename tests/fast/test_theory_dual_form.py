@@ -14,7 +14,7 @@ def half_square(outputs):
     return outputs.square().sum() / 2
 
 
-def test_error_signal_of_half_the_square_is_the_output_against_the_step():
+def test_the_error_signal_of_a_square_is_the_negative_output():
     inputs = torch.tensor([[3.0, 1.0]], dtype=torch.float64)
     assert error_signals(ONE_BY_TWO, inputs, half_square, 0.1).item() == -0.5
 
@@ -30,7 +30,7 @@ def test_no_examples_change_nothing():
     assert weight_change(errors, nothing).tolist() == [[0.0, 0.0]]
 
 
-def test_linear_attention_weighs_values_by_products_of_keys_and_query():
+def test_linear_attention_weighs_values_by_key_query_products():
     values, keys = torch.tensor([[1.0], [10.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     assert linear_attention(values, keys, torch.tensor([2.0, 3.0])).tolist() == [32.0]
 

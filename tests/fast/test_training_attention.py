@@ -16,9 +16,8 @@ from transformers.masking_utils import eager_mask
 
 from icl_claims.errors import UsageError
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, Paraphrased, ZeroShot
-from icl_claims.metrics.training_attention import random_attention, shares_of_demonstrations
+from icl_claims.metrics.training_attention import kendall_tau, random_attention, shares_of_demonstrations
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
-from icl_claims.statistics.rank import kendall_tau
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
 

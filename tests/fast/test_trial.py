@@ -36,11 +36,10 @@ from icl_claims.metrics import accuracy, changed, gradient_norm, kendall, rec2ft
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.protocol import Protocol
-from icl_claims.storage.digests import source_digest
+from icl_claims.storage.files import source_digest
 from icl_claims.tasks import catalogue
 from icl_claims.tasks.catalogue import TASKS, read_own_task
-from icl_claims.tasks.draw import shuffle
-from icl_claims.tasks.examples import Example, TaskData
+from icl_claims.tasks.examples import Example, TaskData, shuffle
 from icl_claims.tasks.prompts import Queries
 
 WORDS = ("warm", "dull", "slow", "kind", "loud", "rare")
@@ -403,7 +402,7 @@ def test_what_things_say_of_themselves_is_no_code(code, room, before, after):
         ("metrics/similarity.py", "found.reference.scores", "found.zero_shot.scores"),
         ("methods/finetuning.py", "finite(number(loss), self, step)", "finite(number(loss), self, 0)"),
         ("methods/prompting.py", '"zero_shot"', '"zsl"'),
-        ("methods/perturbations.py", "isinstance(m, Finetuning)", "isinstance(m, InContext)"),
+        ("methods/prompting.py", "isinstance(m, Finetuning)", "isinstance(m, InContext)"),
     ],
 )
 def test_whatever_makes_or_names_a_number_is_code(code, room, before, after):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from icl_claims.errors import StoreError
-from icl_claims.experiments.trial_store import TrialStore, default_store, packed, unpacked
+from icl_claims.experiments.result import TrialStore, default_store, packed, unpacked
 from tests.fast.stored_trials import SPEC, assert_same_result, made_up_result
 
 RESULT = made_up_result()

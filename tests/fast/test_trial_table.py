@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from icl_claims.cli.trial_table import means, print_trial
+from icl_claims.cli.trial_table import _titles, means, print_trial
+from icl_claims.methods import Finetuning
 from tests.fast.stored_trials import made_up_result
 
 
@@ -34,10 +36,32 @@ def test_every_number_is_shown_within_the_width(result, printed, width):
     text = printed(width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
+    titles = {method.name: method.title for method in result.measured}
     for method, row in means(result).items():
-        assert method in text
+        assert set(titles[method].split()) <= set(text.split())
         for value in row.values():
             assert f"{value:.3g}" in text
+
+
+def test_methods_and_metrics_are_called_as_in_print(printed):
+    text = printed(300)
+    assert all(
+        title in text for title in ("zero-shot", "SimAOU", "drift of the weights", "loss of the logit lens (nats)")
+    )
+    assert not {"zero_shot", "sim_aou", "lens_loss"} & set(text.split())
+
+
+def test_things_that_share_a_title_are_told_apart_by_name(result):
+    twins = (
+        Finetuning(),
+        SimpleNamespace(name="mine", title="finetuning"),
+        SimpleNamespace(name="other", title="other"),
+    )
+    assert _titles(twins) == {
+        "finetuning": "finetuning (finetuning)",
+        "mine": "finetuning (mine)",
+        "other": "other",
+    }
 
 
 def test_a_wide_terminal_has_fewer_tables(printed):

@@ -11,15 +11,13 @@ import torch
 
 from icl_claims.errors import DivergenceError, StoreError, UsageError
 from icl_claims.experiments import tuning
-from icl_claims.experiments.learning_rates import learning_rates, rates_file, read_rates, write_rates
 from icl_claims.experiments.plan import Choices, plan_trials, resolve
-from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.profiles import PROFILES, learning_rates, rates_file, read_rates, write_rates
 from icl_claims.experiments.tuning import GRID, Search, held_out_prompts, most_accurate, tune
 from icl_claims.methods import Finetuning
 from icl_claims.models.random_models import random_model
 from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.draw import shuffle
-from icl_claims.tasks.examples import Example, TaskData
+from icl_claims.tasks.examples import Example, TaskData, shuffle
 
 WORDS = ("warm", "dull", "slow", "kind", "loud", "rare")
 

@@ -12,22 +12,32 @@ from icl_claims.pytest_plugin.unasked_files import selects_nothing_in
 
 ROOT = Path(__file__).parents[2]
 EXACT = """
-@CLAIM.decided_on("exact", trained=True)
+@rethinking.claim("one", where="section 1", on="exact", rule=IN_EVERY_CASE, trained=True)
 def test_one(evidence, decide): ...
 
-@CLAIM.needs("a condition")
+@test_one.claim.decided_on("exact", trained=True)
+def test_further(evidence, decide): ...
+
+@test_one.claim.needs("a condition")
 def test_other(evidence, decide): ...
 """
 DATA = """
-@CLAIM.decided_on("printed", "trials")
-def test_one(evidence, decide): ...
+@rethinking.claim("one", where="table 2", on="printed trials")
+def test_one():
+    return sim_aou(LC) > sim_aou(FT)
+"""
+FURTHER = """
+@test_one.claim.decided_on("printed", "trials")
+def test_further(evidence, decide): ...
 """
 UNCERTAIN = {
     "no claims": "def test_one(): ...",
     "another mark": "@pytest.mark.slow\n" + DATA.strip(),
     "a mark of the module": "pytestmark = pytest.mark.slow\n" + DATA,
     "a class": DATA + "\nclass TestMore: ...",
-    "sources made elsewhere": "@CLAIM.decided_on(*SOURCES)\ndef test_one(evidence, decide): ...",
+    "sources made elsewhere": DATA.replace('"printed trials"', '" ".join(SOURCES)'),
+    "further sources made elsewhere": FURTHER.replace('"printed", "trials"', "*SOURCES"),
+    "a decorator made elsewhere": DATA.replace("rethinking.claim(", "my_claim("),
     "no Python": "def test_one(",
 }
 
@@ -45,7 +55,8 @@ def file_of(tmp_path):
 @pytest.mark.parametrize("expression", ["printed", "trials and not gpu", "not exact", "printed or trials", "gpu"])
 def test_mathematics_is_left_out_where_other_sources_are_asked(file_of, expression):
     assert selects_nothing_in(file_of(EXACT), expression)
-    assert not selects_nothing_in(file_of(DATA), expression)
+    for text in (DATA, FURTHER, DATA + FURTHER):
+        assert not selects_nothing_in(file_of(text), expression)
 
 
 @pytest.mark.parametrize("expression", ["exact", "exact and trained", "not trained", "claim", "not (gpu or trials)"])
@@ -80,8 +91,8 @@ sys.exit(pytest.main(["--collect-only", "-p", "no:terminal", "-p", "no:cacheprov
     return done.stdout.split()
 
 
-def test_printed_claims_are_collected_without_torch():
-    heavy = '{"torch", "transformers", "scipy.stats"}'
+def test_printed_claims_are_collected_without_mathematics():
+    heavy = '{"transformers", "scipy.stats", "claims.small_transformers", "claims.rethinking.test_2_1_dual_form"}'
     found = collected("claims", "-m", "printed", check=f"assert not {heavy} & set(sys.modules), 'heavy'")
     assert found
     assert all("[printed]" in nodeid for nodeid in found)

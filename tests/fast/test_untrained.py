@@ -8,7 +8,7 @@ import torch
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Finetuning, InContext, ZeroShot
 from icl_claims.models.attention import registered_attention
-from icl_claims.models.fairseq_folder import load_fairseq
+from icl_claims.models.folder import load_fairseq
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.models.reference import load_model

@@ -152,8 +152,8 @@ def test_workers_keep_and_tell_verdicts_too(run):
 
 def test_pictures_are_kept_by_evidence(tmp_path):
     kept = VerdictCache(tmp_path)
-    kept.keep_pictures("evidence", {"tiny": {"a": [1.5]}})
-    kept.keep_pictures("evidence", {"tiny": {"a": [1.5, 2.5]}})
+    kept.put_pictures("evidence", {"tiny": {"a": [1.5]}})
+    kept.put_pictures("evidence", {"tiny": {"a": [1.5, 2.5]}})
     assert kept.pictures("evidence") == {"tiny": {"a": [1.5, 2.5]}}
     assert kept.pictures("other evidence") == {}
 
@@ -162,7 +162,7 @@ def test_the_verdicts_of_the_newest_code_are_not_outdated(monkeypatch, tmp_path)
     monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
     assert outdated_verdicts() == []
     for age, code in enumerate(("old", "new")):
-        VerdictCache(default_verdicts() / code).keep("test", "exact", "exact", {"verdict": "supported"})
+        VerdictCache(default_verdicts() / code).put("test", "exact", "exact", {"verdict": "supported"})
         os.utime(default_verdicts() / code, (age, age))
     assert [folder.name for folder in outdated_verdicts()] == ["old"]
 
@@ -189,6 +189,6 @@ def test_the_configuration_of_the_run_counts_as_code(run, pytester):
 
 def test_pictures_of_studies_that_are_not_run_again_are_kept(tmp_path):
     kept = VerdictCache(tmp_path / "kept")
-    kept.keep_pictures("evidence", {"tiny": {"changes": {"cb": {}}, "clip_sweep": {"cb": [1]}}})
-    kept.keep_pictures("evidence", {"tiny": {"changes": {"mr": {}}}})
+    kept.put_pictures("evidence", {"tiny": {"changes": {"cb": {}}, "clip_sweep": {"cb": [1]}}})
+    kept.put_pictures("evidence", {"tiny": {"changes": {"mr": {}}}})
     assert kept.pictures("evidence") == {"tiny": {"changes": {"cb": {}, "mr": {}}, "clip_sweep": {"cb": [1]}}}

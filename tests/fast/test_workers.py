@@ -12,13 +12,18 @@ from hypothesis import strategies as st
 
 from icl_claims.experiments.plan import Choices, resolve
 from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.pytest_plugin import trials_of_run as trials_module
-from icl_claims.pytest_plugin.known_refutations import FILE
-from icl_claims.pytest_plugin.scheduling import ClaimScheduling, scheduling_of
+from icl_claims.pytest_plugin.fixtures import REFUTATIONS
 from icl_claims.pytest_plugin.trials_of_run import run_all
-from icl_claims.pytest_plugin.workers import Worker, processors, share_threads
+from icl_claims.pytest_plugin.workers import (
+    ClaimScheduling,
+    Worker,
+    processors,
+    pytest_xdist_make_scheduler,
+    share_threads,
+)
 from tests.fast.stored_trials import made_up_result
 
 ALONE = Worker()
@@ -103,14 +108,14 @@ def test_a_test_stays_in_its_group(config):
 
 
 def test_only_runs_of_claims_are_scheduled_so(config, pytester):
-    pytester.mkdir("claims").joinpath(FILE).write_text("")
+    pytester.mkdir("claims").joinpath(REFUTATIONS).write_text("")
     pytester.mkdir("tests")
-    assert isinstance(scheduling_of(config("claims")), ClaimScheduling)
-    assert scheduling_of(config("claims/test_a.py::test_one")) is not None
-    assert scheduling_of(config("tests")) is None
+    assert isinstance(pytest_xdist_make_scheduler(config("claims")), ClaimScheduling)
+    assert pytest_xdist_make_scheduler(config("claims/test_a.py::test_one")) is not None
+    assert pytest_xdist_make_scheduler(config("tests")) is None
     chosen = config("claims")
     chosen.option.dist = "loadfile"
-    assert scheduling_of(chosen) is None
+    assert pytest_xdist_make_scheduler(chosen) is None
 
 
 class Node:

@@ -39,9 +39,9 @@ def run_through_store(folder, told, limit=None):
     import torch
 
     from icl_claims.errors import StoreWarning
+    from icl_claims.experiments.result import TrialStore
     from icl_claims.experiments.trial import run_trial
-    from icl_claims.experiments.trial_store import TrialStore
-    from icl_claims.storage.checkpoint import Checkpoint
+    from icl_claims.storage.store import Checkpoint
 
     torch.set_num_threads(1)
     spec, model, data = small_trial()

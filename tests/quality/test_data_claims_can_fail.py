@@ -65,7 +65,7 @@ def asked_by(claim, monkeypatch):
 
 
 def outcomes(verdict):
-    return [finding.outcome for finding in verdict.findings]
+    return [finding.outcome for finding in verdict.comparison.findings] if verdict.comparison else []
 
 
 def as_claimed(table: pd.DataFrame, asked: Compared | Near) -> pd.DataFrame:

@@ -8,21 +8,21 @@ import pytest
 import torch
 
 from icl_claims.metrics import similarity
-from icl_claims.theory import dual_history, in_context_regression, random_floor
+from icl_claims.theory import dual_form, in_context_regression, random_floor
 from icl_claims.theory import linear_self_attention as attention
 from tests.quality.controls import Control, computed, verdict_under
 
 ATTENTION = "icl_claims.theory.linear_self_attention"
 REGRESSION = "icl_claims.theory.in_context_regression"
 RIDGE = "icl_claims.theory.ridge"
-HISTORY = "icl_claims.theory.dual_history"
+HISTORY = "icl_claims.theory.dual_form"
 ORDER = "icl_claims.theory.demonstration_order"
 FLOOR = "icl_claims.theory.random_floor"
 SIMILARITY = "icl_claims.metrics.similarity"
 
 construct, construct_plus_plus, attend = attention.construct, attention.construct_plus_plus, attention.attend
 products, sim_aou, sim_am = attention.products, similarity.sim_aou, similarity.sim_am
-draw_updates, coefficients, train = random_floor.random_updates, dual_history.coefficients, in_context_regression.train
+draw_updates, coefficients, train = random_floor.random_updates, dual_form.coefficients, in_context_regression.train
 
 
 def swapped_keys_and_values(weights, rate, demonstrations):

@@ -14,8 +14,8 @@ from icl_claims.evidence.comparison import judge
 from scipy.stats import norm
 
 from icl_claims.claims import GENERALLY, Comparison, Finding
-from icl_claims.statistics.differences import difference_interval
 from icl_claims.statistics.power import smallest_detectable
+from icl_claims.statistics.proportions import difference_interval
 from icl_claims.tasks.catalogue import TASKS
 
 ALPHA, POWER = 0.05, 0.9

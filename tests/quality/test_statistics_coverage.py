@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from icl_claims.statistics.equivalence import CONFIDENCE_FOR_EQUIVALENCE, equivalence
 from icl_claims.statistics.hierarchical import hierarchical_difference
-from icl_claims.statistics.intervals import bootstrap_difference, bootstrap_mean, seeds_interval
+from icl_claims.statistics.intervals import (
+    CONFIDENCE_FOR_EQUIVALENCE,
+    bootstrap_difference,
+    bootstrap_mean,
+    equivalence,
+    seeds_interval,
+)
 from icl_claims.statistics.prediction import prediction_interval
 from icl_claims.statistics.proportions import newcombe, tango, wilson
 

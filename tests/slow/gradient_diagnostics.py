@@ -10,8 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icl_claims.methods.block_loss import block_losses
-from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainable
-from icl_claims.methods.losses import next_token_losses
+from icl_claims.methods.descent import gradients_of, masters, next_token_losses, sgd_step, trainable
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.precision import at_least_single, number
 from icl_claims.tasks.demonstrations import Demonstrations

@@ -19,21 +19,22 @@ CRASHING = """
     import os
     import pathlib
     import pytest
-    from icl_claims.claims import Claim, Quantity, TaskRule
+    from icl_claims.claims import at_least, rethinking
+    from icl_claims.methods import InContext
+    from icl_claims.metrics import accuracy
 
-    CLAIM = Claim("some-claim", "rethinking", "section 1", "Something holds.", rule=TaskRule(1))
+    @rethinking.claim("some-claim", where="section 1", rule=at_least(1), on="trials")
+    def test_first():
+        "Something holds."
+        return accuracy(InContext()) > 0.5
 
-    @CLAIM.decided_on("trials")
-    def test_first(evidence, decide):
-        decide(evidence.compare(Quantity("accuracy", "in_context"), above=0.5))
-
-    @CLAIM.decided_on("trials")
+    @test_first.claim.decided_on("trials")
     def test_crash(evidence, decide):
         os._exit(1)
 
-    @CLAIM.decided_on("trials")
+    @test_first.claim.decided_on("trials")
     def test_last(evidence, decide):
-        decide(evidence.compare(Quantity("accuracy", "in_context"), above=0.5))
+        decide(evidence.ask(accuracy(InContext()) > 0.5))
 """
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.models.fairseq_folder import load_fairseq
+from icl_claims.models.folder import load_fairseq
 
 FOLDER = fixtures_folder() / "fairseq"
 ROWS = ((0, 5, 6, 7), (0, *range(200, 260)), (0, 3, 2, 2, 2, 281))

@@ -21,11 +21,10 @@ import torch
 from icl_claims.errors import ModelError
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
 from icl_claims.metrics import rec2ftp, sim_am, sim_am_update, sim_aou
-from icl_claims.models.fairseq_tokens import find_bpe_files, read_fairseq_tokens
 from icl_claims.models.reference import load_model
+from icl_claims.models.tokens import find_bpe_files, read_fairseq_tokens
 from icl_claims.tasks.catalogue import known_task
-from icl_claims.tasks.draw import Draw, orders
-from icl_claims.tasks.examples import read_task
+from icl_claims.tasks.examples import Draw, orders, read_task
 from icl_claims.tasks.prompts import build_prompts
 from tests.slow.gradient_diagnostics import accumulated_block_gradient_norms
 

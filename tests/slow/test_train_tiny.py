@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from icl_claims.models.tokens import token_encoder
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.prompts import build_prompts
-from icl_claims.tasks.synthetic import synthetic_task
+from icl_claims.tasks.sources import synthetic_task
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from icl_claims.report.figures.drawing import COLOURS, Picture, panels, short
 from icl_claims.report.figures.legend import Legend
 from icl_claims.report.numbers import number
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
 
 NULL_BAND = "null band"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from icl_claims.report.figures.drawing import COLOURS, SERIES, Picture, panels, short
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
 
 WHO = {"shared": "changed by both", "in_context": "by in-context learning only", "finetuning": "by finetuning only"}
 KINDS = ("incorrect", "correct")

@@ -9,7 +9,7 @@ import numpy as np
 from icl_claims.report.figures.drawing import SERIES, Picture, panels, short
 from icl_claims.report.figures.legend import Legend
 from icl_claims.report.numbers import number
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
 
 UNCLIPPED = "none"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from icl_claims.report.figures.drawing import LOWEST, WIDTH, Picture, short
 from icl_claims.report.figures.legend import Legend
 from icl_claims.report.numbers import number
-from icl_claims.tasks.catalogue import title_of_task
+from icl_claims.tasks import title_of_task
 
 Norms = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
 

@@ -1,17 +1,44 @@
-"""SHA-256 of files: of their bytes, of what a large one had when it was last read, and of code without its words."""
+"""Files: the cache folder, writing whole or not at all, and SHA-256 of bytes and of code without its words."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import json
+import os
+import threading
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from icl_claims.storage.atomic import write_atomically
-from icl_claims.storage.cache_folder import cache_folder
+from platformdirs import user_cache_path
+
+
+def cache_folder() -> Path:
+    """The folder that the environment variable ICL_CLAIMS_CACHE names; else one in the user's cache."""
+    chosen = os.environ.get("ICL_CLAIMS_CACHE")
+    return Path(chosen) if chosen else user_cache_path("icl_claims")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file under another name beside its place, then move it there; its folder is made.
+
+    A lone surrogate, such as the name of a file can hold, is written as an escape.
+
+    Raises:
+        OSError: it cannot be written; what stood there still does.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        beside.replace(path)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+
 
 DigestOf = Callable[[Path], str]
 """Any of the ways to know the SHA-256 of a file."""

@@ -34,9 +34,9 @@ def print_trial(console: Console, result: TrialResult, rates: str) -> None:
     """Print what a trial measured.
 
     Args:
-        console: whose width decides how many metrics stand side by side.
-        result: of the trial.
-        rates: where its learning rates come from.
+        console: A console; its width decides how many metrics stand side by side.
+        result: Result of the trial.
+        rates: Where its learning rates come from.
     """
     spec, shown = result.spec, result.provenance
     console.print(
@@ -111,15 +111,11 @@ def _widest_word(metric: str) -> int:
 
 def _spent(seconds: dict[str, float]) -> str:
     """`learn 12.0 s, answer 3.1 s`: what was timed, without the names of methods."""
-    return ", ".join(f"{what} {sum(_of(what, seconds)):.1f} s" for what in dict.fromkeys(map(_first_word, seconds)))
-
-
-def _of(what: str, seconds: dict[str, float]) -> Iterable[float]:
-    return (spent for name, spent in seconds.items() if _first_word(name) == what)
-
-
-def _first_word(text: str) -> str:
-    return text.partition(" ")[0]
+    spent: dict[str, float] = {}
+    for name, of_one in seconds.items():
+        what = name.partition(" ")[0]
+        spent[what] = spent.get(what, 0.0) + of_one
+    return ", ".join(f"{what} {of_all:.1f} s" for what, of_all in spent.items())
 
 
 def _mean(result: TrialResult, metric: Metric, method: Named) -> float | None:

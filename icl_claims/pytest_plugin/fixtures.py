@@ -13,7 +13,7 @@ import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError
 from icl_claims.pytest_plugin.claim_json import verdict_record
-from icl_claims.pytest_plugin.options import choices_of, option_name
+from icl_claims.pytest_plugin.options import choices_of, pytest_option
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
@@ -189,7 +189,7 @@ def named_errors() -> Iterator[None]:
     try:
         yield
     except IclClaimsError as error:
-        raise pytest.fail.Exception(f"{type(error).__name__}: {error.as_told(option_name)}", pytrace=False) from None
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error.as_told(pytest_option)}", pytrace=False) from None
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options `--claims-...` of a run."""
     group = parser.getgroup("claims", "claims about in-context learning")
     for option in options_of(PYTEST):
-        name, kind = option_name(option.name), int if option.type is int else str  # workers are sent no paths
+        name, kind = pytest_option(option.name), int if option.type is int else str  # workers are sent no paths
         group.addoption(name, type=kind, default=option.default, metavar=option.metavar, help=option.help)
     group.addoption(
         "--claims-report", metavar="DIR", help="folder of claims.html and claims.json; default: reports in the root"
@@ -62,7 +62,7 @@ def check_options(config: pytest.Config) -> None:
         choices.chosen_studies()
         _ = choices.source
     except IclClaimsError as error:
-        raise pytest.UsageError(error.as_told(option_name)) from error
+        raise pytest.UsageError(error.as_told(pytest_option)) from error
 
 
 def _check_comparison(config: pytest.Config) -> None:
@@ -92,7 +92,7 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
     return chosen({**given, **({"profile": profile} if profile else {})})
 
 
-def option_name(field: str) -> str:
+def pytest_option(field: str) -> str:
     """What pytest calls a field of what is chosen, such as `--claims-k`."""
     return f"--claims-{field.replace('_', '-')}"
 

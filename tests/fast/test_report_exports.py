@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from icl_claims.cli.export import export_run
+from icl_claims.cli.runs import export_run
 from icl_claims.errors import UsageError
 from icl_claims.report.ctrf import STATUSES, as_ctrf
 from icl_claims.report.document import document_text, make_document

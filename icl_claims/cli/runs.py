@@ -1,0 +1,82 @@
+"""Give a run in another form, with its pictures as files, and say what changed between two."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from icl_claims.errors import UsageError
+from icl_claims.report.compare import compare_runs
+from icl_claims.report.comparison_forms import comparison_json, comparison_page, comparison_text
+from icl_claims.report.ctrf import as_ctrf
+from icl_claims.report.document import Document, document_text, read_document
+from icl_claims.report.earl import as_earl
+from icl_claims.report.figures import Picture, draw_pictures
+from icl_claims.report.page import render_page
+from icl_claims.report.saved_runs import find_run
+from icl_claims.report.write import save_pictures, write_whole
+
+Form = TypeVar("Form")
+
+
+def export_run(run: str, *, to: str, output: Path | None, figures: Path | None, runs: Path) -> None:
+    """Write a run in another form, and its pictures where they are asked for; print it if no place is named.
+
+    Raises:
+        UsageError: The form is unknown.
+        ReportError: A run is not there or cannot be read, or a file cannot be written.
+    """
+    write = _form_of(to, _RUN_FORMS)
+    document = read_document(find_run(run, runs))
+    if figures is not None:
+        save_pictures([picture for drawn in _drawn(document).values() for picture in drawn], figures)
+    if output is not None or figures is None:
+        _leave(write(document), output)
+
+
+def compare_and_print(old: str, new: str, *, to: str, output: Path | None, runs: Path) -> bool:
+    """Compare two runs, and print or write what changed.
+
+    Returns:
+        Whether a verdict changed.
+
+    Raises:
+        UsageError: The form is unknown.
+        ReportError: A run is not there or cannot be read.
+    """
+    write = _form_of(to, {"text": comparison_text, "json": comparison_json, "html": comparison_page})
+    comparison = compare_runs(*(read_document(find_run(name, runs)) for name in (old, new)))
+    _leave(write(comparison), output)
+    return comparison.verdict_changed
+
+
+def _form_of(name: str, forms: Mapping[str, Form]) -> Form:
+    if name not in forms:
+        raise UsageError("⟨to⟩ has no such value", expected=f"one of {', '.join(forms)}", got=repr(name))
+    return forms[name]
+
+
+def _leave(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(output, text)
+
+
+def _drawn(document: Document) -> dict[str, list[Picture]]:
+    return {profile: list(draw_pictures(numbers, profile)) for profile, numbers in document["pictures"].items()}
+
+
+def _as_json(plain: Callable[[Document], dict[str, Any]]) -> Callable[[Document], str]:
+    return lambda document: json.dumps(plain(document), indent=1, ensure_ascii=False) + "\n"
+
+
+_RUN_FORMS: dict[str, Callable[[Document], str]] = {
+    "ctrf": _as_json(as_ctrf),
+    "earl": _as_json(as_earl),
+    "json": document_text,
+    "html": lambda document: render_page(document, _drawn(document)),
+}

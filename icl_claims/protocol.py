@@ -217,11 +217,3 @@ DIFFERENCES = (
     ),
 )
 """Every place where papers and code differ: the fields of `Protocol`, and what no parameter can change."""
-
-
-def differences_table() -> str:
-    """`DIFFERENCES` in Markdown, with the option of `icl-claims trial` that chooses."""
-    rows = [("what", "the papers say", "the authors' code does, as we by default", "option"), ("---",) * 4]
-    for one in DIFFERENCES:
-        rows.append((one.title, one.papers, one.code, f"`--{one.choice.replace('_', '-')}`" if one.choice else ""))
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -59,7 +59,7 @@ class Collected:
         """
         from icl_claims.methods import Method, nulls_of_method, variant_of
         from icl_claims.report.glossary import Term
-        from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS
+        from icl_claims.tasks import PAPERS_TASKS, TASKS
 
         tasks = {**TASKS, **{task.name: task for task in self.of_trials().own_tasks}}
         metrics = {q.metric.name: q.metric for q in self._quantities()}

@@ -83,13 +83,16 @@ class Choices:
         return self.profile.source if self.data is None else real_tasks(self.data)
 
     def chosen_tasks(self) -> tuple[Task, ...]:
-        """The tasks to run: known ones in the catalogue's order, then those of the reader's.
+        """The tasks to run: known ones in the catalogue's order, then the reader's, whose names have a slash.
 
         Raises:
             UsageError: an unknown name.
             DataError: a folder of the reader's cannot be read.
         """
-        named = [_named_task(name) for name in self.tasks or PAPERS_TASKS]
+        named = [
+            read_own_task(Path(name)) if "/" in name or "\\" in name else known_task(name)
+            for name in self.tasks or PAPERS_TASKS
+        ]
         known = {task.name for task in named if not task.own}
         own = {task.name: task for task in named if task.own}
         return (*(task for task in TASKS.values() if task.name in known), *own.values())
@@ -206,8 +209,3 @@ def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
         )
         specs += [replace(base, seed=seed, permutation=permutation) for seed, permutation in runs]
     return specs
-
-
-def _named_task(name: str) -> Task:
-    """A known task, or that of a folder: a name with a slash in it."""
-    return read_own_task(Path(name)) if "/" in name or "\\" in name else known_task(name)

@@ -247,7 +247,8 @@ def with_parameter(method: AMethod, name: str, value: Any) -> AMethod:
         if one.name == name and held is None:
             changes[name] = value
         elif one.name in ("method", "of") and is_dataclass(held):
-            changes[one.name] = with_parameter(held, name, value)
+            inner = with_parameter(held, name, value)
+            changes |= {} if inner is held else {one.name: inner}
     return replace(named, **changes) if changes else method
 
 

@@ -63,13 +63,22 @@ Switch = Literal["permuted", "cyclic", "random"]
 
 
 @dataclass(frozen=True)
-class SwitchedLabels:
+class _Perturbed:
+    method: Method
+
+    @property
+    def variant_of(self) -> Method:
+        """The method that is given what it was meant for."""
+        return self.method
+
+
+@dataclass(frozen=True)
+class SwitchedLabels(_Perturbed):
     """A method that learns from demonstrations with false labels.
 
     Source: promised in "Understanding ...", section 1; no result, table or code of it exists.
     """
 
-    method: Method
     switch: Switch
     seed: int = 0
     definition: ClassVar[str] = (
@@ -87,11 +96,6 @@ class SwitchedLabels:
         """in-context learning with cyclic labels, finetuning with random labels, ..."""
         return f"{self.method.title} with {self.switch} labels"
 
-    @property
-    def variant_of(self) -> Method:
-        """The method with true labels."""
-        return self.method
-
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn from the same texts with other labels."""
         labels = switched(demonstrations.labels, len(demonstrations.label_ids), self.switch, self.seed)
@@ -99,10 +103,9 @@ class SwitchedLabels:
 
 
 @dataclass(frozen=True)
-class Reordered:
+class Reordered(_Perturbed):
     """A method that sees the same demonstrations in another order, drawn from the seed `order`."""
 
-    method: Method
     order: int
     definition: ClassVar[str] = "The same demonstrations in another order, drawn at random."
 
@@ -116,21 +119,15 @@ class Reordered:
         """in-context learning in order 3, ..."""
         return f"{self.method.title} in order {self.order}"
 
-    @property
-    def variant_of(self) -> Method:
-        """The method with the demonstrations as they were drawn."""
-        return self.method
-
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn from the demonstrations in another order."""
         return self.method.learn(model, demonstrations.reordered(self.order))
 
 
 @dataclass(frozen=True)
-class Paraphrased:
+class Paraphrased(_Perturbed):
     """A method that is asked through the task's second template; its answers have no attention scores."""
 
-    method: Method
     definition: ClassVar[str] = "The query in the words of the task's second template."
 
     @property
@@ -142,11 +139,6 @@ class Paraphrased:
     def title(self) -> str:
         """Paraphrased zero-shot, ..."""
         return f"paraphrased {self.method.title}"
-
-    @property
-    def variant_of(self) -> Method:
-        """The method that is asked in the first template's words."""
-        return self.method
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn as the method does."""

@@ -24,7 +24,7 @@ def load_model(
     """The model that a reference names.
 
     >>> load_model("tiny").layers
-    4
+    3
 
     Args:
         reference: `embedded`; `tiny`, the small in-context learner that ships with the project; `path:DIR`, a folder

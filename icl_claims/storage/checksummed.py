@@ -96,25 +96,16 @@ def read_manifest(folder: Path, name: str | None = None) -> Manifest:
         raise _damaged(folder, "a whole manifest", f"{type(error).__name__}: {error}") from error
 
 
-def read_checksummed(folder: Path, name: str | None = None) -> tuple[Manifest, dict[str, np.ndarray]]:
+def read_checksummed(
+    folder: Path, name: str | None = None, *, verified: bool = True
+) -> tuple[Manifest, dict[str, np.ndarray]]:
     """The facts and the arrays of a folder, in the order in which they were written, checked against all checksums.
+
+    The arrays need not be verified where this process wrote the folder or has read it before.
 
     Raises:
         StoreError: it is damaged, holds something else, or was written in another format.
     """
-    return _read(folder, name, verified=True)
-
-
-def read_again(folder: Path) -> tuple[Manifest, dict[str, np.ndarray]]:
-    """The same for a folder that this process wrote or has read before: its arrays are not checked again.
-
-    Raises:
-        StoreError: it was cut or removed meanwhile.
-    """
-    return _read(folder, None, verified=False)
-
-
-def _read(folder: Path, name: str | None, *, verified: bool) -> tuple[Manifest, dict[str, np.ndarray]]:
     manifest, path = read_manifest(folder, name), folder / NUMBERS
     try:
         if path.stat().st_size != manifest.size or (verified and sha256_of(path) != manifest.sha256):

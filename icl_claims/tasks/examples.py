@@ -7,15 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from icl_claims.errors import DataError, UsageError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.tasks.catalogue import DESCRIPTION, Task, known_task
-
-Split = Literal["train", "validation"]
 
 
 @dataclass(frozen=True)

@@ -243,7 +243,7 @@ def test_an_own_study_holds_own_metrics_and_their_methods():
     assert study.measures(metric(GaussianUpdate(LayerCausal())))
 
 
-def test_an_own_metric_of_one_method_is_of_all_that_answer():
+def test_an_own_metric_that_compares_nothing_is_of_all():
     metric = replace(sim_aou, name="alone", compares=False, of_updates=False)
     study = own_study([metric(STANDARD)])
     assert [study.measures(metric(one)) for one in (ZERO_SHOT, IN_CONTEXT, STANDARD)] == [True] * 3
@@ -251,7 +251,7 @@ def test_an_own_metric_of_one_method_is_of_all_that_answer():
     assert not study.measures(metric(STANDARD, ZERO_SHOT))
 
 
-def test_an_own_study_holds_finetuning_for_ratios():
+def test_an_own_study_holds_finetuning_for_ratios_to_it():
     ratio = log_gradient_ratio(MINE)
     study = own_study([ratio, first_log_gradient_ratio(MINE)])
     assert study.methods == (STANDARD, MINE)

@@ -402,7 +402,7 @@ def test_what_things_say_of_themselves_is_no_code(code, room, before, after):
         ("metrics/similarity.py", "found.reference.scores", "found.zero_shot.scores"),
         ("methods/finetuning.py", "finite(number(loss), self, step)", "finite(number(loss), self, 0)"),
         ("methods/prompting.py", '"zero_shot"', '"zsl"'),
-        ("methods/perturbations.py", "isinstance(m, Finetuning)", "isinstance(m, InContext)"),
+        ("methods/prompting.py", "isinstance(m, Finetuning)", "isinstance(m, InContext)"),
     ],
 )
 def test_whatever_makes_or_names_a_number_is_code(code, room, before, after):

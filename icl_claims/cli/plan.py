@@ -15,7 +15,7 @@ from icl_claims.experiments.estimate import Estimate, Work, estimate
 from icl_claims.experiments.plan import Choices, Run, resolve
 from icl_claims.experiments.result import TrialStore
 from icl_claims.models import LanguageModel
-from icl_claims.report.numbers import duration
+from icl_claims.report.words import duration
 
 _GIB = 1024**3
 

@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from icl_claims.errors import UsageError
-from icl_claims.report.compare import compare_runs
-from icl_claims.report.comparison_forms import comparison_json, comparison_page, comparison_text
-from icl_claims.report.ctrf import as_ctrf
-from icl_claims.report.document import Document, document_text, read_document
-from icl_claims.report.earl import as_earl
+from icl_claims.report.compare import compare_runs, comparison_json, comparison_page, comparison_text
+from icl_claims.report.document import Document, document_text, find_run, read_document
+from icl_claims.report.exports import as_ctrf, as_earl
 from icl_claims.report.figures import Picture, draw_pictures
 from icl_claims.report.page import render_page
-from icl_claims.report.saved_runs import find_run
 from icl_claims.report.write import save_pictures, write_whole
 
 Form = TypeVar("Form")

@@ -136,7 +136,7 @@ def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
 
 
 def _tell(node: pytest.Function, claim: Claim, source: str, record: dict[str, Any]) -> None:
-    from icl_claims.report.sentence import reasons
+    from icl_claims.report.words import reasons
 
     known, word, why = expected_refutation(node, claim.id, source), record["verdict"], reasons(record)
     node.user_properties.append(("verdict", record | {"known_refutation": known or ""}))

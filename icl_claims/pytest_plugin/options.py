@@ -69,8 +69,7 @@ def _check_comparison(config: pytest.Config) -> None:
     named = config.getoption("claims_compare")
     if named is None:
         return
-    from icl_claims.report.document import read_document
-    from icl_claims.report.saved_runs import find_run
+    from icl_claims.report.document import find_run, read_document
 
     try:
         read_document(find_run(named, report_folder(config) / "runs"))

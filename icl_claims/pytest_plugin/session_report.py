@@ -13,14 +13,12 @@ import pytest
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.options import chosen_options, report_folder
 from icl_claims.report import Record
-from icl_claims.report.compare import RunComparison, compare_runs
-from icl_claims.report.comparison_forms import claim_in_words, comparison_text
-from icl_claims.report.document import WORDS, Document, make_document, read_document
+from icl_claims.report.compare import RunComparison, claim_in_words, compare_runs, comparison_text
+from icl_claims.report.document import VERDICTS, Document, find_run, make_document, read_document, save_run
 from icl_claims.report.figure_cache import figures_of_page
-from icl_claims.report.names import paper_name, source_name
-from icl_claims.report.order import section_of
-from icl_claims.report.run_facts import run_facts
-from icl_claims.report.saved_runs import find_run, save_run
+from icl_claims.report.ledger import section_of
+from icl_claims.report.provenance import run_facts
+from icl_claims.report.words import paper_name, source_name
 from icl_claims.report.write import write_report
 
 _COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
@@ -145,7 +143,7 @@ def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunCompar
 
 def counts_in_words(claims: Sequence[Record]) -> str:
     """How many records got each word."""
-    counts = {word: sum(claim["verdict"] == word for claim in claims) for word in WORDS}
+    counts = {word: sum(claim["verdict"] == word for claim in claims) for word in VERDICTS}
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
 
 

@@ -136,8 +136,8 @@ def verify() -> None:
     from icl_claims.storage.inventory import damage
 
     checked = list(damage(default_store()))
-    damaged = [(entry, problem) for entry, problem in checked if problem]
-    for _, problem in damaged:
+    damaged = [problem for _, problem in checked if problem]
+    for problem in damaged:
         Console().print(problem, style="red", soft_wrap=True)
     Console().print(f"{len(checked)} trials checked, {len(damaged)} damaged.")
     if damaged:

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from icl_claims.errors import UsageError
+from icl_claims.report import exports, page, write
 from icl_claims.report.compare import compare_runs, comparison_json, comparison_page, comparison_text
 from icl_claims.report.document import Document, document_text, find_run, read_document
-from icl_claims.report.exports import as_ctrf, as_earl
 from icl_claims.report.figures import Picture, draw_pictures
-from icl_claims.report.page import render_page
-from icl_claims.report.write import save_pictures, write_whole
 
 Form = TypeVar("Form")
 
@@ -26,12 +24,12 @@ def export_run(run: str, *, to: str, output: Path | None, figures: Path | None, 
         UsageError: The form is unknown.
         ReportError: A run is not there or cannot be read, or a file cannot be written.
     """
-    write = _form_of(to, _RUN_FORMS)
+    form = _form_of(to, _RUN_FORMS)
     document = read_document(find_run(run, runs))
     if figures is not None:
-        save_pictures([picture for drawn in _drawn(document).values() for picture in drawn], figures)
+        write.save_pictures([picture for drawn in _drawn(document).values() for picture in drawn], figures)
     if output is not None or figures is None:
-        _leave(write(document), output)
+        _leave(form(document), output)
 
 
 def compare_and_print(old: str, new: str, *, to: str, output: Path | None, runs: Path) -> bool:
@@ -44,9 +42,9 @@ def compare_and_print(old: str, new: str, *, to: str, output: Path | None, runs:
         UsageError: The form is unknown.
         ReportError: A run is not there or cannot be read.
     """
-    write = _form_of(to, {"text": comparison_text, "json": comparison_json, "html": comparison_page})
+    form = _form_of(to, {"text": comparison_text, "json": comparison_json, "html": comparison_page})
     comparison = compare_runs(*(read_document(find_run(name, runs)) for name in (old, new)))
-    _leave(write(comparison), output)
+    _leave(form(comparison), output)
     return comparison.verdict_changed
 
 
@@ -60,7 +58,7 @@ def _leave(text: str, output: Path | None) -> None:
     if output is None:
         sys.stdout.write(text)
     else:
-        write_whole(output, text)
+        write.write_whole(output, text)
 
 
 def _drawn(document: Document) -> dict[str, list[Picture]]:
@@ -72,8 +70,8 @@ def _as_json(plain: Callable[[Document], dict[str, Any]]) -> Callable[[Document]
 
 
 _RUN_FORMS: dict[str, Callable[[Document], str]] = {
-    "ctrf": _as_json(as_ctrf),
-    "earl": _as_json(as_earl),
+    "ctrf": _as_json(exports.as_ctrf),
+    "earl": _as_json(exports.as_earl),
     "json": document_text,
-    "html": lambda document: render_page(document, _drawn(document)),
+    "html": lambda document: page.render_page(document, _drawn(document)),
 }

@@ -78,8 +78,8 @@ class VerdictCache:
 
     def pictures(self, evidence: str) -> dict[str, Any]:
         """The numbers behind the figures that were drawn from some evidence; empty if there are none."""
-        found = self._read(_key("pictures", evidence))
-        return {} if found is None else found[0]
+        facts, _ = self._read(_key("pictures", evidence)) or ({}, None)
+        return facts
 
     def put_pictures(self, evidence: str, pictures: dict[str, Any]) -> None:
         """Cache the numbers behind the figures, beside the cached ones of studies that were not run again."""

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from icl_claims.cli import cache
-from icl_claims.cli.arguments import AsJson, offers, option_name
+from icl_claims.cli.arguments import AsJson, command_option, offers
+from icl_claims.cli.cache import cache_app
 from icl_claims.errors import IclClaimsError
 from icl_claims.experiments.options import chosen, seeds_of
 from icl_claims.version import __version__
@@ -31,9 +31,7 @@ app = typer.Typer(
 )
 SAVED_RUNS = Path("reports/runs")
 RUN_HELP = "A claims.json, or a saved run: its file, number or name, or last."
-
-
-app.add_typer(cache.app, name="cache")
+app.add_typer(cache_app, name="cache")
 
 
 def main() -> None:
@@ -41,7 +39,7 @@ def main() -> None:
     try:
         app()
     except IclClaimsError as error:
-        text = f"icl-claims: {error.as_told(option_name)}"
+        text = f"icl-claims: {error.as_told(command_option)}"
         Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
 
@@ -131,7 +129,7 @@ def trial(
 def plan(as_json: AsJson = False, **given: Any) -> None:
     """Say what a run of claims will cost before it is run: trials, tokens, steps, memory, and about how long.
 
-    The model is loaded and a few hundred tokens are measured; nothing is kept. The options are those of
+    The model is loaded and a few hundred tokens are measured; nothing is cached. The options are those of
     `pytest claims/`, there with `--claims-` before their names.
 
     For example: icl-claims plan --profile paper --model fairseq:DIR --data DIR --device cuda
@@ -141,9 +139,9 @@ def plan(as_json: AsJson = False, **given: Any) -> None:
     plan_and_print(chosen(given), as_json=as_json)
 
 
-@app.command()
+@app.command("tune")
 @offers("tune")
-def tune(
+def find_rates(
     seeds: Annotated[str, typer.Option(help="Seeds of the draws of demonstrations, with commas.")] = "101,102,103",
     held_out: Annotated[int, typer.Option(help="Training examples answered after each draw.", min=1)] = 40,
     write: Annotated[Path | None, typer.Option(help="File to write instead of the one in the cache.")] = None,
@@ -176,7 +174,7 @@ def export(
 
     For example: icl-claims export --to earl --output claims.jsonld
     """
-    from icl_claims.cli.export import export_run
+    from icl_claims.cli.runs import export_run
 
     export_run(run, to=to, output=output, figures=figures, runs=runs)
 
@@ -193,7 +191,7 @@ def compare(
 
     The exit code is 1 when a verdict changed. For example: icl-claims compare 3 last
     """
-    from icl_claims.cli.compare import compare_and_print
+    from icl_claims.cli.runs import compare_and_print
 
     if compare_and_print(old, new, to=to, output=output, runs=runs):
         raise typer.Exit(1)

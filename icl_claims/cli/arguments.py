@@ -14,7 +14,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-def option_name(field: str) -> str:
+def command_option(field: str) -> str:
     """What this command calls a field, such as `--tokens-per-batch`."""
     return f"--{field.replace('_', '-')}"
 
@@ -35,7 +35,7 @@ def offers(door: str) -> Callable[[Command], Command]:
 
 
 def _parameter(option: Option) -> inspect.Parameter:
-    name = option_name(option.name)
+    name = command_option(option.name)
     flag = f"{name}/--no{name[1:]}" if option.type is bool else name
     said = typer.Option(flag, help=f"{option.help[0].upper()}{option.help[1:]}.", metavar=option.metavar)
     return inspect.Parameter(

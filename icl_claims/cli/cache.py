@@ -21,14 +21,14 @@ from icl_claims.experiments.options import chosen
 if TYPE_CHECKING:
     from icl_claims.storage.inventory import Entry
 
-KEY = 12  # letters of a key that are shown
-DIGEST_OF = {"model": "the model's files", "data": "the examples", "code": "the code that makes the numbers"}
-UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_KEY = 12  # letters of a key that are shown
+_DIGEST_OF = {"model": "the model's files", "data": "the examples", "code": "the code that makes the numbers"}
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
-app = typer.Typer(help="Look after the trials that were run before and are kept.", no_args_is_help=True)
+cache_app = typer.Typer(help="Look after the cached trials of earlier runs.", no_args_is_help=True)
 
 
-@app.command()
+@cache_app.command()
 def ls(as_json: AsJson = False) -> None:
     """List what the store holds: task, model, methods, queries, size and age of every trial, the newest first."""
     from icl_claims.experiments.result import default_store
@@ -42,16 +42,16 @@ def ls(as_json: AsJson = False) -> None:
     for entry in found:
         spec, run = entry.spec, entry.facts.get("provenance", {})
         methods = ", ".join(method["name"] for method in spec.get("methods", ()))
-        model = run.get("model", str(spec.get("model", ""))[:KEY])
+        model = run.get("model", str(spec.get("model", ""))[:_KEY])
         numbers = (str(spec.get(name, "")) for name in ("k", "seed", "queries"))
         row = (entry.state, spec.get("task", ""), model, *numbers, methods, decimal(entry.size), age(entry.written))
-        table.add_row(entry.key[:KEY], *row)
+        table.add_row(entry.key[:_KEY], *row)
     Console().print(table)
     whole, held = sum(entry.state == "whole" for entry in found), sum(entry.size for entry in found)
     Console().print(f"{whole} trials, {decimal(held)} in {default_store()}.", soft_wrap=True)
 
 
-@app.command()
+@cache_app.command()
 @offers("why")
 def why(
     spec: Annotated[str, typer.Argument(help="A task, the beginning of a stored trial's key, or a JSON file.")],
@@ -77,8 +77,8 @@ def why(
         from icl_claims.experiments.plan import plan_trials, resolve
 
         planned = plan_trials(resolve(chosen({**given, "tasks": spec})), study)
-        kept = {entry.key for entry in stored}
-        wanted: Mapping[str, Any] = next((p for p in planned if p.key() not in kept), planned[0]).record()
+        cached = {entry.key for entry in stored}
+        wanted: Mapping[str, Any] = next((p for p in planned if p.key() not in cached), planned[0]).record()
     elif Path(spec).is_file():
         wanted = _read(Path(spec))
     else:
@@ -96,10 +96,10 @@ def why(
         _print_changes(found)
 
 
-@app.command()
+@cache_app.command()
 def gc(
     older_than: Annotated[int | None, typer.Option(help="Also trials older than so many days.", min=0)] = None,
-    partials: Annotated[bool, typer.Option("--partials", help="Also what is kept of interrupted trials.")] = False,
+    partials: Annotated[bool, typer.Option("--partials", help="Also the checkpoints of interrupted trials.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
     """Remove what no run will read: trials of other versions of the code, damaged ones, and what killed runs left.
@@ -116,28 +116,28 @@ def gc(
     age_limit = None if older_than is None else timedelta(days=older_than)
     for entry, reason in unneeded(entries(store), code_digest(), older_than=age_limit, partials=partials):
         if not dry_run and not remove(store, entry):
-            Console().print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: a run is at it, left")
+            Console().print(f"{entry.key[:_KEY]} {entry.spec.get('task', '')}: a run is at it, left")
             continue
         freed += entry.size
-        Console().print(f"{entry.key[:KEY]} {entry.spec.get('task', '')}: {reason}")
+        Console().print(f"{entry.key[:_KEY]} {entry.spec.get('task', '')}: {reason}")
     outdated = {"verdicts": outdated_verdicts(), "figures": outdated_figures()}
     for what, folder in ((what, folder) for what, folders in outdated.items() for folder in folders):
         freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        Console().print(f"{folder.name[:KEY]}: {what} of another version of the code")
+        Console().print(f"{folder.name[:_KEY]}: {what} of another version of the code")
         if not dry_run:
             shutil.rmtree(folder, ignore_errors=True)
     Console().print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed in {store}.", soft_wrap=True)
 
 
-@app.command()
+@cache_app.command()
 def verify() -> None:
     """Compare every stored number with its checksum; exit code 1 where one is damaged."""
     from icl_claims.experiments.result import default_store
     from icl_claims.storage.inventory import damage
 
     checked = list(damage(default_store()))
-    damaged = [(entry, problem) for entry, problem in checked if problem]
-    for _, problem in damaged:
+    damaged = [problem for _, problem in checked if problem]
+    for problem in damaged:
         Console().print(problem, style="red", soft_wrap=True)
     Console().print(f"{len(checked)} trials checked, {len(damaged)} damaged.")
     if damaged:
@@ -147,7 +147,7 @@ def verify() -> None:
 def age(since: datetime) -> str:
     """How long ago something was, in words: `3 d`."""
     seconds = max((datetime.now(UTC) - since).total_seconds(), 1)
-    unit, name = next((unit, name) for unit, name in UNITS if seconds >= unit)
+    unit, name = next((unit, name) for unit, name in _UNITS if seconds >= unit)
     return f"{seconds // unit:.0f} {name}"
 
 
@@ -185,11 +185,11 @@ def _print_changes(found: Any) -> None:
     other, changed = found
     table = Table("part", "stored", "this one", title=f"New against the nearest stored trial, of {other['task']}:")
     for change in changed:
-        where = f"{change.where} ({DIGEST_OF[change.where]})" if change.where in DIGEST_OF else change.where
+        where = f"{change.where} ({_DIGEST_OF[change.where]})" if change.where in _DIGEST_OF else change.where
         table.add_row(where, *(_short(value) for value in (change.before, change.after)))
     Console().print(table)
 
 
 def _short(value: Any) -> str:
     text = "" if value is None else str(value)
-    return text if len(text) <= 40 else f"{text[:KEY]}..."
+    return text if len(text) <= 40 else f"{text[:_KEY]}..."

@@ -18,7 +18,7 @@ from icl_claims.models.embedded import DESCRIPTION, GGUF_SHA256, free_space, mod
 from icl_claims.models.families import TITLES
 from icl_claims.tasks import PAPERS_TASKS, TASKS, read_task
 
-GIB = 1024**3
+_GIB = 1024**3
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,10 @@ class Line:
 
 def examine() -> list[Line]:
     """Everything a run of claims needs, one line each."""
-    return [_python(), _torch(), *_devices(), _memory(), _model(), _disk(), _families(), *_data()]
+    threads = torch.get_num_threads()
+    libraries = f"torch {torch.__version__}, transformers {transformers.__version__}, {threads} threads"
+    families = Line("models that can be used", TITLES)
+    return [_python(), Line("libraries", libraries), *_devices(), _memory(), _model(), _disk(), families, *_data()]
 
 
 def _python() -> Line:
@@ -41,32 +44,20 @@ def _python() -> Line:
     return Line("Python", platform.python_version(), good, "" if good else "Install Python 3.11 or newer.")
 
 
-def _torch() -> Line:
-    return Line(
-        "libraries",
-        f"torch {torch.__version__}, transformers {transformers.__version__}, {torch.get_num_threads()} threads",
-    )
-
-
 def _devices() -> list[Line]:
     if not torch.cuda.is_available():
         todo = "Claims marked gpu are not run here; install the CUDA build of torch on a GPU machine."
         return [Line("device", "CPU only", good=False, todo=todo)]
-    return [
-        Line(
-            "device",
-            f"cuda:{index} {torch.cuda.get_device_name(index)}, {torch.cuda.mem_get_info(index)[0] / GIB:.0f} GiB free",
-        )
-        for index in range(torch.cuda.device_count())
-    ]
+    cards = range(torch.cuda.device_count())
+    names, free = map(torch.cuda.get_device_name, cards), (torch.cuda.mem_get_info(card)[0] / _GIB for card in cards)
+    found = enumerate(zip(names, free, strict=True))
+    return [Line("device", f"cuda:{card} {name}, {gib:.0f} GiB free") for card, (name, gib) in found]
 
 
 def _memory() -> Line:
-    free = psutil.virtual_memory().available / GIB
-    good = free > 3
-    return Line(
-        "memory", f"{free:.1f} GiB free", good, "" if good else "The embedded model wants 3 GiB: close something."
-    )
+    free = psutil.virtual_memory().available / _GIB
+    todo = "" if free > 3 else "The embedded model wants 3 GiB: close something."
+    return Line("memory", f"{free:.1f} GiB free", free > 3, todo)
 
 
 def _model() -> Line:
@@ -77,14 +68,9 @@ def _model() -> Line:
 
 
 def _disk() -> Line:
-    free = free_space(model_cache()) / GIB
-    good = free > 1
-    todo = "" if good else "Set ICL_CLAIMS_CACHE to a folder with 1 GiB free."
-    return Line("disk", f"{free:.0f} GiB free for models and trials ({default_store()})", good, todo)
-
-
-def _families() -> Line:
-    return Line("models that can be used", TITLES)
+    free = free_space(model_cache()) / _GIB
+    todo = "" if free > 1 else "Set ICL_CLAIMS_CACHE to a folder with 1 GiB free."
+    return Line("disk", f"{free:.0f} GiB free for models and trials ({default_store()})", free > 1, todo)
 
 
 def _data() -> list[Line]:

@@ -15,7 +15,7 @@ from icl_claims.pytest_plugin.collection import AskedOfTrials, asked_of_trials
 from icl_claims.questions import Quantity, Question
 
 QUIETLY = ("--collect-only", "--assert=plain", "-p", "no:terminal", "-p", "no:cacheprovider")
-Rows = list[dict[str, Any]]
+_Rows = list[dict[str, Any]]
 
 
 class Collected:
@@ -50,7 +50,7 @@ class Collected:
         assert self._config is not None
         return asked_of_trials(self._config)
 
-    def things(self) -> dict[str, Rows]:
+    def things(self) -> dict[str, _Rows]:
         """The metrics, methods and tasks that they ask about, as plain data.
 
         Raises:

@@ -15,27 +15,27 @@ from icl_claims.experiments.estimate import Estimate, Work, estimate
 from icl_claims.experiments.plan import Choices, Run, resolve
 from icl_claims.experiments.result import TrialStore
 from icl_claims.models import LanguageModel
-from icl_claims.report.numbers import duration
+from icl_claims.report.words import duration
 
-GIB = 1024**3
+_GIB = 1024**3
 
 
 def plan_and_print(choices: Choices, *, as_json: bool) -> None:
     """Count the work of a run, measure a little of it, and print both.
 
     Raises:
-        IclClaimsError: an argument makes no sense, or model or data cannot be read.
+        IclClaimsError: An argument makes no sense, or model or data cannot be read.
     """
     say = partial(Console(stderr=True).print, highlight=False)
     run, model = resolve(choices, say=say), choices.load_model(say)
     found = estimate(run, model, TrialStore())
     if as_json:
-        sys.stdout.write(json.dumps(as_plain_data(found, model, run.rates.origin), indent=1) + "\n")
+        sys.stdout.write(json.dumps(_as_plain_data(found, model, run.rates.origin), indent=1) + "\n")
     else:
         _print(found, model, run)
 
 
-def as_plain_data(found: Estimate, model: LanguageModel, rates: str) -> dict[str, Any]:
+def _as_plain_data(found: Estimate, model: LanguageModel, rates: str) -> dict[str, Any]:
     """An estimate as JSON; memory in bytes, time in seconds."""
     return {
         "model": model.name,
@@ -57,11 +57,11 @@ def _print(found: Estimate, model: LanguageModel, run: Run) -> None:
     table.add_row("all", *_cells(found.total))
     memory = Table("memory, about", "GiB")
     for what, held in found.memory.items():
-        memory.add_row(what, f"{held / GIB:.2f}")
+        memory.add_row(what, f"{held / _GIB:.2f}")
     console = Console()
     console.print(table, memory)
-    free = f"{found.free / GIB:.1f} GiB are free beside the weights, which lie there now"
-    kept = f", beside {found.kept} trials that are kept from before" if found.kept else ""
+    free = f"{found.free / _GIB:.1f} GiB are free beside the weights, which lie there now"
+    kept = f", besides {found.kept} cached trials" if found.kept else ""
     console.print(f"{free}. Learning rates: {run.rates.origin}.", style="dim", highlight=False)
     console.print(f"About {duration(found.seconds)}{kept}.", style="bold", highlight=False)
 

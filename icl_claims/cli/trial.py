@@ -20,7 +20,7 @@ from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
 from icl_claims.experiments.result import Entry, TrialResult, TrialStore, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, every_method
-from icl_claims.experiments.trial import Watch, prompts_of, run_trial
+from icl_claims.experiments.trial import prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, at_rate, learner_of
 from icl_claims.methods.base import with_parameter
 from icl_claims.models import LanguageModel
@@ -32,21 +32,10 @@ EVERYTHING = "all"
 
 @dataclass(frozen=True)
 class TrialArguments:
-    """What the options of `icl-claims trial` say besides `Choices`.
-
-    Args:
-        seed: seed of the draw of demonstrations; None for the profile's first.
-        permutation: permutation of the demonstrations.
-        methods: names with commas, or `all`, which also runs untrained models.
-        claims: folder of claims whose own methods and metrics are known too; None for none.
-        learning_rate: rate of finetuning; None for the task's.
-        clip: bound at which gradients are clipped; None for not at all.
-        weights: `trained`, or what an untrained model keeps.
-        diagnostics: whether the logit lens and the attention to the demonstrations are measured.
-        export_records: folder that gets all activations in the authors' layout.
+    """What the options of `icl-claims trial` say besides `Choices`, each as its help says.
 
     Raises:
-        UsageError: the bound is not above 0.
+        UsageError: The bound of clipping is not above 0.
     """
 
     seed: int | None
@@ -68,7 +57,7 @@ class TrialArguments:
         """The methods and metrics that claims of the reader's ask about, and none of our studies measures.
 
         Raises:
-            UsageError: no claim lies in the folder, or one names a task that is nowhere.
+            UsageError: No claim lies in the folder, or one names a task that is nowhere.
         """
         from icl_claims.cli.listing import collect_claims
 
@@ -85,7 +74,7 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
     """Run the trials that the arguments describe, one for each chosen task, and print them.
 
     Raises:
-        IclClaimsError: an argument makes no sense, or model or data cannot be read.
+        IclClaimsError: An argument makes no sense, or model or data cannot be read.
     """
     out, err = Console(), Console(stderr=True)
     say = partial(err.print, highlight=False)
@@ -103,7 +92,7 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
 
             result = _run(spec, loaded, run.data[spec.task], report, arguments.export_records, alone=len(specs) == 1)
             if as_json:
-                shown.append({**as_plain_data(result), "learning_rates": rates})
+                shown.append({**_as_plain_data(result), "learning_rates": rates})
             else:
                 print_trial(out, result, rates)
     if as_json:
@@ -125,8 +114,8 @@ def _specs_of(arguments: TrialArguments, run: Run, task: Task) -> list[TrialSpec
     if arguments.methods != EVERYTHING:
         return [spec]
     untrained = [study for study in STUDIES.values() if study.weights != "trained"]
-    at = [tuple(at_rate(method, rate) for method in study.methods) for study in untrained]
-    return [spec, *(replace(spec, methods=m, weights=s.weights) for m, s in zip(at, untrained, strict=True))]
+    methods = [tuple(at_rate(method, rate) for method in study.methods) for study in untrained]
+    return [spec, *(replace(spec, methods=m, weights=s.weights) for m, s in zip(methods, untrained, strict=True))]
 
 
 def _methods(arguments: TrialArguments) -> tuple[Method, ...]:
@@ -145,12 +134,8 @@ def _clipped(method: Any, clip: Clipping) -> Any:
     if isinstance(learner, InContext | ZeroShot):
         return method
     if not isinstance(learner, Finetuning | LayerCausal) or learner.clip is not None:
-        raise UsageError(
-            "⟨clip⟩ does not fit a method",
-            expected="methods that can be clipped, and are not clipped already",
-            got=method.name,
-            todo="Name the others: ⟨methods⟩ A,B.",
-        )
+        wanted, todo = "methods that can be clipped, and are not clipped already", "Name the others: ⟨methods⟩ A,B."
+        raise UsageError("⟨clip⟩ does not fit a method", expected=wanted, got=method.name, todo=todo)
     return with_parameter(method, "clip", clip)
 
 
@@ -169,8 +154,7 @@ def _run(
     prompts = prompts_of(spec, model, data)
     folder = records if alone else records / (spec.task if spec.weights == "trained" else f"{spec.task}_{spec.weights}")
     writer = RecordWriter(folder, prompts.gold, [len(row) for row in prompts.queries.rows])
-    watch: Watch = writer.watch
-    result = run_trial(spec, model, data, report, watch)
+    result = run_trial(spec, model, data, report, writer.watch)
     writer.close()
     return result
 
@@ -181,19 +165,16 @@ def _entry(entry: Entry) -> str:
     return f"{entry.metric}/{entry.method}{compared}"
 
 
-def as_plain_data(result: TrialResult) -> dict[str, Any]:
+def _as_plain_data(result: TrialResult) -> dict[str, Any]:
     """A trial as JSON: its specification, one number per metric and method, by layer, predictions and provenance."""
+    answered = [method for method in result.spec.answering if method.name in result.methods]
     return {
         "spec": result.spec.record(),
         "metrics": means(result),
         "by_layer": {_entry(entry): rounded(mean_over_rows(values), 6) for entry, values in result.by_layer.items()},
         "gradient_norms": {name: rounded(values, 6) for name, values in result.gradient_norms.items()},
         "drift": {name: rounded(values, 8) for name, values in result.drift.items()},
-        "predicted": {
-            method.name: result.predicted(method).tolist()
-            for method in result.spec.answering
-            if method.name in result.methods
-        },
+        "predicted": {method.name: result.predicted(method).tolist() for method in answered},
         "gold": result.gold.tolist(),
         "query_rows": result.query_rows.tolist(),
         "losses": result.losses,

@@ -19,10 +19,10 @@ NUMBER_WIDTH = 9  # of three digits with a sign, a point and an exponent
 METHODS_SHARE = 4  # of the width, at most, has the column of methods, whose titles may be long
 BORDER, CELL_BORDER = 1, 3  # rich draws a line at the left, and a line and two spaces a cell
 
-Rows = dict[str, dict[str, float]]
+_Rows = dict[str, dict[str, float]]
 
 
-def means(result: TrialResult) -> Rows:
+def means(result: TrialResult) -> _Rows:
     """One number per method and metric, over queries, layers and steps; metrics that a method lacks are left out."""
     return {
         method.name: {one.name: value for one in _metrics(result) if (value := _mean(result, one, method)) is not None}
@@ -34,9 +34,9 @@ def print_trial(console: Console, result: TrialResult, rates: str) -> None:
     """Print what a trial measured.
 
     Args:
-        console: whose width decides how many metrics stand side by side.
-        result: of the trial.
-        rates: where its learning rates come from.
+        console: A console; its width decides how many metrics stand side by side.
+        result: Result of the trial.
+        rates: Where its learning rates come from.
     """
     spec, shown = result.spec, result.provenance
     console.print(
@@ -60,7 +60,7 @@ def print_trial(console: Console, result: TrialResult, rates: str) -> None:
     )
 
 
-def _in_print(result: TrialResult) -> Rows:
+def _in_print(result: TrialResult) -> _Rows:
     """The means under titles instead of names."""
     methods, metrics = _titles(result.measured), _titles(_metrics(result))
     return {
@@ -79,7 +79,7 @@ def _metrics(result: TrialResult) -> tuple[Metric, ...]:
     return (*METRICS, *result.spec.metrics)
 
 
-def _tables(rows: Rows, order: Sequence[str], width: int) -> Iterator[Table]:
+def _tables(rows: _Rows, order: Sequence[str], width: int) -> Iterator[Table]:
     metrics = [metric for metric in order if any(metric in row for row in rows.values())]
     of_methods = min(max(map(len, rows), default=0), width // METHODS_SHARE)
     for side_by_side in _that_fit(metrics, width - BORDER - CELL_BORDER - of_methods):
@@ -111,15 +111,11 @@ def _widest_word(metric: str) -> int:
 
 def _spent(seconds: dict[str, float]) -> str:
     """`learn 12.0 s, answer 3.1 s`: what was timed, without the names of methods."""
-    return ", ".join(f"{what} {sum(_of(what, seconds)):.1f} s" for what in dict.fromkeys(map(_first_word, seconds)))
-
-
-def _of(what: str, seconds: dict[str, float]) -> Iterable[float]:
-    return (spent for name, spent in seconds.items() if _first_word(name) == what)
-
-
-def _first_word(text: str) -> str:
-    return text.partition(" ")[0]
+    spent: dict[str, float] = {}
+    for name, of_one in seconds.items():
+        what = name.partition(" ")[0]
+        spent[what] = spent.get(what, 0.0) + of_one
+    return ", ".join(f"{what} {of_all:.1f} s" for what, of_all in spent.items())
 
 
 def _mean(result: TrialResult, metric: Metric, method: Named) -> float | None:

@@ -26,7 +26,7 @@ def tune_and_print(
     """Find a learning rate for every chosen task.
 
     Raises:
-        IclClaimsError: an argument makes no sense, or model or data cannot be read, or the rates cannot be written.
+        IclClaimsError: An argument makes no sense, or model or data cannot be read, or the rates cannot be written.
     """
     err = Console(stderr=True)
     say = partial(err.print, highlight=False)
@@ -37,7 +37,7 @@ def tune_and_print(
     file = write or rates_file(model.digest)
     write_rates(file, model.digest, model.name, {})  # so is a place that cannot be written
     found = _tune_all(model, examples, search, err)
-    entries = {task: entry(tuned, search, examples[task]) for task, tuned in found.items()}
+    entries = {task: _entry(tuned, search, examples[task]) for task, tuned in found.items()}
     write_rates(file, model.digest, model.name, entries)
     if as_json:
         written = {"model": model.digest, "name": model.name, "file": str(file), "tasks": entries}
@@ -48,7 +48,7 @@ def tune_and_print(
         Console().print(f"Written to {file}; {use}.", style="dim", soft_wrap=True, highlight=False)
 
 
-def entry(tuned: Tuned, search: Search, data: TaskData) -> dict[str, Any]:
+def _entry(tuned: Tuned, search: Search, data: TaskData) -> dict[str, Any]:
     """What is written about one task: the rate, and how it was found."""
     return {
         "learning_rate": tuned.learning_rate,

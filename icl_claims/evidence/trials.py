@@ -15,12 +15,8 @@ from icl_claims.experiments.result import TrialResult, mean_over_rows
 from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, study_of
 from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric, accuracy
 from icl_claims.questions import Compared, Near, Quantity, Side
-from icl_claims.statistics.hierarchical import hierarchical_difference
-from icl_claims.statistics.influence import Column, by_query, queries_that_count
-from icl_claims.statistics.intervals import Interval, seeds_interval
-from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
-from icl_claims.statistics.prediction import prediction_interval
-from icl_claims.statistics.proportions import difference_interval, tango
+from icl_claims.statistics import hierarchical, influence, intervals, power, prediction, proportions
+from icl_claims.statistics.influence import Column
 
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
@@ -133,7 +129,7 @@ class _AskedOfTask:
         right = [column for result in results if (column := result.column(in_context)) is not None]
         most_frequent = np.bincount(np.concatenate([result.gold for result in results])).argmax()
         guessed = [(result.gold == most_frequent).astype(float) for result in results]
-        if tango(right, guessed, 1 - 2 * SIGNIFICANCE).low > 0:
+        if proportions.tango(right, guessed, 1 - 2 * SIGNIFICANCE).low > 0:
             return ""
         reached, chance = _average(right), _average(guessed)
         return f"in-context learning does not beat chance (accuracy {reached:.2f}, most frequent {chance:.2f})"
@@ -161,7 +157,7 @@ class _AskedOfTask:
         unknown = "no query counts"
         if counted:
             unknown = "no spread" if of_queries else "one draw, and one number per draw"
-        predicted, no_learning = prediction_interval(mine, len(mine[0]), same_queries=True), self.no_learning
+        predicted, no_learning = prediction.prediction_interval(mine, len(mine[0]), same_queries=True), self.no_learning
         return Numbers(
             self.task,
             _average(mine),
@@ -171,8 +167,8 @@ class _AskedOfTask:
             note=no_learning,
             unclear="the interval does not decide" if np.isfinite(interval.low) else unknown,
             undecided=bool(no_learning),
-            needed=(queries_needed if of_queries else seeds_needed)(interval, counted),
-            detectable=smallest_detectable(interval, confidence=confidence),
+            needed=(power.queries_needed if of_queries else power.seeds_needed)(interval, counted),
+            detectable=power.smallest_detectable(interval, confidence=confidence),
             predicted=(predicted.low, predicted.high),
         )
 
@@ -192,24 +188,24 @@ def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbe
         EVERY_TASK,
         float(np.mean([_average(mine) for mine in left])),
         float(np.mean([_average(other) for other in right])),
-        hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence),
+        hierarchical.hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence),
         count=sum(map(_queries, left)),
         note=over_tasks(len(counting), len(asked)),
         undecided=len(counting) < len(asked),
     )
 
 
-def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence: float) -> Interval:
+def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence: float) -> intervals.Interval:
     """Over queries or steps; where there is one value per trial, Student's over trials, and none for a single trial."""
     if max(len(column) for column in mine) > 1:
-        return difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
+        return proportions.difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
     others = [side] * len(mine) if isinstance(side, float) else [_average([column]) for column in side]
     values = [_average([column]) - other for column, other in zip(mine, others, strict=True)]
-    return seeds_interval(values, confidence)
+    return intervals.seeds_interval(values, confidence)
 
 
 def _queries(columns: Sequence[Column]) -> int:
-    return int(sum(queries_that_count(column).sum() for column in columns))
+    return int(sum(influence.queries_that_count(column).sum() for column in columns))
 
 
 def _average(columns: Sequence[Column]) -> float:
@@ -224,7 +220,7 @@ def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | 
         return None
     rows = []
     if not isinstance(metric, LearningMetric):
-        of_queries = by_query(values)
+        of_queries = influence.by_query(values)
         kept = ~np.isnan(of_queries)
         kept[:, 0] = True
         queries = result.query_rows[np.nonzero(kept)[0]]

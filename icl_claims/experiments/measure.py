@@ -16,15 +16,15 @@ from icl_claims.methods import Batch, pairs
 from icl_claims.metrics import Answer, LayerMetric, Seen, SetMetric
 from icl_claims.questions import Named
 
-Numbers = dict[str, dict[Any, Any]]
+BatchNumbers = dict[str, dict[Any, Any]]
 """`log_probabilities` by method; `by_layer` and, for metrics of all queries together, `features` by `Entry`: a row for
 every query of the batch."""
 
 
-def measure(spec: TrialSpec, batch: Batch, gold: Int[np.ndarray, " batch"], lengths: Sequence[int]) -> Numbers:
+def measure(spec: TrialSpec, batch: Batch, gold: Int[np.ndarray, " batch"], lengths: Sequence[int]) -> BatchNumbers:
     """The numbers of a batch."""
     in_context = batch.answers[IN_CONTEXT.name]
-    found: Numbers = {"log_probabilities": {}, "by_layer": {}, "features": {}}
+    found: BatchNumbers = {"log_probabilities": {}, "by_layer": {}, "features": {}}
     found["log_probabilities"] = {name: numbers(answer.log_probabilities) for name, answer in batch.answers.items()}
 
     def keep(metric: LayerMetric, method: Named, reference: Named, values: Any) -> None:

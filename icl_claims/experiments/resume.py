@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from icl_claims.experiments.batches import Batches
-from icl_claims.experiments.measure import Numbers
+from icl_claims.experiments.measure import BatchNumbers
 from icl_claims.experiments.result import BY_ENTRY
 from icl_claims.experiments.spill import LearnedSpill, packed
 from icl_claims.methods import Learned
@@ -19,8 +19,8 @@ from icl_claims.storage.checksummed import flat, grouped
 from icl_claims.storage.store import START, Checkpoint, Part
 from icl_claims.tasks import Queries
 
-Asked = Literal["queries", "content_free"]
-Block = tuple[list[int], Numbers]
+PromptKind = Literal["queries", "content_free"]
+Block = tuple[list[int], BatchNumbers]
 """Indices of queries, and their numbers."""
 LEARNED = "learned"
 
@@ -42,7 +42,7 @@ class TrialProgress:
     tokens: int
     learned: LearnedSpill
     checkpoint: Checkpoint | None = None
-    blocks: dict[Asked, list[Block]] = field(default_factory=lambda: {"queries": [], "content_free": []})
+    blocks: dict[PromptKind, list[Block]] = field(default_factory=lambda: {"queries": [], "content_free": []})
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     notes: list[str] = field(default_factory=list)
@@ -72,13 +72,13 @@ class TrialProgress:
             folder = self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
         self.learned.put(method, learned, folder)
 
-    def batches(self, asked: Asked, queries: Queries) -> Batches:
+    def batches(self, asked: PromptKind, queries: Queries) -> Batches:
         """Those queries that have no block yet, in the batches in which an uninterrupted run would put them."""
         done = {index for batch, _ in self.blocks[asked] for index in batch}
         left = [index for index in range(len(queries)) if index not in done]
         return Batches(queries, self._tokens_left.get(asked, self.tokens), among=left, say=self.notes.append)
 
-    def keep_block(self, asked: Asked, batch: list[int], numbers: Numbers, tokens: int) -> None:
+    def keep_block(self, asked: PromptKind, batch: list[int], numbers: BatchNumbers, tokens: int) -> None:
         """Keep the numbers of a batch of queries, and the limit of the batches that follow."""
         self.blocks[asked].append((batch, numbers))
         index, arrays = flat(numbers)
@@ -99,8 +99,8 @@ class TrialProgress:
         elif part.kind == LEARNED:
             self.learned.put_file(facts["method"], part.folder)
         else:
-            asked: Asked = "queries" if part.kind == "queries" else "content_free"
-            numbers: Numbers = grouped(facts["index"], part.numbers, facts["groups"], BY_ENTRY)
+            asked: PromptKind = "queries" if part.kind == "queries" else "content_free"
+            numbers: BatchNumbers = grouped(facts["index"], part.numbers, facts["groups"], BY_ENTRY)
             self.blocks[asked].append((facts["batch"], numbers))
             self._tokens_left[asked] = facts["tokens"]
 

@@ -24,7 +24,7 @@ from icl_claims.storage.files import source_digest
 from icl_claims.tasks import DESCRIPTION, TaskData
 
 PACKAGE = Path(__file__).parents[1]
-Record = Mapping[str, Any]
+_Record = Mapping[str, Any]
 """A specification as plain data."""
 
 CODE_THAT_MAKES_NUMBERS = (
@@ -187,7 +187,7 @@ class Change:
     after: Any
 
 
-def diff(before: Record, after: Record) -> tuple[Change, ...]:
+def diff(before: _Record, after: _Record) -> tuple[Change, ...]:
     """The parts in which two specifications differ, in the order of their fields; methods are compared by name.
 
     >>> diff({"task": "sst2", "k": 16}, {"task": "sst2", "k": 8})
@@ -201,19 +201,19 @@ def diff(before: Record, after: Record) -> tuple[Change, ...]:
     )
 
 
-def nearest(wanted: Record, others: Iterable[Record]) -> tuple[Record, tuple[Change, ...]] | None:
+def nearest(wanted: _Record, others: Iterable[_Record]) -> tuple[_Record, tuple[Change, ...]] | None:
     """The specification that shares most with a wanted one, and their diff; None if there are no others.
 
     The first of two that share as much is taken. A field counts once, however much of it is different.
     """
 
-    def distance(found: tuple[Record, tuple[Change, ...]]) -> tuple[int, int]:
+    def distance(found: tuple[_Record, tuple[Change, ...]]) -> tuple[int, int]:
         return len({change.where.partition("/")[0] for change in found[1]}), len(found[1])
 
     return min(((other, diff(other, wanted)) for other in others), key=distance, default=None)
 
 
-def _parts(record: Record) -> dict[str, Any]:
+def _parts(record: _Record) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     for name, value in record.items():
         if name == "methods":

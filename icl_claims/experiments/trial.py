@@ -15,9 +15,9 @@ import torch
 
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import out_of_memory, partners_in, tokens_that_fit
-from icl_claims.experiments.measure import Numbers, measure, numbers
+from icl_claims.experiments.measure import BatchNumbers, measure, numbers
 from icl_claims.experiments.result import Entry, TrialResult
-from icl_claims.experiments.resume import Asked, TrialProgress
+from icl_claims.experiments.resume import PromptKind, TrialProgress
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.spill import LearnedSpill, memory_for_learned
 from icl_claims.experiments.studies import ZERO_SHOT
@@ -150,17 +150,17 @@ class _Trial:
         self._answer_all("queries", self.prompts.queries, self._measured)
         self.progress("answered", 1.0)
 
-    def _answer_all(self, asked: Asked, queries: Queries, work: Callable[[list[int]], Numbers]) -> None:
+    def _answer_all(self, asked: PromptKind, queries: Queries, work: Callable[[list[int]], BatchNumbers]) -> None:
         batches = self.state.batches(asked, queries)
         for batch in batches:
             with batches.halving():
                 self.state.keep_block(asked, batch, work(batch), batches.tokens)
 
-    def _said_without_content(self, batch: list[int]) -> Numbers:
+    def _said_without_content(self, batch: list[int]) -> BatchNumbers:
         answers = self._answers(self.prompts.content_free.some(batch))
         return {"log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()}}
 
-    def _measured(self, batch: list[int]) -> Numbers:
+    def _measured(self, batch: list[int]) -> BatchNumbers:
         done, queries = sum(len(block) for block, _ in self.state.blocks["queries"]), len(self.prompts.queries)
         words = f"{len(self.answering)} methods answer, query {done + 1} of {queries}"
         self.progress(words, SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done / queries)
@@ -215,7 +215,7 @@ class _Trial:
             provenance=self._provenance(data),
         )
 
-    def _assembled(self, asked: Asked, group: str, rows: int) -> dict[Any, Any]:
+    def _assembled(self, asked: PromptKind, group: str, rows: int) -> dict[Any, Any]:
         blocks = [(batch, block[group]) for batch, block in self.state.blocks[asked]]
         kept = {entry for _, block in blocks for entry in block if not self._rests_on_failure(entry)}
         return _put_together(blocks, rows, kept)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from icl_claims.errors import UsageError
 from icl_claims.methods.base import Learned
-from icl_claims.models import TunedParameter, layer_norms, number
+from icl_claims.models import TunedParameter, as_float, layer_norms
 from icl_claims.protocol import ClippedNorm, Protocol
 
 EPSILON = 1e-6  # as in fairseq, whose factor is min(1, bound / (norm + 1e-6))
@@ -91,4 +91,4 @@ class Clipping:
 
 def _largest_entry(parameters: Sequence[TunedParameter], gradients: Sequence[Tensor]) -> float:
     largest = (p.only_tuned(g).abs().max() for p, g in zip(parameters, gradients, strict=True))
-    return max(number(entry) for entry in largest)
+    return max(as_float(entry) for entry in largest)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from icl_claims.methods.base import Known, Learned, learned_by, name_of, rate_of, title_of
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.descent import finite, gradients_of, masters, sequence_loss, sgd_step, trainable, tuned
-from icl_claims.models import LanguageModel, layer_norms, number
+from icl_claims.models import LanguageModel, as_float, layer_norms
 from icl_claims.protocol import Loss
 from icl_claims.tasks import Demonstrations
 
@@ -72,7 +72,7 @@ class Finetuning:
             leaves = trainable(weights)
             loss = sequence_loss(model.sequence_logits(sequence, leaves), sequence, counted)
             gradients = gradients_of(loss, list(leaves.values()), model.dtype)
-            losses.append(finite(number(loss), self, step))
+            losses.append(finite(as_float(loss), self, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))
             if clip is not None:
                 gradients = clip.clip(model.tuned_parameters, gradients, finetuned)

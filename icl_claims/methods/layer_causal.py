@@ -15,7 +15,7 @@ from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.descent import finite, gradients_of, masters, settled, sgd_step, trainable, tuned
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.models import LanguageModel, TunedParameter, hidden_of, layer_norms, number
+from icl_claims.models import LanguageModel, TunedParameter, as_float, hidden_of, layer_norms
 from icl_claims.protocol import Loss
 from icl_claims.tasks import Demonstrations
 
@@ -140,7 +140,7 @@ class LayerCausal:
         total = torch.stack(block_losses(model, leaves, sequence, descend.loss)).sum()
         gradients = gradients_of(total, list(leaves.values()), model.dtype)
         norms, updated = descend(model.tuned_parameters, weights, gradients)
-        return number(total), updated, norms
+        return as_float(total), updated, norms
 
     def _sequential_step(
         self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], descend: _Descent
@@ -153,7 +153,7 @@ class LayerCausal:
             nonlocal total
             loss = block_loss(model.blocks, hidden_of(output), sequence, descend.loss)
             gradients = gradients_of(loss, [leaves[p.name] for p in by_layer[layer]], model.dtype)
-            total += number(loss)
+            total += as_float(loss)
             of_layer, own = descend(by_layer[layer], updated, gradients)
             norms.update(of_layer)
             updated.update(own)

@@ -21,7 +21,7 @@ from icl_claims.errors import UsageError
 from icl_claims.methods.base import Known, Learned, TrainingTokens, diverged, name_of, rate_of, title_of
 from icl_claims.methods.descent import finite, loss_scale, masters, sequence_loss, settled, sgd_step, stacked, trainable
 from icl_claims.metrics import Answer
-from icl_claims.models import LanguageModel, Prefix, Weights, all_finite, at_least_single, layer_norms, number
+from icl_claims.models import LanguageModel, Prefix, Weights, all_finite, as_float, at_least_single, layer_norms
 from icl_claims.protocol import Loss
 from icl_claims.tasks import Demonstrations, Queries
 
@@ -113,7 +113,7 @@ class Linearized:
         loss = sequence_loss(leaf, sequence, counted)
         (in_logits,) = torch.autograd.grad(loss * scale, leaf)
         gradients = torch.autograd.grad(at_start, list(leaves.values()), in_logits.to(at_start.dtype))
-        return number(loss), tuple(gradient / scale for gradient in gradients)
+        return as_float(loss), tuple(gradient / scale for gradient in gradients)
 
 
 @dataclass(frozen=True, eq=False)

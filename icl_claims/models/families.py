@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from icl_claims.errors import ModelError
-from icl_claims.models.precision import at_least_single, number
+from icl_claims.models.precision import as_float, at_least_single
 
 SEPARATE = ("k_proj", "v_proj")
 """Names of projections that make keys or values alone."""
@@ -111,7 +111,7 @@ def layer_norms(parameters: Iterable[TunedParameter], values: Iterable[Tensor]) 
     """
     squares: dict[int, float] = {}
     for parameter, value in zip(parameters, values, strict=True):
-        norm = number(torch.linalg.vector_norm(at_least_single(parameter.only_tuned(value))))
+        norm = as_float(torch.linalg.vector_norm(at_least_single(parameter.only_tuned(value))))
         squares[parameter.layer] = squares.get(parameter.layer, 0.0) + norm**2
     return {layer: math.sqrt(square) for layer, square in squares.items()}
 

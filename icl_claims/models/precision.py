@@ -16,7 +16,7 @@ def all_finite(tensor: Tensor) -> bool:
     return not has_values(tensor) or bool(torch.isfinite(tensor).all())
 
 
-def number(scalar: Tensor) -> float:
+def as_float(scalar: Tensor) -> float:
     """The number in a tensor of no dimensions; 0 on the meta device."""
     return float(scalar.detach()) if has_values(scalar) else 0.0
 

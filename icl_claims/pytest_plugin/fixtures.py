@@ -13,7 +13,7 @@ import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError
 from icl_claims.pytest_plugin.claim_json import verdict_record
-from icl_claims.pytest_plugin.options import choices_of, option_name
+from icl_claims.pytest_plugin.options import choices_of, pytest_option
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
@@ -43,14 +43,13 @@ def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]
 
 @pytest.fixture(scope="session")
 def cached(request: pytest.FixtureRequest) -> VerdictCache | None:
-    """The verdicts that the same code reached before; None where every claim is to be decided again."""
+    """The verdicts that the same code reached before; None if every claim is to be decided again."""
     if request.config.getoption("claims_again"):
         return None
     from icl_claims.pytest_plugin.verdict_cache import verdict_cache
 
-    return verdict_cache(
-        request.config, {item.path for item in request.session.items if item.get_closest_marker("claim")}
-    )
+    tests = {item.path for item in request.session.items if item.get_closest_marker("claim")}
+    return verdict_cache(request.config, tests)
 
 
 @pytest.fixture
@@ -97,10 +96,8 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Calla
             beside = (*found.parts, *beside)
             papers_model = asked.source == "trials" and asked.details.get("profile") == "paper"
             shown = with_printed_numbers(found, claim.paper.id, same_model=papers_model)
-            shown = with_null_band(shown, beside)
-            found = claim.rule.decide(shown, beside)
-        provenance = asked.provenance() if hasattr(asked, "provenance") else {}
-        record = verdict_record(found, provenance)
+            found = claim.rule.decide(with_null_band(shown, beside), beside)
+        record = verdict_record(found, asked.provenance() if hasattr(asked, "provenance") else {})
         digest = _digest_of_evidence(request)
         if cached is not None and digest:
             cached.put(request.node.nodeid, asked.source, digest, record)
@@ -109,7 +106,7 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Calla
             if cached is not None and drawn:
                 cached.put_pictures(digest, drawn)
             request.node.user_properties.append(("pictures", drawn))
-        _tell(request.node, claim, asked.source, record)
+        _report(request.node, claim, asked.source, record)
 
     return decided
 
@@ -123,11 +120,11 @@ def report_again(node: pytest.Function, verdict: CachedVerdict) -> None:
         node.user_properties.append(("pictures", drawn))
     mark = node.get_closest_marker("claim")
     if mark is not None:
-        _tell(node, mark.args[0], verdict.source, verdict.record)
+        _report(node, mark.args[0], verdict.source, verdict.record)
 
 
 def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
-    """What a verdict follows from besides code; empty where it is no evidence that another run would find again."""
+    """Cache key of the evidence, code apart; empty if another run could not reproduce it."""
     source, profile = request.node.callspec.params["evidence"]
     if source != "trials":
         return str(source)
@@ -135,8 +132,8 @@ def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
     return trials.digest(profile)
 
 
-def _tell(node: pytest.Function, claim: Claim, source: str, record: dict[str, Any]) -> None:
-    from icl_claims.report.sentence import reasons
+def _report(node: pytest.Function, claim: Claim, source: str, record: dict[str, Any]) -> None:
+    from icl_claims.report.words import reasons
 
     known, word, why = expected_refutation(node, claim.id, source), record["verdict"], reasons(record)
     node.user_properties.append(("verdict", record | {"known_refutation": known or ""}))
@@ -151,13 +148,13 @@ def _tell(node: pytest.Function, claim: Claim, source: str, record: dict[str, An
 
 
 def expected_refutation(item: pytest.Item, claim: str, source: str) -> str | None:
-    """Why a claim is known to be refuted on a source; None where it is not.
+    """Why a claim is known to be refuted on a source; None if it is not.
 
     The file lies beside the claims, or in a folder above them. An entry about trials holds for one profile, and only
     where the reader changed nothing of it.
 
     Raises:
-        ClaimError: the file is malformed.
+        ClaimError: The file is malformed.
     """
     for folder in item.path.parents:
         if (folder / REFUTATIONS).is_file():
@@ -178,9 +175,8 @@ def _known(path: Path) -> dict[tuple[str, str, str], str]:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("refuted", [])
         return {(entry["claim"], entry["source"], entry.get("profile", "")): entry["reason"] for entry in entries}
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise ClaimError(
-            f"{path} is malformed", expected="tables [[refuted]] with claim, source and reason", got=str(error)
-        ) from error
+        wanted = "tables [[refuted]] with claim, source and reason"
+        raise ClaimError(f"{path} is malformed", expected=wanted, got=str(error)) from error
 
 
 @contextmanager
@@ -189,7 +185,7 @@ def named_errors() -> Iterator[None]:
     try:
         yield
     except IclClaimsError as error:
-        raise pytest.fail.Exception(f"{type(error).__name__}: {error.as_told(option_name)}", pytrace=False) from None
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error.as_told(pytest_option)}", pytrace=False) from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from icl_claims.errors import IclClaimsError
+from icl_claims.errors import IclClaimsError, ReportError
 from icl_claims.experiments.options import PYTEST, Option, chosen, options_of
 
 if TYPE_CHECKING:
@@ -28,23 +28,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options `--claims-...` of a run."""
     group = parser.getgroup("claims", "claims about in-context learning")
     for option in options_of(PYTEST):
-        name, kind = option_name(option.name), int if option.type is int else str  # workers are sent no paths
+        name, kind = pytest_option(option.name), int if option.type is int else str  # workers are sent no paths
         group.addoption(name, type=kind, default=option.default, metavar=option.metavar, help=option.help)
-    group.addoption(
-        "--claims-report", metavar="DIR", help="folder of claims.html and claims.json; default: reports in the root"
-    )
-    group.addoption("--claims-name", metavar="NAME", help="of the saved run, runs/NNNN_NAME.json; default: the profile")
-    group.addoption(
-        "--claims-again",
-        action="store_true",
-        help="decide every claim again, also those that the same code decided before on the same evidence",
-    )
-    group.addoption("--claims-figures", metavar="DIR", help="also save every figure of the report as SVG and PDF here")
-    group.addoption(
-        "--claims-compare",
-        metavar="RUN",
-        help="say what changed since a saved run (its number, name or file, or last), and fail where a verdict did",
-    )
+    for name, metavar, text in (
+        ("report", "DIR", "folder of claims.html and claims.json; default: reports in the root"),
+        ("name", "NAME", "name of the saved run, runs/NNNN_NAME.json; default: the profile"),
+        ("figures", "DIR", "also save every figure of the report as SVG and PDF here"),
+        (
+            "compare",
+            "RUN",
+            "say what changed since a saved run (number, name, file or last); fail if a verdict did",
+        ),
+    ):
+        group.addoption(pytest_option(name), metavar=metavar, help=text)
+    again = "decide every claim again, also those that the same code decided before on the same evidence"
+    group.addoption("--claims-again", action="store_true", help=again)
 
 
 def check_options(config: pytest.Config) -> None:
@@ -53,29 +51,19 @@ def check_options(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: An option makes no sense, with what was expected and what came.
     """
-    _check_comparison(config)
-    if all(value in (None, option.default) for option, value in _given(config).items()):
-        return
     try:
-        choices = choices_of(config)
-        choices.chosen_tasks()
-        choices.chosen_studies()
-        _ = choices.source
+        if (named := config.getoption("claims_compare")) is not None:
+            from icl_claims.report.document import find_run, read_document
+
+            read_document(find_run(named, report_folder(config) / "runs"))
+        if any(value not in (None, option.default) for option, value in _given(config).items()):
+            choices = choices_of(config)
+            choices.chosen_tasks()
+            choices.chosen_studies()
+            _ = choices.source
     except IclClaimsError as error:
-        raise pytest.UsageError(error.as_told(option_name)) from error
-
-
-def _check_comparison(config: pytest.Config) -> None:
-    named = config.getoption("claims_compare")
-    if named is None:
-        return
-    from icl_claims.report.document import read_document
-    from icl_claims.report.saved_runs import find_run
-
-    try:
-        read_document(find_run(named, report_folder(config) / "runs"))
-    except IclClaimsError as error:
-        raise pytest.UsageError(f"--claims-compare: {error}") from error
+        door = "--claims-compare: " if isinstance(error, ReportError) else ""
+        raise pytest.UsageError(f"{door}{error.as_told(pytest_option)}") from error
 
 
 def choices_of(config: pytest.Config, profile: str = "") -> Choices:
@@ -92,7 +80,7 @@ def choices_of(config: pytest.Config, profile: str = "") -> Choices:
     return chosen({**given, **({"profile": profile} if profile else {})})
 
 
-def option_name(field: str) -> str:
+def pytest_option(field: str) -> str:
     """What pytest calls a field of what is chosen, such as `--claims-k`."""
     return f"--claims-{field.replace('_', '-')}"
 

@@ -75,19 +75,10 @@ class RunRecord:
         """Write the report from whatever arrived; a changed verdict fails the run where a comparison was asked for."""
         if not self.begun or not (claims := self.decided()):
             return
-        from icl_claims.claims import coverage_of_papers
         from icl_claims.pytest_plugin.session_report import leave
 
-        interrupted = any(name not in self.claims for name in self.collected())
-        self.left = leave(
-            self.config,
-            claims,
-            seconds=time.time() - self.started,
-            interrupted=interrupted,
-            cached=self.cached,
-            pictures=self.pictures,
-            coverage=coverage_of_papers(claims),
-        )
+        seconds, cut = time.time() - self.started, bool(self.collected().keys() - self.claims)
+        self.left = leave(self.config, claims, self.pictures, seconds=seconds, interrupted=cut, cached=self.cached)
         if self.left.failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

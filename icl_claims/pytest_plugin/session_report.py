@@ -10,17 +10,16 @@ from typing import Any
 
 import pytest
 
+from icl_claims.claims import coverage_of_papers
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.options import chosen_options, report_folder
 from icl_claims.report import Record
-from icl_claims.report.compare import RunComparison, compare_runs
-from icl_claims.report.comparison_forms import claim_in_words, comparison_text
-from icl_claims.report.document import WORDS, Document, make_document, read_document
+from icl_claims.report.compare import RunComparison, claim_in_words, compare_runs, comparison_text
+from icl_claims.report.document import VERDICTS, Document, find_run, make_document, read_document, save_run
 from icl_claims.report.figure_cache import figures_of_page
-from icl_claims.report.names import paper_name, source_name
-from icl_claims.report.order import section_of
-from icl_claims.report.run_facts import run_facts
-from icl_claims.report.saved_runs import find_run, save_run
+from icl_claims.report.ledger import section_of
+from icl_claims.report.provenance import run_facts
+from icl_claims.report.words import paper_name, source_name
 from icl_claims.report.write import write_report
 
 _COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
@@ -36,10 +35,10 @@ class SessionReport:
         comparison: Comparison with the run that was named, or else with the newest saved one; None if there is none.
         named: Whether the run to compare with was named.
         problem: Why something could not be written.
-        cached: How many of the verdicts an earlier run had reached.
+        cached: Number of the verdicts that an earlier run had reached.
     """
 
-    claims: Sequence[dict[str, Any]]
+    claims: Sequence[Record]
     written: tuple[Path, ...] = ()
     comparison: RunComparison | None = None
     named: bool = False
@@ -63,9 +62,8 @@ class SessionReport:
         if terminal.verbosity >= -1:
             terminal.write_line(counts_in_words(self.claims))
             if self.cached:
-                terminal.write_line(
-                    f"{self.cached} as an earlier run of the same code decided (--claims-again decides them again)"
-                )
+                again = "--claims-again decides them again"
+                terminal.write_line(f"{self.cached} as an earlier run of the same code decided ({again})")
             for path in self.written:
                 terminal.write_line(f"report: {path}")
         if self.problem:
@@ -74,30 +72,28 @@ class SessionReport:
 
 def leave(
     config: pytest.Config,
-    claims: Sequence[dict[str, Any]],
+    claims: Sequence[Record],
+    pictures: dict[str, Any],
     *,
     seconds: float,
     interrupted: bool,
     cached: int,
-    pictures: dict[str, Any],
-    coverage: Sequence[dict[str, Any]],
 ) -> SessionReport:
     """Write everything that a run leaves.
 
     Args:
         config: Configuration of the run.
         claims: Its records.
+        pictures: By profile, the numbers behind the papers' figures.
         seconds: Duration of the run.
         interrupted: Whether some of its claims were not reached.
-        cached: How many of its verdicts an earlier run had reached.
-        pictures: By profile, the numbers behind the papers' figures.
-        coverage: What the papers contain.
+        cached: Number of its verdicts that an earlier run had reached.
     """
     folder, named = report_folder(config), config.getoption("claims_compare")
     options = chosen_options(config)
     name = config.getoption("claims_name") or options["profile"]
     facts = run_facts(options, seconds=seconds, root=config.rootpath, name=name, interrupted=interrupted)
-    document = make_document(facts, claims, pictures=pictures, coverage=coverage)
+    document = make_document(facts, claims, pictures=pictures, coverage=coverage_of_papers(claims))
     figures = config.getoption("claims_figures")
     try:
         before = _run_before(named, folder / "runs")
@@ -145,7 +141,7 @@ def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunCompar
 
 def counts_in_words(claims: Sequence[Record]) -> str:
     """How many records got each word."""
-    counts = {word: sum(claim["verdict"] == word for claim in claims) for word in WORDS}
+    counts = {word: sum(claim["verdict"] == word for claim in claims) for word in VERDICTS}
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
 
 

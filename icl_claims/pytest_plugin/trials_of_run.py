@@ -143,13 +143,13 @@ def _details_of(run: Run) -> dict[str, Any]:
 
 def why_not(choices: Choices) -> str:
     """Why the trials of a profile cannot be run here; empty where they can."""
-    if choices.profile.needs_cuda and choices.device is None and not torch.cuda.is_available():
+    if not choices.profile.needs_cuda:
+        return ""
+    if choices.device is None and not torch.cuda.is_available():
         return "no CUDA device (run on a GPU machine, or force it with --claims-device cpu)"
-    if choices.profile.needs_cuda and choices.model is None:
+    if choices.model is None:
         return "no model named (add --claims-model fairseq:DIR)"
-    if choices.profile.needs_cuda and choices.data is None:
-        return "no data named (add --claims-data DIR)"
-    return ""
+    return "no data named (add --claims-data DIR)" if choices.data is None else ""
 
 
 def run_all(
@@ -206,23 +206,13 @@ def progress_of_trials(total: int, *, quiet: bool) -> Iterator[Report]:
     if quiet or not total:
         yield lambda _title, _step, _done: None
     elif console.is_terminal:
-        with _bar(console) as bar:
+        left = (TimeRemainingColumn(elapsed_when_finished=False), TextColumn("left"))
+        columns = (TextColumn("{task.fields[step]}"), BarColumn(bar_width=24), TimeElapsedColumn())
+        with Progress(*columns, TextColumn("elapsed,"), *left, console=console) as bar:
             task = bar.add_task("", total=total, step="starting")
             yield lambda title, step, done: bar.update(task, completed=done, step=f"{title}: {step}")
     else:
         yield _lines(total, console)
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.fields[step]}"),
-        BarColumn(bar_width=24),
-        TimeElapsedColumn(),
-        TextColumn("elapsed,"),
-        TimeRemainingColumn(elapsed_when_finished=False),
-        TextColumn("left"),
-        console=console,
-    )
 
 
 def _lines(total: int, console: Console) -> Report:

@@ -20,7 +20,7 @@ import icl_claims
 from icl_claims.errors import StoreError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.pytest_plugin.run_record import merged
-from icl_claims.report.run_facts import libraries
+from icl_claims.report.provenance import libraries
 from icl_claims.storage.checksummed import MANIFEST, read_manifest, write_checksummed
 from icl_claims.storage.files import cache_folder, sha256_of, source_digest
 
@@ -78,8 +78,8 @@ class VerdictCache:
 
     def pictures(self, evidence: str) -> dict[str, Any]:
         """The numbers behind the figures that were drawn from some evidence; empty if there are none."""
-        found = self._read(_key("pictures", evidence))
-        return {} if found is None else found[0]
+        facts, _ = self._read(_key("pictures", evidence)) or ({}, None)
+        return facts
 
     def put_pictures(self, evidence: str, pictures: dict[str, Any]) -> None:
         """Cache the numbers behind the figures, beside the cached ones of studies that were not run again."""

@@ -1,7 +1,8 @@
-"""What changed between two runs: verdicts, effects beyond their intervals, claims added or gone."""
+"""What changed between two runs, verdicts, effects beyond their intervals, claims: as text, JSON or a page."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 from icl_claims.claims import EVERY_TASK
 from icl_claims.report import Record
 from icl_claims.report.document import Document
-from icl_claims.report.order import key_of, section_of
+from icl_claims.report.ledger import key_of, section_of
+from icl_claims.report.page import page_environment
+from icl_claims.report.words import interval, number, source_name
+from icl_claims.tasks import title_of_task
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedClaim:
     """A record's claim, source and condition, by which two runs are compared."""
 
     paper: str
@@ -34,7 +38,7 @@ class Compared:
 class VerdictChange:
     """A verdict that is another word now."""
 
-    claim: Compared
+    claim: ComparedClaim
     old: str
     new: str
     why: str
@@ -53,7 +57,7 @@ class Effect:
 class EffectChange:
     """A difference, on one task or pooled over all, whose two intervals have no value in common."""
 
-    claim: Compared
+    claim: ComparedClaim
     task: str
     old: Effect
     new: Effect
@@ -77,18 +81,14 @@ class RunComparison:
     new: dict[str, Any]
     verdicts: tuple[VerdictChange, ...]
     effects: tuple[EffectChange, ...]
-    added: tuple[Compared, ...]
-    gone: tuple[Compared, ...]
+    added: tuple[ComparedClaim, ...]
+    gone: tuple[ComparedClaim, ...]
     same: int
 
     @property
     def verdict_changed(self) -> bool:
         """Whether any verdict is another word now."""
         return bool(self.verdicts)
-
-    def as_plain_data(self) -> dict[str, Any]:
-        """All of it as JSON can say it."""
-        return asdict(self) | {"verdict_changed": self.verdict_changed}
 
 
 def compare_runs(old: Document, new: Document) -> RunComparison:
@@ -113,8 +113,8 @@ def compare_runs(old: Document, new: Document) -> RunComparison:
     )
 
 
-def _compared(claim: Record) -> Compared:
-    return Compared(**{name: claim[name] for name in Compared.__dataclass_fields__})
+def _compared(claim: Record) -> ComparedClaim:
+    return ComparedClaim(**{name: claim[name] for name in ComparedClaim.__dataclass_fields__})
 
 
 def _effect_changes(then: Record, now: Record) -> Iterator[EffectChange]:
@@ -134,3 +134,49 @@ def _effects(claim: Record) -> dict[str, Effect]:
     if claim["effect"] and None not in claim["effect"].values():
         found[EVERY_TASK] = Effect(claim["effect"]["estimate"], claim["effect"]["low"], claim["effect"]["high"])
     return found
+
+
+def comparison_text(comparison: RunComparison) -> str:
+    """The comparison in lines, the changed verdicts first."""
+    return "\n".join(_lines(comparison)) + "\n"
+
+
+def comparison_json(comparison: RunComparison) -> str:
+    """The comparison for programs."""
+    plain = asdict(comparison) | {"verdict_changed": comparison.verdict_changed}
+    return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
+
+
+def comparison_page(comparison: RunComparison) -> str:
+    """The comparison as a page without any outside resource."""
+    page = page_environment().get_template("comparison.html.jinja")
+    words = {"claim_in_words": claim_in_words, "effect_in_words": effect_in_words}
+    return page.render(comparison=comparison, **words)
+
+
+def claim_in_words(claim: ComparedClaim) -> str:
+    """A claim with the source and the condition that tell its records apart."""
+    condition = f", needs {claim.condition}" if claim.condition else ""
+    return f"{claim.id} ({source_name(claim.source, claim.profile)}{condition})"
+
+
+def effect_in_words(effect: Effect) -> str:
+    """A difference and its interval."""
+    return f"{number(effect.estimate)} {interval(effect.low, effect.high)}"
+
+
+def _lines(comparison: RunComparison) -> Iterator[str]:
+    for title, facts in (("old", comparison.old), ("new", comparison.new)):
+        yield f"{title}: {facts['finished']} {facts['name']} {facts['commit']}".rstrip()
+    yield f"{comparison.same} verdicts are the same."
+    yield f"{len(comparison.verdicts)} verdicts changed{':' if comparison.verdicts else '.'}"
+    for verdict in comparison.verdicts:
+        yield f"  {claim_in_words(verdict.claim)}: {verdict.old} -> {verdict.new}. {verdict.why}"
+    if comparison.effects:
+        yield f"{len(comparison.effects)} differences changed beyond their intervals:"
+        for effect in comparison.effects:
+            old, new = effect_in_words(effect.old), effect_in_words(effect.new)
+            yield f"  {claim_in_words(effect.claim)}, {title_of_task(effect.task)}: {old} -> {new}"
+    for title, claims in (("added", comparison.added), ("gone", comparison.gone)):
+        if claims:
+            yield f"{len(claims)} {title}: {', '.join(map(claim_in_words, claims))}"

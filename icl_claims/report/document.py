@@ -1,8 +1,9 @@
-"""The document of a run, claims.json: made, checked against its schema, read back from any version."""
+"""The document of a run, claims.json: made, checked against its schema, saved, found and read back from any version."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
@@ -13,11 +14,11 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from icl_claims.errors import ReportError
-from icl_claims.report.order import in_papers_order
+from icl_claims.report.ledger import in_papers_order
 
 SCHEMA_VERSION = 3
 READABLE = (1, 2, SCHEMA_VERSION)
-WORDS = ("supported", "refuted", "inconclusive", "not run", "error")
+VERDICTS = ("supported", "refuted", "inconclusive", "not run", "error")
 
 Document = dict[str, Any]
 """A document as plain data; `claims.schema.json` says what is in it."""
@@ -68,7 +69,7 @@ def check_document(document: Document, name: str) -> Document:
     """The document itself, if the schema allows it.
 
     Raises:
-        ReportError: the schema does not allow it; the first place is named.
+        ReportError: The schema does not allow it; the first place is named.
     """
     problem = next(_validator().iter_errors(document), None)
     if problem is not None:
@@ -85,7 +86,7 @@ def read_document(path: Path) -> Document:
     """Read a claims.json or a saved run, of this or an older version, as one of the present version.
 
     Raises:
-        ReportError: there is none, it is no JSON, of an unknown version, or malformed.
+        ReportError: There is none, it is no JSON, of an unknown version, or malformed.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -158,3 +159,70 @@ def _findings(tasks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _validator() -> Draft202012Validator:
     schema = json.loads(resources.files("icl_claims.report").joinpath("claims.schema.json").read_text("utf-8"))
     return Draft202012Validator(schema)
+
+
+_SAVED = re.compile(r"([0-9]{4,})_(.+)\.json")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME = 80
+
+
+def save_run(document: Document, folder: Path) -> Path:
+    """Save a document under the next free number and its run's name.
+
+    Args:
+        document: Document of a run.
+        folder: Folder of the saved runs, which is made.
+
+    Raises:
+        ReportError: The folder cannot be written to.
+    """
+    text = document_text(document)
+    name = _NOT_IN_NAMES.sub("-", document["run"]["name"]).strip("-.")[:_LONGEST_NAME] or "run"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = max((number for number, _ in _saved(folder)), default=0)
+        while True:
+            number += 1
+            if not any(folder.glob(f"{number:04}_*.json")):
+                path = folder / f"{number:04}_{name}.json"
+                with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(text)
+                return path
+    except FileExistsError:
+        return save_run(document, folder)
+    except OSError as error:
+        todo = "Name another report folder."
+        raise ReportError(f"The run cannot be saved in {folder}: {error}", todo=todo) from error
+
+
+def find_run(reference: str, folder: Path) -> Path:
+    """The file of a run that a reader named: a path, the number of a saved run, or its name (the newest of it).
+
+    Args:
+        reference: What was named; `last` is the newest saved run.
+        folder: Folder of the saved runs.
+
+    Raises:
+        ReportError: There is no such run.
+    """
+    if Path(reference).is_file():
+        return Path(reference)
+    saved = _saved(folder)
+    for number, path in reversed(saved):
+        found = _SAVED.fullmatch(path.name)
+        if reference == "last" or (reference.isdecimal() and int(reference) == number):
+            return path
+        if found is not None and reference in (found[2], path.stem, path.name):
+            return path
+    known = ", ".join(path.stem for _, path in saved[-8:]) or "none"
+    raise ReportError(
+        f"No run {reference!r}",
+        expected=f"a file, `last`, or the number or the name of a run in {folder}",
+        got=f"{reference!r}; the newest saved runs: {known}",
+    )
+
+
+def _saved(folder: Path) -> list[tuple[int, Path]]:
+    """Saved runs by number."""
+    found = ((_SAVED.fullmatch(path.name), path) for path in folder.glob("*.json"))
+    return sorted((int(match[1]), path) for match, path in found if match is not None)

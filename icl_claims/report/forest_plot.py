@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from icl_claims.report.numbers import number
+from icl_claims.report.words import number
 
 HEIGHT, MIDDLE = 10, 5
 NARROWEST = 0.8  # percent of the width that a null band of one value takes

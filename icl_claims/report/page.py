@@ -6,47 +6,38 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from icl_claims.protocol import DIFFERENCES
 from icl_claims.report import Record
-from icl_claims.report.document import WORDS, Document
-from icl_claims.report.entries import entries_of, sections_of
+from icl_claims.report.document import VERDICTS, Document
+from icl_claims.report.figure_cache import CachedFigure
+from icl_claims.report.figures import Picture
 from icl_claims.report.forest_plot import ForestPlot, forest_plot
 from icl_claims.report.glossary import method_terms, metric_terms, null_definitions, own_terms_of
-from icl_claims.report.names import SOURCE_NAMES, paper_name, source_name
-from icl_claims.report.numbers import duration, interval, number
+from icl_claims.report.ledger import entries_of, sections_of
 from icl_claims.report.provenance import command_of, in_words, keys_of_listings, listings_of, other_facts
-from icl_claims.report.sentence import by_the_rule, verdict_sentence
 from icl_claims.report.tables import papers_tables
+from icl_claims.report.words import (
+    SOURCE_NAMES,
+    by_the_rule,
+    duration,
+    interval,
+    number,
+    paper_name,
+    source_name,
+    verdict_sentence,
+)
 from icl_claims.tasks import title_of_task
 
-# The sources in the order of the ledger's columns.
-COLUMNS = ("printed", "author_runs", "trials", "exact")
+COLUMNS = ("printed", "author_runs", "trials", "exact")  # of the ledger: its sources in their order
+_SIDES = {"left": "value", "right": "against"}
 
 
-class Figure(Protocol):
-    """A figure of the page."""
-
-    @property
-    def title(self) -> str:
-        """What it shows, as a heading."""
-        ...
-
-    @property
-    def caption(self) -> str:
-        """How to read it."""
-        ...
-
-    def inline(self) -> Markup:
-        """The SVG for a page."""
-        ...
-
-
-def render_page(document: Document, pictures: Mapping[str, Sequence[Figure]]) -> str:
+def render_page(document: Document, pictures: Mapping[str, Sequence[Picture | CachedFigure]]) -> str:
     """The page.
 
     Args:
@@ -67,7 +58,7 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[Figure]]) ->
             section_names=sorted({entry.section for entry in entries}),
             anchors={entry.anchor for entry in entries},
             counts=_counts(claims),
-            words=WORDS,
+            words=VERDICTS,
             sources={source: SOURCE_NAMES[source] for source in COLUMNS},
             papers=dict.fromkeys(claim["paper"] for claim in claims),
             listings=list(listings.values()),
@@ -122,16 +113,13 @@ def _forest_plot(claim: Record) -> ForestPlot | None:
     return forest_plot(tasks, claim["effect"])
 
 
-_SIDES = {"left": "value", "right": "against"}
-
-
 def _counts(claims: Iterable[Record]) -> dict[str, dict[str, int]]:
     """By source and profile: how many claims got each word; what claims need is counted apart."""
     counts: dict[str, dict[str, int]] = {}
     ranked = sorted(claims, key=lambda claim: (bool(claim["condition"]), COLUMNS.index(claim["source"])))
     for claim in ranked:
         name = "what claims need" if claim["condition"] else source_name(claim["source"], claim["profile"])
-        row = counts.setdefault(name, dict.fromkeys(WORDS, 0))
+        row = counts.setdefault(name, dict.fromkeys(VERDICTS, 0))
         row[claim["verdict"]] += 1
     return counts
 

@@ -17,7 +17,7 @@ from icl_claims.questions import TRAINED
 from icl_claims.tasks import title_of_task
 
 PAPER = "rethinking"
-TITLES = {
+_TITLES = {
     1: "Accuracy and relative prediction alignment",
     2: "SimAOU and SimAM of finetuning and layer-causal finetuning (also table 1 of Revisited)",
     3: "Layer-causal finetuning with gradients clipped at 12 (also table 2 of Revisited)",
@@ -37,7 +37,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A quantity, with a cell of numbers for each column."""
 
     name: str
@@ -51,7 +51,7 @@ class Table:
     number: int
     title: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 def papers_tables(pictures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
@@ -63,7 +63,7 @@ def papers_tables(pictures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     ours = {profile: numbers.get("values") or {} for profile, numbers in pictures.items()}
     printed = printed_tables()
     printed = printed[printed["paper"] == PAPER]
-    return [_table(number, printed[printed["table"] == str(number)], ours) for number in TITLES]
+    return [_table(number, printed[printed["table"] == str(number)], ours) for number in _TITLES]
 
 
 def _table(number: int, printed: pd.DataFrame, ours: Mapping[str, Values]) -> Table:
@@ -73,9 +73,9 @@ def _table(number: int, printed: pd.DataFrame, ours: Mapping[str, Values]) -> Ta
         figures = printed[(printed["metric"] == metric) & (printed["method"] == method)]
         by_task = dict(zip(figures["task"], figures["printed"], strict=True))
         cells = tuple(tuple(_numbers(by_task, tasks, task, metric, method, ours)) for task in tasks)
-        rows.append(Row(f"{title_of(metric)}, {title_of(method)}", cells))
+        rows.append(TableRow(f"{title_of(metric)}, {title_of(method)}", cells))
     columns = tuple(AVERAGE if task == AVERAGE else title_of_task(task) for task in tasks)
-    return Table(number, TITLES[number], columns, tuple(rows))
+    return Table(number, _TITLES[number], columns, tuple(rows))
 
 
 def _numbers(

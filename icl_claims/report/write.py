@@ -8,16 +8,17 @@ from typing import Any
 
 from icl_claims.errors import ReportError
 from icl_claims.report.document import Document, check_document, document_text
+from icl_claims.report.figure_cache import CachedFigure
 from icl_claims.report.figures import Picture, draw_pictures, save_picture
-from icl_claims.report.page import Figure, render_page
+from icl_claims.report.page import render_page
 from icl_claims.storage.files import write_atomically
 
-Draw = Callable[[Mapping[str, Any], str], Iterable[Figure]]
+_Draw = Callable[[Mapping[str, Any], str], Iterable[Picture | CachedFigure]]
 """Gives figures from the numbers of a profile, and its name."""
 
 
 def write_report(
-    folder: Path, document: Document, *, figures: Path | None = None, draw: Draw = draw_pictures
+    folder: Path, document: Document, *, figures: Path | None = None, draw: _Draw = draw_pictures
 ) -> tuple[Path, Path]:
     """Write both forms of the report into a folder, which is made.
 
@@ -48,7 +49,7 @@ def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is there complete or not at all; its folder is made.
 
     Raises:
-        ReportError: it cannot be written.
+        ReportError: It cannot be written.
     """
     try:
         write_atomically(path, text)
@@ -60,7 +61,7 @@ def save_pictures(pictures: list[Picture], folder: Path) -> list[Path]:
     """Save pictures as SVG and PDF into a folder, which is made.
 
     Raises:
-        ReportError: the folder cannot be written to.
+        ReportError: The folder cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

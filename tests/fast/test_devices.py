@@ -99,8 +99,8 @@ def test_a_tensor_that_is_left_on_the_cpu_is_caught(monkeypatch):
 
 def test_looking_at_values_is_for_tensors_that_have_some():
     meta = torch.empty((), device="meta")
-    assert precision.number(torch.tensor(1.5)) == 1.5
-    assert precision.number(meta) == 0.0
+    assert precision.as_float(torch.tensor(1.5)) == 1.5
+    assert precision.as_float(meta) == 0.0
     assert precision.all_finite(meta)
     assert not precision.all_finite(torch.tensor([1.0, torch.nan]))
 

@@ -8,10 +8,9 @@ import json
 import pytest
 
 from icl_claims.cli import app, main
-from icl_claims.report.compare import compare_runs
-from icl_claims.report.comparison_forms import comparison_json, comparison_page, comparison_text
+from icl_claims.report.compare import compare_runs, comparison_json, comparison_page, comparison_text
 from icl_claims.report.document import document_text, make_document
-from icl_claims.report.order import key_of
+from icl_claims.report.ledger import key_of
 from icl_claims.report.write import write_whole
 from tests.fast.sample_claims import RUN, sample_document, sample_finding, sample_record
 

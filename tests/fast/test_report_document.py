@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from icl_claims.errors import ReportError
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.metrics import rpa, sim_aou
-from icl_claims.report.document import check_document, document_text, make_document, read_document
-from icl_claims.report.numbers import DASH, MINUS, number, p_value
-from icl_claims.report.order import section_of
-from icl_claims.report.saved_runs import find_run, save_run
-from icl_claims.report.sentence import verdict_sentence
+from icl_claims.report.document import check_document, document_text, find_run, make_document, read_document, save_run
+from icl_claims.report.ledger import section_of
+from icl_claims.report.words import DASH, MINUS, number, p_value, verdict_sentence
 from tests.fast.sample_claims import RUN, compared, sample_document, sample_finding, sample_record
 
 NEW_FIELDS = ("quantity", "effect", "p", "beside", "would_change")

@@ -9,11 +9,10 @@ from datetime import datetime
 
 import pytest
 
-from icl_claims.cli.export import export_run
+from icl_claims.cli.runs import export_run
 from icl_claims.errors import UsageError
-from icl_claims.report.ctrf import STATUSES, as_ctrf
 from icl_claims.report.document import document_text, make_document
-from icl_claims.report.earl import as_earl
+from icl_claims.report.exports import STATUSES, as_ctrf, as_earl
 from tests.fast.sample_claims import RUN, sample_document, sample_record
 
 WORDS = ("supported", "refuted", "inconclusive", "not run", "error")

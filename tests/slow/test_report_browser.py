@@ -7,10 +7,9 @@ import json
 
 import pytest
 
-from icl_claims.report.compare import compare_runs
-from icl_claims.report.comparison_forms import comparison_page
+from icl_claims.report.compare import compare_runs, comparison_page
 from icl_claims.report.document import make_document
-from icl_claims.report.order import section_of
+from icl_claims.report.ledger import section_of
 from icl_claims.report.write import write_report
 from tests.fast.sample_claims import RUN, sample_document, sample_record
 

@@ -6,12 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from icl_claims.report.figures.by_layer import draw_by_layer
-from icl_claims.report.figures.changes import draw_changes
-from icl_claims.report.figures.clip_sweep import draw_clip_sweep
-from icl_claims.report.figures.drawing import Picture, save_picture, style
-from icl_claims.report.figures.gradient_norms import draw_gradient_norms
-from icl_claims.report.figures.legend import Legend
+from icl_claims.report.figures.drawing import Legend, Picture, save_picture, style
+from icl_claims.report.figures.pictures import draw_by_layer, draw_changes, draw_clip_sweep, draw_gradient_norms
 
 
 def draw_pictures(numbers: Mapping[str, Any], profile: str) -> Iterator[Picture]:

@@ -1,14 +1,63 @@
-"""Why a claim got its verdict, in one sentence made from the numbers."""
+"""The words of a report: names, numbers as the papers print them, and why a claim got its verdict in one sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log2
+from math import floor, log2, log10
 
 from icl_claims.claims import EVERY_TASK
 from icl_claims.report import Record
-from icl_claims.report.numbers import interval, number, p_value
 from icl_claims.tasks import title_of_task
+
+SOURCE_NAMES = {"exact": "exact", "printed": "printed", "author_runs": "author runs", "trials": "trials"}
+
+
+def paper_name(paper: str) -> str:
+    """The short name of a paper: `von_oswald` is `Von Oswald`."""
+    return " ".join(word[:1].upper() + word[1:] for word in paper.split("_"))
+
+
+def source_name(source: str, profile: str = "") -> str:
+    """A source of evidence, with the profile of its trials."""
+    return SOURCE_NAMES.get(source, source) + (f", {profile}" if profile else "")
+
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+FINEST = 1e-4  # no table of the papers prints more than four decimals
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number to that many significant digits, at most four decimals; a dash for nothing."""
+    if value is None:
+        return DASH
+    size = abs(value)
+    if size >= 10**digits:
+        text = f"{value:,.0f}"
+    elif size >= 1 or 0 < size < FINEST / 2:
+        text = f"{value:.{digits}g}" if size >= 1 else f"{value:.0e}"
+    else:
+        places = 0 if size == 0 else min(4, digits - 1 - floor(log10(size)))
+        text = f"{size:.{places}f}"
+        text = ("-" if value < 0 else "") + (text[1:] if text.startswith("0.") else text)
+    return text.replace("-", MINUS)
+
+
+def p_value(value: float) -> str:
+    """A p value to two significant digits, with its sign of relation: `= .11` or `< .0001`."""
+    return f"< {number(FINEST)}" if value < FINEST else f"= {number(value, 2)}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Both bounds of an interval; a dash where it is not known."""
+    return DASH if low is None or high is None else f"[{number(low)}, {number(high)}]"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
 
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 

@@ -1,17 +1,83 @@
-"""A run in the Evaluation and Report Language, EARL 1.0, as JSON-LD (https://www.w3.org/TR/EARL10-Schema/)."""
+"""A run in the forms of others: the Common Test Report Format, and the Evaluation and Report Language as JSON-LD."""
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from icl_claims.report import Record
 from icl_claims.report.document import Document
-from icl_claims.report.names import source_name
-from icl_claims.report.order import title_of_paper
-from icl_claims.report.sentence import reasons
+from icl_claims.report.ledger import key_of, section_of, title_of_paper
+from icl_claims.report.words import reasons, source_name
 
-CONTEXT = {
+STATUSES = ("passed", "failed", "skipped", "pending", "other")
+# A known refutation is an expected failure, and what cannot be told neither passed nor failed.
+STATUS = {"supported": "passed", "refuted": "failed", "inconclusive": "other", "not run": "skipped", "error": "failed"}
+_NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:icl-claims")
+
+
+def as_ctrf(document: Document) -> dict[str, Any]:
+    """The document as a CTRF report: a test for each record, its verdict as `rawStatus`, its effect as labels."""
+    run = document["run"]
+    stop = _milliseconds(run["finished"])
+    tests = [_test(claim) for claim in document["claims"]]
+    counts = Counter(test["status"] for test in tests)
+    return {
+        "reportFormat": "CTRF",
+        "specVersion": "1.0.0",
+        "reportId": str(uuid.uuid5(_NAMES, f"{run['finished']} {run['commit']} {run['name']}")),
+        "timestamp": run["finished"],
+        "generatedBy": f"icl_claims {run['icl_claims']}",
+        "results": {
+            "tool": {"name": "pytest", "version": run["libraries"].get("pytest", "")},
+            "summary": {
+                "tests": len(tests),
+                **{status: counts[status] for status in STATUSES},
+                "start": stop - round(1000 * run["seconds"]),
+                "stop": stop,
+            },
+            "tests": tests,
+            "environment": {
+                "appName": "icl_claims",
+                "appVersion": run["icl_claims"],
+                "commit": run["commit"],
+                "extra": {"machine": run["machine"], "python": run["python"], "options": run["options"]},
+            },
+        },
+    }
+
+
+def _test(claim: Record) -> dict[str, Any]:
+    known = claim["verdict"] == "refuted" and claim["known_refutation"]
+    labels = {name: claim[name] for name in ("id", "paper", "where", "source", "profile", "condition")}
+    if claim["effect"]:
+        labels |= {f"effect_{name}": claim["effect"][name] for name in ("estimate", "low", "high")}
+    return {
+        "id": str(uuid.uuid5(_NAMES, " ".join(key_of(claim)))),
+        "name": claim["statement"] + (f" Needed: {claim['condition']}." if claim["condition"] else ""),
+        "status": "other" if known else STATUS[claim["verdict"]],
+        "rawStatus": claim["verdict"] + (", as known" if known else ""),
+        "duration": round(1000 * claim.get("seconds", 0.0)),
+        "suite": [claim["paper"], section_of(claim["where"])],
+        "message": reasons(claim),
+        "tags": [claim["source"]],
+        "labels": {name: value for name, value in labels.items() if value not in ("", None)},
+        "filePath": claim["test"].partition("::")[0],
+    }
+
+
+def _milliseconds(finished: str) -> int:
+    try:
+        time = datetime.fromisoformat(finished)
+    except ValueError:
+        return 0
+    return round(1000 * (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+
+
+_CONTEXT = {
     "earl": "http://www.w3.org/ns/earl#",
     "dct": "http://purl.org/dc/terms/",
     "doap": "http://usefulinc.com/ns/doap#",
@@ -41,8 +107,7 @@ ASSERTOR = "urn:icl-claims:assertor"
 
 def as_earl(document: Document) -> dict[str, Any]:
     """The document as one JSON-LD graph: an assertion for each record; claims are test criteria, sources subjects."""
-    run = document["run"]
-    claims = document["claims"]
+    run, claims = document["run"], document["claims"]
     titles = {claim["paper"]: title_of_paper(claim) for claim in claims}
     papers = [_node(_paper(name), "dct:BibliographicResource", title=title) for name, title in titles.items()]
     subjects = {_subject(claim): _subject_node(claim) for claim in claims}
@@ -50,7 +115,7 @@ def as_earl(document: Document) -> dict[str, Any]:
     assertor = _node(ASSERTOR, "earl:Software", title="icl_claims", description=f"version {run['icl_claims']}")
     assertions = [_assertion(claim, run["finished"]) for claim in claims]
     graph = [assertor, *papers, *subjects.values(), *criteria.values(), *assertions]
-    return {"@context": CONTEXT, "@graph": graph}
+    return {"@context": _CONTEXT, "@graph": graph}
 
 
 def _assertion(claim: Record, finished: str) -> dict[str, Any]:

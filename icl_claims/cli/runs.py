@@ -1,0 +1,77 @@
+"""Give a run in another form, with its pictures as files, and say what changed between two."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from icl_claims.errors import UsageError
+from icl_claims.report import exports, page, write
+from icl_claims.report.compare import compare_runs, comparison_json, comparison_page, comparison_text
+from icl_claims.report.document import Document, document_text, find_run, read_document
+from icl_claims.report.figures import Picture, draw_pictures
+
+Form = TypeVar("Form")
+
+
+def export_run(run: str, *, to: str, output: Path | None, figures: Path | None, runs: Path) -> None:
+    """Write a run in another form, and its pictures where they are asked for; print it if no place is named.
+
+    Raises:
+        UsageError: The form is unknown.
+        ReportError: A run is not there or cannot be read, or a file cannot be written.
+    """
+    form = _form_of(to, _RUN_FORMS)
+    document = read_document(find_run(run, runs))
+    if figures is not None:
+        write.save_pictures([picture for drawn in _drawn(document).values() for picture in drawn], figures)
+    if output is not None or figures is None:
+        _leave(form(document), output)
+
+
+def compare_and_print(old: str, new: str, *, to: str, output: Path | None, runs: Path) -> bool:
+    """Compare two runs, and print or write what changed.
+
+    Returns:
+        Whether a verdict changed.
+
+    Raises:
+        UsageError: The form is unknown.
+        ReportError: A run is not there or cannot be read.
+    """
+    form = _form_of(to, {"text": comparison_text, "json": comparison_json, "html": comparison_page})
+    comparison = compare_runs(*(read_document(find_run(name, runs)) for name in (old, new)))
+    _leave(form(comparison), output)
+    return comparison.verdict_changed
+
+
+def _form_of(name: str, forms: Mapping[str, Form]) -> Form:
+    if name not in forms:
+        raise UsageError("⟨to⟩ has no such value", expected=f"one of {', '.join(forms)}", got=repr(name))
+    return forms[name]
+
+
+def _leave(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write.write_whole(output, text)
+
+
+def _drawn(document: Document) -> dict[str, list[Picture]]:
+    return {profile: list(draw_pictures(numbers, profile)) for profile, numbers in document["pictures"].items()}
+
+
+def _as_json(plain: Callable[[Document], dict[str, Any]]) -> Callable[[Document], str]:
+    return lambda document: json.dumps(plain(document), indent=1, ensure_ascii=False) + "\n"
+
+
+_RUN_FORMS: dict[str, Callable[[Document], str]] = {
+    "ctrf": _as_json(exports.as_ctrf),
+    "earl": _as_json(exports.as_earl),
+    "json": document_text,
+    "html": lambda document: page.render_page(document, _drawn(document)),
+}

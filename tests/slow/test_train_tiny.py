@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from icl_claims.models.tokens import token_encoder
-from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.catalogue import PAPERS_TASKS
+from icl_claims.tasks.examples import Draw
 from icl_claims.tasks.prompts import build_prompts
 from icl_claims.tasks.sources import synthetic_task
 
@@ -89,17 +90,16 @@ def test_the_script_makes_the_committed_model_and_tokenizer(script):
     assert AutoTokenizer.from_pretrained(FIXTURES / "tiny").get_vocab() == tokenizer.get_vocab()
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", PAPERS_TASKS)
 def test_prompts_of_training_are_built_like_those_of_trials(script, name, monkeypatch):
     """The same tokens in the same places, but for the words that were drawn."""
-    monkeypatch.setattr(script, "TASKS", {name: TASKS[name]})
+    monkeypatch.setattr(script, "PAPERS_TASKS", (name,))
     tokenizer = script.make_tokenizer()
     corpus = script.Corpus(tokenizer)
     stage = replace(script.CURRICULUM[-1], own_labels=1.0)
     tokens, is_answer = corpus.draw(np.random.default_rng(0), stage)
     encoder = token_encoder(tokenizer, "tiny")
-    options = {"k": 16, "seed": 0, "permutation": 0, "queries": 1, "context_length": script.CONTEXT}
-    trial = build_prompts(synthetic_task(TASKS[name]), encoder, **options)
+    trial = build_prompts(synthetic_task(name), encoder, Draw(k=16, queries=1), context_length=script.CONTEXT)
 
     def demonstrations(ids):
         texts, rest = [], list(ids)[1:]

@@ -53,7 +53,7 @@ def draw_changes(changes: _Changes, profile: str) -> Picture:
     figure.supxlabel("changed predictions", fontsize=8)
     return Picture(
         f"changes-{profile}",
-        "_Changes of predictions against zero-shot (Rethinking, figure 1)",
+        "Changes of predictions against zero-shot (Rethinking, figure 1)",
         "Correct: from a wrong zero-shot answer to the right label. Incorrect: to a wrong label.",
         "Bars of changed predictions by task. " + "; ".join(_changes_in_words(*entry) for entry in changes.items()),
         figure,

@@ -82,7 +82,7 @@ def figures_printed_twice(*papers: str) -> Comparison:
 
 
 def percentages_are_counts(paper: str, table: str) -> Comparison:
-    """Whether whole numbers of queries give all accuracies and RPAs of a task.
+    """Whether whole numbers of queries give all accuracies and RPAs of each task.
 
     Args:
         paper: A key of `icl_claims.claims.PAPERS`.

@@ -16,6 +16,7 @@ from benchmarks.setting import Effort, Setting
 from benchmarks.trials import spec_of
 from icl_claims.experiments.studies import every_method
 from icl_claims.experiments.trial import run_trial
+from icl_claims.methods import at_rate
 from icl_claims.models.reference import load_model
 
 SECONDS_BETWEEN = 0.005
@@ -28,7 +29,7 @@ def memory_of_a_trial(setting: Setting, say: Say) -> Iterator[Outcome]:
 
     The reference holds all that methods learn in memory until all have answered.
     """
-    methods, size, rounds = len(every_method(setting.learning_rate)), setting.effort.memory_trial, Rounds()
+    methods, size, rounds = len(every_method()), setting.effort.memory_trial, Rounds()
     for held, in_words, seen in ((ALL, "memory", rounds.reference), (None, "files", rounds.ours)):
         say(f"memory: {methods} methods, what they learn waits in {in_words}")
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
@@ -41,7 +42,8 @@ def memory_of_a_trial(setting: Setting, say: Say) -> Iterator[Outcome]:
 def _peak_of_a_trial(model: str, effort: Effort, threads: int, held: int | None) -> int:
     torch.set_num_threads(threads)
     setting = Setting(load_model(model, device="cpu"), effort)
-    spec = spec_of(setting, every_method(setting.learning_rate), effort.memory_trial)
+    methods = tuple(at_rate(method, setting.learning_rate) for method in every_method())
+    spec = spec_of(setting, methods, effort.memory_trial)
     with _peak() as peak:
         run_trial(spec, setting.model, setting.data, learned_in_memory=held)
     return peak[0]

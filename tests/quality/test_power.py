@@ -10,17 +10,21 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from icl_claims.evidence.comparison import judge
 from scipy.stats import norm
 
-from icl_claims.claims import GENERALLY, Comparison, Finding
+from icl_claims.claims import GENERALLY, Comparison
+from icl_claims.evidence.asking import Numbers
+from icl_claims.methods import Finetuning
+from icl_claims.metrics import sim_aou
 from icl_claims.statistics.power import smallest_detectable
 from icl_claims.statistics.proportions import difference_interval
-from icl_claims.tasks.catalogue import TASKS
+from icl_claims.tasks.catalogue import PAPERS_TASKS
 
 ALPHA, POWER = 0.05, 0.9
 DRAWS, FEWER_DRAWS, RESAMPLES = 2000, 500, 200
 SEEDS, QUERIES = 3, 128
+
+IT_IS_HIGHER = sim_aou(Finetuning()) > 0.0
 
 pytestmark = pytest.mark.usefixtures("unchecked_shapes")
 
@@ -50,9 +54,9 @@ def accuracies(generator, difference):
 def word(generator, columns, differences):
     """The verdict on "is higher on at least five of six tasks", where these are the true differences of the tasks."""
     findings = []
-    for task, difference in zip(TASKS, differences, strict=True):
+    for task, difference in zip(PAPERS_TASKS, differences, strict=True):
         interval = difference_interval(*columns(generator, difference), seed=0, resamples=RESAMPLES)
-        findings.append(Finding(task, judge(interval, upwards=True)))
+        findings.append(Numbers(task, interval=interval).finding(IT_IS_HIGHER))
     return GENERALLY.decide(Comparison("whether it is so", tuple(findings))).word
 
 

@@ -31,8 +31,8 @@ CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
     *(f"experiments/{room}.py" for room in ("batches", "measure", "resume", "spill", "trial")),
 )
-WORDS = ("title", "definition", "formula", "source")
-"""Names of what metrics and methods say of themselves in print, on which no number depends."""
+WORDS = ("title", "definition", "formula", "source", "look", "drawn_by_layer")
+"""Names of what metrics and methods say of themselves in print and in figures, on which no number depends."""
 
 
 @dataclass(frozen=True)

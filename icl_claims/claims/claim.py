@@ -16,7 +16,7 @@ from icl_claims.questions import Question
 Source = Literal["exact", "printed", "author_runs", "trials"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 Asked = Question | tuple[Question, ...]
-"""What a claim asks: one question, or the one that decides and then those that are shown beside it."""
+"""What a claim asks: one question, or the one that decides and then the secondary ones."""
 Test = TypeVar("Test", bound=Callable[..., Any])
 Tested = TypeVar("Tested", bound=Callable[..., Any], covariant=True)
 

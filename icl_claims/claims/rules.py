@@ -68,7 +68,7 @@ class TaskRule:
         """The verdict of what the tasks say.
 
         Raises:
-            ClaimError: there are not as many tasks as the rule speaks of.
+            ClaimError: There are not as many tasks as the rule speaks of.
         """
         tasks, together, beside = comparison.tasks, comparison.together, tuple(beside)
         if len(tasks) != self.of:

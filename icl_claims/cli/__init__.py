@@ -93,7 +93,7 @@ def studies() -> None:
     from icl_claims.experiments.profiles import PROFILES
     from icl_claims.experiments.studies import STUDIES
 
-    methods = Column("methods beside zero-shot and in-context learning", overflow="fold")
+    methods = Column("methods besides zero-shot and in-context learning", overflow="fold")
     table = Table("study", "what", "profiles", methods)
     for study in STUDIES.values():
         profiles = ", ".join(name for name, profile in PROFILES.items() if study.name in profile.studies)

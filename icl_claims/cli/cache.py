@@ -177,7 +177,7 @@ def _find(beginning: str, stored: list[Entry]) -> Entry:
     found = [entry for entry in stored if entry.key.startswith(beginning)]
     if len(found) != 1:
         got = f"{beginning!r}, which begins {len(found)} keys"
-        raise UsageError("SPEC", expected="a task, the beginning of one stored key, or a file", got=got)
+        raise UsageError("SPEC names no trial", expected="a task, the beginning of one stored key, or a file", got=got)
     return found[0]
 
 

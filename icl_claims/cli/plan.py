@@ -60,10 +60,10 @@ def _print(found: Estimate, model: LanguageModel, run: Run) -> None:
         memory.add_row(what, f"{held / _GIB:.2f}")
     console = Console()
     console.print(table, memory)
-    free = f"{found.free / _GIB:.1f} GiB are free beside the weights, which lie there now"
-    kept = f", besides {found.kept} cached trials" if found.kept else ""
+    free = f"{found.free / _GIB:.1f} GiB are free besides the weights, which are loaded now"
+    cached = f", besides {found.kept} cached trials" if found.kept else ""
     console.print(f"{free}. Learning rates: {run.rates.origin}.", style="dim", highlight=False)
-    console.print(f"About {duration(found.seconds)}{kept}.", style="bold", highlight=False)
+    console.print(f"About {duration(found.seconds)}{cached}.", style="bold", highlight=False)
 
 
 def _cells(work: Work) -> list[str]:

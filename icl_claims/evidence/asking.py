@@ -175,7 +175,7 @@ def over_tasks(counted: int, asked: int) -> str:
 
 
 def with_null_band(comparison: Comparison, beside: Sequence[Comparison]) -> Comparison:
-    """The comparison, with where its difference would lie if the update meant nothing, by the nulls beside it."""
+    """The comparison, with where its difference would lie if the update meant nothing, by the nulls among others."""
     nulls = [other for other in beside if is_null(comparison, other)]
     by_task = [{finding.task: finding.right for finding in null.findings} for null in nulls]
 

@@ -81,8 +81,7 @@ def author_runs() -> pd.DataFrame:
         tuned = _METHODS[method](str(clip)).name
         rows += [of_log | {"method": tuned} | row for row in (*_similarities(lines), *_of_predictions(lines))]
     table = pd.DataFrame(rows).astype({"layer": "Int64", "counted": "Int64", "of": "Int64"})
-    order = {run: place for place, run in enumerate(RUNS)}
-    return table.sort_values("run", key=lambda runs: runs.map(order), kind="stable", ignore_index=True)
+    return table.sort_values("run", key=lambda runs: runs.map(list(RUNS).index), kind="stable", ignore_index=True)
 
 
 def _similarities(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:

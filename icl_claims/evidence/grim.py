@@ -133,10 +133,8 @@ def _constraints(
 
 def _solve(constraints: scipy.optimize.LinearConstraint, least: _Row) -> _Row | None:
     """Whole numbers within the constraints for which `least` times them is least; None where there are none."""
-    integers = np.ones(len(least), dtype=int)
-    found = scipy.optimize.milp(
-        least, constraints=constraints, integrality=integers, bounds=scipy.optimize.Bounds(0, np.inf)
-    )
+    whole, at_least_none = np.ones(len(least), dtype=int), scipy.optimize.Bounds(0, np.inf)
+    found = scipy.optimize.milp(least, constraints=constraints, integrality=whole, bounds=at_least_none)
     return None if found.x is None else np.round(found.x)
 
 

@@ -98,14 +98,10 @@ class PrintedEvidence(TaskEvidence):
         if (quantity.reference, quantity.layers, quantity.weights) != (None, WHOLE_DEPTH, TRAINED):
             return ()
         table = printed_tables()
-        found = table[
-            (table["paper"] == self.paper)
-            & (table["task"] == task)
-            & (table["metric"] == quantity.metric.name)
-            & (table["method"] == quantity.method.name)
-        ].sort_values("table", kind="stable")
-        columns = (found["value"], found["unit"], found["table"])
-        return tuple(PrintedFigure(float(v), float(u), str(t)) for v, u, t in zip(*columns, strict=True))
+        found = table[(table["paper"] == self.paper) & (table["task"] == task)]
+        found = found[(found["metric"] == quantity.metric.name) & (found["method"] == quantity.method.name)]
+        rows = found.sort_values("table", kind="stable")[["value", "unit", "table"]].to_numpy()
+        return tuple(PrintedFigure(float(value), float(unit), str(where)) for value, unit, where in rows)
 
     def figure(self, quantity: Quantity, task: str) -> PrintedFigure | None:
         """The figure of a task in the first table that prints it."""

@@ -20,6 +20,7 @@ from icl_claims.tasks import PAPERS_TASKS, TASKS, title_of_task
 PrintedTable = tuple[str, str]
 """A paper and one of its tables."""
 Accuracies = Float[np.ndarray, " tasks"]
+_ByMethod = Float[np.ndarray, "methods tasks"]
 Gap = Callable[[Accuracies, Accuracies, Accuracies], float | np.floating[Any]]
 """A difference between in-context learning and finetuning, from accuracies of zero-shot, finetuning, in-context."""
 
@@ -82,7 +83,7 @@ def figures_printed_twice(*papers: str) -> Comparison:
 
 
 def percentages_are_counts(paper: str, table: str) -> Comparison:
-    """Whether whole numbers of queries give all accuracies and RPAs of a task.
+    """Whether whole numbers of queries give all accuracies and RPAs of each task.
 
     Args:
         paper: A key of `icl_claims.claims.PAPERS`.
@@ -123,14 +124,9 @@ def _average(name: str, row: list[Fraction], printed: str) -> Finding:
     mean, average, unit = sum(row, Fraction(0)) / len(row), Fraction(printed), _unit(printed)
     cut, rounded = mean // unit * unit == average, (mean / unit + Fraction(1, 2)) // 1 * unit == average
     note = {(True, False): "cut, not rounded", (False, True): "rounded up", (False, False): "from other digits"}
-    return Finding(
-        name,
-        "holds" if abs(mean - average) <= unit else "fails",
-        float(mean),
-        float(average),
-        float(mean - average),
-        note=note.get((cut, rounded), ""),
-    )
+    outcome: Outcome = "holds" if abs(mean - average) <= unit else "fails"
+    said = note.get((cut, rounded), "")
+    return Finding(name, outcome, float(mean), float(average), float(mean - average), note=said)
 
 
 def _printed_twice(one: PrintedTable, other: PrintedTable) -> Finding | None:
@@ -170,13 +166,7 @@ def _counts(task: str, cells: pd.DataFrame) -> Finding:
     return Finding(task, "holds", note=note)
 
 
-def _gap(
-    name: str,
-    gap: Gap,
-    figures: Float[np.ndarray, "methods tasks"],
-    digits: Float[np.ndarray, "methods tasks"],
-    printed: str,
-) -> Finding:
+def _gap(name: str, gap: Gap, figures: _ByMethod, digits: _ByMethod, printed: str) -> Finding:
     """A reading, with what is left open by the digits of the accuracies: each moved alone, and the moves added up."""
     found, stated, unit = float(gap(*figures)), float(printed) / 100, float(_unit(printed)) / 100
     low = high = found

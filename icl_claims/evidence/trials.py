@@ -221,10 +221,10 @@ def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | 
     rows = []
     if not isinstance(metric, LearningMetric):
         of_queries = influence.by_query(values)
-        kept = ~np.isnan(of_queries)
-        kept[:, 0] = True
-        queries = result.query_rows[np.nonzero(kept)[0]]
-        rows.append(pd.DataFrame({"layer": pd.NA, "query": queries, "value": of_queries[kept]}))
+        counted = ~np.isnan(of_queries)
+        counted[:, 0] = True
+        queries = result.query_rows[np.nonzero(counted)[0]]
+        rows.append(pd.DataFrame({"layer": pd.NA, "query": queries, "value": of_queries[counted]}))
     by_layer = None if isinstance(metric, PredictionMetric) else result.values_by_layer(quantity)
     if by_layer is not None:
         layers = mean_over_rows(by_layer)

@@ -50,8 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     refuse_twins(items)
     remember_claims(config, items)
     for item in items:
-        declared = declare(item)
-        if declared is not None:
+        if (declared := declare(item)) is not None:
             item.user_properties.append(("claim", declared))
 
 

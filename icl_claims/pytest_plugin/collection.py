@@ -32,8 +32,7 @@ _Collected = dict[str, dict[str, Any]]
 
 def collected_claims(items: Iterable[pytest.Item]) -> _Collected:
     """The claims among tests."""
-    found = ((item.nodeid, declare(item)) for item in items)
-    return {name: declared for name, declared in found if declared is not None}
+    return {item.nodeid: declared for item in items if (declared := declare(item)) is not None}
 
 
 class ControllersList:

@@ -82,7 +82,7 @@ class VerdictCache:
         return facts
 
     def put_pictures(self, evidence: str, pictures: dict[str, Any]) -> None:
-        """Cache the numbers behind the figures, beside the cached ones of studies that were not run again."""
+        """Cache the numbers behind the figures, together with the cached ones of studies that were not run again."""
         with suppress(OSError, NotImplementedError):  # the latter from FileLock, on a file system without locks
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / "pictures.lock"):

@@ -35,7 +35,7 @@ class Worker:
         """The device for a model: of several CUDA devices, each worker takes the next.
 
         Args:
-            chosen: The reader's choice; None for any.
+            chosen: The reader's choice; None if any will do.
             devices: Number of CUDA devices of the machine.
         """
         if self.count == 1 or not devices or chosen not in (None, "auto", "cuda"):

@@ -65,7 +65,7 @@ class EffectChange:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """An old run beside a new one.
+    """An old run compared with a new one.
 
     Args:
         old: Facts of the old run.
@@ -74,7 +74,7 @@ class RunComparison:
         effects: Effects that changed beyond their intervals.
         added: Claims that only the new run has.
         gone: Claims that only the old run has.
-        same: How many records have the same verdict in both.
+        same: Number of records with the same verdict in both.
     """
 
     old: dict[str, Any]

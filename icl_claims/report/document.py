@@ -74,11 +74,8 @@ def check_document(document: Document, name: str) -> Document:
     problem = next(_validator().iter_errors(document), None)
     if problem is not None:
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.instance_path)
-        raise ReportError(
-            f"{name} is not a document of claims at ${place}",
-            expected=f"what claims.schema.json, version {SCHEMA_VERSION}, says",
-            got=problem.message[:300],
-        )
+        wanted = f"what claims.schema.json, version {SCHEMA_VERSION}, says"
+        raise ReportError(f"{name} is not a document of claims at ${place}", expected=wanted, got=problem.message[:300])
     return document
 
 
@@ -97,18 +94,13 @@ def read_document(path: Path) -> Document:
         raise ReportError(f"{path}", expected="a claims.json or a saved run", got="other JSON", todo=todo)
     version = found["schema_version"]
     if version not in READABLE:
-        raise ReportError(
-            f"{path} has an unknown version",
-            expected=" or ".join(map(str, READABLE)),
-            got=repr(version),
-            todo="Read it with the version of icl_claims that wrote it.",
-        )
+        wanted, todo = " or ".join(map(str, READABLE)), "Read it with the version of icl_claims that wrote it."
+        raise ReportError(f"{path} has an unknown version", expected=wanted, got=repr(version), todo=todo)
     try:
         if not isinstance(found["claims"], list):
             raise TypeError("its claims are no list")
-        document = make_document(
-            found["run"], found["claims"], pictures=found.get("pictures"), coverage=found.get("coverage", ())
-        )
+        others = {"pictures": found.get("pictures"), "coverage": found.get("coverage", ())}
+        document = make_document(found["run"], found["claims"], **others)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         todo = "It was changed or cut: name another run, or run pytest claims/ again."
         raise ReportError(f"{path} is no document of claims", got=repr(error), todo=todo) from error
@@ -130,12 +122,8 @@ def _quantity(compared: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What is compared; before version 3 a side was its title alone."""
     if compared is None:
         return None
-    old = {
-        side: {"title": compared[side], "metric": "", "of": ""}
-        for side in ("left", "right")
-        if isinstance(compared[side], str)
-    }
-    return {**compared, **old}
+    titles = {side: compared[side] for side in ("left", "right") if isinstance(compared[side], str)}
+    return {**compared, **{side: {"title": title, "metric": "", "of": ""} for side, title in titles.items()}}
 
 
 def _writable(data: Any) -> Any:
@@ -214,12 +202,9 @@ def find_run(reference: str, folder: Path) -> Path:
             return path
         if found is not None and reference in (found[2], path.stem, path.name):
             return path
-    known = ", ".join(path.stem for _, path in saved[-8:]) or "none"
-    raise ReportError(
-        f"No run {reference!r}",
-        expected=f"a file, `last`, or the number or the name of a run in {folder}",
-        got=f"{reference!r}; the newest saved runs: {known}",
-    )
+    wanted = f"a file, `last`, or the number or the name of a run in {folder}"
+    got = f"{reference!r}; the newest saved runs: {', '.join(path.stem for _, path in saved[-8:]) or 'none'}"
+    raise ReportError(f"No run {reference!r}", expected=wanted, got=got)
 
 
 def _saved(folder: Path) -> list[tuple[int, Path]]:

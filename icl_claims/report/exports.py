@@ -14,7 +14,7 @@ from icl_claims.report.ledger import key_of, section_of, title_of_paper
 from icl_claims.report.words import reasons, source_name
 
 STATUSES = ("passed", "failed", "skipped", "pending", "other")
-# A known refutation is an expected failure, and what cannot be told neither passed nor failed.
+# A known refutation is an expected failure, and what is undecided neither passed nor failed.
 STATUS = {"supported": "passed", "refuted": "failed", "inconclusive": "other", "not run": "skipped", "error": "failed"}
 _NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:icl-claims")
 
@@ -23,6 +23,7 @@ def as_ctrf(document: Document) -> dict[str, Any]:
     """The document as a CTRF report: a test for each record, its verdict as `rawStatus`, its effect as labels."""
     run = document["run"]
     stop = _milliseconds(run["finished"])
+    time = {"start": stop - round(1000 * run["seconds"]), "stop": stop}
     tests = [_test(claim) for claim in document["claims"]]
     counts = Counter(test["status"] for test in tests)
     return {
@@ -33,18 +34,13 @@ def as_ctrf(document: Document) -> dict[str, Any]:
         "generatedBy": f"icl_claims {run['icl_claims']}",
         "results": {
             "tool": {"name": "pytest", "version": run["libraries"].get("pytest", "")},
-            "summary": {
-                "tests": len(tests),
-                **{status: counts[status] for status in STATUSES},
-                "start": stop - round(1000 * run["seconds"]),
-                "stop": stop,
-            },
+            "summary": {"tests": len(tests), **{status: counts[status] for status in STATUSES}, **time},
             "tests": tests,
             "environment": {
                 "appName": "icl_claims",
                 "appVersion": run["icl_claims"],
                 "commit": run["commit"],
-                "extra": {"machine": run["machine"], "python": run["python"], "options": run["options"]},
+                "extra": {name: run[name] for name in ("machine", "python", "options")},
             },
         },
     }
@@ -82,17 +78,11 @@ _CONTEXT = {
     "dct": "http://purl.org/dc/terms/",
     "doap": "http://usefulinc.com/ns/doap#",
     "xsd": "http://www.w3.org/2001/XMLSchema#",
-    "assertedBy": {"@id": "earl:assertedBy", "@type": "@id"},
-    "subject": {"@id": "earl:subject", "@type": "@id"},
-    "test": {"@id": "earl:test", "@type": "@id"},
-    "mode": {"@id": "earl:mode", "@type": "@id"},
-    "outcome": {"@id": "earl:outcome", "@type": "@id"},
+    **{name: {"@id": f"earl:{name}", "@type": "@id"} for name in ("assertedBy", "subject", "test", "mode", "outcome")},
     "isPartOf": {"@id": "dct:isPartOf", "@type": "@id"},
     "result": "earl:result",
     "info": "earl:info",
-    "title": "dct:title",
-    "description": "dct:description",
-    "identifier": "dct:identifier",
+    **{name: f"dct:{name}" for name in ("title", "description", "identifier")},
     "date": {"@id": "dct:date", "@type": "xsd:dateTime"},
 }
 OUTCOME = {
@@ -120,20 +110,14 @@ def as_earl(document: Document) -> dict[str, Any]:
 
 def _assertion(claim: Record, finished: str) -> dict[str, Any]:
     known = f" Known: {claim['known_refutation']}" if claim["known_refutation"] else ""
-    result = {
-        "@type": "earl:TestResult",
-        "outcome": OUTCOME[claim["verdict"]],
-        "title": claim["verdict"],
-        "info": reasons(claim) + known,
-        "date": finished,
-    }
+    said = {"outcome": OUTCOME[claim["verdict"]], "title": claim["verdict"], "info": reasons(claim) + known}
     return {
         "@type": "earl:Assertion",
         "assertedBy": ASSERTOR,
         "subject": _subject(claim),
         "test": _criterion(claim),
         "mode": "earl:automatic",
-        "result": result,
+        "result": {"@type": "earl:TestResult", **said, "date": finished},
     }
 
 

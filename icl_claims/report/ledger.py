@@ -126,20 +126,14 @@ def entries_of(claims: Sequence[Record]) -> list[ClaimEntry]:
     groups: dict[tuple[str, str], list[Record]] = {}
     for claim in claims:
         groups.setdefault((claim["paper"], claim["id"]), []).append(claim)
-    broken = _broken_variants()
-    taken: set[str] = set()
-    entries = []
+    broken, taken, entries = _broken_variants(), set[str](), list[ClaimEntry]()
     for (paper, name), records in groups.items():
         anchor = f"{paper}-{name}" if name in taken else name
         taken.add(anchor)
-        entries.append(
-            ClaimEntry(
-                anchor=anchor,
-                deciding=tuple(record for record in records if not record["condition"]),
-                conditions=tuple(record for record in records if record["condition"]),
-                broken=broken.get(name, ()) if records[0]["source"] == "exact" else (),
-            )
-        )
+        deciding = tuple(record for record in records if not record["condition"])
+        conditions = tuple(record for record in records if record["condition"])
+        variants = broken.get(name, ()) if records[0]["source"] == "exact" else ()
+        entries.append(ClaimEntry(anchor, deciding, conditions, variants))
     return entries
 
 

@@ -87,11 +87,6 @@ def reasons(claim: Record) -> str:
     return f"{claim['why']} {claim.get('plain_numbers', '')}".rstrip()
 
 
-def count_in_words(count: int) -> str:
-    """A small count as a word."""
-    return _SMALL[count] if 0 <= count < len(_SMALL) else str(count)
-
-
 def _counts(quantity: Record, tasks: Sequence[Record], counted: Sequence[Record]) -> str:
     by_outcome = {
         outcome: [title_of_task(finding["task"]) for finding in tasks if finding["outcome"] == outcome]
@@ -114,7 +109,7 @@ def _counts(quantity: Record, tasks: Sequence[Record], counted: Sequence[Record]
 def _subject(quantity: Record, direction: str) -> str:
     left, right = quantity["left"], quantity["right"]
     other = f"that of {right['of']}" if right["metric"] == left["metric"] else right["title"]
-    return f"{_capital(left['title'])} is {direction} than {other}"
+    return f"{left['title'][:1].upper()}{left['title'][1:]} is {direction} than {other}"
 
 
 def _effect(effect: dict[str, float] | None) -> list[str]:
@@ -131,14 +126,10 @@ def _tests(p: dict[str, float | None] | None) -> list[str]:
         words.append(f"sign test p {p_value(p['sign'])}")
     if p["smallest"]:
         tasks = round(-log2(p["smallest"]))
-        allow = "task allows" if tasks == 1 else "tasks allow"
-        words.append(f"the smallest p that {count_in_words(tasks)} {allow} is {number(p['smallest'], 2)}")
+        many, allow = dict(enumerate(_SMALL)).get(tasks, str(tasks)), "task allows" if tasks == 1 else "tasks allow"
+        words.append(f"the smallest p that {many} {allow} is {number(p['smallest'], 2)}")
     if p["sign_flip"] is not None:
         words.append(f"sign-flip test p {p_value(p['sign_flip'])}")
     if p["holm"] is not None:
         words.append(f"p {p_value(p['holm'])} after Holm's correction")
     return words
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -26,7 +26,7 @@ WIDTH = 7.4  # inches: a page's text is as wide
 LOWEST = 2.2  # inches: room for a row of panels between legend and axis
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 HREF = f"{{{XLINK}}}href"
-# Told apart under every common kind of colour blindness; a page puts its own shade, light or dark, in their place.
+# Distinct under every common kind of colour blindness; a page puts its own shade, light or dark, in their place.
 COLOURS = {
     "ink": "#1b1c1a",
     "quiet": "#5b5d58",
@@ -43,34 +43,21 @@ COLOURS = {
 SERIES = tuple(colour for name, colour in COLOURS.items() if name.startswith("series"))
 _LONG_FRACTION = re.compile(r"-?[0-9]+\.[0-9]{4,}")
 _STYLE: Any = {
-    "axes.edgecolor": COLOURS["quiet"],
-    "axes.labelcolor": COLOURS["quiet"],
-    "axes.linewidth": 0.6,
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), COLOURS["quiet"]),
+    **dict.fromkeys(("axes.titlecolor", "legend.labelcolor", "text.color"), COLOURS["ink"]),
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
+    **dict.fromkeys(("axes.spines.right", "axes.spines.top", "legend.frameon", "text.parse_math"), False),
+    **dict.fromkeys(("axes.facecolor", "figure.facecolor", "savefig.facecolor", "svg.fonttype"), "none"),
     "axes.prop_cycle": cycler(color=SERIES),
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlecolor": COLOURS["ink"],
     "axes.titlelocation": "left",
     "axes.titlesize": 9,
     "figure.constrained_layout.use": True,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
-    "legend.frameon": False,
-    "legend.labelcolor": COLOURS["ink"],
     "lines.linewidth": 1.4,
     "pdf.fonttype": 42,
-    "savefig.facecolor": "none",
-    "svg.fonttype": "none",
     "svg.hashsalt": "icl_claims",
-    "text.color": COLOURS["ink"],
-    "text.parse_math": False,
-    "xtick.color": COLOURS["quiet"],
-    "ytick.color": COLOURS["quiet"],
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
 }
 
 ElementTree.register_namespace("", SVG)
@@ -199,7 +186,7 @@ def _targets(element: ElementTree.Element) -> list[str]:
 
 
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-_AT_MOST = 6  # lines beside those of the papers' own methods
+_AT_MOST = 6  # lines besides those of the papers' own methods
 _TAKEN = 7  # places of methods that say their own
 
 

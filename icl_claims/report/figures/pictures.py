@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def draw_changes(changes: _Changes, profile: str) -> Picture:
     figure.supxlabel("changed predictions", fontsize=8)
     return Picture(
         f"changes-{profile}",
-        "_Changes of predictions against zero-shot (Rethinking, figure 1)",
+        "Changes of predictions against zero-shot (Rethinking, figure 1)",
         "Correct: from a wrong zero-shot answer to the right label. Incorrect: to a wrong label.",
         "Bars of changed predictions by task. " + "; ".join(_changes_in_words(*entry) for entry in changes.items()),
         figure,
@@ -61,11 +62,8 @@ def draw_changes(changes: _Changes, profile: str) -> Picture:
 
 
 def _changes_in_words(task: str, counts: Mapping[str, Mapping[str, float]]) -> str:
-    parts = [
-        f"{counts.get(who, {}).get('correct', 0):g} correct and {counts.get(who, {}).get('incorrect', 0):g} incorrect "
-        f"{words}"
-        for who, words in _WHO.items()
-    ]
+    by_who = {words: counts.get(who, {}) for who, words in _WHO.items()}
+    parts = (f"{n.get('correct', 0):g} correct and {n.get('incorrect', 0):g} incorrect {w}" for w, n in by_who.items())
     return f"{title_of_task(task)}: {', '.join(parts)}"
 
 
@@ -117,8 +115,7 @@ def draw_gradient_norms(norms: _Norms, profile: str, legend: Legend) -> Picture:
 
 
 def _layers_by_step(steps: Sequence[Sequence[float | None]]) -> np.ndarray:
-    rows = [[np.nan if value is None else value for value in layers] for layers in steps]
-    return np.array(rows, dtype=float).reshape(len(rows), len(rows[0]) if rows else 0).T
+    return np.array(steps, dtype=float).reshape(len(steps), len(steps[0]) if steps else 0).T
 
 
 def _norms_in_words(task: str, method: str, values: np.ndarray) -> str:
@@ -126,8 +123,6 @@ def _norms_in_words(task: str, method: str, values: np.ndarray) -> str:
     means = [number(float(row.mean()) if len(row) else None) for row in rows] or [number(None)]
     return f"{title_of_task(task)}, {method}: mean {means[0]} in the lowest layer, {means[-1]} in the highest"
 
-
-_NULL_BAND = "null band"
 
 _ByMethod = Mapping[str, Sequence[float | None]]
 _ByLayer = Mapping[str, Mapping[str, _ByMethod]]
@@ -157,7 +152,7 @@ def _draw_metric(metric: str, tasks: Mapping[str, _ByMethod], profile: str, lege
         _draw_band(axis, [methods[null] for null in nulls if null in methods])
         for method in shown:
             if method in methods:
-                values = _values(methods[method])
+                values = np.array(methods[method], dtype=float)
                 axis.plot(range(1, len(values) + 1), values, label=short(legend.title(method), 44), **looks[method])
         axis.axhline(0, color=COLOURS["quiet"], linewidth=0.5)
         axis.set_title(short(title_of_task(task)))
@@ -183,22 +178,17 @@ def _draw_metric(metric: str, tasks: Mapping[str, _ByMethod], profile: str, lege
 def _draw_band(axis: Axes, nulls: Sequence[Sequence[float | None]]) -> None:
     layers = min((len(values) for values in nulls), default=0)
     if layers:
-        values = np.array([_values(null)[:layers] for null in nulls])
+        values = np.array([null[:layers] for null in nulls], dtype=float)
         low, high = np.fmin.reduce(values), np.fmax.reduce(values)  # a layer that counts for none has no band
-        axis.fill_between(range(1, layers + 1), low, high, color=COLOURS["band"], linewidth=1.5, label=_NULL_BAND)
-
-
-def _values(values: Sequence[float | None]) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in values], dtype=float)
+        axis.fill_between(range(1, layers + 1), low, high, color=COLOURS["band"], linewidth=1.5, label="null band")
 
 
 def _layers_in_words(task: str, methods: _ByMethod, shown: Sequence[str], legend: Legend) -> str:
-    values = {name: float(np.nanmean(_values(methods[name]))) for name in shown if name in methods}
+    values = {name: float(np.nanmean(np.array(methods[name], dtype=float))) for name in shown if name in methods}
     means = ", ".join(f"{legend.title(name)} {number(mean)}" for name, mean in values.items())
     return f"{title_of_task(task)}: mean over layers of {means}"
 
 
-_UNCLIPPED = "none"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 _Sweep = Sequence[Mapping[str, float | None]]
@@ -217,10 +207,9 @@ def draw_clip_sweep(sweeps: Mapping[str, _Sweep], profile: str, legend: Legend) 
     metrics = [name for name in found if name != "clip"]
     figure, axes = panels(len(metrics), 3, 2.3)
     for axis, metric in zip(axes, metrics, strict=True):
-        for place, (task, sweep) in enumerate(sweeps.items()):
+        for marker, colour, (task, sweep) in zip(cycle(_MARKERS), cycle(SERIES), sweeps.items(), strict=False):
             points = sorted(sweep, key=_limit)
-            values = np.array([np.nan if point.get(metric) is None else point[metric] for point in points], dtype=float)
-            marker, colour = _MARKERS[place % len(_MARKERS)], SERIES[place % len(SERIES)]
+            values = np.array([point.get(metric) for point in points], dtype=float)
             places = [limits.index(_limit(point)) for point in points]
             axis.plot(places, values, marker=marker, color=colour, markersize=4, label=short(title_of_task(task)))
         axis.set_xticks(range(len(limits)), [_label(limit) for limit in limits], rotation=60 if len(limits) > 7 else 0)
@@ -241,13 +230,13 @@ def _limit(point: Mapping[str, float | None]) -> float:
 
 
 def _label(limit: float) -> str:
-    return _UNCLIPPED if limit == float("inf") else f"{limit:g}"
+    return "none" if limit == float("inf") else f"{limit:g}"
 
 
 def _sweep_in_words(task: str, sweep: _Sweep, metrics: Sequence[str], legend: Legend) -> str:
+    titles = {metric: legend.title(metric) for metric in metrics}
     points = [
-        f"at {_label(_limit(point))} "
-        + " and ".join(f"{legend.title(metric)} {number(point.get(metric))}" for metric in metrics)
+        f"at {_label(_limit(point))} " + " and ".join(f"{titles[one]} {number(point.get(one))}" for one in metrics)
         for point in sorted(sweep, key=_limit)
     ]
     return f"{title_of_task(task)}: {', '.join(points)}"

@@ -33,9 +33,9 @@ def test_a_query_is_answered_by_the_stepped_model(evidence: ExactEvidence, decid
         demonstrations = attention.demonstration_tokens(case.inputs, case.targets)
         stepped = case.stepped([case.rate])
         query = attention.query_tokens(case.weights, case.queries)
-        answers = attention.answers(attention.attend(layer, demonstrations, query), inputs)
+        answers = attention.answers(attention.attend_linearly(layer, demonstrations, query), inputs)
         evidence.equal(answers, case.queries @ stepped.T, "the answer to a query")
-        targets = attention.attend(layer, demonstrations, demonstrations)[:, inputs:]
+        targets = attention.attend_linearly(layer, demonstrations, demonstrations)[:, inputs:]
         residuals = case.inputs @ case.weights.T - targets
         evidence.equal(residuals, case.inputs @ stepped.T - case.targets, "the residuals of the demonstrations")
 
@@ -67,7 +67,7 @@ def test_over_unchanged_demonstrations_the_first_step_repeats(evidence: ExactEvi
         demonstrations = attention.demonstration_tokens(case.inputs, case.targets)
         start = tokens = attention.query_tokens(case.weights, case.queries)
         for _ in range(layers):
-            tokens = attention.attend(layer, demonstrations, tokens)
+            tokens = attention.attend_linearly(layer, demonstrations, tokens)
         moved = attention.answers(tokens - start, case.inputs.shape[1])
         first = case.queries @ (case.stepped([case.rate]) - case.weights).T
         evidence.equal(moved, layers * first, "as many times the first step", within=1e-7)
@@ -94,7 +94,7 @@ def test_a_layer_takes_the_step_and_corrects_the_curvature(evidence: ExactEviden
             inputs -= curvature * torch.outer(case.inputs @ x, x)
         targets = case.targets - case.inputs @ (case.stepped([case.rate]) - case.weights).T
         expected = torch.cat([inputs, targets], dim=1)
-        evidence.equal(attention.attend(layer, demonstrations, demonstrations), expected, "tokens after GD++")
+        evidence.equal(attention.attend_linearly(layer, demonstrations, demonstrations), expected, "tokens after GD++")
 
     @given(spectra(), st.floats(0.01, 0.99))
     def spectrum_is_mapped_and_narrowed(case: Spectrum, part: float) -> None:
@@ -133,7 +133,7 @@ def corrected(case: Spectrum, curvature: float) -> torch.Tensor:
     nothing = torch.zeros(1, inputs.shape[1], dtype=torch.float64)
     layer = attention.construct_plus_plus(nothing, 0.0, curvature, len(inputs))
     tokens = attention.demonstration_tokens(inputs, torch.zeros(len(inputs), 1, dtype=torch.float64))
-    after = attention.attend(layer, tokens, tokens)[:, :-1]
+    after = attention.attend_linearly(layer, tokens, tokens)[:, :-1]
     eigenvalues: torch.Tensor = torch.linalg.eigvalsh(after.T @ after)
     return eigenvalues
 
@@ -161,7 +161,7 @@ def test_layers_with_the_same_products_do_the_same(evidence: ExactEvidence, deci
             (rewritten, "invertible matrices between P and W_V, and between W_K and W_Q"),
             (attention.from_products(values * factor, scores / factor), "a factor from one product to the other"),
         ):
-            evidence.equal(attention.attend(same, case.demonstrations, case.queries), expected, what)
+            evidence.equal(attention.attend_linearly(same, case.demonstrations, case.queries), expected, what)
 
     decide(evidence.every(a_layer_rewritten))
 

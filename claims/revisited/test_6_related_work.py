@@ -36,7 +36,7 @@ def test_a_layer_moves_every_token_as_a_gradient_step_does(evidence: ExactEviden
             (queries, case.queries, "queries become (x, y - dW x)"),
         ):
             expected = torch.cat([inputs, tokens[:, inputs.shape[1] :] - inputs @ change.T], dim=1)
-            evidence.equal(attention.attend(layer, demonstrations, tokens), expected, what)
+            evidence.equal(attention.attend_linearly(layer, demonstrations, tokens), expected, what)
 
     decide(evidence.every(token_minus_change_of_answer))
 
@@ -49,7 +49,7 @@ def test_with_a_softmax_the_same_weights_take_another_step(evidence: ExactEviden
     def softmax_gives_another_update(case: Regression) -> None:
         layer = attention.construct(case.weights, case.rate, len(case.inputs))
         demonstrations = attention.demonstration_tokens(case.inputs, case.targets)
-        linear = attention.attend(layer, demonstrations, demonstrations) - demonstrations
+        linear = attention.attend_linearly(layer, demonstrations, demonstrations) - demonstrations
         scores = (demonstrations @ layer.query.T) @ (demonstrations @ layer.key.T).T
         softmax = scores.softmax(dim=-1) @ (demonstrations @ layer.value.T) @ layer.projection.T
         evidence.different(softmax, linear, "updates with and without a softmax")
@@ -66,7 +66,7 @@ def test_a_query_that_attends_to_itself_is_moved_too_far(evidence: ExactEvidence
         demonstrations = attention.demonstration_tokens(case.inputs, case.targets)
         query = attention.query_tokens(weights, case.queries[:1])
         seen = torch.cat([demonstrations, query]) if itself else demonstrations
-        return attention.attend(layer, seen, query) - query
+        return attention.attend_linearly(layer, seen, query) - query
 
     @given(regressions(least_demonstrations=1))
     def itself_among_the_keys(case: Regression) -> None:

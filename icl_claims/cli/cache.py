@@ -19,7 +19,7 @@ from icl_claims.errors import UsageError
 from icl_claims.experiments.options import chosen
 
 if TYPE_CHECKING:
-    from icl_claims.storage.inventory import Entry
+    from icl_claims.storage.inventory import StoredFolder
 
 _KEY = 12  # letters of a key that are shown
 _DIGEST_OF = {"model": "the model's files", "data": "the examples", "code": "the code that makes the numbers"}
@@ -151,7 +151,7 @@ def age(since: datetime) -> str:
     return f"{seconds // unit:.0f} {name}"
 
 
-def _plain(entry: Entry) -> dict[str, Any]:
+def _plain(entry: StoredFolder) -> dict[str, Any]:
     return {
         "key": entry.key,
         "state": entry.state,
@@ -173,7 +173,7 @@ def _read(path: Path) -> dict[str, Any]:
     return spec
 
 
-def _find(beginning: str, stored: list[Entry]) -> Entry:
+def _find(beginning: str, stored: list[StoredFolder]) -> StoredFolder:
     found = [entry for entry in stored if entry.key.startswith(beginning)]
     if len(found) != 1:
         got = f"{beginning!r}, which begins {len(found)} keys"

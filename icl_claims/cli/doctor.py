@@ -14,7 +14,7 @@ import transformers
 
 from icl_claims.errors import IclClaimsError
 from icl_claims.experiments.result import default_store
-from icl_claims.models.embedded import DESCRIPTION, GGUF_SHA256, free_space, model_cache
+from icl_claims.models.embedded import EMBEDDED_MODEL, GGUF_SHA256, free_space, model_cache
 from icl_claims.models.families import TITLES
 from icl_claims.tasks import PAPERS_TASKS, TASKS, read_task
 
@@ -64,7 +64,7 @@ def _model() -> Line:
     cache = model_cache()
     if any(cache.glob(f"smollm2-135m-instruct-{GGUF_SHA256[:12]}/MANIFEST.json")):
         return Line("embedded model", f"cached in {cache}")
-    return Line("embedded model", "not fetched yet", good=False, todo=f"The first run fetches {DESCRIPTION}: 93 MB.")
+    return Line("embedded model", "not fetched yet", good=False, todo=f"The first run fetches {EMBEDDED_MODEL}: 93 MB.")
 
 
 def _disk() -> Line:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psutil
@@ -10,6 +10,7 @@ import torch
 
 from icl_claims.errors import ModelError
 from icl_claims.models import LanguageModel
+from icl_claims.models.embedded import Say
 from icl_claims.tasks import Prompts, Queries
 
 TOKENS_PER_BATCH = 512
@@ -18,8 +19,6 @@ LEAST_TOKENS = 64
 LEAST_QUERIES = 3  # that are never parted
 SHARE = 0.5  # of the free memory, of which this is only an estimate
 PROMPTED = 2  # zero-shot and in-context learning, which are in every trial
-
-Say = Callable[[str], None]
 
 
 class Batches:

@@ -98,7 +98,7 @@ class Estimate:
 
 
 def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) -> Estimate:
-    """Count what the chosen trials will do, and measure a few hundred tokens of it.
+    """Count what the chosen trials will do, and measure_speed a few hundred tokens of it.
 
     Raises:
         UsageError: a choice makes no sense.
@@ -108,7 +108,7 @@ def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) ->
     prompts = [prompts_of(spec, model, run.data[spec.task]) for spec in specs]
     works = [work_of(spec, asked) for spec, asked in zip(specs, prompts, strict=True)]
     rate = next(iter(run.rates.by_task.values()))
-    speed = measure(model, [at_rate(method, rate) for method in find_study("main").methods])
+    speed = measure_speed(model, [at_rate(method, rate) for method in find_study("main").methods])
     is_kept = [store is not None and store.holds(spec) for spec in specs]
     by_task: dict[str, Work] = {}
     for spec, work in zip(specs, works, strict=True):
@@ -141,7 +141,7 @@ def work_of(spec: TrialSpec, prompts: Prompts) -> Work:
     )
 
 
-def measure(model: LanguageModel, methods: Sequence[Method]) -> Speed:
+def measure_speed(model: LanguageModel, methods: Sequence[Method]) -> Speed:
     """Read a few hundred tokens, answer as many, and take one step with every method."""
     tokens = min(MEASURED_TOKENS, model.context_length // 2)
     vocabulary = int(model.config.vocab_size)

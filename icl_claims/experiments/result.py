@@ -167,7 +167,7 @@ def rounded(values: np.ndarray, places: int) -> Any:
     return plain.tolist()
 
 
-Run = Callable[[], TrialResult]
+RunTrial = Callable[[], TrialResult]
 _ROWS = ("query_rows", "gold")
 _GROUPS = ("log_probabilities", "content_free", "by_layer", "over_queries", "gradient_norms", "drift")
 _FACTS = ("losses", "failures", "seconds", "provenance")
@@ -184,14 +184,14 @@ class TrialStore:
     def __init__(self, folder: Path | None = None) -> None:
         self._store = Store(folder or default_store())
 
-    def get_or_run(self, spec: TrialSpec, run: Run) -> TrialResult:
+    def get_or_run(self, spec: TrialSpec, run: RunTrial) -> TrialResult:
         """The result of a trial, run now if it never was; other processes wait for it meanwhile."""
-        return unpacked(spec, self._store.get_or_run(spec.key(), lambda: packed(spec, run())))
+        return unpacked_result(spec, self._store.get_or_run(spec.key(), lambda: packed_result(spec, run())))
 
-    def get_or_run_unless_busy(self, spec: TrialSpec, run: Run) -> TrialResult | None:
+    def get_or_run_unless_busy(self, spec: TrialSpec, run: RunTrial) -> TrialResult | None:
         """The same, but None if another process is running the trial."""
-        found = self._store.get_or_run_unless_busy(spec.key(), lambda: packed(spec, run()))
-        return None if found is None else unpacked(spec, found)
+        found = self._store.get_or_run_unless_busy(spec.key(), lambda: packed_result(spec, run()))
+        return None if found is None else unpacked_result(spec, found)
 
     def holds(self, spec: TrialSpec) -> bool:
         """Whether a trial was run before."""
@@ -202,15 +202,15 @@ class TrialStore:
         return self._store.checkpoint(spec.key())
 
 
-def packed(spec: TrialSpec, result: TrialResult) -> Content:
+def packed_result(spec: TrialSpec, result: TrialResult) -> Content:
     """A result as facts and arrays."""
     index, arrays = flat({group: getattr(result, group) for group in _GROUPS})
     facts = {"spec": spec.record(), "index": index, **{name: getattr(result, name) for name in _FACTS}}
     return facts, {name: getattr(result, name) for name in _ROWS} | arrays
 
 
-def unpacked(spec: TrialSpec, content: Content) -> TrialResult:
-    """The result that `packed` made into facts and arrays.
+def unpacked_result(spec: TrialSpec, content: Content) -> TrialResult:
+    """The result that `packed_result` made into facts and arrays.
 
     Raises:
         StoreError: a part of it is missing.

@@ -16,7 +16,7 @@ from icl_claims.experiments.result import BY_ENTRY
 from icl_claims.experiments.spill import LearnedSpill, packed
 from icl_claims.methods import Learned
 from icl_claims.storage.checksummed import flat, grouped
-from icl_claims.storage.store import START, Checkpoint, Part
+from icl_claims.storage.store import START, Checkpoint, FinishedPart
 from icl_claims.tasks import Queries
 
 PromptKind = Literal["queries", "content_free"]
@@ -90,7 +90,7 @@ class TrialProgress:
         so_far = {"failures": self.failures, "seconds": dict(self.seconds), "notes": self.notes}
         return self.checkpoint.keep(kind, {**facts, **so_far}, numbers)
 
-    def _take_up(self, part: Part) -> None:
+    def _take_up(self, part: FinishedPart) -> None:
         facts = part.facts
         self.failures, self.notes = dict(facts["failures"]), list(facts["notes"])
         self.seconds = defaultdict(float, facts["seconds"])

@@ -21,7 +21,7 @@ from icl_claims.models.untrained import Kept
 from icl_claims.protocol import Protocol
 from icl_claims.questions import Named
 from icl_claims.storage.files import source_digest
-from icl_claims.tasks import DESCRIPTION, TaskData
+from icl_claims.tasks import TASK_FILE, TaskData
 
 PACKAGE = Path(__file__).parents[1]
 _Record = Mapping[str, Any]
@@ -31,7 +31,7 @@ CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
     *(f"experiments/{room}.py" for room in ("batches", "measure", "resume", "spill", "trial")),
 )
-WORDS = ("title", "definition", "formula", "source", "look", "drawn_by_layer")
+SAID_IN_PRINT = ("title", "definition", "formula", "source", "look", "drawn_by_layer")
 """Names of what metrics and methods say of themselves in print and in figures, on which no number depends."""
 
 
@@ -167,9 +167,9 @@ def _own_source(thing: Any) -> dict[str, Any]:
 def code_digest() -> str:
     """SHA-256 of the source that makes numbers, whatever its words say, and of what tasks say of themselves."""
     files = (path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern))
-    code = source_digest(files, PACKAGE, words=WORDS)
+    code = source_digest(files, PACKAGE, words=SAID_IN_PRINT)
     tasks = fixtures_folder() / "tasks"
-    return hashlib.sha256((code + source_digest(tasks.glob(f"*/{DESCRIPTION}"), tasks)).encode()).hexdigest()
+    return hashlib.sha256((code + source_digest(tasks.glob(f"*/{TASK_FILE}"), tasks)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from icl_claims.tasks import Draw, Prompts, Queries, TaskData, build_prompts
 from icl_claims.version import __version__
 
 Progress = Callable[[str, float], None]
-"""Told what is being done, and how much of the trial is done, from 0 to 1."""
+"""Told what is being done, and how much of it is done, from 0 to 1."""
 Watch = Callable[[list[int], Mapping[str, Answer]], None]
 """Shown the answers to a batch of queries, by method, before they are forgotten."""
 SHARE_OF_LEARNING = 0.4  # of a trial's time, for the progress bar

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import Batches
+from icl_claims.experiments.trial import Progress
 from icl_claims.methods import Finetuning, Learned
 from icl_claims.metrics import predicted_labels
 from icl_claims.models import LanguageModel
@@ -18,9 +19,6 @@ from icl_claims.tasks import Draw, Prompts, Queries, TaskData, build_prompts, sh
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 SEEDS = (101, 102, 103)
 HELD_OUT = 40
-
-Progress = Callable[[str, float], None]
-"""Told what is being done, and how much of a task is done, from 0 to 1."""
 
 
 @dataclass(frozen=True)

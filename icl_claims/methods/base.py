@@ -277,7 +277,7 @@ def name_of(word: str, loss: str | None, clip: Named | None = None, *more: str) 
     return "_".join((word, *(["label_only"] if loss == "label_only" else []), *([clip.name] if clip else []), *more))
 
 
-def title_of(words: str, loss: str | None, clip: Named | None = None) -> str:
+def title_with(words: str, loss: str | None, clip: Named | None = None) -> str:
     """A method's name in print, with what is particular about its loss and its clipping."""
     return words + (", of labels alone" if loss == "label_only" else "") + (f" {clip.title}" if clip else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from icl_claims.methods.base import Known, Learned, learned_by, name_of, rate_of, title_of
+from icl_claims.methods.base import Known, Learned, learned_by, name_of, rate_of, title_with
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.descent import finite, gradients_of, masters, sequence_loss, sgd_step, trainable, tuned
 from icl_claims.models import LanguageModel, as_float, layer_norms
@@ -44,7 +44,7 @@ class Finetuning:
     @property
     def title(self) -> str:
         """finetuning, finetuning clipped at 12, ..."""
-        return title_of("finetuning", self.loss, self.clip)
+        return title_with("finetuning", self.loss, self.clip)
 
     @property
     def look(self) -> int | None:

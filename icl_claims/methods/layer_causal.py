@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Known, Learned, learned_by, name_of, rate_of, title_of, weight_changes
+from icl_claims.methods.base import Known, Learned, learned_by, name_of, rate_of, title_with, weight_changes
 from icl_claims.methods.block_loss import block_loss, block_losses, detached
 from icl_claims.methods.clipping import Clipping
 from icl_claims.methods.descent import finite, gradients_of, masters, settled, sgd_step, trainable, tuned
@@ -75,7 +75,7 @@ class LayerCausal:
     def title(self) -> str:
         """layer-causal finetuning, sequential layer-causal finetuning, ..."""
         particular = ["sequential" if self.update == "sequential" else "", "norm-matched" if self.norm_matched else ""]
-        return title_of(" ".join(filter(None, (*particular, "layer-causal finetuning"))), self.loss, self.clip)
+        return title_with(" ".join(filter(None, (*particular, "layer-causal finetuning"))), self.loss, self.clip)
 
     @property
     def look(self) -> int | None:

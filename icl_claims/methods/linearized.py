@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Known, Learned, TrainingTokens, diverged, name_of, rate_of, title_of
+from icl_claims.methods.base import Known, Learned, TrainingTokens, diverged, name_of, rate_of, title_with
 from icl_claims.methods.descent import finite, loss_scale, masters, sequence_loss, settled, sgd_step, stacked, trainable
 from icl_claims.metrics import Answer
 from icl_claims.models import LanguageModel, Prefix, Weights, all_finite, as_float, at_least_single, layer_norms
@@ -56,7 +56,7 @@ class Linearized:
     @property
     def title(self) -> str:
         """Linearised finetuning, ..."""
-        return title_of("linearised finetuning", self.loss)
+        return title_with("linearised finetuning", self.loss)
 
     @property
     def look(self) -> int | None:

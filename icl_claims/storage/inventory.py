@@ -21,7 +21,7 @@ _STATES: dict[str, State] = {PARTIAL: "partial", DAMAGED: "set aside", BESIDE: "
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredFolder:
     """One folder of a store.
 
     Args:
@@ -45,14 +45,14 @@ class Entry:
         return found
 
 
-def entries(store: Path) -> list[Entry]:
+def entries(store: Path) -> list[StoredFolder]:
     """All entries of a store, the newest first; the arrays are not read."""
     folders = [path for path in store.iterdir() if path.suffix != LOCK] if store.is_dir() else []
     found = (entry for folder in folders if (entry := _entry(folder)) is not None)
     return sorted(found, key=lambda entry: (entry.written, entry.key), reverse=True)
 
 
-def damage(store: Path) -> Iterator[tuple[Entry, str]]:
+def damage(store: Path) -> Iterator[tuple[StoredFolder, str]]:
     """Every trial of a store, complete or under way, with the damage found in it; empty if there is none."""
     for entry in entries(store):
         if entry.state in ("whole", "partial", "unreadable"):
@@ -60,8 +60,8 @@ def damage(store: Path) -> Iterator[tuple[Entry, str]]:
 
 
 def unneeded(
-    found: list[Entry], code: str, *, older_than: timedelta | None = None, partials: bool = False
-) -> list[tuple[Entry, str]]:
+    found: list[StoredFolder], code: str, *, older_than: timedelta | None = None, partials: bool = False
+) -> list[tuple[StoredFolder, str]]:
     """The entries that can go, with the reason: those that no run of this code will read, and those asked for.
 
     Args:
@@ -72,7 +72,7 @@ def unneeded(
     """
     now = datetime.now(UTC)
 
-    def reason(entry: Entry) -> str:
+    def reason(entry: StoredFolder) -> str:
         if entry.state not in ("whole", "partial"):
             return entry.state
         if entry.spec.get("code") != code:
@@ -84,7 +84,7 @@ def unneeded(
     return [(entry, why) for entry in found if (why := reason(entry))]
 
 
-def remove(store: Path, entry: Entry) -> bool:
+def remove(store: Path, entry: StoredFolder) -> bool:
     """Remove an entry, and its lock if nothing else of the trial is left; False if a run is using it.
 
     Raises:
@@ -106,7 +106,7 @@ def remove(store: Path, entry: Entry) -> bool:
     return True
 
 
-def _entry(folder: Path) -> Entry | None:
+def _entry(folder: Path) -> StoredFolder | None:
     """The entry of a folder; None if a run has just renamed it."""
     state = _STATES.get(folder.suffix, "whole")
     key = folder.name.removesuffix(folder.suffix) if folder.suffix in _STATES else folder.name
@@ -116,15 +116,15 @@ def _entry(folder: Path) -> Entry | None:
     except FileNotFoundError:
         return None
     if state in ("set aside", "left over"):
-        return Entry(key, state, folder, size, written)
+        return StoredFolder(key, state, folder, size, written)
     try:
         first = _parts(folder, state)[0]
-        return Entry(key, state, folder, size, written, read_manifest(first, _name(key, first, state)).facts)
+        return StoredFolder(key, state, folder, size, written, read_manifest(first, _name(key, first, state)).facts)
     except StoreError as error:
-        return Entry(key, "unreadable", folder, size, written, problem=str(error))
+        return StoredFolder(key, "unreadable", folder, size, written, problem=str(error))
 
 
-def _first_problem(entry: Entry) -> str:
+def _first_problem(entry: StoredFolder) -> str:
     try:
         for part in _parts(entry.folder, entry.state):
             read_checksummed(part, _name(entry.key, part, entry.state))

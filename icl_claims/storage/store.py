@@ -23,7 +23,7 @@ _NAME = re.compile(r"\d{5}-\w+")
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class FinishedPart:
     """A finished part.
 
     Args:
@@ -45,7 +45,7 @@ class Checkpoint:
         self._next = 0
         self._can_be_written = True
 
-    def recall(self) -> Iterator[Part]:
+    def recall(self) -> Iterator[FinishedPart]:
         """The parts that an earlier process finished, in order; none if the first of them is lost.
 
         A damaged part is left out with a warning.
@@ -83,13 +83,13 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._next = 0
 
-    def _read(self, path: Path) -> Part | None:
+    def _read(self, path: Path) -> FinishedPart | None:
         try:
             manifest, numbers = read_checksummed(path, f"{self._key}/{path.name}")
         except StoreError as error:
             _warn(f"{error} It is computed again.")
             return None
-        return Part(path.name.partition("-")[2], manifest.facts, numbers, path)
+        return FinishedPart(path.name.partition("-")[2], manifest.facts, numbers, path)
 
 
 def parts_in(folder: Path) -> list[Path]:
@@ -100,7 +100,7 @@ def parts_in(folder: Path) -> list[Path]:
 PARTIAL, DAMAGED, LOCK = ".partial", ".damaged", ".lock"
 Content = tuple[dict[str, Any], dict[str, np.ndarray]]
 """Plain data, and arrays by name."""
-Run = Callable[[], Content]
+Compute = Callable[[], Content]
 
 
 class Store:
@@ -113,7 +113,7 @@ class Store:
         self.folder = folder
         self._can_be_written = True
 
-    def get_or_run(self, key: str, run: Run) -> Content:
+    def get_or_run(self, key: str, run: Compute) -> Content:
         """The content of a key, computed now if it never was; other processes wait for it meanwhile."""
         found = self._whole(key)
         if found is not None:
@@ -121,7 +121,7 @@ class Store:
         with self._locked(key, wait=True):
             return self.get(key) or self._run(key, run)
 
-    def get_or_run_unless_busy(self, key: str, run: Run) -> Content | None:
+    def get_or_run_unless_busy(self, key: str, run: Compute) -> Content | None:
         """The same, but None if another process is computing it."""
         found = self._whole(key)
         if found is not None:
@@ -158,7 +158,7 @@ class Store:
         manifest, arrays = read_checksummed(self.folder / key, key)
         return manifest.facts, arrays
 
-    def _run(self, key: str, run: Run) -> Content:
+    def _run(self, key: str, run: Compute) -> Content:
         content, checkpoint = run(), self.checkpoint(key)
         if checkpoint is None:
             return content

@@ -14,7 +14,7 @@ from icl_claims.fixtures_folder import fixtures_folder
 
 PAPERS_TASKS = ("sst2", "sst5", "mr", "subj", "agnews", "cb")
 """The six tasks of the papers in their order: those that rules speak of, and that a run has unless others are named."""
-DESCRIPTION = "task.toml"
+TASK_FILE = "task.toml"
 
 
 @dataclass(frozen=True)
@@ -146,21 +146,21 @@ _ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
 }
 """What each entry of a description must be; the last three may be missing."""
-NEEDED = tuple(_ENTRIES)[:5]
+NEEDED_ENTRIES = tuple(_ENTRIES)[:5]
 
 
 def _read_description(folder: Path) -> Task:
-    path = folder / DESCRIPTION
+    path = folder / TASK_FILE
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
             f"The description of a task cannot be read from {path}",
-            expected=f"a TOML file with {', '.join(NEEDED)}",
+            expected=f"a TOML file with {', '.join(NEEDED_ENTRIES)}",
             got=getattr(error, "strerror", None) or str(error),
-            todo=f"Write one as {fixtures_folder() / 'tasks' / 'sst2' / DESCRIPTION} is.",
+            todo=f"Write one as {fixtures_folder() / 'tasks' / 'sst2' / TASK_FILE} is.",
         ) from error
-    for name in (*NEEDED, *(name for name in entries if name not in NEEDED)):
+    for name in (*NEEDED_ENTRIES, *(name for name in entries if name not in NEEDED_ENTRIES)):
         expected, fits = _ENTRIES.get(name, ("no such entry", lambda _value: False))
         if name not in entries or not fits(entries[name]):
             _refuse(path, name, expected, repr(entries[name]) if name in entries else "none")
@@ -188,7 +188,7 @@ def _refuse(path: Path, entry: str, expected: str, got: str) -> None:
 
 def _read_all() -> dict[str, Task]:
     folder = fixtures_folder() / "tasks"
-    further = sorted(path.parent.name for path in folder.glob(f"*/{DESCRIPTION}"))
+    further = sorted(path.parent.name for path in folder.glob(f"*/{TASK_FILE}"))
     return {name: _read_description(folder / name) for name in dict.fromkeys((*PAPERS_TASKS, *further))}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from icl_claims.errors import DataError, UsageError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.tasks.catalogue import DESCRIPTION, Task, known_task
+from icl_claims.tasks.catalogue import TASK_FILE, Task, known_task
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read_task(task: Task | str, directory: Path | None = None) -> TaskData:
     files = {split: folder / f"{split}.jsonl" for split in ("train", "validation")}
     examples = {split: _read_examples(path, task) for split, path in files.items()}
     digest = hashlib.sha256()
-    for path in (*files.values(), *([folder / DESCRIPTION] if task.own else [])):
+    for path in (*files.values(), *([folder / TASK_FILE] if task.own else [])):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     source = "directory" if directory or task.own else "miniature"
     return TaskData(task, examples["train"], examples["validation"], source, digest.hexdigest())
@@ -129,7 +129,7 @@ def _read_example(line: str, task: Task, row: int, place: str) -> Example:
     return Example({field: value[field] for field in task.fields}, label, row)
 
 
-Row = TypeVar("Row")
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,12 @@ EVALUATION_LIMIT = 2000
 PERMUTATIONS_DRAWN = 5
 
 
-def shuffle(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
+def shuffle(rows: Sequence[_Row], seed: int) -> tuple[_Row, ...]:
     """`rows` in the order `numpy.random.default_rng(seed).permutation(n)`, which is what datasets 2.4.0 did."""
     return tuple(rows[i] for i in np.random.default_rng(seed).permutation(len(rows)))
 
 
-def draw_demonstrations(train: Sequence[Row], k: int, seed: int) -> tuple[Row, ...]:
+def draw_demonstrations(train: Sequence[_Row], k: int, seed: int) -> tuple[_Row, ...]:
     """The first k rows of the shuffled training set; classes are not balanced.
 
     Raises:
@@ -168,7 +168,7 @@ def draw_demonstrations(train: Sequence[Row], k: int, seed: int) -> tuple[Row, .
     return shuffle(train, seed)[:k]
 
 
-def draw_queries(validation: Sequence[Row], limit: int | None) -> tuple[Row, ...]:
+def draw_queries(validation: Sequence[_Row], limit: int | None) -> tuple[_Row, ...]:
     """The first `limit` (at most 2000) rows of the evaluation set, shuffled with seed 1.
 
     Raises:

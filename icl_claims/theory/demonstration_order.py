@@ -11,18 +11,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from icl_claims.theory.linear_self_attention import Demonstrations, LinearSelfAttention, Tokens, attend
+from icl_claims.theory.linear_self_attention import DemonstrationTokens, LinearSelfAttention, Tokens, attend_linearly
 
-Weights = Float[Tensor, "outputs inputs"]
-Inputs = Float[Tensor, "demonstrations inputs"]
+StartWeights = Float[Tensor, "outputs inputs"]
+ExampleInputs = Float[Tensor, "demonstrations inputs"]
 Targets = Float[Tensor, "demonstrations outputs"]
 Pair = Float[Tensor, "2 inputs"]
-Loss = Callable[[Tensor, Tensor], Tensor]
+ExampleLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def full_batch_descent(
-    weights: Weights, inputs: Inputs, targets: Targets, *, rate: float, steps: int, loss: Loss
-) -> Weights:
+    weights: StartWeights, inputs: ExampleInputs, targets: Targets, *, rate: float, steps: int, loss: ExampleLoss
+) -> StartWeights:
     """Gradient descent on the loss over all demonstrations at once.
 
     >>> x, y = torch.ones(2, 1), torch.ones(2, 1)
@@ -35,7 +35,7 @@ def full_batch_descent(
     return weights
 
 
-def one_epoch(weights: Weights, inputs: Inputs, targets: Targets, rate: float) -> Weights:
+def one_epoch(weights: StartWeights, inputs: ExampleInputs, targets: Targets, rate: float) -> StartWeights:
     """Gradient descent on 1/2 |W x_j - y_j|^2, one demonstration after the other.
 
     >>> one_epoch(torch.zeros(1, 1), torch.ones(2, 1), torch.ones(2, 1), rate=0.5).item()
@@ -46,7 +46,7 @@ def one_epoch(weights: Weights, inputs: Inputs, targets: Targets, rate: float) -
     return weights
 
 
-def swap(weights: Weights, inputs: Pair, targets: Float[Tensor, "2 outputs"], rate: float) -> Weights:
+def swap(weights: StartWeights, inputs: Pair, targets: Float[Tensor, "2 outputs"], rate: float) -> StartWeights:
     """The effect of swapping two demonstrations: eta^2 (x_1^T x_2) (r_1 x_2^T - r_2 x_1^T), with r_j = W x_j - y_j.
 
     Returns:
@@ -61,11 +61,11 @@ def swap(weights: Weights, inputs: Pair, targets: Float[Tensor, "2 outputs"], ra
     (first, second), (residual, other) = inputs, inputs @ weights.mT - targets
     overlap = first @ second
     change = torch.outer(residual, second) - torch.outer(other, first)
-    difference: Weights = rate * rate * overlap * change
+    difference: StartWeights = rate * rate * overlap * change
     return difference
 
 
-def causal_stack(layers: Sequence[LinearSelfAttention], demonstrations: Demonstrations, tokens: Tokens) -> Tokens:
+def causal_stack(layers: Sequence[LinearSelfAttention], demonstrations: DemonstrationTokens, tokens: Tokens) -> Tokens:
     """As `linear_self_attention.stack`, but a demonstration reads only itself and those before it.
 
     Queries read all demonstrations. A causal language model does the same, but for its softmax and positions.
@@ -76,7 +76,7 @@ def causal_stack(layers: Sequence[LinearSelfAttention], demonstrations: Demonstr
     """
     for layer in layers:
         count = demonstrations.shape[-2]
-        seen = [attend(layer, demonstrations[: j + 1], demonstrations[j : j + 1]) for j in range(count)]
-        tokens = attend(layer, demonstrations, tokens)
+        seen = [attend_linearly(layer, demonstrations[: j + 1], demonstrations[j : j + 1]) for j in range(count)]
+        tokens = attend_linearly(layer, demonstrations, tokens)
         demonstrations = torch.cat(seen) if seen else demonstrations
     return tokens

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Loss = Callable[[Float[Tensor, "examples out"]], Float[Tensor, ""]]
+OutputLoss = Callable[[Float[Tensor, "examples out"]], Float[Tensor, ""]]
 """Any differentiable function of all outputs of the layer."""
 
 
 def error_signals(
-    weight: Float[Tensor, "out in"], inputs: Float[Tensor, "examples in"], loss: Loss, learning_rate: float
+    weight: Float[Tensor, "out in"], inputs: Float[Tensor, "examples in"], loss: OutputLoss, learning_rate: float
 ) -> Float[Tensor, "examples out"]:
     """e_i = -eta dL/d(W0 x_i): how far a step wants to move the output of each training example.
 

@@ -86,7 +86,7 @@ def predict(layer: LinearSelfAttention, tasks: Tasks) -> PerTask:
     """
     nothing = tasks.queries.new_zeros(1, tasks.inputs)
     tokens = attention.query_tokens(nothing, tasks.queries[:, None])
-    return attention.answers(attention.attend(layer, tasks.demonstrations, tokens), tasks.inputs)[:, 0, 0]
+    return attention.answers(attention.attend_linearly(layer, tasks.demonstrations, tokens), tasks.inputs)[:, 0, 0]
 
 
 def loss(layer: LinearSelfAttention, tasks: Tasks) -> Float[Tensor, ""]:

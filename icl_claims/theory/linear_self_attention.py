@@ -18,7 +18,7 @@ from torch import Tensor
 
 Square = Float[Tensor, "width width"]
 Tokens = Float[Tensor, "*batch tokens width"]
-Demonstrations = Float[Tensor, "*batch demonstrations width"]
+DemonstrationTokens = Float[Tensor, "*batch demonstrations width"]
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,20 @@ class LinearSelfAttention:
     projection: Tensor
 
 
-def attend(layer: LinearSelfAttention, demonstrations: Demonstrations, tokens: Tokens) -> Tokens:
+def attend_linearly(layer: LinearSelfAttention, demonstrations: DemonstrationTokens, tokens: Tokens) -> Tokens:
     """e_j + P V K^T q_j, with K = W_K E, V = W_V E of the demonstrations and q_j = W_Q e_j of each token.
 
     Source: von Oswald et al. 2023, section 2, the linear self-attention update.
 
     >>> layer = LinearSelfAttention(*[torch.eye(1)] * 4)
-    >>> attend(layer, torch.tensor([[2.0]]), torch.tensor([[3.0]])).item()  # 3 + 2 * (2 * 3)
+    >>> attend_linearly(layer, torch.tensor([[2.0]]), torch.tensor([[3.0]])).item()  # 3 + 2 * (2 * 3)
     15.0
     """
     scores = (tokens @ layer.query.mT) @ (demonstrations @ layer.key.mT).mT
     return tokens + scores @ (demonstrations @ layer.value.mT) @ layer.projection.mT
 
 
-def stack(layers: Sequence[LinearSelfAttention], demonstrations: Demonstrations, tokens: Tokens) -> Tokens:
+def stack(layers: Sequence[LinearSelfAttention], demonstrations: DemonstrationTokens, tokens: Tokens) -> Tokens:
     """Queries after several layers, in each of which demonstrations and queries read the same demonstrations.
 
     Returns:
@@ -55,13 +55,16 @@ def stack(layers: Sequence[LinearSelfAttention], demonstrations: Demonstrations,
     1086.0
     """
     for layer in layers:
-        demonstrations, tokens = attend(layer, demonstrations, demonstrations), attend(layer, demonstrations, tokens)
+        demonstrations, tokens = (
+            attend_linearly(layer, demonstrations, demonstrations),
+            attend_linearly(layer, demonstrations, tokens),
+        )
     return tokens
 
 
 def demonstration_tokens(
     inputs: Float[Tensor, "*batch demonstrations inputs"], targets: Float[Tensor, "*batch demonstrations outputs"]
-) -> Demonstrations:
+) -> DemonstrationTokens:
     """Tokens (x_j, y_j).
 
     >>> demonstration_tokens(torch.tensor([[1.0]]), torch.tensor([[2.0]])).tolist()
@@ -98,7 +101,7 @@ def construct(weights: Float[Tensor, "outputs inputs"], rate: float, demonstrati
     Source: von Oswald et al. 2023, proposition 1 and its proof.
 
     >>> layer = construct(torch.zeros(1, 1), rate=0.5, demonstrations=1)  # W = 0.5 * 2 * 1 after the step
-    >>> answers(attend(layer, torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 0.0]])), inputs=1).item()
+    >>> answers(attend_linearly(layer, torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 0.0]])), inputs=1).item()
     3.0
     """
     outputs, inputs = weights.shape
@@ -117,7 +120,7 @@ def construct_plus_plus(
     Source: von Oswald et al. 2023, section 3, GD++, and the appendix on curvature correction.
 
     >>> layer, e = construct_plus_plus(torch.zeros(1, 1), 0.5, 0.25, demonstrations=1), torch.tensor([[1.0, 2.0]])
-    >>> attend(layer, e, e).tolist()
+    >>> attend_linearly(layer, e, e).tolist()
     [[0.75, 1.0]]
     """
     outputs, inputs = weights.shape

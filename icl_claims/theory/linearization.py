@@ -12,7 +12,7 @@ from torch.func import jacrev
 
 Function = Callable[[Float[Tensor, " parameters"]], Float[Tensor, " outputs"]]
 """The outputs of a model at a fixed input, as a function of all its parameters."""
-Loss = Callable[[Float[Tensor, " outputs"]], Float[Tensor, ""]]
+ModelLoss = Callable[[Float[Tensor, " outputs"]], Float[Tensor, ""]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def linear_output(model: LinearModel, change: Float[Tensor, " parameters"]) -> F
 
 
 def coefficient_step(
-    model: LinearModel, change: Float[Tensor, " parameters"], loss: Loss, learning_rate: float
+    model: LinearModel, change: Float[Tensor, " parameters"], loss: ModelLoss, learning_rate: float
 ) -> Float[Tensor, " parameters"]:
     """Delta - eta phi^T dL/df_lin: a step of descent that differentiates the loss, never the network.
 

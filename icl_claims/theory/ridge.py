@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Weights = Float[Tensor, " inputs"]
-Square = Float[Tensor, "inputs inputs"]
+RidgeWeights = Float[Tensor, " inputs"]
+SquareMatrix = Float[Tensor, "inputs inputs"]
 
 
-def step(weights: Weights, x: Weights, y: Float[Tensor, ""], rate: float, penalty: float) -> Weights:
+def step(weights: RidgeWeights, x: RidgeWeights, y: Float[Tensor, ""], rate: float, penalty: float) -> RidgeWeights:
     """W - 2 eta (x w^T x - y x + lambda w): a gradient step on (w^T x - y)^2 + lambda |w|^2.
 
     Source: Akyürek et al. 2023, section 3.2, before theorem 1.
@@ -24,7 +24,7 @@ def step(weights: Weights, x: Weights, y: Float[Tensor, ""], rate: float, penalt
     return weights - 2 * rate * (x * (weights @ x) - y * x + penalty * weights)
 
 
-def add_rank_one(inverse: Square, left: Weights, right: Weights) -> Square:
+def add_rank_one(inverse: SquareMatrix, left: RidgeWeights, right: RidgeWeights) -> SquareMatrix:
     """(A + u v^T)^-1 = A^-1 - A^-1 u v^T A^-1 / (1 + v^T A^-1 u).
 
     Source: Sherman and Morrison 1950; Akyürek et al. 2023, section 3.3, before theorem 2.
@@ -37,7 +37,7 @@ def add_rank_one(inverse: Square, left: Weights, right: Weights) -> Square:
 
 def solve_by_examples(
     inputs: Float[Tensor, "demonstrations inputs"], targets: Float[Tensor, " demonstrations"], penalty: float
-) -> Weights:
+) -> RidgeWeights:
     """Ridge regression (X^T X + lambda I)^-1 X^T y, from I / lambda by one rank-one update per example.
 
     Source: Akyürek et al. 2023, section 3.3, theorem 2.

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from icl_claims.experiments.result import Entry, TrialResult, packed
+from icl_claims.experiments.result import Entry, TrialResult, packed_result
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Finetuning
 
@@ -38,7 +38,7 @@ def made_up_result(seed=0, rows=4, **spec):
 def made_up_content(seed=0, **spec):
     """The same as a store holds it: facts and arrays, the record of the specification changed as given."""
     result = made_up_result(seed)
-    facts, arrays = packed(result.spec, result)
+    facts, arrays = packed_result(result.spec, result)
     return {**facts, "spec": facts["spec"] | spec}, arrays
 
 

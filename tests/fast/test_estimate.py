@@ -9,7 +9,7 @@ import torch
 
 from icl_claims.experiments import estimate as estimate_module
 from icl_claims.experiments.batches import batches_by_length
-from icl_claims.experiments.estimate import Speed, Work, estimate, measure, memory, work_of
+from icl_claims.experiments.estimate import Speed, Work, estimate, measure_speed, memory, work_of
 from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.result import TrialStore
@@ -114,7 +114,7 @@ def test_the_measurement_is_short_and_positive(model, monkeypatch):
         return original(self, now, *rest)
 
     monkeypatch.setattr(LanguageModel, "_run", run)
-    speed = measure(model, (Finetuning(0.1), LayerCausal(0.1, "sequential")))
+    speed = measure_speed(model, (Finetuning(0.1), LayerCausal(0.1, "sequential")))
     assert min(speed.prefix, speed.answer, speed.train) > 0
     assert all(value >= 0 for value in astuple(speed))
     assert sum(seen) < 1500

@@ -20,7 +20,7 @@ def test_one_demonstration_and_one_input():
     layer = attention.construct(column(1.0), rate=0.5, demonstrations=1)
     demonstrations = attention.demonstration_tokens(column(2.0), column(5.0))
     query = attention.query_tokens(column(1.0), column(1.0))
-    assert attention.answers(attention.attend(layer, demonstrations, query), 1).item() == pytest.approx(4.0)
+    assert attention.answers(attention.attend_linearly(layer, demonstrations, query), 1).item() == pytest.approx(4.0)
 
 
 def test_no_demonstration_leaves_the_initial_answer():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from icl_claims.errors import StoreError
-from icl_claims.experiments.result import TrialStore, default_store, packed, unpacked
+from icl_claims.experiments.result import TrialStore, default_store, packed_result, unpacked_result
 from tests.fast.stored_trials import SPEC, assert_same_result, made_up_result
 
 RESULT = made_up_result()
@@ -44,8 +44,8 @@ def test_a_checkpoint_lies_beside_the_trial(store, tmp_path):
 
 @pytest.mark.parametrize("part", ["gold", "losses"])
 def test_a_result_without_a_part_is_a_named_error(part):
-    facts, arrays = packed(SPEC, RESULT)
+    facts, arrays = packed_result(SPEC, RESULT)
     for place in (facts, arrays):
         place.pop(part, None)
     with pytest.raises(StoreError, match=f"lacks a part: expected '{part}'"):
-        unpacked(SPEC, (facts, arrays))
+        unpacked_result(SPEC, (facts, arrays))

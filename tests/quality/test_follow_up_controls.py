@@ -20,7 +20,7 @@ ORDER = "icl_claims.theory.demonstration_order"
 FLOOR = "icl_claims.theory.random_floor"
 SIMILARITY = "icl_claims.metrics.similarity"
 
-construct, construct_plus_plus, attend = attention.construct, attention.construct_plus_plus, attention.attend
+construct, construct_plus_plus, attend = attention.construct, attention.construct_plus_plus, attention.attend_linearly
 products, sim_aou, sim_am = attention.products, similarity.sim_aou, similarity.sim_am
 draw_updates, coefficients, train = random_floor.random_updates, dual_form.coefficients, in_context_regression.train
 
@@ -168,7 +168,7 @@ def update_scaled_away(in_context, other):
 CONTROLS = [
     Control("vonoswald-step", "keys and values swapped", {f"{ATTENTION}.construct": swapped_keys_and_values}),
     Control("vonoswald-step", "1/N missing", {f"{ATTENTION}.construct": no_mean_over_demonstrations}),
-    Control("vonoswald-step", "softmax left in", {f"{ATTENTION}.attend": with_softmax}),
+    Control("vonoswald-step", "softmax left in", {f"{ATTENTION}.attend_linearly": with_softmax}),
     Control("construction", "the sign of the step", {f"{ATTENTION}.construct": ascending}),
     Control("construction", "W0 missing from the values", {f"{ATTENTION}.construct": without_initial_weights}),
     Control("construction", "1/N missing", {f"{ATTENTION}.construct": no_mean_over_demonstrations}),
@@ -177,7 +177,7 @@ CONTROLS = [
         "demonstrations not updated between layers",
         {f"{ATTENTION}.stack": demonstrations_left_as_they_were},
     ),
-    Control("layers-are-steps", "1/N counted twice", {f"{ATTENTION}.attend": with_normalised_scores}),
+    Control("layers-are-steps", "1/N counted twice", {f"{ATTENTION}.attend_linearly": with_normalised_scores}),
     Control(
         "gd-plus-plus",
         "the sign of the curvature correction",
@@ -203,7 +203,7 @@ CONTROLS = [
         "keys and queries swapped",
         {f"{ATTENTION}.products": keys_and_queries_transposed},
     ),
-    Control("only-products-matter", "softmax left in", {f"{ATTENTION}.attend": with_softmax}),
+    Control("only-products-matter", "softmax left in", {f"{ATTENTION}.attend_linearly": with_softmax}),
     Control(
         "trained-layer-is-gd",
         "a layer after 20 steps of training",
@@ -234,7 +234,7 @@ CONTROLS = [
         "softmax left in",
         {f"{HISTORY}.attend_over_history": history_with_softmax},
     ),
-    Control("order-invariance", "positions added to demonstrations", {f"{ATTENTION}.attend": with_positions}),
+    Control("order-invariance", "positions added to demonstrations", {f"{ATTENTION}.attend_linearly": with_positions}),
     Control(
         "order-invariance",
         "full-batch descent that takes one demonstration after the other",

@@ -93,7 +93,7 @@ def test_the_help_names_commands_and_says_how_claims_are_run():
     ("command", "taught"),
     [
         ("trial", ["For example: icl-claims trial", "fairseq:DIR", "--dtype", "bfloat16", "spread"]),
-        ("plan", ["For example: icl-claims plan", "--queries", "--seeds", "memory", "nothing is kept"]),
+        ("plan", ["For example: icl-claims plan", "--queries", "--seeds", "memory", "nothing is cached"]),
         ("tune", ["For example: icl-claims tune", "never read", "--held-out", "--write", "larger of equals"]),
         ("list", ["sources of evidence", "what it asks", "--things", "--json"]),
         ("doctor", ["what is missing"]),

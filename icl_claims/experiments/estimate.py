@@ -98,7 +98,7 @@ class Estimate:
 
 
 def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) -> Estimate:
-    """Count what the chosen trials will do, and measure_speed a few hundred tokens of it.
+    """Count what the chosen trials will do, and measure a few hundred tokens of it.
 
     Raises:
         UsageError: a choice makes no sense.

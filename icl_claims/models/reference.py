@@ -130,5 +130,5 @@ def _fetch_from_hub(name: str) -> Path:
         raise ModelError(
             f"{name} could not be fetched from the Hugging Face Hub",
             got=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
-            todo="Check the name and the network, or download it elsewhere and use ⟨model⟩ path:DIR.",
+            todo="Check the name and the network, or download it elsewhere and use the ⟨model⟩ path:DIR.",
         ) from error

@@ -85,7 +85,7 @@ def test_work_adds_up_by_task_and_in_all(model, run):
 
 
 def test_time_goes_with_tokens(monkeypatch, model, run):
-    monkeypatch.setattr(estimate_module, "measure", lambda *_given: SPEED)
+    monkeypatch.setattr(estimate_module, "measure_speed", lambda *_given: SPEED)
     found = estimate(run, model)
     work = found.total
     wanted = work.prefix_tokens + 2 * work.answered_tokens + 0.5 * work.attended_pairs + 3 * work.trained_tokens
@@ -94,7 +94,7 @@ def test_time_goes_with_tokens(monkeypatch, model, run):
 
 
 def test_trials_that_are_kept_take_no_time(monkeypatch, model, run, tmp_path):
-    monkeypatch.setattr(estimate_module, "measure", lambda *_given: SPEED)
+    monkeypatch.setattr(estimate_module, "measure_speed", lambda *_given: SPEED)
     store = TrialStore(tmp_path / "trials")
     alone = estimate(run, model, store)
     first, second = plan_trials(run)

@@ -17,8 +17,7 @@ from icl_claims.experiments.batches import batches_by_length
 from icl_claims.experiments.plan import Choices, plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.result import Entry
-from icl_claims.experiments.spec import CODE_THAT_MAKES_NUMBERS, PACKAGE, TrialSpec, code_digest
-from icl_claims.experiments.spec import WORDS as WORDS_OF_CODE
+from icl_claims.experiments.spec import CODE_THAT_MAKES_NUMBERS, PACKAGE, SAID_IN_PRINT, TrialSpec, code_digest
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import (
@@ -371,7 +370,7 @@ def code(tmp_path):
         assert before in text
         path = tmp_path / Path(room).name
         path.write_text(text.replace(before, after), encoding="utf-8")
-        return source_digest([path], tmp_path, words=WORDS_OF_CODE)
+        return source_digest([path], tmp_path, words=SAID_IN_PRINT)
 
     return digest
 
@@ -385,7 +384,7 @@ def code(tmp_path):
         ("metrics/similarity.py", "Rethinking, section 3.2", "Rethinking"),
         ("metrics/similarity.py", "Similarity of attention maps, direct", "Likeness of maps"),
         ("methods/finetuning.py", "One step of stochastic gradient descent", "A step of SGD"),
-        ("methods/finetuning.py", 'title_of("finetuning"', 'title_of("fine-tuning"'),
+        ("methods/finetuning.py", 'title_with("finetuning"', 'title_with("fine-tuning"'),
         ("methods/prompting.py", '"zero-shot"', '"no demonstrations"'),
     ],
 )
@@ -400,7 +399,7 @@ def test_what_things_say_of_themselves_is_no_code(code, room, before, after):
         ("metrics/similarity.py", "normalised=False", "normalised=True"),
         ("metrics/similarity.py", '"sim_aou_unnormalised"', '"sim_aou_plain"'),
         ("metrics/similarity.py", "found.reference.scores", "found.zero_shot.scores"),
-        ("methods/finetuning.py", "finite(number(loss), self, step)", "finite(number(loss), self, 0)"),
+        ("methods/finetuning.py", "finite(as_float(loss), self, step)", "finite(as_float(loss), self, 0)"),
         ("methods/prompting.py", '"zero_shot"', '"zsl"'),
         ("methods/prompting.py", "isinstance(m, Finetuning)", "isinstance(m, InContext)"),
     ],

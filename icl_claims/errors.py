@@ -1,7 +1,5 @@
 """The few errors a user can meet, each ending with what to do next."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

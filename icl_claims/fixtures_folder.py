@@ -1,7 +1,5 @@
 """Where the figures and miniature data that ship with the project lie."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from icl_claims.errors import DataError

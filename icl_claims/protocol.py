@@ -1,7 +1,5 @@
 """Where a trial can follow the papers' words or the authors' code, and every place where these two differ."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 

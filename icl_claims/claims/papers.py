@@ -1,7 +1,5 @@
 """The papers whose claims are decided, in the order of the report, and what they contain."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any

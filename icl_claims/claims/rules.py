@@ -1,7 +1,5 @@
 """Verdicts, and the rules that turn a comparison into one; a claim has its rule before any number is seen."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """The command `icl-claims`: list the claims, plan a run, tune, run one trial, export, compare, look at the machine."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

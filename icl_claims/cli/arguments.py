@@ -1,7 +1,5 @@
 """How a command offers the options that a reader chooses by."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Annotated, TypeVar, get_type_hints

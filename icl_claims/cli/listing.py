@@ -1,7 +1,5 @@
 """The claims that lie in a folder, found by collecting its tests, and the things that they ask about."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

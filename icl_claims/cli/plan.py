@@ -1,7 +1,5 @@
 """Print what a run will cost before it is run."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import asdict

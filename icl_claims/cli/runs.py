@@ -1,7 +1,5 @@
 """Give a run in another form, with its pictures as files, and say what changed between two."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Mapping

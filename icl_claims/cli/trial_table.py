@@ -1,7 +1,5 @@
 """What one trial measured, as tables that fit the terminal."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Find the learning rates of a model, print them, and write them where runs find them."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping

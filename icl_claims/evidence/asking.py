@@ -1,7 +1,5 @@
 """How evidence about tasks is asked: a source gives numbers, and the answer to every kind of question follows here."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn

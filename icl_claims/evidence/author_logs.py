@@ -1,7 +1,5 @@
 """The authors' own runs as one table, under our names: what the logs and result files in their repository hold."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Evidence of the authors' own runs: differences over their draws, with intervals where there are several."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

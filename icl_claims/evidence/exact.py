@@ -1,7 +1,5 @@
 """Evidence of mathematics: two independent ways of computing the same thing, case by case, in float64."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

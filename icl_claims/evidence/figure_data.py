@@ -1,7 +1,5 @@
 """The numbers behind the papers' own figures and tables, from our trials: plain data that a report can draw."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any

@@ -3,8 +3,6 @@
 Source: Brown and Heathers 2017, The GRIM Test, for means of integers; here many percentages share their integers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Evidence of the papers' printed tables: figures with as many digits as were printed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal

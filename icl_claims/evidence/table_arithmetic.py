@@ -1,7 +1,5 @@
 """Whether what is printed fits together: averages and their rows, figures printed twice, percentages and counts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Evidence of our own trials: what claims can ask of them, and all their numbers as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

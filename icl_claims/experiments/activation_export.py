@@ -5,8 +5,6 @@ query, in the order of the queries: `self_attn_out_hiddens` [layer][hidden], `at
 `gold_label` and `pred_label` (not calibrated).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

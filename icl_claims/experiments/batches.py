@@ -1,7 +1,5 @@
 """Queries in batches: of as many tokens as fit the memory, and halved where it runs out all the same."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """What the answers to a batch of queries give: numbers by query and layer; activations are forgotten after it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

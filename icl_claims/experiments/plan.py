@@ -1,7 +1,5 @@
 """From what the reader chose to a list of trials."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The progress of a trial: what methods learned, and blocks of answered queries; resumed where a run was killed."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field

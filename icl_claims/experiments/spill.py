@@ -1,7 +1,5 @@
 """What the methods of a trial learned: in memory while it is little, else spilled to files; the same bits in both."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 import warnings

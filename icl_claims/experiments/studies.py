@@ -1,7 +1,5 @@
 """Which methods are compared with in-context learning, study by study: each answers one kind of question."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache

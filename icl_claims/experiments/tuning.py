@@ -1,7 +1,5 @@
 """Find the learning rate of finetuning for a model and a task, on training examples only."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The loss of every block's own prediction, without ever holding the logits of more than a few blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Gradient descent on the K and V projections of a model: losses of demonstrations, gradients, steps, divergence."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Metrics of learning itself: gradients, drift of the weights, and what each layer predicts by itself."""
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float, Int
 

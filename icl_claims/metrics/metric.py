@@ -1,7 +1,5 @@
 """What a metric knows of itself: names, definition, unit, what it is computed from, and what chance gives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial

@@ -5,8 +5,6 @@ where it does not count. The metric is the mean over the values that count, so t
 from the same column.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

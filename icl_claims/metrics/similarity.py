@@ -1,7 +1,5 @@
 """SimAOU and SimAM: whether two methods move a layer's attention the same way."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

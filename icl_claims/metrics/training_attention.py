@@ -1,7 +1,5 @@
 """How a query's attention is shared out among the demonstrations, and whether two methods order these alike."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The decoder blocks of a model, its final norm and its head: each layer's own prediction is read there."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

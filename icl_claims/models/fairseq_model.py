@@ -4,8 +4,6 @@ The position embedding is the sinusoidal table (offset 2), the input embedding s
 head the matrix itself, untied; all else has the same place under another name.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Load a causal language model from a folder, of transformers or of fairseq, with its digest."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path

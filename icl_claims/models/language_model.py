@@ -1,7 +1,5 @@
 """A causal language model as the methods see it: it reads a prefix, and gives answers of packed queries and logits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Checks and precision of tensors' values. Reading one waits for its device; tensors on the meta device have none."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Names of models, as a reader gives them, and the models they name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

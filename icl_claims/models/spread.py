@@ -1,7 +1,5 @@
 """A model that one GPU cannot hold, spread over all of them by accelerate; it answers like one on a single device."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any

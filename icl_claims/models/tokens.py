@@ -1,7 +1,5 @@
 """From text to token ids: transformers' tokenizers, and fairseq's, which is GPT-2's BPE numbered by a dictionary."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from itertools import groupby

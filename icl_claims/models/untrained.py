@@ -1,7 +1,5 @@
 """A model with random weights in place of trained ones: the similarity that its architecture alone brings."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """The pytest plugin: options, markers, fixtures, words of a verdict. Nothing heavy is imported until a claim asks."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

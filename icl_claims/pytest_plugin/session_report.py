@@ -1,7 +1,5 @@
 """What a run leaves when it ends: the report, the saved run, the pictures, and what the terminal says of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby

@@ -1,7 +1,5 @@
 """The trials that a run of claims asks for: planned, run or read from the store, with progress in the terminal."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

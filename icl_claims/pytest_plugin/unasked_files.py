@@ -1,7 +1,5 @@
 """Files of claims in which `-m` can select nothing: they need not be imported, which for mathematics takes seconds."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Verdicts that the same code reached before on the same evidence: they are read, and not reached again."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

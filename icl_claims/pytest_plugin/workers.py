@@ -1,7 +1,5 @@
 """What xdist workers share: the threads, the devices, the line of trials, and the claims, so that few load a model."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

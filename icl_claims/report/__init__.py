@@ -1,7 +1,5 @@
 """A run for people and for programs: the page, the exports, the saved runs, and what changed between two of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 Record = dict[str, Any]

@@ -1,7 +1,5 @@
 """What changed between two runs, verdicts, effects beyond their intervals, claims: as text, JSON or a page."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The document of a run, claims.json: made, checked against its schema, saved, found and read back from any version."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """A run in the forms of others: the Common Test Report Format, and the Evaluation and Report Language as JSON-LD."""
 
-from __future__ import annotations
-
 import uuid
 from collections import Counter
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Cached figures of a page, which the same code drew from the same numbers: drawing takes most of a report's time."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -4,8 +4,6 @@ Each row is a drawing of its own without text, for a table that has the words; i
 column, which is why its lines keep their weight and a dot is a line without length.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

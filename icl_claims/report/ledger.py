@@ -1,7 +1,5 @@
 """The ledger: records in the papers' order, and its entries, each a claim with everything that was decided about it."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """The page of a run, claims.html: one text without any outside resource."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime

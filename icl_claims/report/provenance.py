@@ -1,7 +1,5 @@
 """Where numbers come from: the machine, our trials and the authors' runs; and how to decide one claim again."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

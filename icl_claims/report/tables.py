@@ -1,7 +1,5 @@
 """Tables 1 to 4 of Rethinking: what was printed, what the authors' runs hold and what our trials gave, in one cell."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache

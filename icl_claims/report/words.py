@@ -1,7 +1,5 @@
 """The words of a report: names, numbers as the papers print them, and why a claim got its verdict in one sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import floor, log2, log10
 

@@ -1,7 +1,5 @@
 """Write claims.json and claims.html, each complete or not at all, and the pictures where they are asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Resampling of queries, and the interval that is read from studentised resamples."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Exact tests that a verdict quotes, and the correction for asking several questions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

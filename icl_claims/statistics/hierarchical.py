@@ -1,7 +1,5 @@
 """The interval of a difference over tasks: it generalises to tasks that were not tried."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

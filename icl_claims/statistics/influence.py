@@ -1,7 +1,5 @@
 """Columns of values by query, and what each query contributes to a difference of their means."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

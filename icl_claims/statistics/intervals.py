@@ -4,8 +4,6 @@ Everywhere on this floor there is one column of values per seed (of demonstratio
 the same queries, `confidence` is the coverage of the interval, and `seed` is that of the resampling.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Power: the smallest difference that data could detect, and the queries or seeds that a found one would need."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

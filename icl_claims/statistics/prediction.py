@@ -1,7 +1,5 @@
 """The interval in which the number of another run is expected, for saying that a printed number is reproduced."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ columns of one length ask the same queries. What the answers to a query share, u
 several values per query, is not independent evidence.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """A folder of facts and arrays that detects its own damage: safetensors beside a JSON manifest with checksums."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Files: the cache folder, writing whole or not at all, and SHA-256 of bytes and of code without its words."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import json

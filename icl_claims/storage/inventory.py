@@ -1,7 +1,5 @@
 """The entries of a store of trials: listed, checked, and removed when no run needs them any more."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field

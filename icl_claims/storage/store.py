@@ -1,7 +1,5 @@
 """A store of facts and arrays by key, shared by all processes, and checkpoints from which a killed run is resumed."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The tasks: fields, template and verbalizers of each, read from the `task.toml` beside its examples."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Where the examples of a run come from: files, or invented words that mean nothing until a prompt says so."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -3,8 +3,6 @@
 Source: Shen et al. 2024, on order sensitivity.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """A linear layer after steps of gradient descent, and the linear attention that computes the same."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -6,8 +6,6 @@ Every task has its own w ~ N(0, I), inputs x ~ U(-1, 1) or N(0, 1), and targets 
 Source: von Oswald et al. 2023, section 3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ P V K^T q_j to every token. Squared loss throughout: L(W) = 1/(2N) sum_j |W x_j 
 Source: von Oswald et al. 2023, sections 2 and 3; "Understanding ...", section 6.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import acos, cos, pi

@@ -1,7 +1,5 @@
 """The first-order expansion of a model in its parameters, and gradient descent on it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Attention to demonstrations as a change of weights: exact without softmax, and only then."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

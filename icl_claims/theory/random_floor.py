@@ -3,8 +3,6 @@
 Source: Deutch et al. 2024, on the metrics; the closed forms are worked out here.
 """
 
-from __future__ import annotations
-
 from math import asin, cos, sqrt
 
 import torch

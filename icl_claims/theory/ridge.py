@@ -3,8 +3,6 @@
 Source: Akyürek et al. 2023, sections 3.2 and 3.3.
 """
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The papers' own pictures, redrawn from our runs: the same input gives the same bytes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

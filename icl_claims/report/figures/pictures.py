@@ -1,7 +1,5 @@
 """The papers' own figures: changed predictions, gradient norms, similarity by layer, clipped gradients."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any

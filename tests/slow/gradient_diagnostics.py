@@ -12,7 +12,7 @@ from torch import Tensor
 from icl_claims.methods.block_loss import block_losses
 from icl_claims.methods.descent import gradients_of, masters, next_token_losses, sgd_step, trainable
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import at_least_single, number
+from icl_claims.models.precision import as_float, at_least_single
 from icl_claims.tasks.demonstrations import Demonstrations
 
 
@@ -57,4 +57,4 @@ def accumulated_block_gradient_norms(
 
 
 def _norm(values: dict[str, Tensor]) -> float:
-    return math.hypot(*(number(torch.linalg.vector_norm(value)) for value in values.values()))
+    return math.hypot(*(as_float(torch.linalg.vector_norm(value)) for value in values.values()))

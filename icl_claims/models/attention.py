@@ -5,13 +5,11 @@ demonstrations) was read once and its keys and values are cached without a batch
 plus attention to the query, equation 4 of "Rethinking In-Context Learning ... as Gradient Descent".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -35,7 +33,7 @@ class Part:
     attended: Float[Tensor, "batch heads queries head_dim"]
     log_mass: Float[Tensor, "batch heads queries"]
 
-    def together_with(self, other: Part) -> Float[Tensor, "batch heads queries head_dim"]:
+    def together_with(self, other: Self) -> Float[Tensor, "batch heads queries head_dim"]:
         """Attention over the keys of both parts: each weighted by its share of the softmax's denominator."""
         share = torch.sigmoid(other.log_mass - self.log_mass)[..., None].to(self.attended.dtype)
         return torch.lerp(self.attended, other.attended, share)
@@ -48,33 +46,18 @@ def attend_part(
     scale: float,
     seen: Bool[Tensor, "queries keys"] | None = None,
 ) -> Part:
-    """Softmax attention over some keys.
+    """Softmax attention of queries over some keys; a head that several query heads share may be expanded, uncopied.
 
-    Args:
-        q: queries.
-        k: keys; a head that several query heads share may be expanded without a copy.
-        v: values.
-        scale: factor of every score.
-        seen: which keys each query attends to; all if None. A part without keys for a query has no mass for it.
+    Every score has the factor `scale`. Each query attends to the keys that are `seen`; to all if that is None. A part
+    without keys for a query has no mass for it.
     """
     hidden = None
     if seen is not None:
         hidden = q.new_zeros(seen.shape).masked_fill(~seen, torch.finfo(q.dtype).min)
     if q.device.type == "cpu" and torch.is_inference_mode_enabled():
-        return _attend_fused(q, k, v, scale, hidden)
-    return _attend_plainly(q, k, v, scale, hidden)
-
-
-def _attend_fused(q: Tensor, k: Tensor, v: Tensor, scale: float, hidden: Tensor | None) -> Part:
-    """The kernel of scaled_dot_product_attention, which gives the log-sum-exp that the public function drops.
-
-    It never holds all scores at once, and it can be differentiated in neither mode.
-    """
-    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return Part(*kernel(q, k, v, 0.0, False, attn_mask=hidden, scale=scale))
-
-
-def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, scale: float, hidden: Tensor | None) -> Part:
+        # gives the log-sum-exp that the public function drops, never holds all scores, and has no derivative
+        kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        return Part(*kernel(q, k, v, 0.0, False, attn_mask=hidden, scale=scale))
     scores = (q * scale) @ k.transpose(-1, -2)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     if hidden is not None:
@@ -82,7 +65,6 @@ def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, scale: float, hidden: Tenso
     return Part(scores.softmax(-1).to(v.dtype) @ v, scores.logsumexp(-1))
 
 
-NAME = "icl_claims"
 _KEYS_OF_NO_CONSEQUENCE = {
     "cache_position",
     "dropout",
@@ -118,6 +100,9 @@ class AttentionPass:
         probe: packed index of the probe position of each row; None if nothing is to be recorded.
         probe_against: keys of any tokens over which scores of the probe position are recorded too; None if of none.
         keep_prefix: whether keys and values of the rows are recorded, to become a `Prefix` or to be scored against.
+
+    What it records, layer by layer: pre-softmax `scores` of each row's probe position over the row's own tokens (0
+    where there is no token), `scores_against` over the tokens of the keys given, and `outputs` of attention modules.
     """
 
     layout: Layout
@@ -133,7 +118,7 @@ class AttentionPass:
     outputs: list[Float[Tensor, "rows hidden"]] = field(default_factory=list)
 
     @contextmanager
-    def active(self) -> Iterator[AttentionPass]:
+    def active(self) -> Iterator[Self]:
         """While active, this pass governs every call of the attention function in the current context."""
         token = _current.set(self)
         try:
@@ -145,9 +130,12 @@ class AttentionPass:
 _current: ContextVar[AttentionPass | None] = ContextVar("attention_pass", default=None)
 
 
-def current_pass() -> AttentionPass | None:
-    """The pass that is active, if any."""
-    return _current.get()
+def record_attention_output(_module: nn.Module, _inputs: Any, output: Any) -> None:
+    """A forward hook of attention modules: the active pass keeps the output at its probe positions."""
+    now = _current.get()
+    if now is not None and now.probe is not None:
+        hidden: Tensor = output[0]
+        now.outputs.append(hidden[0, now.probe.to(hidden.device)])
 
 
 def attend(
@@ -192,9 +180,11 @@ def attend(
         now.values.append(v.contiguous())
     if now.probe is not None:
         at_probe = _grouped(q[:, now.probe.to(q.device)] * scale, k.shape[0])
-        now.scores.append(_scores_within(at_probe, k, layout))
+        within_row = torch.einsum("kgrd,rkwd->kgrw", at_probe, layout.pad(k)).flatten(0, 1)
+        now.scores.append(within_row * layout.real)
         if now.probe_against is not None:
-            now.scores_against.append(_scores_against(at_probe, now.probe_against[layer]))
+            against = torch.einsum("kgrd,ktd->kgrt", at_probe, now.probe_against[layer])
+            now.scores_against.append(against.flatten(0, 1))
     if now.prefix is None and layout.rows == 1 and not _carries_tangent(q, k, v):
         return _attend_alone(q, k, v, scale, layout, sliding_window).transpose(0, 1)[None], None
     within = _attend_within(q, k, v, scale, layout, sliding_window)
@@ -209,17 +199,6 @@ def attend(
 def _grouped(q: Tensor, kv_heads: int) -> Tensor:
     """[heads, ...] as [kv_heads, group, ...]: query head h reads key head h // group."""
     return q.view(kv_heads, -1, *q.shape[1:])
-
-
-def _scores_within(at_probe: Tensor, k: Tensor, layout: Layout) -> Float[Tensor, "heads rows width"]:
-    """Pre-softmax scores of each row's probe position over the row's own tokens, 0 where there is no token."""
-    scores = torch.einsum("kgrd,rkwd->kgrw", at_probe, layout.pad(k))
-    return scores.flatten(0, 1) * layout.real
-
-
-def _scores_against(at_probe: Tensor, keys: Tensor) -> Float[Tensor, "heads rows tokens"]:
-    """Pre-softmax scores of each row's probe position over the tokens of these keys."""
-    return torch.einsum("kgrd,ktd->kgrt", at_probe, keys).flatten(0, 1)
 
 
 def _carries_tangent(*tensors: Tensor) -> bool:
@@ -270,5 +249,5 @@ def registered_attention() -> str:
     """The name of our attention for transformers' `attn_implementation`; from now on transformers knows it."""
     from transformers import AttentionInterface
 
-    AttentionInterface.register(NAME, attend)
-    return NAME
+    AttentionInterface.register("icl_claims", attend)
+    return "icl_claims"

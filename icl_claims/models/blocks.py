@@ -1,19 +1,103 @@
-"""The decoder blocks of a model, its final norm and its head: each layer's own prediction is read there."""
+"""What methods work on in a network: the key and value projections, the decoder blocks, the final norm and the head.
 
+Reading a tensor's value waits for its device, and tensors on the meta device have none: that, too, is seen to here.
+"""
+
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from icl_claims.errors import ModelError
-from icl_claims.models.families import FINAL_NORMS, TITLES
-from icl_claims.models.precision import at_least_single
+from icl_claims.models.families import FINAL_NORMS, FUSED, SEPARATE, TITLES
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether a tensor holds numbers; on the meta device it has a shape only."""
+    return not tensor.is_meta
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Whether no number of a tensor is NaN or infinite."""
+    return not has_values(tensor) or bool(torch.isfinite(tensor).all())
+
+
+def as_float(scalar: Tensor) -> float:
+    """The number in a tensor of no dimensions; 0 on the meta device."""
+    return float(scalar.detach()) if has_values(scalar) else 0.0
+
+
+def at_least_single(tensor: Tensor) -> Tensor:
+    """The tensor in single precision, or unchanged if it is in double."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class TunedParameter:
+    """A parameter that holds keys or values of one layer.
+
+    Args:
+        layer: 0-based index of its attention layer.
+        part: which entries hold keys or values, broadcastable to the parameter; None when all do.
+    """
+
+    name: str
+    layer: int
+    part: Bool[Tensor, ...] | None = None
+
+    def only_tuned(self, gradient: Tensor) -> Tensor:
+        """The gradient with every entry that is not tuned set to 0."""
+        return gradient if self.part is None else gradient * self.part.to(gradient)
+
+
+def layer_norms(parameters: Iterable[TunedParameter], values: Iterable[Tensor]) -> dict[int, float]:
+    """L2 norm, over the entries that hold keys or values, of each layer that has any of the parameters.
+
+    Args:
+        parameters: tuned parameters of some layers.
+        values: a tensor for each parameter, of its shape: the parameters themselves, their changes or gradients.
+    """
+    squares: dict[int, float] = {}
+    for parameter, value in zip(parameters, values, strict=True):
+        norm = as_float(torch.linalg.vector_norm(at_least_single(parameter.only_tuned(value))))
+        squares[parameter.layer] = squares.get(parameter.layer, 0.0) + norm**2
+    return {layer: math.sqrt(square) for layer, square in squares.items()}
+
+
+def key_value_parameters(network: nn.Module, attention_modules: Sequence[nn.Module]) -> tuple[TunedParameter, ...]:
+    """K and V projections, weights and biases, of every attention layer, in order.
+
+    Projections fused with the query's (GPT-2's `c_attn`, GPT-NeoX's `query_key_value`) are tuned on K and V only.
+
+    Raises:
+        ModelError: an attention module keeps its projections in a way that is not known here.
+    """
+    name_of = {id(module): name for name, module in network.named_modules()}
+    found = []
+    attention: Any
+    for layer, attention in enumerate(attention_modules):
+        fused = next((fused for fused in FUSED if hasattr(attention, fused.name)), None)
+        if all(hasattr(attention, projection) for projection in SEPARATE):
+            fused = None
+        elif fused is None:
+            raise ModelError(
+                f"The key and value projections of {type(attention).__name__} were not found",
+                expected=f"{' and '.join(SEPARATE)}, or a fused {' or '.join(fused.name for fused in FUSED)}",
+                todo=f"Use a model of one of these families: {TITLES}.",
+            )
+        for projection in (fused.name,) if fused else SEPARATE:
+            for name, parameter in getattr(attention, projection).named_parameters():
+                part = fused.keys_and_values(parameter, attention.config.num_attention_heads) if fused else None
+                found.append(TunedParameter(f"{name_of[id(attention)]}.{projection}.{name}", layer, part))
+    return tuple(found)
+
 
 BeforeBlock = Callable[[Any, Any], Any]
 """Takes a block's positional and keyword arguments; returns those that the block is called with."""
@@ -59,7 +143,7 @@ class Blocks:
             label_ids: the token of each label's verbalizer.
 
         Returns:
-            Log-probability of each label's token over the whole vocabulary, in nats.
+            Log-probabilities over the whole vocabulary, in nats.
 
         Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
         """
@@ -76,29 +160,21 @@ class Blocks:
     @contextmanager
     def around(self, *, after: AfterBlock, before: BeforeBlock | None = None) -> Iterator[None]:
         """While open, functions run before and after every block."""
-        handles = []
-        for layer, block in enumerate(self.modules):
-            if before is not None:
-                handles.append(
-                    block.register_forward_pre_hook(lambda _m, args, kwargs: before(args, kwargs), with_kwargs=True)
+        with ExitStack() as hooks:
+            for layer, block in enumerate(self.modules):
+                if before is not None:
+                    hooks.enter_context(
+                        block.register_forward_pre_hook(lambda _m, args, kwargs: before(args, kwargs), with_kwargs=True)
+                    )
+                hooks.enter_context(
+                    block.register_forward_hook(
+                        lambda _m, args, kwargs, output, at=layer: after(at, args, kwargs, output), with_kwargs=True
+                    )
                 )
-            handles.append(
-                block.register_forward_hook(
-                    lambda _m, args, kwargs, output, layer=layer: after(layer, args, kwargs, output), with_kwargs=True
-                )
-            )
-        try:
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def run(self, layer: int, weights: dict[str, Tensor], args: Any, kwargs: Any) -> Any:
-        """Run a block by itself, without the hooks of `around`, with some of its parameters replaced.
-
-        Returns:
-            The output of the block.
-        """
+        """The output of a block run by itself, without the hooks of `around`, with some of its parameters replaced."""
         block, inside = self.modules[layer], f"{self.names[layer]}."
         hooks, block._forward_hooks = block._forward_hooks, type(block._forward_hooks)()
         try:
@@ -120,21 +196,16 @@ def find_blocks(network: nn.Module, attention_modules: Sequence[nn.Module], head
     Raises:
         ModelError: attention modules are not in one list of blocks with a final norm next to it.
     """
-    name_of = {id(module): name for name, module in network.named_modules()}
     modules = dict(network.named_modules())
-    names = []
-    for attention in attention_modules:
-        match = re.match(r"(.*\.\d+)\.", name_of[id(attention)] + ".")
-        names.append(match.group(1) if match else "")
+    name_of = {id(module): name for name, module in modules.items()}
+    matches = [re.match(r"(.*\.\d+)(\.|$)", name_of[id(attention)]) for attention in attention_modules]
+    names = [match.group(1) if match else "" for match in matches]
     stacks = {name.rpartition(".")[0] for name in names}
     if len(stacks) == 1 and all(names):
         decoder = modules[stacks.pop().rpartition(".")[0]]
-        norm = next(
-            (getattr(decoder, name) for name in FINAL_NORMS if isinstance(getattr(decoder, name, None), nn.Module)),
-            None,
-        )
-        if norm is not None:
-            return Blocks(tuple(modules[name] for name in names), tuple(names), norm, head)
+        beside = dict(decoder.named_children())
+        if norms := [beside[name] for name in FINAL_NORMS if name in beside]:
+            return Blocks(tuple(modules[name] for name in names), tuple(names), norms[0], head)
     raise ModelError(
         f"The blocks of {type(network).__name__} were not found",
         expected=f"attention layers in one list of blocks, and one of {', '.join(FINAL_NORMS)} beside it",

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, OPTConfig
 from transformers.utils import logging as transformers_logging
 
 from icl_claims.errors import ModelError
 from icl_claims.models.attention import registered_attention
-from icl_claims.models.fairseq_checkpoint import read_fairseq_checkpoint
-from icl_claims.models.fairseq_model import DenseShape, opt_name, opt_network, opt_of_xglm
+from icl_claims.models.fairseq import opt_config, opt_name, opt_network, opt_of_xglm, read_fairseq_checkpoint
 from icl_claims.models.families import TITLES
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.tokens import find_bpe_files, read_fairseq_tokens, token_encoder, xglm_tokens
@@ -28,7 +26,7 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
     Raises:
         ModelError: no such folder, no weights in it, damaged weights, or an architecture that is not supported.
     """
-    check_folder(folder)
+    files = checked_files(folder)
     progress_was_on = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -46,7 +44,7 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
         raise ModelError(
             f"The model in {folder} could not be loaded",
             expected=f"a causal language model of one of these families: {TITLES}",
-            got=f"{type(error).__name__}: {_first_line(error)}",
+            got=f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:200]}",
             todo="If the file is truncated, download it again; if the family is another, use one of those.",
         ) from error
     finally:
@@ -62,14 +60,14 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
     is_xglm = network.config.model_type == "xglm"
     network = opt_of_xglm(network, source=str(folder)) if is_xglm else network
     tokens = xglm_tokens(tokenizer, name) if is_xglm else token_encoder(tokenizer, name)
-    return LanguageModel(network.to(device), tokens, name=name, digest=folder_digest(folder))
+    return LanguageModel(network.to(device), tokens, name=name, digest=files_digest(files))
 
 
-def check_folder(folder: Path) -> None:
-    """Check that a folder holds a configuration and weights.
+def checked_files(folder: Path) -> set[Path]:
+    """The weights, the configuration and the tokenizer of a folder of transformers.
 
     Raises:
-        ModelError: it does not.
+        ModelError: it holds no configuration or no weights.
     """
     if not folder.is_dir() or not (folder / "config.json").is_file():
         raise ModelError(
@@ -84,11 +82,7 @@ def check_folder(folder: Path) -> None:
             expected="model.safetensors or pytorch_model.bin",
             todo="Download the checkpoint again.",
         )
-
-
-def folder_digest(folder: Path, digest_of: DigestOf = file_digest) -> str:
-    """SHA-256 over the weights, the configuration and the tokenizer of a folder, by file name and content."""
-    return files_digest({path for pattern in _IDENTITY for path in folder.glob(pattern)}, digest_of)
+    return {path for pattern in _IDENTITY for path in folder.glob(pattern)}
 
 
 def files_digest(paths: Iterable[Path], digest_of: DigestOf = file_digest) -> str:
@@ -99,13 +93,9 @@ def files_digest(paths: Iterable[Path], digest_of: DigestOf = file_digest) -> st
     return digest.hexdigest()
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0][:200]
-
-
 LONGEST_CONTEXT = 2**17
 ACTIVATIONS = ("gelu", "relu")
-NEEDED_FILES = {
+NEEDED_OPTIONS = {
     "decoder_normalize_before": True,
     "no_decoder_final_norm": False,
     "decoder_learned_pos": False,
@@ -123,42 +113,38 @@ def load_fairseq(folder: Path, *, name: str, device: torch.device, dtype: torch.
         ModelError: a file is missing, damaged or malicious, or the model is not a dense pre-norm decoder.
     """
     path = folder / "model.pt"
-    checkpoint = read_fairseq_checkpoint(path)
+    options, tensors = read_fairseq_checkpoint(path)
     tokens, types = read_fairseq_tokens(folder)
-    shape = shape_of_options(checkpoint.options, types, path)
-    _check_final_norm(checkpoint.tensors.get("decoder.version"), path)
-    tensors = {
-        opt_name(key.removeprefix("decoder.")): tensor
-        for key, tensor in checkpoint.tensors.items()
-        if not key.endswith(WITHOUT_WEIGHT)
-    }
-    network = opt_network(shape, tensors, device=device, dtype=dtype, source=str(path))
-    return LanguageModel(network, tokens, name=name, digest=fairseq_digest(folder))
+    config = _config_of_options(options, types, path)
+    version = tensors.get("decoder.version")
+    if version is None or version.numel() != 1 or not float(version) >= 3:  # fairseq leaves that norm out
+        got = "none" if version is None else str(version.tolist())
+        raise _unsupported(path, "decoder.version", "3, which normalizes after the last block", got)
+    weights = (key for key in tensors if not key.endswith(WITHOUT_WEIGHT))
+    network = opt_network(
+        config,
+        {opt_name(key.removeprefix("decoder.")): tensors[key] for key in weights},
+        scaled=not options.get("no_scale_embedding", False),
+        shared=bool(options.get("share_decoder_input_output_embed", False)),
+        device=device,
+        dtype=dtype,
+        source=str(path),
+    )
+    return LanguageModel(network, tokens, name=name, digest=files_digest(fairseq_files(folder)))
 
 
-def fairseq_digest(folder: Path, digest_of: DigestOf = file_digest) -> str:
-    """SHA-256 over the checkpoint, the dictionary and the BPE files of a fairseq folder, by file name and content.
+def fairseq_files(folder: Path) -> set[Path]:
+    """The checkpoint, the dictionary and the BPE files of a fairseq folder.
 
     Raises:
         ModelError: a BPE file is missing.
     """
-    return files_digest((folder / "model.pt", folder / "dict.txt", *find_bpe_files(folder)), digest_of)
+    return {folder / "model.pt", folder / "dict.txt", *find_bpe_files(folder)}
 
 
-def _check_final_norm(version: Tensor | None, path: Path) -> None:
-    """Fairseq leaves out the norm after the last block where a checkpoint says version 2 or less, or nothing."""
-    if version is None or version.numel() != 1 or not float(version) >= 3:
-        got = "none" if version is None else str(version.tolist())
-        raise _unsupported(path, "decoder.version", "3, which normalizes after the last block", got)
-
-
-def shape_of_options(options: Mapping[str, Any], types: int, path: Path) -> DenseShape:
-    """The shape in fairseq's options and the size of the dictionary.
-
-    Raises:
-        ModelError: an option is missing, or asks for something that is not a dense pre-norm decoder.
-    """
-    for option, needed in NEEDED_FILES.items():
+def _config_of_options(options: Mapping[str, Any], types: int, path: Path) -> OPTConfig:
+    """The shape in fairseq's options and the size of the dictionary; only that of a dense pre-norm decoder."""
+    for option, needed in NEEDED_OPTIONS.items():
         if (got := options.get(option, needed)) != needed:
             raise _unsupported(path, option, str(needed), repr(got))
     activation = options.get("activation_fn")
@@ -172,16 +158,14 @@ def shape_of_options(options: Mapping[str, Any], types: int, path: Path) -> Dens
             raise _unsupported(path, option, f"a number from 1 to {most}", repr(value))
         return value
 
-    return DenseShape(
-        layers=number("decoder_layers", 1000),
-        heads=number("decoder_attention_heads", 1000),
-        hidden=number("decoder_embed_dim", 2**20),
-        inner=number("decoder_ffn_embed_dim", 2**20),
-        vocabulary=types,
-        context=number(context, LONGEST_CONTEXT),
-        activation=activation,
-        scaled=not options.get("no_scale_embedding", False),
-        shared=bool(options.get("share_decoder_input_output_embed", False)),
+    return opt_config(
+        num_hidden_layers=number("decoder_layers", 1000),
+        num_attention_heads=number("decoder_attention_heads", 1000),
+        hidden_size=number("decoder_embed_dim", 2**20),
+        ffn_dim=number("decoder_ffn_embed_dim", 2**20),
+        vocab_size=types,
+        max_position_embeddings=number(context, LONGEST_CONTEXT),
+        activation_function=activation,
     )
 
 

@@ -12,11 +12,18 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from icl_claims.errors import ModelError, PromptError
-from icl_claims.models.attention import AttentionPass, Keys, Prefix, current_pass
-from icl_claims.models.blocks import Blocks, find_blocks, hidden_of
-from icl_claims.models.families import TITLES, TunedParameter, key_value_parameters
+from icl_claims.models.attention import AttentionPass, Keys, Prefix, record_attention_output
+from icl_claims.models.blocks import (
+    Blocks,
+    TunedParameter,
+    all_finite,
+    at_least_single,
+    find_blocks,
+    hidden_of,
+    key_value_parameters,
+)
+from icl_claims.models.families import TITLES
 from icl_claims.models.layout import Layout
-from icl_claims.models.precision import all_finite, at_least_single
 from icl_claims.models.tokens import TokenEncoder
 
 Weights = Mapping[str, Tensor]
@@ -65,7 +72,7 @@ class LanguageModel:
         self.digest = digest
         self.attention_modules = self._discover_attention()
         for module in self.attention_modules:
-            module.register_forward_hook(_record_attention_output)
+            module.register_forward_hook(record_attention_output)
 
     @property
     def config(self) -> Any:
@@ -113,13 +120,11 @@ class LanguageModel:
 
     def tuned_values(self) -> dict[str, Tensor]:
         """The pretrained values of the key and value projections, by name (not copies)."""
-        parameters = dict(self.network.named_parameters())
-        return {tuned.name: parameters[tuned.name].detach() for tuned in self.tuned_parameters}
+        return {tuned.name: self.network.get_parameter(tuned.name).detach() for tuned in self.tuned_parameters}
 
     def as_parameters(self, weights: Weights) -> dict[str, Tensor]:
         """Weights in the dtype of the network; those tuned in a finer one are rounded."""
-        dtype = self.dtype
-        return {name: value.to(dtype) for name, value in weights.items()}
+        return {name: value.to(self.dtype) for name, value in weights.items()}
 
     def read_prefix(self, ids: Sequence[int], weights: Weights | None = None) -> Prefix:
         """Read a context once and cache its keys and values.
@@ -137,7 +142,7 @@ class LanguageModel:
             PromptError: the context is longer than the model's.
         """
         now = AttentionPass(Layout((len(ids),), self.device), keep_prefix=True)
-        self._run(now, [ids], 0, torch.zeros(1, dtype=torch.long, device=self.head_device), weights)
+        self._run(now, [ids], 1, weights)
         return Prefix(tuple(now.keys), tuple(now.values), len(ids))
 
     def keys_of(self, rows: Sequence[Sequence[int]], prefix: Prefix, weights: Weights | None = None) -> Keys:
@@ -148,7 +153,7 @@ class LanguageModel:
         """
         now = AttentionPass(Layout(tuple(map(len, rows)), self.device), prefix, keep_prefix=True)
         with torch.inference_mode():
-            self._run(now, rows, prefix.tokens, torch.zeros(1, dtype=torch.long, device=self.head_device), weights)
+            self._run(now, rows, 1, weights)
         return tuple(now.keys)
 
     def answer(
@@ -214,8 +219,8 @@ class LanguageModel:
             PromptError: prefix and query together do not fit the model's context.
         """
         layout = Layout(tuple(map(len, rows)), self.device)
-        now = AttentionPass(layout, prefix, probe=layout.packed_index([probe_at] * layout.rows), probe_against=against)
-        keep = layout.packed_index([answer_at] * layout.rows).to(self.head_device)
+        now = AttentionPass(layout, prefix, probe=layout.packed_index(probe_at), probe_against=against)
+        keep = layout.packed_index(answer_at).to(self.head_device)
         block_outputs: list[Tensor] = []
 
         def record(_layer: int, _args: Any, _kwargs: Any, output: Any) -> None:
@@ -223,7 +228,7 @@ class LanguageModel:
             block_outputs.append(hidden[0, keep.to(hidden.device)])
 
         with self.blocks.around(after=record) if blocks else nullcontext():
-            logits = self._run(now, rows, prefix.tokens, keep, weights)
+            logits = self._run(now, rows, keep, weights)
         outputs, scores = ([seen.to(logits.device) for seen in layers] for layers in (now.outputs, now.scores))
         return Activations(
             at_least_single(logits),
@@ -239,16 +244,17 @@ class LanguageModel:
         """Logits of one sequence, differentiable in `weights`."""
         now = AttentionPass(Layout((len(ids),), self.device))
         wanted = range(len(ids)) if keep is None else keep
-        return self._run(now, [ids], 0, torch.tensor(list(wanted), device=self.head_device), weights)
+        return self._run(now, [ids], torch.tensor(list(wanted), device=self.head_device), weights)
 
     def _run(
         self,
         now: AttentionPass,
         rows: Sequence[Sequence[int]],
-        first_position: int,
-        keep: Int[Tensor, " kept"],
+        keep: Int[Tensor, " kept"] | int,
         weights: Weights | None,
     ) -> Float[Tensor, "kept vocabulary"]:
+        """Logits at some packed tokens, or at so many of the last."""
+        first_position = 0 if now.prefix is None else now.prefix.tokens
         longest = first_position + now.layout.width
         if longest > self.context_length:
             raise PromptError(
@@ -279,10 +285,3 @@ class LanguageModel:
                 todo=f"Use a model of one of these families: {TITLES}.",
             )
         return tuple(now.callers)
-
-
-def _record_attention_output(_module: nn.Module, _inputs: Any, output: Any) -> None:
-    now = current_pass()
-    if now is not None and now.probe is not None:
-        hidden: Tensor = output[0]
-        now.outputs.append(hidden[0, now.probe.to(hidden.device)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -75,14 +74,12 @@ class Layout:
         """The packed token in each place of the padded arrangement; None if the arrangements are the same."""
         if self.tokens == self.rows * self.width:
             return None
-        return (
-            (self.starts[:, None] + torch.arange(self.width, device=self.device)).clamp(max=self.tokens - 1).flatten()
-        )
+        places = self.starts[:, None] + torch.arange(self.width, device=self.device)
+        return places.clamp(max=self.tokens - 1).flatten()
 
-    def packed_index(self, columns: Sequence[int]) -> Int[Tensor, " rows"]:
-        """Packed index of one column of each row; a negative column counts from the row's end."""
-        inside = [column % length for column, length in zip(columns, self.lengths, strict=True)]
-        return self.starts + torch.tensor(inside, device=self.device)
+    def packed_index(self, column: int) -> Int[Tensor, " rows"]:
+        """Packed index of a column of every row; a negative one counts from the row's end."""
+        return self.starts + torch.tensor([column % length for length in self.lengths], device=self.device)
 
     def pad(self, packed: Tensor) -> Float[Tensor, "rows heads width size"]:
         """Packed [heads, tokens, size] by row; positions past a row's end hold an arbitrary token: mask with `real`."""

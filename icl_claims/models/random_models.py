@@ -1,19 +1,17 @@
-"""Tiny transformers with random weights: every supported family, real modules, no training and no download."""
+"""Models with random weights: a tiny one of every supported family, and any model without its training."""
 
-from __future__ import annotations
-
+import copy
+import hashlib
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from torch import nn
 
 from icl_claims.errors import ModelError
 from icl_claims.models.attention import registered_attention
-from icl_claims.models.families import FAMILIES, FUSED, SEPARATE
+from icl_claims.models.families import FAMILIES
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.tokens import TokenEncoder
 
@@ -62,6 +60,8 @@ def random_network(family: str, layers: int, seed: int, *, attention: str = "eag
     """
     if family not in CONFIGURATIONS:
         raise ModelError("Unknown family of random models", expected=", ".join(CONFIGURATIONS), got=repr(family))
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     config = AutoConfig.for_model(family, num_hidden_layers=layers, **CONFIGURATIONS[family])
     with torch.random.fork_rng():  # transformers initialises from global state; what it draws is overwritten below
         network: nn.Module = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
@@ -79,14 +79,53 @@ def fill_at_random(module: nn.Module, seed: int) -> None:
             parameter.copy_(1 + 0.2 * drawn if is_scale else 0.3 * drawn)
 
 
-def key_value_part(name: str, parameter: Tensor, heads: int = HEADS) -> Bool[Tensor, ...] | None:
-    """Which entries of a parameter make keys or values, as its qualified name tells; None for any other parameter.
+Kept = Literal["nothing", "embeddings_norms_head", "norms"]
+"""Trained weights of an untrained model: none; all but the blocks' projections (the authors' code); or the norms."""
 
-    >>> key_value_part("transformer.h.0.attn.c_attn.bias", torch.zeros(6)).tolist()
-    [False, False, True, True, True, True]
+
+def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
+    """The same architecture with weights as its own initialiser draws them, on the same devices and in the same dtype.
+
+    Returns:
+        A model with its own digest; a head tied to the embeddings is tied here, too.
+
+    Source: the authors' code, last commit (random attention and feed-forward weights); in no table of either paper.
     """
-    owners = name.split(".")
-    fused = next((fused for fused in FUSED if fused.name in owners), None)
-    if fused is not None:
-        return fused.keys_and_values(parameter, heads).expand_as(parameter)
-    return torch.ones_like(parameter, dtype=torch.bool) if set(owners) & set(SEPARATE) else None
+    trained: Any = model.network
+    with torch.random.fork_rng():  # transformers initialises from global state
+        torch.manual_seed(seed)
+        network: Any = type(trained)(copy.deepcopy(trained.config))
+    device_map = getattr(trained, "hf_device_map", None)
+    if device_map is None:
+        network.to(model.device)
+    values, kept = dict(trained.named_parameters()), _kept_parameters(model, keep)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():  # not its buffers, which stay in single precision
+            parameter.data = parameter.data.to(model.dtype)
+            if name in kept:
+                parameter.copy_(values[name])
+    digest = hashlib.sha256(f"{model.digest}, untrained, keeps {keep}, seed {seed}".encode()).hexdigest()
+    name = f"{model.name}, untrained ({keep.replace('_', ', ')} kept)"
+    made = LanguageModel(network, model.tokens, name=name, digest=digest)
+    if device_map is None:
+        return made
+    from icl_claims.models.reference import dispatch
+
+    return dispatch(made, device_map)
+
+
+def _kept_parameters(model: LanguageModel, keep: Kept) -> set[str]:
+    """Names of the parameters that stay as trained."""
+    if keep == "nothing":
+        return set()
+    norms = {
+        f"{name}.{own}"
+        for name, module in model.network.named_modules()
+        if "norm" in type(module).__name__.lower()
+        for own, _ in module.named_parameters(recurse=False)
+    }
+    if keep == "norms":
+        return norms
+    blocks = tuple(f"{name}." for name in model.blocks.names)
+    outside = {name for name, _ in model.network.named_parameters() if not name.startswith(blocks)}
+    return norms | outside

@@ -1,15 +1,17 @@
-"""Names of models, as a reader gives them, and the models they name."""
+"""Names of models, devices and dtypes, as a reader gives them, and the models they name; one may fill several GPUs."""
 
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.embedded import Say, embedded_folder
-from icl_claims.models.folder import check_folder, fairseq_digest, folder_digest, load_fairseq, load_folder
+from icl_claims.models.folder import checked_files, fairseq_files, files_digest, load_fairseq, load_folder
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.spread import SPREAD, spread
 from icl_claims.storage.files import DigestOf, file_digest, remembered_digest
 
 FORMS = "embedded, tiny, path:DIR, hub:NAME or fairseq:DIR"
@@ -35,12 +37,14 @@ def load_model(
     Raises:
         ModelError: an unknown reference, device or dtype, or a model that cannot be loaded.
     """
-    if device == SPREAD:
+    if device == "spread":
         return spread(load_model(reference, device="cpu", dtype=dtype, say=say))
-    where, precision = find_device(device), find_dtype(dtype)
+    where = find_device(device)
+    if dtype not in DTYPES:
+        raise ModelError("Unknown dtype", expected=", ".join(DTYPES), got=repr(dtype))
     folder, is_fairseq = _locate(reference, say, file_digest)
     load = load_fairseq if is_fairseq else load_folder
-    return load(folder, name=reference, device=where, dtype=precision)
+    return load(folder, name=reference, device=where, dtype=DTYPES[dtype])
 
 
 def model_digest(reference: str, *, say: Say = lambda _text: None) -> str:
@@ -51,10 +55,7 @@ def model_digest(reference: str, *, say: Say = lambda _text: None) -> str:
     """
     folder, is_fairseq = _locate(reference, say, remembered_digest)
     try:
-        if is_fairseq:
-            return fairseq_digest(folder, remembered_digest)
-        check_folder(folder)
-        return folder_digest(folder, remembered_digest)
+        return files_digest(fairseq_files(folder) if is_fairseq else checked_files(folder), remembered_digest)
     except OSError as error:
         raise ModelError(
             f"The model {reference} cannot be read",
@@ -104,17 +105,6 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def find_dtype(name: str) -> torch.dtype:
-    """The torch dtype of a name.
-
-    Raises:
-        ModelError: not one of float32, bfloat16, float16.
-    """
-    if name not in DTYPES:
-        raise ModelError("Unknown dtype", expected=", ".join(DTYPES), got=repr(name))
-    return DTYPES[name]
-
-
 def _fetch_from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
@@ -130,3 +120,69 @@ def _fetch_from_hub(name: str) -> Path:
             got=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
             todo="Check the name and the network, or download it elsewhere and use the ⟨model⟩ path:DIR.",
         ) from error
+
+
+Place = int | str | torch.device
+
+
+def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = None) -> LanguageModel:
+    """The model with its blocks on several GPUs, as evenly as they fit; on a machine without any, left on the CPU.
+
+    Args:
+        model: the model, on the CPU.
+        max_memory: bytes to use of each device, by GPU number or "cpu"; by default all that are free.
+
+    Raises:
+        ModelError: accelerate is not installed, or the GPUs together cannot hold the model.
+    """
+    if find_spec("accelerate") is None:
+        raise ModelError(
+            "A model cannot be spread over several GPUs",
+            expected="the package accelerate",
+            got="none",
+            todo="pip install 'icl-claims[multi-gpu]', or name one ⟨device⟩.",
+        )
+    from accelerate import infer_auto_device_map
+    from accelerate.utils import get_balanced_memory
+
+    network: Any = model.network
+    limits: dict[str, Any] = {"dtype": model.dtype, "no_split_module_classes": list(network._no_split_modules or ())}
+    memory = get_balanced_memory(network, max_memory, **limits)
+    device_map = infer_auto_device_map(network, max_memory=memory, offload_buffers=True, **limits)
+    places = set(device_map.values())
+    without_room = places & {"cpu", "disk"}  # copied from there to a GPU at every call, over tuned values
+    if without_room and (places != {"cpu"} or torch.cuda.is_available()):
+        raise ModelError(
+            f"{model.name} does not fit the GPUs of this machine",
+            expected="room for all of its weights",
+            got=f"some left for {' and '.join(sorted(without_room))}",
+            todo="Use ⟨dtype⟩ bfloat16, or a machine with more GPU memory.",
+        )
+    return dispatch(model, device_map)
+
+
+def dispatch(model: LanguageModel, device_map: Mapping[str, Place]) -> LanguageModel:
+    """The model with its modules where a map says; the norm goes with the head, a tied head with the embeddings.
+
+    `logits_to_keep`, on the head's device, indexes the output of the norm: so the two share that device, and accelerate
+    must not move the index to `first` with the other arguments. A tied head is the embedding matrix itself.
+    """
+    from accelerate import dispatch_model
+
+    first = next(iter(device_map.values()))
+    if len(set(device_map.values())) == 1:
+        model.network.to(first)
+        return model
+    network: Any = model.network
+    name_of = {id(module): name for name, module in network.named_modules()}
+    embeddings, head = network.get_input_embeddings(), network.get_output_embeddings()
+    last = _place_of(name_of[id(embeddings if head.weight is embeddings.weight else head)], device_map)
+    complete = {**device_map, name_of[id(model.blocks.final_norm)]: last, name_of[id(head)]: last}
+    dispatch_model(network, complete, main_device=first, skip_keys=["logits_to_keep"])
+    return model
+
+
+def _place_of(name: str, device_map: Mapping[str, Place]) -> Place:
+    """The place of a module: its own in the map, or else that of the nearest module around it."""
+    around = [name.rsplit(".", cut)[0] for cut in range(name.count(".") + 1)]
+    return next(device_map[found] for found in (*around, "") if found in device_map)

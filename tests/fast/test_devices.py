@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from icl_claims.models.spread import dispatch, spread
 from torch import nn
 from torch._functorch import config as functorch_config
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -21,14 +22,13 @@ from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, ZeroShot
 from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainable
 from icl_claims.methods.linearized import LearnedLinearly
-from icl_claims.models import precision
+from icl_claims.models import blocks
 from icl_claims.models.attention import registered_attention
 from icl_claims.models.families import TunedParameter
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.layout import Layout
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.models.reference import find_device, load_model
-from icl_claims.models.spread import dispatch, spread
 from icl_claims.models.tokens import TokenEncoder
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import TASKS
@@ -99,10 +99,10 @@ def test_a_tensor_that_is_left_on_the_cpu_is_caught(monkeypatch):
 
 def test_looking_at_values_is_for_tensors_that_have_some():
     meta = torch.empty((), device="meta")
-    assert precision.as_float(torch.tensor(1.5)) == 1.5
-    assert precision.as_float(meta) == 0.0
-    assert precision.all_finite(meta)
-    assert not precision.all_finite(torch.tensor([1.0, torch.nan]))
+    assert blocks.as_float(torch.tensor(1.5)) == 1.5
+    assert blocks.as_float(meta) == 0.0
+    assert blocks.all_finite(meta)
+    assert not blocks.all_finite(torch.tensor([1.0, torch.nan]))
 
 
 # In half precision
@@ -205,7 +205,7 @@ def without_values(model: LanguageModel, mode: FakeTensorMode) -> None:
 def pretended_devices(monkeypatch):
     """CPU and meta as two devices of tensors without values, neither of which sees what lies on the other."""
     plain = torch.tensor
-    monkeypatch.setattr(precision, "has_values", lambda _tensor: False)
+    monkeypatch.setattr(blocks, "has_values", lambda _tensor: False)
     monkeypatch.setattr(torch, "tensor", lambda data, device=None, **how: plain(data, **how).to(device or "cpu"))
     with functorch_config.patch(fake_tensor_allow_meta=True):
         yield FakeTensorMode(allow_non_fake_inputs=True)

@@ -20,9 +20,8 @@ from icl_claims.errors import ModelError
 from icl_claims.methods import InContext
 from icl_claims.models import embedded
 from icl_claims.models.embedded import check_digest, check_weights, embedded_folder
-from icl_claims.models.folder import folder_digest
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, CONTEXT, EOS, random_network
-from icl_claims.models.reference import find_device, find_dtype, load_model
+from icl_claims.models.reference import find_device, load_model, model_digest
 from icl_claims.models.tokens import token_encoder
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
@@ -52,6 +51,10 @@ def folder(saved, tmp_path):
 
 def load(folder, **how):
     return load_model(f"path:{folder}", device="cpu", **how)
+
+
+def digest(folder):
+    return model_digest(f"path:{folder}")
 
 
 def refuse(reference, match, todo="", **how):
@@ -101,23 +104,23 @@ def test_loading_leaves_the_progress_bars_as_they_were(saved):
 
 
 def test_the_digest_does_not_depend_on_the_place(saved, folder):
-    assert load(saved).digest == load(folder).digest == folder_digest(saved)
+    assert load(saved).digest == load(folder).digest == digest(saved)
 
 
 def test_the_digest_changes_with_the_weights(saved, folder):
     random_network("llama", 2, 1).save_pretrained(folder)
-    assert folder_digest(folder) != folder_digest(saved)
+    assert digest(folder) != digest(saved)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
 def test_the_digest_changes_with_configuration_and_tokenizer(saved, folder, name):
     (folder / name).write_text((folder / name).read_text(encoding="utf-8") + " ", encoding="utf-8")
-    assert folder_digest(folder) != folder_digest(saved)
+    assert digest(folder) != digest(saved)
 
 
 def test_the_digest_does_not_change_with_a_read_me(saved, folder):
     (folder / "README.md").write_text("hello", encoding="utf-8")
-    assert folder_digest(folder) == folder_digest(saved)
+    assert digest(folder) == digest(saved)
 
 
 # Hub
@@ -128,7 +131,7 @@ def test_a_hub_reference_is_fetched_and_loaded(saved, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **_: asked.append(name) or str(saved))
     model = load_model("hub:somebody/model", device="cpu")
     assert asked == ["somebody/model"]
-    assert (model.name, model.digest) == ("hub:somebody/model", folder_digest(saved))
+    assert (model.name, model.digest) == ("hub:somebody/model", digest(saved))
 
 
 def test_an_unreachable_hub_is_an_error_with_a_way_out(monkeypatch):
@@ -221,7 +224,7 @@ def test_a_chat_marker_neither_opens_nor_ends_anything():
 @pytest.mark.parametrize("dtype", ["float64", "int8", "half", ""])
 def test_an_unknown_dtype_is_refused(dtype):
     with pytest.raises(ModelError, match=f"expected float32, bfloat16, float16, got '{dtype}'"):
-        find_dtype(dtype)
+        load_model("tiny", dtype=dtype)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cpu:x", ""])

@@ -52,4 +52,4 @@ def test_a_column_is_found_in_every_row_of_the_packed_tokens(lengths, column):
     layout = Layout(lengths, CPU)
     starts = [sum(lengths[:row]) for row in range(len(lengths))]
     wanted = [start + (length - 1 if column else 0) for start, length in zip(starts, lengths, strict=True)]
-    assert layout.packed_index([column] * len(lengths)).tolist() == wanted
+    assert layout.packed_index(column).tolist() == wanted

@@ -13,7 +13,6 @@ from icl_claims.models.random_models import (
     BOS,
     CONFIGURATIONS,
     FIRST_WORD,
-    key_value_part,
     random_model,
     random_network,
 )
@@ -60,15 +59,6 @@ def test_float64_is_kept():
 def test_an_unknown_family_is_named():
     with pytest.raises(ModelError, match="Unknown family"):
         random_model("bert", 1, 0)
-
-
-@pytest.mark.parametrize("family", sorted(CONFIGURATIONS))
-def test_names_tell_which_entries_make_keys_or_values(family):
-    model = random_model(family, 2, 0)
-    parts = {name: key_value_part(name, value) for name, value in model.network.named_parameters()}
-    assert {name for name, part in parts.items() if part is not None} == set(model.tuned_values())
-    for tuned in model.tuned_parameters:
-        assert torch.equal(parts[tuned.name].float(), tuned.only_tuned(torch.ones_like(parts[tuned.name]).float()))
 
 
 def test_the_readme_names_every_family():

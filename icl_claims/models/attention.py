@@ -5,11 +5,13 @@ demonstrations) was read once and its keys and values are cached without a batch
 plus attention to the query, equation 4 of "Rethinking In-Context Learning ... as Gradient Descent".
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -33,7 +35,7 @@ class Part:
     attended: Float[Tensor, "batch heads queries head_dim"]
     log_mass: Float[Tensor, "batch heads queries"]
 
-    def together_with(self, other: Self) -> Float[Tensor, "batch heads queries head_dim"]:
+    def together_with(self, other: Part) -> Float[Tensor, "batch heads queries head_dim"]:
         """Attention over the keys of both parts: each weighted by its share of the softmax's denominator."""
         share = torch.sigmoid(other.log_mass - self.log_mass)[..., None].to(self.attended.dtype)
         return torch.lerp(self.attended, other.attended, share)
@@ -118,7 +120,7 @@ class AttentionPass:
     outputs: list[Float[Tensor, "rows hidden"]] = field(default_factory=list)
 
     @contextmanager
-    def active(self) -> Iterator[Self]:
+    def active(self) -> Iterator[AttentionPass]:
         """While active, this pass governs every call of the attention function in the current context."""
         token = _current.set(self)
         try:

@@ -50,7 +50,7 @@ class TunedParameter:
 
     name: str
     layer: int
-    part: Bool[Tensor, ...] | None = None
+    part: Bool[Tensor, "..."] | None = None
 
     def only_tuned(self, gradient: Tensor) -> Tensor:
         """The gradient with every entry that is not tuned set to 0."""

@@ -30,7 +30,7 @@ class Fused:
     axis: int
     by_head: bool
 
-    def keys_and_values(self, parameter: Tensor, heads: int) -> Bool[Tensor, ...]:
+    def keys_and_values(self, parameter: Tensor, heads: int) -> Bool[Tensor, "..."]:
         """Which entries of its weight or bias make keys or values, broadcastable to the parameter."""
         axis = self.axis if parameter.dim() == 2 else 0
         outputs = parameter.shape[axis]

@@ -60,9 +60,7 @@ class TunedParameter:
 def layer_norms(parameters: Iterable[TunedParameter], values: Iterable[Tensor]) -> dict[int, float]:
     """L2 norm, over the entries that hold keys or values, of each layer that has any of the parameters.
 
-    Args:
-        parameters: tuned parameters of some layers.
-        values: a tensor for each parameter, of its shape: the parameters themselves, their changes or gradients.
+    There is a value for each parameter, of its shape: the parameter itself, its change or its gradient.
     """
     squares: dict[int, float] = {}
     for parameter, value in zip(parameters, values, strict=True):

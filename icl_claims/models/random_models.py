@@ -17,18 +17,16 @@ from icl_claims.models.tokens import TokenEncoder
 
 VOCABULARY = 61
 CONTEXT = 64
-HIDDEN = 16
-HEADS = 4
-BOS, PAD, EOS = 0, 1, 2
+BOS, EOS = 0, 2
 FIRST_WORD = 3  # ids below are special
 
 _SHAPE = {
     "vocab_size": VOCABULARY,
     "max_position_embeddings": CONTEXT,
-    "hidden_size": HIDDEN,
-    "num_attention_heads": HEADS,
+    "hidden_size": 16,
+    "num_attention_heads": 4,
     "bos_token_id": BOS,
-    "pad_token_id": PAD,
+    "pad_token_id": 1,
     "eos_token_id": EOS,
 }
 
@@ -98,12 +96,12 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     device_map = getattr(trained, "hf_device_map", None)
     if device_map is None:
         network.to(model.device)
-    values, kept = dict(trained.named_parameters()), _kept_parameters(model, keep)
+    kept = _kept_parameters(model, keep)
     with torch.no_grad():
         for name, parameter in network.named_parameters():  # not its buffers, which stay in single precision
             parameter.data = parameter.data.to(model.dtype)
             if name in kept:
-                parameter.copy_(values[name])
+                parameter.copy_(trained.get_parameter(name))
     digest = hashlib.sha256(f"{model.digest}, untrained, keeps {keep}, seed {seed}".encode()).hexdigest()
     name = f"{model.name}, untrained ({keep.replace('_', ', ')} kept)"
     made = LanguageModel(network, model.tokens, name=name, digest=digest)

@@ -14,7 +14,6 @@ from icl_claims.models.folder import checked_files, fairseq_files, files_digest,
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.storage.files import DigestOf, file_digest, remembered_digest
 
-FORMS = "embedded, tiny, path:DIR, hub:NAME or fairseq:DIR"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -77,7 +76,7 @@ def _locate(reference: str, say: Say, digest_of: DigestOf) -> tuple[Path, bool]:
         return Path(rest).expanduser(), kind == "fairseq"
     raise ModelError(
         "Unknown model reference",
-        expected=FORMS,
+        expected="embedded, tiny, path:DIR, hub:NAME or fairseq:DIR",
         got=repr(reference),
         todo="For example ⟨model⟩ hub:HuggingFaceTB/SmolLM2-360M or ⟨model⟩ path:./checkpoint.",
     )
@@ -126,11 +125,9 @@ Place = int | str | torch.device
 
 
 def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = None) -> LanguageModel:
-    """The model with its blocks on several GPUs, as evenly as they fit; on a machine without any, left on the CPU.
+    """A model on the CPU, its blocks moved to several GPUs as evenly as they fit; on a machine without any, left there.
 
-    Args:
-        model: the model, on the CPU.
-        max_memory: bytes to use of each device, by GPU number or "cpu"; by default all that are free.
+    `max_memory` are the bytes to use of each device, by GPU number or "cpu"; by default all that are free.
 
     Raises:
         ModelError: accelerate is not installed, or the GPUs together cannot hold the model.

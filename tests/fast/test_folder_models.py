@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, BloomConfig, PreTrainedTokenizerF
 from icl_claims.errors import ModelError
 from icl_claims.methods import InContext
 from icl_claims.models import embedded
-from icl_claims.models.embedded import check_digest, check_weights, embedded_folder
+from icl_claims.models.embedded import check_digest, embedded_folder
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, CONTEXT, EOS, random_network
 from icl_claims.models.reference import find_device, load_model, model_digest
 from icl_claims.models.tokens import token_encoder
@@ -75,7 +75,6 @@ def test_its_tokenizer_writes_words_without_special_tokens(saved):
     tokens = load(saved).tokens
     assert tokens.encode("warm yes") == (3, 5)
     assert (tokens.bos, tokens.separator) == (BOS, EOS)
-    assert tokens.decode((3, 5)) == "warm yes"
 
 
 def test_a_loaded_model_learns_and_answers(saved):
@@ -314,7 +313,6 @@ def cached(saved, tmp_path, monkeypatch):
 def test_the_embedded_model_is_made_once(cached, monkeypatch):
     monkeypatch.setattr(embedded, "_build", lambda *_: pytest.fail("made a second time"))
     assert embedded_folder(cached.parent) == cached
-    check_weights(cached)
 
 
 def test_tampered_weights_in_the_cache_are_refused(cached):

@@ -86,7 +86,7 @@ def test_every_word_of_a_prompt_is_one_known_token(model, task):
         text = data.task.prompt(example.fields)
         ids = model.tokens.encode(text)
         assert unknown not in ids
-        assert model.tokens.decode(ids).replace(" ", "") == text.replace(" ", "")
+        assert model.tokens.tokenizer.decode(ids).replace(" ", "") == text.replace(" ", "")
     assert len(label_tokens(data.task, model.tokens)) == data.task.labels
 
 

@@ -215,13 +215,7 @@ def _attend_alone(
     """Causal attention of a single row without a prefix; it has no forward-mode derivative."""
     seen = layout.sees_itself(window) if window is not None and window < layout.width else None
     return nn.functional.scaled_dot_product_attention(
-        q[None],
-        k[None],
-        v[None],
-        attn_mask=seen,
-        is_causal=seen is None,
-        scale=scale,
-        enable_gqa=q.shape[0] != k.shape[0],
+        q[None], k[None], v[None], attn_mask=seen, is_causal=seen is None, scale=scale, enable_gqa=len(q) != len(k)
     )[0]
 
 

@@ -133,12 +133,9 @@ class Blocks:
     ) -> Float[Tensor, "layers rows labels"]:
         """The logit lens: log-probabilities of the labels when final norm and head read the output of every block.
 
-        A few blocks are read at a time: logits over the vocabulary are never held for all of them, and the head's
-        weights are not fetched from memory for every one.
-
-        Args:
-            outputs: output of every block, lowest first, at the position of the answer.
-            label_ids: the token of each label's verbalizer.
+        Outputs are those at the position of the answer, lowest block first; a label's id is the token of its
+        verbalizer. A few blocks are read at a time: logits over the vocabulary are never held for all of them, and the
+        head's weights are not fetched from memory for every one.
 
         Returns:
             Log-probabilities over the whole vocabulary, in nats.

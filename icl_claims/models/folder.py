@@ -93,7 +93,6 @@ def files_digest(paths: Iterable[Path], digest_of: DigestOf = file_digest) -> st
     return digest.hexdigest()
 
 
-LONGEST_CONTEXT = 2**17
 ACTIVATIONS = ("gelu", "relu")
 NEEDED_OPTIONS = {
     "decoder_normalize_before": True,
@@ -164,7 +163,7 @@ def _config_of_options(options: Mapping[str, Any], types: int, path: Path) -> OP
         hidden_size=number("decoder_embed_dim", 2**20),
         ffn_dim=number("decoder_ffn_embed_dim", 2**20),
         vocab_size=types,
-        max_position_embeddings=number(context, LONGEST_CONTEXT),
+        max_position_embeddings=number(context, 2**17),
         activation_function=activation,
     )
 

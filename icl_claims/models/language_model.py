@@ -238,8 +238,7 @@ class LanguageModel:
     ) -> Float[Tensor, "tokens vocabulary"]:
         """Logits of one sequence, differentiable in `weights`."""
         now = AttentionPass(Layout((len(ids),), self.device))
-        wanted = range(len(ids)) if keep is None else keep
-        return self._run(now, [ids], torch.tensor(list(wanted), device=self.head_device), weights)
+        return self._run(now, [ids], 0 if keep is None else torch.tensor(keep, device=self.head_device), weights)
 
     def _run(
         self,
@@ -248,7 +247,7 @@ class LanguageModel:
         keep: Int[Tensor, " kept"] | int,
         weights: Weights | None,
     ) -> Float[Tensor, "kept vocabulary"]:
-        """Logits at some packed tokens, or at so many of the last."""
+        """Logits at some packed tokens, or at so many of the last; 0 means at all."""
         first_position = 0 if now.prefix is None else now.prefix.tokens
         longest = first_position + now.layout.width
         if longest > self.context_length:

@@ -78,13 +78,10 @@ class LineTokens(TokenEncoder):
 
 @dataclass(frozen=True, eq=False)
 class FairseqTokens(LineTokens):
-    """GPT-2 BPE, then the dictionary; the tokenizer is one of `tokenizers`, bos is 0 and the separator `</s>` is 2.
-
-    Args:
-        of_bpe: dictionary index of each BPE id; `<unk>` where the dictionary lacks it.
-    """
+    """GPT-2 BPE, then the dictionary; the tokenizer is one of `tokenizers`, bos is 0 and the separator `</s>` is 2."""
 
     of_bpe: tuple[int, ...] = ()
+    """Dictionary index of each BPE id; `<unk>` where the dictionary lacks it."""
 
     def _encode_line(self, line: str) -> tuple[int, ...]:
         return tuple(self.of_bpe[number] for number in self.tokenizer.encode(line, add_special_tokens=False).ids)

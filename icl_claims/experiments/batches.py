@@ -1,14 +1,24 @@
-"""Queries in batches: of as many tokens as fit the memory, and halved where it runs out all the same."""
+"""Queries in batches: of as many tokens as fit the memory, halved where it runs out, and what each batch gives."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import psutil
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from icl_claims.errors import ModelError
+from icl_claims.experiments.result import Entry
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
+from icl_claims.methods import Batch, pairs
+from icl_claims.metrics import Answer, LayerMetric, Seen, SetMetric
 from icl_claims.models import LanguageModel
 from icl_claims.models.embedded import Say
+from icl_claims.questions import Named
 from icl_claims.tasks import Prompts, Queries
 
 TOKENS_PER_BATCH = 512
@@ -17,6 +27,11 @@ LEAST_TOKENS = 64
 LEAST_QUERIES = 3  # that are never parted
 SHARE = 0.5  # of the free memory, of which this is only an estimate
 PROMPTED = 2  # zero-shot and in-context learning, which are in every trial
+LEARNED_ON_CPU = 256 * 2**20  # bytes: files are read from the system's own cache about as fast as memory is copied
+SHARE_FOR_LEARNED = 0.25  # of what is free on CUDA: from files, weights must cross to the device for every batch
+BatchNumbers = dict[str, dict[Any, Any]]
+"""`log_probabilities` by method; `by_layer` and, for metrics of all queries together, `features` by `Entry`: a row for
+every query of the batch."""
 
 
 class Batches:
@@ -86,15 +101,10 @@ class Batches:
 def batches_by_length(
     queries: Queries, tokens: int = TOKENS_PER_BATCH, *, among: Sequence[int] | None = None
 ) -> Iterator[list[int]]:
-    """Indices of queries, shortest first, in batches of at most so many tokens.
+    """Indices of queries, or of those `among` them, shortest first, in batches of at most so many tokens.
 
     Neighbours in length stay together, two by two (three where the number is odd), however small the batches are: each
     serves as a control of the other.
-
-    Args:
-        queries: all of them.
-        tokens: limit of a batch, unless it holds only two or three queries.
-        among: indices of those that are wanted, none without its neighbour; all by default.
     """
     batch: list[int] = []
     held = 0
@@ -116,13 +126,12 @@ def partners_in(batch: Sequence[int]) -> list[int] | None:
     return [few[(number + 1) % len(few)] for few in _neighbours(range(len(batch))) for number in range(len(few))]
 
 
-def _neighbours(indices: Sequence[int]) -> Iterator[list[int]]:
+def _neighbours(indices: Sequence[int]) -> list[list[int]]:
     """Two by two, and the last three together where the number is odd."""
     pairs = [list(indices[start : start + 2]) for start in range(0, len(indices), 2)]
     if len(pairs) > 1 and len(pairs[-1]) == 1:
-        last = pairs.pop()
-        pairs[-1] += last
-    yield from pairs
+        pairs[-2:] = [pairs[-2] + pairs[-1]]
+    return pairs
 
 
 def out_of_memory(what: str) -> ModelError:
@@ -136,10 +145,7 @@ def out_of_memory(what: str) -> ModelError:
 def tokens_that_fit(model: LanguageModel, prompts: Prompts, compared: int) -> int:
     """The tokens of a batch of a trial; a power of two times the least, so that little less memory changes nothing.
 
-    Args:
-        model: on its device.
-        prompts: of the trial.
-        compared: how many methods answer beside zero-shot and in-context learning.
+    `compared` methods answer beside zero-shot and in-context learning.
     """
     tokens, free = TOKENS_ON_CUDA if model.device.type == "cuda" else TOKENS_PER_BATCH, free_memory(model.device)
     while tokens > LEAST_TOKENS and batch_memory(model, [prompts], compared, tokens) > SHARE * free:
@@ -161,9 +167,64 @@ def batch_memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int
     return scores + answers + over_demonstrations + rows * vocabulary * (size + 2 * 4)
 
 
+def memory_for_learned(device: torch.device) -> int:
+    """How many bytes of what methods learned stay in the memory of a device."""
+    return int(SHARE_FOR_LEARNED * free_memory(device)) if device.type == "cuda" else LEARNED_ON_CPU
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that are free on a device, or that torch holds there for nothing yet."""
     if device.type == "cuda":
         reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + int(reserved)
     return int(psutil.virtual_memory().available)
+
+
+def measure(spec: TrialSpec, batch: Batch, gold: Int[np.ndarray, " batch"], lengths: Sequence[int]) -> BatchNumbers:
+    """What the answers to a batch give: numbers by query and layer; activations are forgotten after it.
+
+    Args:
+        spec: of the trial.
+        batch: the answers.
+        gold: the true labels of its queries.
+        lengths: tokens of each demonstration in the context.
+    """
+    answers, zero_shot, in_context = batch.answers, batch.zero_shot, batch.answers[IN_CONTEXT.name]
+    found: BatchNumbers = {"log_probabilities": {}, "by_layer": {}, "features": {}}
+    found["log_probabilities"] = {name: numbers(answer.log_probabilities) for name, answer in answers.items()}
+
+    def keep(
+        metric: LayerMetric, method: Named, reference: Named, answer: Answer, other: Answer, of: Callable[[Seen], Any]
+    ) -> None:
+        drawn = tuple(batch.queries), tuple(lengths), spec.seed, spec.protocol.random_baseline
+        values = of(Seen(answer, other, zero_shot, gold, *drawn))
+        single = (numbers(values) if isinstance(values, Tensor) else np.asarray(values)).astype(np.float32)
+        group = "features" if isinstance(metric, SetMetric) else "by_layer"
+        found[group][Entry(metric.name, method.name, reference.name)] = single
+
+    for method, reference, answer, other in _compared(spec, batch):
+        for metric in (m for m in spec.layer_metrics if m.compares and m.applies(answer, other)):
+            if not metric.of_updates or (method != ZERO_SHOT and metric.applies(zero_shot)):
+                keep(metric, method, reference, answer, other, metric.of)
+    for metric in spec.layer_metrics:
+        for method in () if metric.compares else (one for one in spec.answering if one.name in answers):
+            if metric.applies(answer := answers[method.name]):
+                keep(metric, method, IN_CONTEXT, answer, answer, metric.of)
+        for baseline, values in metric.baselines if metric.applies(in_context) else ():
+            keep(metric, baseline, IN_CONTEXT, in_context, in_context, values)
+    return found
+
+
+def _compared(spec: TrialSpec, batch: Batch) -> Iterator[tuple[Named, Named, Answer, Answer]]:
+    """Every method that is compared and every null, what it is compared with, and the answers of both."""
+    answers = batch.answers
+    for method, reference in pairs(method for method in spec.answering if method.name in answers):
+        yield method, reference, answers[method.name], answers[reference.name]
+    for null in spec.nulls:
+        if null.of.name in answers and (answer := null.answer(batch)) is not None:
+            yield null, IN_CONTEXT, answer, answers[IN_CONTEXT.name]
+
+
+def numbers(values: Tensor) -> Any:
+    """A tensor as a NumPy array of float64, detached and on the CPU."""
+    return values.detach().cpu().double().numpy()

@@ -11,7 +11,7 @@ from icl_claims.errors import UsageError
 from icl_claims.protocol import Protocol, choices
 
 if TYPE_CHECKING:
-    from icl_claims.experiments.plan import Choices
+    from icl_claims.experiments.profiles import Choices
 
 PYTEST = "pytest"
 EVERYWHERE = (PYTEST, "plan", "trial", "tune", "why")
@@ -141,8 +141,7 @@ def chosen(given: Mapping[str, Any]) -> Choices:
     Raises:
         UsageError: a value makes no sense.
     """
-    from icl_claims.experiments.plan import Choices
-    from icl_claims.experiments.profiles import find_profile
+    from icl_claims.experiments.profiles import Choices, find_profile
     from icl_claims.tasks import named_directory
 
     named = {option.name: given[option.name] for option in OPTIONS if given.get(option.name) is not None}

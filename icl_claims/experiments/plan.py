@@ -1,115 +1,36 @@
-"""From what the reader chose to a list of trials."""
+"""From what the reader chose to a list of trials, and what these cost before they are run."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
+from typing import Any, Self
 
-from icl_claims.errors import UsageError
-from icl_claims.experiments.profiles import LearningRates, Profile, learning_rates
+import torch
+
+from icl_claims.experiments.batches import (
+    PROMPTED,
+    batch_memory,
+    free_memory,
+    memory_for_learned,
+    tokens_that_fit,
+)
+from icl_claims.experiments.profiles import Choices
+from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import Study, find_study
-from icl_claims.methods import at_rate
+from icl_claims.experiments.trial import prompts_of
+from icl_claims.experiments.tuning import LearningRates, learning_rates
+from icl_claims.methods import InContext, Method, ZeroShot, at_rate, is_diagnosed, learner_of
 from icl_claims.models import LanguageModel
 from icl_claims.models.embedded import Say
-from icl_claims.models.reference import load_model, model_digest
+from icl_claims.models.reference import model_digest
 from icl_claims.protocol import Protocol
-from icl_claims.tasks import PAPERS_TASKS, TASKS, DataSource, Task, TaskData, known_task, read_own_task, real_tasks
+from icl_claims.tasks import Demonstrations, Prompts, Task, TaskData
 
-
-@dataclass(frozen=True)
-class Choices:
-    """A profile, and what the reader changed of it; None leaves the profile's value.
-
-    The fields are those of `icl_claims.experiments.options.OPTIONS`; `protocol` holds the readings that were named.
-    """
-
-    profile: Profile
-    model: str | None = None
-    data: Path | None = None
-    tasks: tuple[str, ...] | None = None
-    k: int | None = None
-    seeds: tuple[int, ...] | None = None
-    queries: int | None = None
-    device: str | None = None
-    dtype: str | None = None
-    rates: Path | None = None
-    studies: tuple[str, ...] | None = None
-    tokens_per_batch: int | None = None
-    protocol: Mapping[str, Any] = field(default_factory=dict, hash=False)
-
-    @property
-    def changed(self) -> tuple[str, ...]:
-        """What the reader changed that can change a verdict."""
-        names = ("model", "data", "tasks", "k", "seeds", "queries", "dtype", "rates")
-        default = Protocol(calibration=self.profile.calibration)
-        readings = [name for name, value in self.protocol.items() if value != getattr(default, name)]
-        return tuple(name for name in (*names, *readings) if name in readings or getattr(self, name) is not None)
-
-    @property
-    def model_reference(self) -> str:
-        """The reference of the model to load.
-
-        Raises:
-            UsageError: the profile has none and the reader named none.
-        """
-        reference = self.model or self.profile.model
-        if reference is None:
-            raise UsageError(
-                f"The profile {self.profile.name} has no model of its own",
-                todo="Name one: ⟨model⟩ fairseq:DIR, path:DIR or hub:NAME.",
-            )
-        return reference
-
-    def load_model(self, say: Say = lambda _text: None) -> LanguageModel:
-        """The model to run.
-
-        Raises:
-            UsageError: the profile has none and the reader named none.
-            ModelError: it cannot be loaded, or there is no such device or dtype.
-        """
-        device, dtype = self.device or "auto", self.dtype or "float32"
-        return load_model(self.model_reference, device=device, dtype=dtype, say=say)
-
-    @property
-    def source(self) -> DataSource:
-        """Where the examples come from.
-
-        Raises:
-            DataError: the data directory is not a folder.
-        """
-        return self.profile.source if self.data is None else real_tasks(self.data)
-
-    def chosen_tasks(self) -> tuple[Task, ...]:
-        """The tasks to run: known ones in the catalogue's order, then the reader's, whose names have a slash.
-
-        Raises:
-            UsageError: an unknown name.
-            DataError: a folder of the reader's cannot be read.
-        """
-        named = [
-            read_own_task(Path(name)) if "/" in name or "\\" in name else known_task(name)
-            for name in self.tasks or PAPERS_TASKS
-        ]
-        known = {task.name for task in named if not task.own}
-        own = {task.name: task for task in named if task.own}
-        return (*(task for task in TASKS.values() if task.name in known), *own.values())
-
-    def chosen_studies(self) -> tuple[str, ...]:
-        """The studies that are run where a claim asks for them.
-
-        Raises:
-            UsageError: an unknown name.
-        """
-        return self.profile.studies if self.studies is None else tuple(find_study(name).name for name in self.studies)
-
-    def chosen_protocol(self) -> Protocol:
-        """The readings that are followed.
-
-        Raises:
-            UsageError: a field has no such value.
-        """
-        return Protocol(**{"calibration": self.profile.calibration, **self.protocol})
+MEASURED_TOKENS = 256
+DIAGNOSED = sum(map(is_diagnosed, find_study("main").answering))
+ROW = 32  # tokens of a query in the measurement
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +39,7 @@ class Run:
 
     Args:
         data: examples by task.
-        model: digest of the model.
-        dtype: precision in which it is run, such as `float32`.
-        rates: learning rates of the tasks.
+        model: its digest.
     """
 
     choices: Choices
@@ -149,7 +68,7 @@ def resolve(
     """Find out what choices come to: tasks, data, rates, and the digest of the model, which is not loaded for it.
 
     Args:
-        choices: choices of the reader.
+        choices: of the reader.
         model: the model, if it is loaded already.
         say: told in a sentence what takes long.
         own: tasks of the reader's that are run too, unless tasks were chosen.
@@ -186,16 +105,14 @@ def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
         UsageError: no such study.
     """
     choices, asked = run.choices, find_study(study) if isinstance(study, str) else study
-    specs = []
-    for task in run.tasks:
-        runs = choices.profile.runs(task) if choices.seeds is None else tuple((seed, 0) for seed in choices.seeds)
-        base = TrialSpec(
+    return [
+        TrialSpec(
             model=run.model,
             data=run.data[task.name].digest,
             task=task.name,
             k=run.k,
-            seed=0,
-            permutation=0,
+            seed=seed,
+            permutation=permutation,
             queries=choices.queries or choices.profile.queries,
             methods=tuple(at_rate(method, run.rates.by_task[task.name]) for method in asked.methods),
             metrics=asked.metrics,
@@ -205,5 +122,175 @@ def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
             diagnostics=asked.diagnostics,
             code=code_digest(),
         )
-        specs += [replace(base, seed=seed, permutation=permutation) for seed, permutation in runs]
-    return specs
+        for task in run.tasks
+        for seed, permutation in choices.runs(task)
+    ]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What some trials do.
+
+    Args:
+        prefix_tokens: read once by in-context learning.
+        answered_tokens: the same, once for every method.
+        attended_pairs: of a query token and a prefix token.
+        trained_tokens: of the demonstrations that are stepped on, once for every method.
+    """
+
+    trials: int = 0
+    prefix_tokens: int = 0
+    query_tokens: int = 0
+    answered_tokens: int = 0
+    attended_pairs: int = 0
+    steps: int = 0
+    trained_tokens: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of this model on this device.
+
+    Args:
+        prefix: a token that is read.
+        answer: a query token that is answered after the opening token.
+        attend: a query token, for every token of a long prefix, beyond that.
+        train: a token that is stepped on, the mean over the compared methods.
+    """
+
+    prefix: float
+    answer: float
+    attend: float
+    train: float
+
+    def seconds(self, work: Work) -> float:
+        """About how long some work takes."""
+        answering = self.answer * work.answered_tokens + self.attend * work.attended_pairs
+        return self.prefix * work.prefix_tokens + answering + self.train * work.trained_tokens
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A run before it is run.
+
+    Args:
+        by_task: the work of each task.
+        kept: how many trials were run before and are kept.
+        seconds: about how long the others take on this device, without loading the model.
+        memory: about how many bytes are held at once, by what holds them.
+        free: bytes that are free on the device, beside the weights that lie there now.
+        speed: what was measured.
+    """
+
+    by_task: Mapping[str, Work]
+    kept: int
+    seconds: float
+    memory: Mapping[str, int]
+    free: int
+    speed: Speed
+
+    @property
+    def total(self) -> Work:
+        """The work of all tasks."""
+        return sum(self.by_task.values(), Work())
+
+
+def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) -> Estimate:
+    """Count what the chosen trials will do, and measure a few hundred tokens of it.
+
+    Raises:
+        UsageError: a choice makes no sense.
+        PromptError: a task cannot be put to this model.
+    """
+    specs = [spec for study in run.studies for spec in plan_trials(run, study)]
+    prompts = [prompts_of(spec, model, run.data[spec.task]) for spec in specs]
+    rate = next(iter(run.rates.by_task.values()))
+    speed = measure_speed(model, [at_rate(method, rate) for method in find_study("main").methods])
+    by_task: dict[str, Work] = {}
+    kept = 0
+    seconds: float = 0
+
+    for spec, asked in zip(specs, prompts, strict=True):
+        work = work_of(spec, asked)
+        by_task[spec.task] = by_task.get(spec.task, Work()) + work
+        if store is not None and store.holds(spec):
+            kept += 1
+        else:
+            seconds += speed.seconds(work)
+    held = memory(model, prompts, max(len(spec.methods) for spec in specs))
+    return Estimate(by_task, kept, seconds, held, free_memory(model.device), speed)
+
+
+def work_of(spec: TrialSpec, prompts: Prompts) -> Work:
+    """What one trial does."""
+    context = len(prompts.demonstrations.context)
+    asked = sum(map(len, (*prompts.queries.rows, *prompts.content_free.rows)))
+    innermost = [learner_of(method) for method in spec.methods]
+    readers = 1 + sum(isinstance(method, InContext) for method in innermost)
+    learners = sum(not isinstance(method, InContext | ZeroShot) for method in innermost)
+    return Work(
+        trials=1,
+        prefix_tokens=context * readers,
+        query_tokens=asked,
+        answered_tokens=asked * (PROMPTED + len(spec.methods)),
+        attended_pairs=asked * context * readers,
+        steps=learners * len(prompts.demonstrations.sequences),
+        trained_tokens=learners * sum(map(len, prompts.demonstrations.sequences)),
+    )
+
+
+def measure_speed(model: LanguageModel, methods: Sequence[Method]) -> Speed:
+    """Read a few hundred tokens, answer as many, and take one step with every method."""
+    tokens = min(MEASURED_TOKENS, model.context_length // 2)
+    vocabulary = int(model.config.vocab_size)
+    ids = tuple((7 * i + 11) % vocabulary for i in range(tokens))
+    rows = [ids[start : start + ROW] for start in range(0, tokens, ROW)]
+    opening = model.read_prefix(ids[:1])
+
+    def answer(prefix: Any) -> None:
+        model.answer(rows, prefix, answer_at=-1, probe_at=-1)
+
+    answer(opening)  # the first call of anything also prepares it
+    prefix = model.read_prefix(ids)
+    reading = _timed(model, lambda: model.read_prefix(ids))
+    alone, after = (_timed(model, partial(answer, before)) for before in (opening, prefix))
+    step = Demonstrations.from_rows(ids[0], model.tokens.separator, (rows[0][1:],))
+    training = [_timed(model, partial(method.learn, model, step)) for method in methods]
+    return Speed(
+        prefix=reading / tokens,
+        answer=alone / tokens,
+        attend=max(after - alone, 0.0) / tokens / tokens,
+        train=sum(training) / max(len(training), 1) / len(rows[0]),
+    )
+
+
+def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> dict[str, int]:
+    """About how many bytes the largest of some trials holds at once, by what holds them."""
+    size, config = model.dtype.itemsize, model.config
+    tuned = sum(value.numel() for value in model.tuned_values().values())
+    one = model.read_prefix([model.tokens.bos])
+    of_a_token = sum(values.numel() for values in (*one.keys, *one.values)) * size
+    context = max(len(asked.demonstrations.context) for asked in prompts)
+    sequence = max(len(shown) for asked in prompts for shown in asked.demonstrations.sequences)
+    heads, hidden, vocabulary = int(config.num_attention_heads), int(config.hidden_size), int(config.vocab_size)
+    tokens = min(tokens_that_fit(model, asked, compared) for asked in prompts)
+    kept_for_gradients = model.layers * sequence * (20 * hidden + 2 * heads * sequence) * size
+    return {
+        "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.network.parameters()),
+        "keys and values of the demonstrations": context * of_a_token,
+        "keys of the demonstrations, by method": DIAGNOSED * context * of_a_token // 2,
+        "tuned keys and values": min(compared * tuned * size, memory_for_learned(model.device) + 2 * tuned * size),
+        "a batch of queries": batch_memory(model, prompts, compared, tokens),
+        "a training step": 3 * tuned * max(4, size) + kept_for_gradients + sequence * vocabulary * (size + 3 * 4),
+    }
+
+
+def _timed(model: LanguageModel, work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
+    return time.perf_counter() - start

@@ -1,19 +1,27 @@
-"""Ready-made set-ups: which model, how many demonstrations, which draws, how many queries, and which learning rates."""
+"""Set-ups: ready-made ones, and what a reader changes: model, demonstrations, draws, queries, rates, readings."""
 
-from __future__ import annotations
-
-import json
-import statistics
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from icl_claims.errors import StoreError, UsageError
-from icl_claims.experiments.studies import STUDIES
-from icl_claims.protocol import Calibration
-from icl_claims.storage.files import cache_folder, write_atomically
-from icl_claims.tasks import MINIATURE, PAPERS_TASKS, SYNTHETIC, TASKS, DataSource, Task
+from icl_claims.errors import UsageError
+from icl_claims.experiments.studies import STUDIES, find_study
+from icl_claims.models import LanguageModel
+from icl_claims.models.embedded import Say
+from icl_claims.models.reference import load_model
+from icl_claims.protocol import Calibration, Protocol
+from icl_claims.tasks import (
+    MINIATURE,
+    PAPERS_TASKS,
+    SYNTHETIC,
+    TASKS,
+    DataSource,
+    Task,
+    known_task,
+    read_own_task,
+    real_tasks,
+)
 
 
 @dataclass(frozen=True)
@@ -39,10 +47,6 @@ class Profile:
     studies: tuple[str, ...] = tuple(STUDIES)
     needs_cuda: bool = False
 
-    def runs(self, task: Task) -> tuple[tuple[int, int], ...]:
-        """The (seed, permutation) pairs of a task."""
-        return task.runs[: self.draws]
-
 
 PUBLISHED_RATES = {name: rate for name in PAPERS_TASKS if (rate := TASKS[name].learning_rate) is not None}
 # Of .001, .003, .01, .03 and .1, the rate whose finetuned model is most accurate (calibrated) on 40 training examples
@@ -54,7 +58,6 @@ EMBEDDED_RATES = {"sst2": 0.03, "sst5": 0.001, "mr": 0.001, "subj": 0.1, "agnews
 TINY_RATES = {"sst2": 1.5, "sst5": 2.0, "mr": 2.0, "subj": 3.0, "agnews": 3.0, "cb": 3.0}
 
 WITHIN_MINUTES = ("main", "labels", "untrained")
-
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -76,104 +79,99 @@ def find_profile(name: str) -> Profile:
     return PROFILES[name]
 
 
-TUNE = "`icl-claims tune` finds its own"
-
-
 @dataclass(frozen=True)
-class LearningRates:
-    """Learning rates of finetuning, and where they come from, for reports."""
+class Choices:
+    """A profile, and what the reader changed of it; None leaves the profile's value.
 
-    by_task: Mapping[str, float]
-    origin: str
-
-    def including(self, profile: Profile, tasks: Iterable[Task]) -> LearningRates:
-        """The rates of these tasks too: each task's own under the profile, else the median of the profile's."""
-        median = statistics.median(profile.learning_rates.values())
-        more = {task.name: task.learning_rates.get(profile.name) for task in tasks if task.name not in self.by_task}
-        found, origin = {name: median if own is None else own for name, own in more.items()}, self.origin
-        for words, names in (
-            ("the task's own", [name for name, own in more.items() if own is not None]),
-            (f"the median of the profile {profile.name}", [name for name, own in more.items() if own is None]),
-        ):
-            origin += f"; {words} for {', '.join(names)}" if names else ""
-        return LearningRates({**self.by_task, **found}, origin)
-
-
-def rates_file(digest: str) -> Path:
-    """Where the rates of a model are kept in the cache."""
-    return cache_folder() / "learning_rates" / f"{digest}.json"
-
-
-def learning_rates(profile: Profile, digest: str, *, own_model: bool, file: Path | None = None) -> LearningRates:
-    """The learning rates of a model under a profile.
-
-    Args:
-        profile: gives the rates of its own model, and of tasks for which none was found.
-        digest: of the model.
-        own_model: whether the model is the profile's.
-        file: that `icl-claims tune --write` wrote; by default the one in the cache, if there is one.
-
-    Raises:
-        UsageError: the named file is not there, or is about another model.
-        StoreError: the file cannot be read.
+    The fields are those of `icl_claims.experiments.options.OPTIONS`; `protocol` holds the readings that were named.
     """
-    if file is None and own_model:
-        return LearningRates(profile.learning_rates, f"of the profile {profile.name}")
-    found = read_rates(file or rates_file(digest))
-    if file is not None and found.get("model") != digest:
-        raise UsageError(
-            f"The learning rates in {file} are not of this model",
-            expected=f"a file about the model {digest[:12]}",
-            got=f"one about {str(found['model'])[:12]}" if found else "no such file",
-            todo="Find its own with `icl-claims tune`.",
-        )
-    tuned = {task: float(entry["learning_rate"]) for task, entry in found.get("tasks", {}).items()}
-    if not tuned:
-        origin = f"of the profile {profile.name}, found for another model; {TUNE}"
-    else:
-        origin = f"found for this model on training examples ({file or rates_file(digest)})"
-        if missing := sorted(set(profile.learning_rates) - set(tuned)):
-            origin += f"; of the profile {profile.name} for {', '.join(missing)}"
-    return LearningRates({**profile.learning_rates, **tuned}, origin)
 
+    profile: Profile
+    model: str | None = None
+    data: Path | None = None
+    tasks: tuple[str, ...] | None = None
+    k: int | None = None
+    seeds: tuple[int, ...] | None = None
+    queries: int | None = None
+    device: str | None = None
+    dtype: str | None = None
+    rates: Path | None = None
+    studies: tuple[str, ...] | None = None
+    tokens_per_batch: int | None = None
+    protocol: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-def read_rates(file: Path) -> dict[str, Any]:
-    """What `icl-claims tune` wrote: the model's digest, and an entry for each task; empty where there is no file.
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """What the reader changed that can change a verdict."""
+        names = ("model", "data", "tasks", "k", "seeds", "queries", "dtype", "rates")
+        default = Protocol(calibration=self.profile.calibration)
+        readings = [name for name, value in self.protocol.items() if value != getattr(default, name)]
+        return tuple(name for name in (*names, *readings) if name in readings or getattr(self, name) is not None)
 
-    Raises:
-        StoreError: the file is damaged.
-    """
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        rates = [float(entry["learning_rate"]) for entry in found["tasks"].values()]
-        if not isinstance(found["model"], str) or not all(rate > 0 for rate in rates):
-            raise ValueError("a model that is no text, or a rate that is not above 0")
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"The learning rates in {file} cannot be read",
-            expected="the JSON that `icl-claims tune` writes",
-            got=f"{type(error).__name__}: {error}",
-            todo="Delete the file, and run `icl-claims tune` again.",
-        ) from error
-    return dict(found)
+    @property
+    def model_reference(self) -> str:
+        """The reference of the model to load.
 
+        Raises:
+            UsageError: the profile has none and the reader named none.
+        """
+        reference = self.model or self.profile.model
+        if reference is None:
+            raise UsageError(
+                f"The profile {self.profile.name} has no model of its own",
+                todo="Name one: ⟨model⟩ fairseq:DIR, path:DIR or hub:NAME.",
+            )
+        return reference
 
-def write_rates(file: Path, digest: str, name: str, tasks: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the rates of some tasks; those of other tasks of the same model stay.
+    def load_model(self, say: Say = lambda _text: None) -> LanguageModel:
+        """The model to run.
 
-    Raises:
-        StoreError: the file cannot be written, or one that lies there cannot be read.
-    """
-    before = read_rates(file)
-    kept = before["tasks"] if before.get("model") == digest else {}
-    content = {"model": digest, "name": name, "tasks": {**kept, **tasks}}
-    try:
-        write_atomically(file, json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise StoreError(
-            f"The learning rates cannot be written to {file}",
-            got=error.strerror or str(error),
-            todo="Name another file, or another cache with ICL_CLAIMS_CACHE.",
-        ) from error
+        Raises:
+            UsageError: the profile has none and the reader named none.
+            ModelError: it cannot be loaded, or there is no such device or dtype.
+        """
+        return load_model(self.model_reference, device=self.device or "auto", dtype=self.dtype or "float32", say=say)
+
+    @property
+    def source(self) -> DataSource:
+        """Where the examples come from.
+
+        Raises:
+            DataError: the data directory is not a folder.
+        """
+        return self.profile.source if self.data is None else real_tasks(self.data)
+
+    def chosen_tasks(self) -> tuple[Task, ...]:
+        """The tasks to run: known ones in the catalogue's order, then the reader's, whose names have a slash.
+
+        Raises:
+            UsageError: an unknown name.
+            DataError: a folder of the reader's cannot be read.
+        """
+        named = [
+            read_own_task(Path(name)) if "/" in name or "\\" in name else known_task(name)
+            for name in self.tasks or PAPERS_TASKS
+        ]
+        known = {task.name for task in named if not task.own}
+        own = {task.name: task for task in named if task.own}
+        return (*(task for task in TASKS.values() if task.name in known), *own.values())
+
+    def chosen_studies(self) -> tuple[str, ...]:
+        """The studies that are run where a claim asks for them.
+
+        Raises:
+            UsageError: an unknown name.
+        """
+        return self.profile.studies if self.studies is None else tuple(find_study(name).name for name in self.studies)
+
+    def runs(self, task: Task) -> tuple[tuple[int, int], ...]:
+        """The (seed, permutation) pairs of a task's trials."""
+        return task.runs[: self.profile.draws] if self.seeds is None else tuple((seed, 0) for seed in self.seeds)
+
+    def chosen_protocol(self) -> Protocol:
+        """The readings that are followed.
+
+        Raises:
+            UsageError: a field has no such value.
+        """
+        return Protocol(**{"calibration": self.profile.calibration, **self.protocol})

@@ -1,12 +1,10 @@
 """What a trial gives: numbers by query and layer, predictions, timings and provenance; and the store of results."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,7 +21,7 @@ from icl_claims.metrics import (
     SetMetric,
     predicted_labels,
 )
-from icl_claims.questions import Depth, Named, Quantity
+from icl_claims.questions import Named, Quantity
 from icl_claims.storage.checksummed import flat, grouped
 from icl_claims.storage.files import cache_folder
 from icl_claims.storage.store import Checkpoint, Content, Store
@@ -37,7 +35,7 @@ class Entry(NamedTuple):
     reference: str = IN_CONTEXT.name
 
     @classmethod
-    def of(cls, quantity: Quantity) -> Entry:
+    def of(cls, quantity: Quantity) -> Self:
         """The entry of a quantity."""
         return cls(quantity.metric.name, quantity.method.name, (quantity.reference or IN_CONTEXT).name)
 
@@ -59,7 +57,6 @@ class TrialResult:
     Args:
         log_probabilities: Log-probabilities of each label's verbalizer, by method.
         content_free: The same for the queries without content.
-        by_layer: One value per query and layer.
         gradient_norms: Norms of the keys' and values' gradients at every step and layer, by method, before clipping.
         drift: How much learning changed the keys' and values' weights, relative to their size, by method and layer.
         losses: Loss of every learning step, in nats per token, by method.
@@ -112,8 +109,10 @@ class TrialResult:
         """
         if isinstance(quantity.metric, PredictionMetric):
             return self._of_predictions(quantity.metric, quantity.method, quantity.reference or IN_CONTEXT)
-        values = self.values_by_layer(quantity)
-        return None if values is None else _mean_of_layers(values, quantity.layers)
+        if (values := self.values_by_layer(quantity)) is None:
+            return None
+        first, last = (round(share * values.shape[1]) for share in quantity.layers)
+        return _mean(values[:, first : max(last, first + 1)], axis=1).astype(float)
 
     def values_by_layer(self, quantity: Quantity) -> Float[np.ndarray, "_ layers"] | None:
         """One row per query, per step or per trial, and a column per layer. None if it was not measured."""
@@ -138,26 +137,22 @@ class TrialResult:
         orders = [other for other in orders_of(method.name, self.spec.methods) if other.name in self.methods]
         if metric.over_orders and not orders:
             return None
-        answered, zero_shot, in_context = (self.predicted(named) for named in (method, ZERO_SHOT, reference))
+        answered, in_context, zero_shot = (self.predicted(named) for named in (method, reference, ZERO_SHOT))
         tried = np.stack([self.predicted(named) for named in (method, *orders)]) if metric.over_orders else None
         found = Predicted(answered, in_context, zero_shot, self.gold, tried, self.spec.protocol.agreement)
         values: Float[np.ndarray, "queries ..."] = metric.of(found)
         return values
 
 
-def _mean_of_layers(values: Float[np.ndarray, "_ layers"], depth: Depth) -> Float[np.ndarray, " _"]:
-    count = values.shape[1]
-    first, last = (round(share * count) for share in depth)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a query of which no layer counts has no value
-        return np.asarray(np.nanmean(values[:, first : max(last, first + 1)], axis=1), dtype=float)
-
-
 def mean_over_rows(values: np.ndarray) -> np.ndarray:
     """The mean of each column over the rows that count; NaN if none does."""
+    return _mean(values, axis=0)
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(np.nanmean(values, axis=0))
+        warnings.simplefilter("ignore", RuntimeWarning)  # where nothing counts there is no value
+        return np.asarray(np.nanmean(values, axis=axis))
 
 
 def rounded(values: np.ndarray, places: int) -> Any:
@@ -167,7 +162,6 @@ def rounded(values: np.ndarray, places: int) -> Any:
     return plain.tolist()
 
 
-RunTrial = Callable[[], TrialResult]
 _ROWS = ("query_rows", "gold")
 _GROUPS = ("log_probabilities", "content_free", "by_layer", "over_queries", "gradient_norms", "drift")
 _FACTS = ("losses", "failures", "seconds", "provenance")
@@ -184,11 +178,11 @@ class TrialStore:
     def __init__(self, folder: Path | None = None) -> None:
         self._store = Store(folder or default_store())
 
-    def get_or_run(self, spec: TrialSpec, run: RunTrial) -> TrialResult:
+    def get_or_run(self, spec: TrialSpec, run: Callable[[], TrialResult]) -> TrialResult:
         """The result of a trial, run now if it never was; other processes wait for it meanwhile."""
         return unpacked_result(spec, self._store.get_or_run(spec.key(), lambda: packed_result(spec, run())))
 
-    def get_or_run_unless_busy(self, spec: TrialSpec, run: RunTrial) -> TrialResult | None:
+    def get_or_run_unless_busy(self, spec: TrialSpec, run: Callable[[], TrialResult]) -> TrialResult | None:
         """The same, but None if another process is running the trial."""
         found = self._store.get_or_run_unless_busy(spec.key(), lambda: packed_result(spec, run()))
         return None if found is None else unpacked_result(spec, found)

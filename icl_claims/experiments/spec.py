@@ -1,7 +1,5 @@
 """What a trial is: a frozen specification, from which its numbers follow."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json
@@ -9,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from icl_claims.errors import UsageError
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
@@ -25,11 +23,9 @@ from icl_claims.tasks import TASK_FILE, TaskData
 
 PACKAGE = Path(__file__).parents[1]
 _Record = Mapping[str, Any]
-"""A specification as plain data."""
-
 CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
-    *(f"experiments/{room}.py" for room in ("batches", "measure", "resume", "spill", "trial")),
+    *(f"experiments/{room}.py" for room in ("batches", "progress", "trial")),
 )
 SAID_IN_PRINT = ("title", "definition", "formula", "source", "look", "drawn_by_layer")
 """Names of what metrics and methods say of themselves in print and in figures, on which no number depends."""
@@ -77,8 +73,8 @@ class TrialSpec:
     def __post_init__(self) -> None:
         names = [method.name for method in self.methods]
         by_name = dict(zip(names, self.methods, strict=True))
-        for method in self.methods:
-            if isinstance(method, Paraphrased) and by_name.get(method.method.name, method.method) != method.method:
+        for method in (one for one in self.methods if isinstance(one, Paraphrased)):
+            if by_name.get(method.method.name, method.method) != method.method:
                 wanted = f"the parameters of {method.method.name}, with which it shares what is learned"
                 raise UsageError(f"The method {method.name} has other parameters", expected=wanted)
         if len({*names, ZERO_SHOT.name, IN_CONTEXT.name}) != len(names) + 2:
@@ -87,7 +83,7 @@ class TrialSpec:
     @classmethod
     def of(
         cls, model: LanguageModel, data: TaskData, methods: Iterable[Method], *, k: int, seed: int = 0, **options: Any
-    ) -> TrialSpec:
+    ) -> Self:
         """The specification of a trial of a model on a task."""
         chosen = {"permutation": 0, "queries": None, "dtype": str(model.dtype).removeprefix("torch."), **options}
         return cls(model.digest, data.digest, data.task.name, k, seed, methods=tuple(methods), **chosen)
@@ -119,9 +115,8 @@ class TrialSpec:
 
     def record(self) -> dict[str, Any]:
         """The specification as plain data, the same before and after it was written as JSON."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
-            **own,
+            **vars(self),
             "protocol": asdict(self.protocol),
             "methods": [described(method) for method in self.methods],
             "metrics": [{"name": metric.name, **_own_source(metric.values)} for metric in self.metrics],
@@ -179,7 +174,7 @@ class Change:
     Args:
         where: its place, such as `k` or `methods/finetuning/learning_rate`.
         before: its value in one; None if it has none.
-        after: its value in the other; None if it has none.
+        after: that in the other.
     """
 
     where: str
@@ -194,11 +189,8 @@ def diff(before: _Record, after: _Record) -> tuple[Change, ...]:
     (Change(where='k', before=16, after=8),)
     """
     old, new = _parts(before), _parts(after)
-    return tuple(
-        Change(where, old.get(where), new.get(where))
-        for where in dict.fromkeys((*new, *old))
-        if old.get(where) != new.get(where)
-    )
+    changes = (Change(where, old.get(where), new.get(where)) for where in dict.fromkeys((*new, *old)))
+    return tuple(change for change in changes if change.before != change.after)
 
 
 def nearest(wanted: _Record, others: Iterable[_Record]) -> tuple[_Record, tuple[Change, ...]] | None:

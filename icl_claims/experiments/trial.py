@@ -1,7 +1,5 @@
 """Run one trial: every method learns from the same demonstrations and answers the same queries, batch by batch."""
 
-from __future__ import annotations
-
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,14 +12,20 @@ import numpy as np
 import torch
 
 from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.experiments.batches import out_of_memory, partners_in, tokens_that_fit
-from icl_claims.experiments.measure import BatchNumbers, measure, numbers
+from icl_claims.experiments.batches import (
+    BatchNumbers,
+    measure,
+    memory_for_learned,
+    numbers,
+    out_of_memory,
+    partners_in,
+    tokens_that_fit,
+)
+from icl_claims.experiments.progress import LearnedSpill, PromptKind, TrialProgress
 from icl_claims.experiments.result import Entry, TrialResult
-from icl_claims.experiments.resume import PromptKind, TrialProgress
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.spill import LearnedSpill, memory_for_learned
 from icl_claims.experiments.studies import ZERO_SHOT
-from icl_claims.methods import Batch, Learned, Method, TrainingTokens
+from icl_claims.methods import Batch, Method, TrainingTokens
 from icl_claims.metrics import Answer, SetMetric
 from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import untrained
@@ -34,6 +38,155 @@ Progress = Callable[[str, float], None]
 Watch = Callable[[list[int], Mapping[str, Answer]], None]
 """Shown the answers to a batch of queries, by method, before they are forgotten."""
 SHARE_OF_LEARNING = 0.4  # of a trial's time, for the progress bar
+
+
+@dataclass(eq=False)
+class _Trial:
+    """A trial under way: what was learned, how it meets the demonstrations, and the numbers so far."""
+
+    spec: TrialSpec
+    model: LanguageModel
+    prompts: Prompts
+    state: TrialProgress
+    progress: Progress
+    watch: Watch | None
+    training: dict[str, TrainingTokens] = field(default_factory=dict)
+
+    @property
+    def answering(self) -> list[Method]:
+        """The methods that have not failed."""
+        return [method for method in self.spec.answering if method.name not in self.state.failures]
+
+    def learn(self) -> None:
+        for method in self.answering:
+            number = self.spec.answering.index(method)
+            self.progress(f"learning: {method.title}", SHARE_OF_LEARNING * number / len(self.spec.answering))
+            try:
+                self._learn(method)
+            except DivergenceError as error:
+                self.state.failures[method.name] = str(error)
+            except torch.OutOfMemoryError as error:
+                raise out_of_memory(f"what {method.name} learns") from error
+
+    def _learn(self, method: Method) -> None:
+        if method.name not in self.state.learned:
+            with self._timed(f"learn {method.name}"):
+                learned = method.learn(self.model, self.prompts.demonstrations, self.state.learned)
+            self.state.keep_learned(method.name, learned)
+        if self.spec.diagnoses(method):
+            with self._timed(f"read demonstrations as {method.name}"):
+                learned = self.state.learned[method.name]
+                self.training[method.name] = learned.training_tokens(self.prompts.demonstrations)
+
+    def answer(self) -> None:
+        self._answer_all("content_free", self._said_without_content)
+        self._answer_all("queries", self._measured)
+        self.progress("answered", 1.0)
+
+    def _answer_all(self, asked: PromptKind, work: Callable[[list[int]], BatchNumbers]) -> None:
+        batches = self.state.batches(asked, getattr(self.prompts, asked))
+        for batch in batches:
+            with batches.halving():
+                self.state.keep_block(asked, batch, work(batch), batches.tokens)
+
+    def _said_without_content(self, batch: list[int]) -> BatchNumbers:
+        answers = self._answers(self.prompts.content_free.some(batch))
+        return {"log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()}}
+
+    def _measured(self, batch: list[int]) -> BatchNumbers:
+        done, queries = sum(len(block) for block, _ in self.state.blocks["queries"]), len(self.prompts.queries)
+        words = f"{len(self.answering)} methods answer, query {done + 1} of {queries}"
+        self.progress(words, SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done / queries)
+        answers = self._answers(self.prompts.queries.some(batch), inside=True)
+        with self._timed("metrics"):
+            gold = np.array(self.prompts.gold)[batch]
+            lengths = [len(span) for span in self.prompts.demonstrations.spans]
+            of_batch = Batch(answers, answers[ZERO_SHOT.name], batch, partners_in(batch), self.spec.seed)
+            found = measure(self.spec, of_batch, gold, lengths)
+        if self.watch is not None:
+            self.watch(batch, answers)
+        return found
+
+    def _answers(self, queries: Queries, *, inside: bool = False) -> dict[str, Answer]:
+        answers: dict[str, Answer] = {}
+        for method in self.answering:
+            name, looked_into = method.name, inside and self.spec.diagnoses(method)
+            with self._timed(f"answer {name}"):
+                try:
+                    training = self.training.get(name) if looked_into else None
+                    answers[name] = self.state.learned[name].answer(queries, lens=looked_into, training=training)
+                except DivergenceError as error:
+                    self.state.failures[name] = str(error)
+        return answers
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.state.seconds[what] += time.perf_counter() - start
+
+    def result(self, data: TaskData) -> TrialResult:
+        said, features = self._assembled("queries", "log_probabilities"), self._assembled("queries", "features")
+        without_content = self._assembled("content_free", "log_probabilities")
+        over_all = {metric.name: metric for metric in self.spec.layer_metrics if isinstance(metric, SetMetric)}
+        result = TrialResult(
+            spec=self.spec,
+            query_rows=np.array(self.prompts.query_rows),
+            gold=np.array(self.prompts.gold),
+            log_probabilities=said,
+            content_free={name: without_content.get(name, values[:0]) for name, values in said.items()},
+            by_layer=self._assembled("queries", "by_layer"),
+            over_queries={entry: over_all[entry.metric].over(values) for entry, values in features.items()},
+            failures=self.state.failures,
+            seconds=dict(self.state.seconds),
+            provenance=self._provenance(data),
+        )
+        for method in self.answering:
+            learned = self.state.learned[method.name]
+            if learned.gradient_norms is not None:
+                result.gradient_norms[method.name] = learned.gradient_norms
+            if learned.weights:
+                result.drift[method.name] = learned.drift()
+            if learned.losses:
+                result.losses[method.name] = list(learned.losses)
+        return result
+
+    def _assembled(self, asked: PromptKind, group: str) -> dict[Any, Any]:
+        """Arrays of all queries from those of batches; NaN where no batch says anything."""
+        rows, whole = len(getattr(self.prompts, asked)), dict[Any, Any]()
+        for batch, block in self.state.blocks[asked]:
+            for entry, values in block[group].items():
+                if not self._rests_on_failure(entry):
+                    if entry not in whole:
+                        whole[entry] = np.full((rows, *values.shape[1:]), np.nan, dtype=values.dtype)
+                    whole[entry][batch] = values
+        return whole
+
+    def _rests_on_failure(self, entry: Entry | str) -> bool:
+        failed = set(self.state.failures)
+        failed |= {null.name for null in self.spec.nulls if null.of.name in failed}
+        return bool(failed & ({entry} if isinstance(entry, str) else {entry.method, entry.reference}))
+
+    def _provenance(self, data: TaskData) -> dict[str, Any]:
+        shown = self.prompts.demonstrations
+        return {
+            "model": self.model.name,
+            "data": data.source,
+            "demonstrations_drawn": self.spec.k,
+            "demonstrations_in_context": shown.shown,
+            "demonstrations_learned": len(shown.sequences),
+            "demonstration_rows": list(self.prompts.demonstration_rows),
+            "context_tokens": len(shown.context),
+            **_where(self.model),
+            "tokens_per_batch": self.state.tokens,
+            "machine": f"{platform.system()} {platform.machine()}",
+            "python": platform.python_version(),
+            "icl_claims": __version__,
+            "notes": self.state.notes,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
 
 
 def run_trial(
@@ -106,175 +259,6 @@ def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts
     )
 
 
-@dataclass(eq=False)
-class _Trial:
-    """A trial under way: what was learned, how it meets the demonstrations, and the numbers so far."""
-
-    spec: TrialSpec
-    model: LanguageModel
-    prompts: Prompts
-    state: TrialProgress
-    progress: Progress
-    watch: Watch | None
-    training: dict[str, TrainingTokens] = field(default_factory=dict)
-
-    @property
-    def answering(self) -> list[Method]:
-        """The methods that have not failed."""
-        return [method for method in self.spec.answering if method.name not in self.state.failures]
-
-    def learn(self) -> None:
-        for number, method in enumerate(self.spec.answering):
-            if method.name in self.state.failures:
-                continue
-            self.progress(f"learning: {method.title}", SHARE_OF_LEARNING * number / len(self.spec.answering))
-            try:
-                self._learn(method)
-            except DivergenceError as error:
-                self.state.failures[method.name] = str(error)
-            except torch.OutOfMemoryError as error:
-                raise out_of_memory(f"what {method.name} learns") from error
-
-    def _learn(self, method: Method) -> None:
-        if method.name not in self.state.learned:
-            with self._timed(f"learn {method.name}"):
-                learned = method.learn(self.model, self.prompts.demonstrations, self.state.learned)
-            self.state.keep_learned(method.name, learned)
-        if self.spec.diagnoses(method):
-            with self._timed(f"read demonstrations as {method.name}"):
-                learned = self.state.learned[method.name]
-                self.training[method.name] = learned.training_tokens(self.prompts.demonstrations)
-
-    def answer(self) -> None:
-        self._answer_all("content_free", self.prompts.content_free, self._said_without_content)
-        self._answer_all("queries", self.prompts.queries, self._measured)
-        self.progress("answered", 1.0)
-
-    def _answer_all(self, asked: PromptKind, queries: Queries, work: Callable[[list[int]], BatchNumbers]) -> None:
-        batches = self.state.batches(asked, queries)
-        for batch in batches:
-            with batches.halving():
-                self.state.keep_block(asked, batch, work(batch), batches.tokens)
-
-    def _said_without_content(self, batch: list[int]) -> BatchNumbers:
-        answers = self._answers(self.prompts.content_free.some(batch))
-        return {"log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()}}
-
-    def _measured(self, batch: list[int]) -> BatchNumbers:
-        done, queries = sum(len(block) for block, _ in self.state.blocks["queries"]), len(self.prompts.queries)
-        words = f"{len(self.answering)} methods answer, query {done + 1} of {queries}"
-        self.progress(words, SHARE_OF_LEARNING + (1 - SHARE_OF_LEARNING) * done / queries)
-        answers = self._answers(self.prompts.queries.some(batch), inside=True)
-        with self._timed("metrics"):
-            gold = np.array(self.prompts.gold)[batch]
-            lengths = [len(span) for span in self.prompts.demonstrations.spans]
-            of_batch = Batch(answers, answers[ZERO_SHOT.name], batch, partners_in(batch), self.spec.seed)
-            found = measure(self.spec, of_batch, gold, lengths)
-        if self.watch is not None:
-            self.watch(batch, answers)
-        return found
-
-    def _answers(self, queries: Queries, *, inside: bool = False) -> dict[str, Answer]:
-        answers: dict[str, Answer] = {}
-        for method in self.answering:
-            name, looked_into = method.name, inside and self.spec.diagnoses(method)
-            with self._timed(f"answer {name}"):
-                try:
-                    training = self.training.get(name) if looked_into else None
-                    answers[name] = self.state.learned[name].answer(queries, lens=looked_into, training=training)
-                except DivergenceError as error:
-                    self.state.failures[name] = str(error)
-        return answers
-
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.state.seconds[what] += time.perf_counter() - start
-
-    def result(self, data: TaskData) -> TrialResult:
-        prompts, state = self.prompts, self.state
-        changed = {method.name: _Change.of(state.learned[method.name]) for method in self.answering}
-        said = self._assembled("queries", "log_probabilities", len(prompts.queries))
-        without_content = self._assembled("content_free", "log_probabilities", len(prompts.content_free))
-        return TrialResult(
-            spec=self.spec,
-            query_rows=np.array(prompts.query_rows),
-            gold=np.array(prompts.gold),
-            log_probabilities=said,
-            content_free={name: without_content.get(name, values[:0]) for name, values in said.items()},
-            by_layer=self._assembled("queries", "by_layer", len(prompts.queries)),
-            over_queries=self._over_queries(),
-            gradient_norms={name: of.gradient_norms for name, of in changed.items() if of.gradient_norms is not None},
-            drift={name: of.drift for name, of in changed.items() if of.drift is not None},
-            losses={name: of.losses for name, of in changed.items() if of.losses},
-            failures=state.failures,
-            seconds=dict(state.seconds),
-            provenance=self._provenance(data),
-        )
-
-    def _assembled(self, asked: PromptKind, group: str, rows: int) -> dict[Any, Any]:
-        blocks = [(batch, block[group]) for batch, block in self.state.blocks[asked]]
-        kept = {entry for _, block in blocks for entry in block if not self._rests_on_failure(entry)}
-        return _put_together(blocks, rows, kept)
-
-    def _over_queries(self) -> dict[Entry, Any]:
-        """The metrics of all queries together; their features are forgotten with this."""
-        features = self._assembled("queries", "features", len(self.prompts.queries))
-        metrics = {metric.name: metric for metric in self.spec.layer_metrics if isinstance(metric, SetMetric)}
-        return {entry: metrics[entry.metric].over(values) for entry, values in features.items()}
-
-    def _rests_on_failure(self, entry: Entry | str) -> bool:
-        failed = set(self.state.failures)
-        failed |= {null.name for null in self.spec.nulls if null.of.name in failed}
-        return bool(failed & ({entry} if isinstance(entry, str) else {entry.method, entry.reference}))
-
-    def _provenance(self, data: TaskData) -> dict[str, Any]:
-        shown = self.prompts.demonstrations
-        return {
-            "model": self.model.name,
-            "data": data.source,
-            "demonstrations_drawn": self.spec.k,
-            "demonstrations_in_context": shown.shown,
-            "demonstrations_learned": len(shown.sequences),
-            "demonstration_rows": list(self.prompts.demonstration_rows),
-            "context_tokens": len(shown.context),
-            **_where(self.model),
-            "tokens_per_batch": self.state.tokens,
-            "machine": f"{platform.system()} {platform.machine()}",
-            "python": platform.python_version(),
-            "icl_claims": __version__,
-            "notes": self.state.notes,
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class _Change:
-    """How a method changed the weights, without the weights."""
-
-    gradient_norms: np.ndarray | None
-    drift: np.ndarray | None
-    losses: list[float]
-
-    @classmethod
-    def of(cls, learned: Learned) -> _Change:
-        return cls(learned.gradient_norms, learned.drift() if learned.weights else None, list(learned.losses))
-
-
 def _where(model: LanguageModel) -> dict[str, Any]:
     """What rounding depends on."""
     return {"device": str(model.device), "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
-
-
-def _put_together(blocks: list[tuple[list[int], dict[Any, Any]]], rows: int, entries: set[Any]) -> dict[Any, Any]:
-    """Arrays of all rows from those of batches; NaN where no batch says anything."""
-    whole: dict[Any, Any] = {}
-    for batch, block in blocks:
-        for entry in (name for name in block if name in entries):
-            if entry not in whole:
-                whole[entry] = np.full((rows, *block[entry].shape[1:]), np.nan, dtype=block[entry].dtype)
-            whole[entry][batch] = block[entry]
-    return whole

@@ -1,22 +1,26 @@
-"""Find the learning rate of finetuning for a model and a task, on training examples only."""
+"""Learning rates of finetuning: found for a model and a task on training examples only, written, and read again."""
 
-from collections.abc import Mapping
+import json
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
-from icl_claims.errors import DivergenceError, UsageError
+from icl_claims.errors import DivergenceError, StoreError, UsageError
 from icl_claims.experiments.batches import Batches
+from icl_claims.experiments.profiles import Profile
 from icl_claims.experiments.trial import Progress
 from icl_claims.methods import Finetuning, Learned
 from icl_claims.metrics import predicted_labels
 from icl_claims.models import LanguageModel
 from icl_claims.protocol import Calibration, Protocol
-from icl_claims.tasks import Draw, Prompts, Queries, TaskData, build_prompts, shuffle
+from icl_claims.storage.files import cache_folder, write_atomically
+from icl_claims.tasks import Draw, Prompts, Queries, Task, TaskData, build_prompts, shuffle
 
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-SEEDS = (101, 102, 103)
-HELD_OUT = 40
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Search:
 
     k: int
     calibration: Calibration
-    seeds: tuple[int, ...] = SEEDS
-    held_out: int = HELD_OUT
+    seeds: tuple[int, ...] = (101, 102, 103)
+    held_out: int = 40
     grid: tuple[float, ...] = GRID
 
     def __post_init__(self) -> None:
@@ -116,3 +120,102 @@ def _answers(learned: Learned, queries: Queries) -> np.ndarray:
         with batches.halving():
             answers[batch] = learned.answer(queries.some(batch)).log_probabilities.cpu().double().numpy()
     return answers
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Learning rates of finetuning, and where they come from, for reports."""
+
+    by_task: Mapping[str, float]
+    origin: str
+
+    def including(self, profile: Profile, tasks: Iterable[Task]) -> Self:
+        """The rates of these tasks too: each task's own under the profile, else the median of the profile's."""
+        more = {task.name: task.learning_rates.get(profile.name) for task in tasks if task.name not in self.by_task}
+        own = {name: rate for name, rate in more.items() if rate is not None}
+        median, origin = statistics.median(profile.learning_rates.values()), self.origin
+        other = {name: median for name in more if name not in own}
+        for words, found in (("the task's own", own), (f"the median of the profile {profile.name}", other)):
+            origin += f"; {words} for {', '.join(found)}" if found else ""
+        return replace(self, by_task={**self.by_task, **own, **other}, origin=origin)
+
+
+def rates_file(digest: str) -> Path:
+    """Where the rates of a model are kept in the cache."""
+    return cache_folder() / "learning_rates" / f"{digest}.json"
+
+
+def learning_rates(profile: Profile, digest: str, *, own_model: bool, file: Path | None = None) -> LearningRates:
+    """The learning rates of a model under a profile.
+
+    Args:
+        profile: gives the rates of its own model, and of tasks for which none was found.
+        digest: of the model.
+        own_model: whether the model is the profile's.
+
+        file: that `icl-claims tune --write` wrote; by default the one in the cache, if there is one.
+
+    Raises:
+        UsageError: the named file is not there, or is about another model.
+        StoreError: the file cannot be read.
+    """
+    if file is None and own_model:
+        return LearningRates(profile.learning_rates, f"of the profile {profile.name}")
+    found = read_rates(file or rates_file(digest))
+    if file is not None and found.get("model") != digest:
+        raise UsageError(
+            f"The learning rates in {file} are not of this model",
+            expected=f"a file about the model {digest[:12]}",
+            got=f"one about {str(found['model'])[:12]}" if found else "no such file",
+            todo="Find its own with `icl-claims tune`.",
+        )
+    tuned = {task: float(entry["learning_rate"]) for task, entry in found.get("tasks", {}).items()}
+    if not tuned:
+        origin = f"of the profile {profile.name}, found for another model; `icl-claims tune` finds its own"
+    else:
+        origin = f"found for this model on training examples ({file or rates_file(digest)})"
+        if missing := sorted(set(profile.learning_rates) - set(tuned)):
+            origin += f"; of the profile {profile.name} for {', '.join(missing)}"
+    return LearningRates({**profile.learning_rates, **tuned}, origin)
+
+
+def read_rates(file: Path) -> dict[str, Any]:
+    """What `icl-claims tune` wrote: the model's digest, and an entry for each task; empty where there is no file.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        rates = [float(entry["learning_rate"]) for entry in found["tasks"].values()]
+        if not isinstance(found["model"], str) or not all(rate > 0 for rate in rates):
+            raise ValueError("a model that is no text, or a rate that is not above 0")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"The learning rates in {file} cannot be read",
+            expected="the JSON that `icl-claims tune` writes",
+            got=f"{type(error).__name__}: {error}",
+            todo="Delete the file, and run `icl-claims tune` again.",
+        ) from error
+    return dict(found)
+
+
+def write_rates(file: Path, digest: str, name: str, tasks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the rates of some tasks; those of other tasks of the same model stay.
+
+    Raises:
+        StoreError: the file cannot be written, or one that lies there cannot be read.
+    """
+    before = read_rates(file)
+    kept = before["tasks"] if before.get("model") == digest else {}
+    content = {"model": digest, "name": name, "tasks": {**kept, **tasks}}
+    try:
+        write_atomically(file, json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise StoreError(
+            f"The learning rates cannot be written to {file}",
+            got=error.strerror or str(error),
+            todo="Name another file, or another cache with ICL_CLAIMS_CACHE.",
+        ) from error

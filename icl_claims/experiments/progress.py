@@ -1,34 +1,36 @@
-"""What the methods of a trial learned: in memory while it is little, else spilled to files; the same bits in both."""
+"""The progress of a trial: what methods learned, spilled to files where it is much, and blocks of answered queries.
+
+All of it is written to a checkpoint, from which a trial is resumed where a run was killed.
+"""
 
 import shutil
 import tempfile
 import warnings
 import weakref
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments.batches import free_memory
+from icl_claims.experiments.batches import Batches, BatchNumbers
+from icl_claims.experiments.result import BY_ENTRY
 from icl_claims.methods import AskedInOtherWords, Learned
 from icl_claims.models import LanguageModel, Prefix
-from icl_claims.storage.checksummed import read_checksummed, write_checksummed
+from icl_claims.storage.checksummed import flat, grouped, read_checksummed, write_checksummed
+from icl_claims.storage.store import START, Checkpoint, FinishedPart
+from icl_claims.tasks import Queries
 
-ON_CPU = 256 * 2**20  # bytes: files are read from the system's own cache about as fast as memory is copied
-SHARE_ON_CUDA = 0.25  # of what is free: from files, weights must cross to the device for every batch
-_PREFIX = "learned-"
+LEARNED = "learned"
+_SPILLED = "learned-"
 _INNER = "|"
 _PARAPHRASED = "paraphrased"
-
-
-def memory_for_learned(device: torch.device) -> int:
-    """How many bytes of what methods learned stay in the memory of a device."""
-    return int(SHARE_ON_CUDA * free_memory(device)) if device.type == "cuda" else ON_CPU
+PromptKind = Literal["queries", "content_free"]
 
 
 @dataclass(eq=False)
@@ -36,7 +38,6 @@ class LearnedSpill(Mapping[str, Learned]):
     """What each method learned, by its name, in the order in which it came; the same bits from memory and from files.
 
     Args:
-        model: the model that learned.
         in_memory: limit of the bytes that stay in memory, unless they can be written nowhere.
         near: folder of this process alone, in which files are written; None for the system's temporary folder.
     """
@@ -44,30 +45,17 @@ class LearnedSpill(Mapping[str, Learned]):
     model: LanguageModel
     in_memory: int
     near: Path | None = None
-    _held: dict[str, Learned] = field(default_factory=dict)
-    _files: dict[str, Path] = field(default_factory=dict)
-    _names: list[str] = field(default_factory=list)
+    _places: dict[str, Learned | Path] = field(default_factory=dict)
     _folder: Path | None = None
     _can_be_written: bool = True
 
     def put(self, method: str, learned: Learned, folder: Path | None = None) -> None:
-        """Add what a method learned.
-
-        Args:
-            method: its name.
-            learned: what it learned.
-            folder: a checksummed folder that holds it already; None if there is none.
-        """
-        self._names.append(method)
-        if not self._fits(learned) and (place := folder or self._spilled(learned)) is not None:
-            self._files[method] = place
-        else:
-            self._held[method] = learned
+        """Add what a method learned; the checksummed folder is one that holds it already."""
+        self._places[method] = learned if self._fits(learned) else folder or self._spilled(learned) or learned
 
     def put_file(self, method: str, folder: Path) -> None:
         """Add what a method learned before, and a checksummed folder holds."""
-        self._names.append(method)
-        self._files[method] = folder
+        self._places[method] = folder
 
     def __getitem__(self, method: str) -> Learned:
         """What a method learned.
@@ -76,29 +64,31 @@ class LearnedSpill(Mapping[str, Learned]):
             KeyError: it learned nothing yet.
             StoreError: somebody cut or removed the file that holds it.
         """
-        if method in self._held:
-            return self._held[method]
+        place = self._places[method]
+        if isinstance(place, Learned):
+            return place
         try:
-            manifest, arrays = read_checksummed(self._files[method], verified=False)
+            manifest, arrays = read_checksummed(place, verified=False)
         except StoreError as error:
             todo = "Run it again: what else is finished of the trial is read from its checkpoint."
             raise StoreError(f"What {method} learned was cut or removed meanwhile: {error}", todo=todo) from error
         learned = unpacked(manifest.facts["learned"], arrays, self.model)
         if self._fits(learned):
-            self._held[method] = learned
+            self._places[method] = learned
         return learned
 
     def __contains__(self, method: object) -> bool:
-        return method in self._held or method in self._files
+        return method in self._places
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._places)
 
     def _fits(self, learned: Learned) -> bool:
-        return bytes_of(*self._held.values(), learned) <= self.in_memory
+        held = (place for place in self._places.values() if isinstance(place, Learned))
+        return bytes_of(*held, learned) <= self.in_memory
 
     def _spilled(self, learned: Learned) -> Path | None:
         """The folder that holds it now; None if it cannot be written."""
@@ -106,8 +96,7 @@ class LearnedSpill(Mapping[str, Learned]):
             return None
         facts, arrays = content
         try:
-            if self._folder is None:
-                self._folder = self._folder_of_this_run()
+            self._folder = self._folder or self._folder_of_this_run()
             folder = self._folder / str(len(self))
             write_checksummed(folder, folder.name, {"learned": facts}, arrays)
         except OSError as error:
@@ -121,9 +110,9 @@ class LearnedSpill(Mapping[str, Learned]):
         """A new folder, removed with this object."""
         if self.near is not None:
             self.near.mkdir(parents=True, exist_ok=True)
-            for left_by_a_killed_run in self.near.glob(f"{_PREFIX}*"):
+            for left_by_a_killed_run in self.near.glob(f"{_SPILLED}*"):
                 shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
-        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=self.near)
+        folder = tempfile.mkdtemp(prefix=_SPILLED, dir=self.near)
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
@@ -219,3 +208,83 @@ def _tensor(content: np.ndarray, dtype: str, stride: tuple[int, ...]) -> Tensor:
     """A tensor in memory of its own, aligned and laid out as it was, on which rounding can depend."""
     values = torch.from_numpy(content).view(getattr(torch, dtype))
     return torch.empty_strided(values.shape, tuple(stride), dtype=values.dtype).copy_(values)
+
+
+@dataclass(eq=False)
+class TrialProgress:
+    """The finished parts of a trial, each written to the checkpoint at once.
+
+    Args:
+        tokens: limit of a batch of queries, as long as memory does not run out.
+        checkpoint: where parts are written; None if nothing is.
+        blocks: indices of queries that all methods have answered, and their numbers.
+        failures: why a method gives nothing, by method.
+        seconds: time spent, by what was done.
+        notes: what happened on the way.
+    """
+
+    tokens: int
+    learned: LearnedSpill
+    checkpoint: Checkpoint | None = None
+    blocks: dict[PromptKind, list[tuple[list[int], BatchNumbers]]] = field(default_factory=lambda: defaultdict(list))
+    failures: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    notes: list[str] = field(default_factory=list)
+    _tokens_left: dict[PromptKind, int] = field(default_factory=dict)
+
+    def begin(self, facts: Mapping[str, Any], where: Mapping[str, Any]) -> None:
+        """Resume what an interrupted run finished, with its size of batches, or begin.
+
+        Args:
+            facts: about the trial, for whoever looks at the checkpoint.
+            where: the device it is run on; a trial resumed elsewhere says so, for its numbers may differ by rounding.
+        """
+        before = None
+        for part in () if self.checkpoint is None else self.checkpoint.recall():
+            before = part.facts["where"] if part.kind == START else before
+            self._take_up(part)
+        if before is None:
+            self._keep(START, {**facts, "tokens": self.tokens, "where": dict(where)}, {})
+        elif before != where:
+            then, now = (", ".join(f"{name} {value}" for name, value in place.items()) for place in (before, where))
+            self.notes.append(f"begun with {then}, went on with {now}")
+
+    def keep_learned(self, method: str, learned: Learned) -> None:
+        """Keep what a method learned: a change of weights took many steps, while a prefix is read again as fast."""
+        folder = None
+        if self.checkpoint is not None and learned.weights and (content := packed(learned)) is not None:
+            facts, numbers = content
+            folder = self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
+        self.learned.put(method, learned, folder)
+
+    def batches(self, asked: PromptKind, queries: Queries) -> Batches:
+        """Those queries that have no block yet, in the batches in which an uninterrupted run would put them."""
+        done = {index for batch, _ in self.blocks[asked] for index in batch}
+        left = [index for index in range(len(queries)) if index not in done]
+        return Batches(queries, self._tokens_left.get(asked, self.tokens), among=left, say=self.notes.append)
+
+    def keep_block(self, asked: PromptKind, batch: list[int], numbers: BatchNumbers, tokens: int) -> None:
+        """Keep the numbers of a batch of queries, and the limit of the batches that follow."""
+        self.blocks[asked].append((batch, numbers))
+        index, arrays = flat(numbers)
+        self._keep(asked, {"batch": batch, "groups": list(numbers), "index": index, "tokens": tokens}, arrays)
+
+    def _keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
+        if self.checkpoint is None:
+            return None
+        so_far = {"failures": self.failures, "seconds": dict(self.seconds), "notes": self.notes}
+        return self.checkpoint.keep(kind, {**facts, **so_far}, numbers)
+
+    def _take_up(self, part: FinishedPart) -> None:
+        facts = part.facts
+        self.failures, self.notes = dict(facts["failures"]), list(facts["notes"])
+        self.seconds = defaultdict(float, facts["seconds"])
+        if part.kind == START:
+            self.tokens = facts["tokens"]
+        elif part.kind == LEARNED:
+            self.learned.put_file(facts["method"], part.folder)
+        else:
+            asked: PromptKind = "queries" if part.kind == "queries" else "content_free"
+            numbers: BatchNumbers = grouped(facts["index"], part.numbers, facts["groups"], BY_ENTRY)
+            self.blocks[asked].append((facts["batch"], numbers))
+            self._tokens_left[asked] = facts["tokens"]

@@ -133,13 +133,13 @@ def test_what_was_finished_is_not_computed_again(trial, monkeypatch):
     learn = Finetuning.learn
     monkeypatch.setattr(Finetuning, "learn", lambda *_a, **_k: pytest.fail("learned again"))
     monkeypatch.setattr(Linearized, "learn", lambda *_a, **_k: pytest.fail("learned again"))
-    blocks, keep_block = [], resume.TrialProgress.keep_block
+    blocks, keep_block = [], progress.TrialProgress.keep_block
 
     def count(state, asked, batch, *block):
         blocks.append((asked, len(state.blocks["queries"])))
         keep_block(state, asked, batch, *block)
 
-    monkeypatch.setattr(resume.TrialProgress, "keep_block", count)
+    monkeypatch.setattr(progress.TrialProgress, "keep_block", count)
     trial()
     assert blocks[0] == ("queries", 2)
     monkeypatch.setattr(Finetuning, "learn", learn)

@@ -73,7 +73,8 @@ def test_what_is_got_is_what_was_put_wherever_it_was_meanwhile(model, learned, i
     assert list(kept) == list(learned)
     for name, of in learned.items():
         assert_same(kept[name], of)
-    assert bytes_of(*kept._held.values()) <= in_memory
+    held = [place for place in kept._places.values() if isinstance(place, Learned)]
+    assert bytes_of(*held) <= in_memory
     assert bool(list(tmp_path.iterdir())) == (in_memory < 10**9)
     assert "something else" not in kept
     with pytest.raises(KeyError):
@@ -107,7 +108,7 @@ def test_a_full_disk_leaves_what_was_spilled_before(model, learned, tmp_path, mo
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spill, "write_checksummed", full)
+    monkeypatch.setattr(progress, "write_checksummed", full)
     with pytest.warns(StoreWarning, match="No space left"):
         kept.put("in_context", learned["in_context"])
     assert_same(kept["finetuning"], learned["finetuning"])
@@ -213,7 +214,7 @@ def test_weights_in_the_checkpoint_are_not_written_twice(trial, tmp_path, monkey
 def test_what_is_read_stays_where_there_is_room(model, learned, tmp_path):
     before, after = LearnedSpill(model, 0, tmp_path), LearnedSpill(model, 10**9, tmp_path)
     before.put("finetuning", learned["finetuning"])
-    after.put_file("finetuning", before._files["finetuning"])
+    after.put_file("finetuning", before._places["finetuning"])
     assert after["finetuning"] is after["finetuning"]
     assert before["finetuning"] is not before["finetuning"]
 

@@ -6,9 +6,10 @@ query, in the order of the queries: `self_attn_out_hiddens` [layer][hidden], `at
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from torch import Tensor
 
@@ -33,28 +34,23 @@ class RecordWriter:
 
     def watch(self, batch: list[int], answers: Mapping[str, Answer]) -> None:
         """Write the answers to a batch of queries."""
-        try:
+        with self._writing():
             for method, answer in answers.items():
                 if answer.scores is not None:
-                    self._write(method, batch, answer, answer.scores)
-        except OSError as error:
-            raise _cannot_write(self.folder, error) from error
+                    self._write(method, batch, answer, answer.scores.cpu())
 
     def close(self) -> list[Path]:
-        """Put the lines of every file in the order of the queries.
-
-        Returns:
-            The files.
-        """
-        try:
+        """Put the lines of every file in the order of the queries, and return the files."""
+        with self._writing():
             return [self._ordered(method, file) for method, file in self._files.items()]
-        except OSError as error:
-            raise _cannot_write(self.folder, error) from error
 
-    def _write(self, method: str, batch: list[int], answer: Answer, scores: Tensor) -> None:
-        file = self._files.get(method) or self._open(method)
-        outputs, predicted = answer.attention_outputs.cpu(), answer.log_probabilities.argmax(-1).tolist()
-        maps = scores.cpu()
+    def _write(self, method: str, batch: list[int], answer: Answer, maps: Tensor) -> None:
+        if method not in self._files:
+            made = self.folder / FOLDERS.get(method, method)
+            made.mkdir(parents=True, exist_ok=True)
+            self._files[method], self._places[method] = (made / f"{FILE}.part").open("w+b"), {}
+        file, outputs = self._files[method], answer.attention_outputs.cpu()
+        predicted = answer.log_probabilities.argmax(-1).tolist()
         for row, query in enumerate(batch):
             record = {
                 "self_attn_out_hiddens": outputs[:, row].tolist(),
@@ -66,13 +62,6 @@ class RecordWriter:
             self._places[method][query] = (file.tell(), len(line))
             file.write(line)
 
-    def _open(self, method: str) -> Any:
-        made = self.folder / FOLDERS.get(method, method)
-        made.mkdir(parents=True, exist_ok=True)
-        self._files[method] = (made / f"{FILE}.part").open("w+b")
-        self._places[method] = {}
-        return self._files[method]
-
     def _ordered(self, method: str, file: IO[bytes]) -> Path:
         part = Path(file.name)
         with file, part.with_suffix("").open("wb") as whole:
@@ -82,10 +71,10 @@ class RecordWriter:
         part.unlink()
         return part.with_suffix("")
 
-
-def _cannot_write(folder: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"Activations cannot be written to {folder}",
-        got=str(error),
-        todo="Name a folder with room: ⟨export_records⟩ DIR.",
-    )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            todo = "Name a folder with room: ⟨export_records⟩ DIR."
+            raise StoreError(f"Activations cannot be written to {self.folder}", got=str(error), todo=todo) from error

@@ -1,6 +1,6 @@
 """Queries in batches: of as many tokens as fit the memory, halved where it runs out, and what each batch gives."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from icl_claims.errors import ModelError
-from icl_claims.experiments.result import Entry
+from icl_claims.experiments.result import BatchNumbers, Entry
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.methods import Batch, pairs
@@ -29,9 +29,6 @@ SHARE = 0.5  # of the free memory, of which this is only an estimate
 PROMPTED = 2  # zero-shot and in-context learning, which are in every trial
 LEARNED_ON_CPU = 256 * 2**20  # bytes: files are read from the system's own cache about as fast as memory is copied
 SHARE_FOR_LEARNED = 0.25  # of what is free on CUDA: from files, weights must cross to the device for every batch
-BatchNumbers = dict[str, dict[Any, Any]]
-"""`log_probabilities` by method; `by_layer` and, for metrics of all queries together, `features` by `Entry`: a row for
-every query of the batch."""
 
 
 class Batches:
@@ -167,7 +164,7 @@ def batch_memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int
     return scores + answers + over_demonstrations + rows * vocabulary * (size + 2 * 4)
 
 
-def memory_for_learned(device: torch.device) -> int:
+def room_for_learned(device: torch.device) -> int:
     """How many bytes of what methods learned stay in the memory of a device."""
     return int(SHARE_FOR_LEARNED * free_memory(device)) if device.type == "cuda" else LEARNED_ON_CPU
 
@@ -190,15 +187,14 @@ def measure(spec: TrialSpec, batch: Batch, gold: Int[np.ndarray, " batch"], leng
         lengths: tokens of each demonstration in the context.
     """
     answers, zero_shot, in_context = batch.answers, batch.zero_shot, batch.answers[IN_CONTEXT.name]
-    found: BatchNumbers = {"log_probabilities": {}, "by_layer": {}, "features": {}}
-    found["log_probabilities"] = {name: numbers(answer.log_probabilities) for name, answer in answers.items()}
+    found: BatchNumbers = {**said(answers), "by_layer": {}, "features": {}}
 
     def keep(
         metric: LayerMetric, method: Named, reference: Named, answer: Answer, other: Answer, of: Callable[[Seen], Any]
     ) -> None:
         drawn = tuple(batch.queries), tuple(lengths), spec.seed, spec.protocol.random_baseline
         values = of(Seen(answer, other, zero_shot, gold, *drawn))
-        single = (numbers(values) if isinstance(values, Tensor) else np.asarray(values)).astype(np.float32)
+        single = (_numbers(values) if isinstance(values, Tensor) else np.asarray(values)).astype(np.float32)
         group = "features" if isinstance(metric, SetMetric) else "by_layer"
         found[group][Entry(metric.name, method.name, reference.name)] = single
 
@@ -225,6 +221,11 @@ def _compared(spec: TrialSpec, batch: Batch) -> Iterator[tuple[Named, Named, Ans
             yield null, IN_CONTEXT, answer, answers[IN_CONTEXT.name]
 
 
-def numbers(values: Tensor) -> Any:
+def said(answers: Mapping[str, Answer]) -> BatchNumbers:
+    """The log-probabilities of each label alone, by method."""
+    return {"log_probabilities": {name: _numbers(answer.log_probabilities) for name, answer in answers.items()}}
+
+
+def _numbers(values: Tensor) -> Any:
     """A tensor as a NumPy array of float64, detached and on the CPU."""
     return values.detach().cpu().double().numpy()

@@ -1,7 +1,5 @@
 """What a reader can choose: each option once, for the command line and for pytest, and what its text comes to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -135,7 +133,7 @@ def options_of(door: str) -> tuple[Option, ...]:
     return tuple(option for option in OPTIONS if door in option.doors)
 
 
-def chosen(given: Mapping[str, Any]) -> Choices:
+def chosen(given: Mapping[str, Any]) -> "Choices":
     """What the values of options choose, by name; what is None or missing is left to the profile.
 
     Raises:
@@ -145,22 +143,20 @@ def chosen(given: Mapping[str, Any]) -> Choices:
     from icl_claims.tasks import named_directory
 
     named = {option.name: given[option.name] for option in OPTIONS if given.get(option.name) is not None}
-    for option in OPTIONS:
-        _check(option, named.get(option.name))
-    profile, rates = find_profile(named.get("profile", "embedded")), named.get("rates")
-    if rates is not None and not Path(rates).is_file():
-        wanted = "a file that `icl-claims tune --write FILE` wrote"
-        raise UsageError("The file of ⟨rates⟩ is not there", expected=wanted, got=str(rates))
-    parsed: dict[str, Any] = {
-        "data": named_directory(named.get("data"), profile.source),
-        "rates": None if rates is None else Path(rates),
-        "protocol": {one.name: named[one.name] for one in fields(Protocol) if one.name in named},
-    }
-    for name, parse in (("tasks", names_of), ("seeds", seeds_of), ("studies", studies_of)):
-        parsed[name] = parse(name, named[name]) if name in named else None
-    as_they_are = ("model", "k", "queries", "device", "dtype", "tokens_per_batch")
-    parsed |= {name: named.get(name) for name in as_they_are}
-    return Choices(profile, **parsed)
+    for option in (one for one in OPTIONS if one.name in named):
+        name, value = option.name, named[option.name]
+        if option.values and value not in option.values:
+            raise UsageError(f"⟨{name}⟩ has no such value", expected=" or ".join(option.values), got=repr(value))
+        if option.least is not None and value < option.least:
+            raise UsageError(f"⟨{name}⟩ is too small", expected=f"at least {option.least}", got=str(value))
+    profile = find_profile(named.get("profile", "embedded"))
+    values = {field.name: named[field.name] for field in fields(Choices) if field.name in named}
+    for name, read in (("rates", _written_rates), ("tasks", names_of), ("seeds", seeds_of), ("studies", _studies_of)):
+        if name in values:
+            values[name] = read(name, values[name])
+    readings = {one.name: named[one.name] for one in fields(Protocol) if one.name in named}
+    data = named_directory(named.get("data"), profile.source)
+    return Choices(**{**values, "profile": profile, "data": data, "protocol": readings})
 
 
 def names_of(name: str, text: str) -> tuple[str, ...]:
@@ -173,17 +169,6 @@ def names_of(name: str, text: str) -> tuple[str, ...]:
     if not names:
         raise UsageError(f"⟨{name}⟩ names nothing", expected="names separated by commas", got=repr(text))
     return names
-
-
-def studies_of(name: str, text: str) -> tuple[str, ...]:
-    """The studies in a text, with commas between, or all of them.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from icl_claims.experiments.studies import STUDIES
-
-    return tuple(STUDIES) if text == "all" else names_of(name, text)
 
 
 def seeds_of(name: str, text: str) -> tuple[int, ...]:
@@ -202,10 +187,14 @@ def seeds_of(name: str, text: str) -> tuple[int, ...]:
     return seeds
 
 
-def _check(option: Option, value: Any) -> None:
-    if value is None:
-        return
-    if option.values and value not in option.values:
-        raise UsageError(f"⟨{option.name}⟩ has no such value", expected=" or ".join(option.values), got=repr(value))
-    if option.least is not None and value < option.least:
-        raise UsageError(f"⟨{option.name}⟩ is too small", expected=f"at least {option.least}", got=str(value))
+def _studies_of(name: str, text: str) -> tuple[str, ...]:
+    from icl_claims.experiments.studies import STUDIES
+
+    return tuple(STUDIES) if text == "all" else names_of(name, text)
+
+
+def _written_rates(name: str, file: str | Path) -> Path:
+    if not Path(file).is_file():
+        wanted = "a file that `icl-claims tune --write FILE` wrote"
+        raise UsageError(f"The file of ⟨{name}⟩ is not there", expected=wanted, got=str(file))
+    return Path(file)

@@ -8,13 +8,7 @@ from typing import Any, Self
 
 import torch
 
-from icl_claims.experiments.batches import (
-    PROMPTED,
-    batch_memory,
-    free_memory,
-    memory_for_learned,
-    tokens_that_fit,
-)
+from icl_claims.experiments.batches import PROMPTED, batch_memory, free_memory, room_for_learned, tokens_that_fit
 from icl_claims.experiments.profiles import Choices
 from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec, code_digest
@@ -29,7 +23,6 @@ from icl_claims.protocol import Protocol
 from icl_claims.tasks import Demonstrations, Prompts, Task, TaskData
 
 MEASURED_TOKENS = 256
-DIAGNOSED = sum(map(is_diagnosed, find_study("main").answering))
 ROW = 32  # tokens of a query in the measurement
 
 
@@ -85,17 +78,11 @@ def resolve(
         tasks = (*(tasks if papers or not own else ()), *own)
     data = {task.name: choices.source.read(task) for task in tasks}
     digest = model_digest(choices.model_reference, say=say) if model is None else model.digest
+    dtype = choices.dtype or "float32" if model is None else str(model.dtype).removeprefix("torch.")
+    studies, protocol = choices.chosen_studies(), choices.chosen_protocol()
     own_model = choices.model in (None, profile.model) and profile.model is not None
-    return Run(
-        choices,
-        tasks,
-        choices.chosen_studies(),
-        choices.chosen_protocol(),
-        data,
-        digest,
-        choices.dtype or "float32" if model is None else str(model.dtype).removeprefix("torch."),
-        learning_rates(profile, digest, own_model=own_model, file=choices.rates).including(profile, tasks),
-    )
+    rates = learning_rates(profile, digest, own_model=own_model, file=choices.rates).including(profile, tasks)
+    return Run(choices, tasks, studies, protocol, data, digest, dtype, rates)
 
 
 def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
@@ -177,7 +164,6 @@ class Estimate:
     """A run before it is run.
 
     Args:
-        by_task: the work of each task.
         kept: how many trials were run before and are kept.
         seconds: about how long the others take on this device, without loading the model.
         memory: about how many bytes are held at once, by what holds them.
@@ -212,7 +198,6 @@ def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) ->
     by_task: dict[str, Work] = {}
     kept = 0
     seconds: float = 0
-
     for spec, asked in zip(specs, prompts, strict=True):
         work = work_of(spec, asked)
         by_task[spec.task] = by_task.get(spec.task, Work()) + work
@@ -245,8 +230,7 @@ def work_of(spec: TrialSpec, prompts: Prompts) -> Work:
 def measure_speed(model: LanguageModel, methods: Sequence[Method]) -> Speed:
     """Read a few hundred tokens, answer as many, and take one step with every method."""
     tokens = min(MEASURED_TOKENS, model.context_length // 2)
-    vocabulary = int(model.config.vocab_size)
-    ids = tuple((7 * i + 11) % vocabulary for i in range(tokens))
+    ids = tuple((7 * i + 11) % int(model.config.vocab_size) for i in range(tokens))
     rows = [ids[start : start + ROW] for start in range(0, tokens, ROW)]
     opening = model.read_prefix(ids[:1])
 
@@ -276,13 +260,14 @@ def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> d
     context = max(len(asked.demonstrations.context) for asked in prompts)
     sequence = max(len(shown) for asked in prompts for shown in asked.demonstrations.sequences)
     heads, hidden, vocabulary = int(config.num_attention_heads), int(config.hidden_size), int(config.vocab_size)
+    diagnosed = sum(map(is_diagnosed, find_study("main").answering))
     tokens = min(tokens_that_fit(model, asked, compared) for asked in prompts)
     kept_for_gradients = model.layers * sequence * (20 * hidden + 2 * heads * sequence) * size
     return {
         "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.network.parameters()),
         "keys and values of the demonstrations": context * of_a_token,
-        "keys of the demonstrations, by method": DIAGNOSED * context * of_a_token // 2,
-        "tuned keys and values": min(compared * tuned * size, memory_for_learned(model.device) + 2 * tuned * size),
+        "keys of the demonstrations, by method": diagnosed * context * of_a_token // 2,
+        "tuned keys and values": min(compared * tuned * size, room_for_learned(model.device) + 2 * tuned * size),
         "a batch of queries": batch_memory(model, prompts, compared, tokens),
         "a training step": 3 * tuned * max(4, size) + kept_for_gradients + sequence * vocabulary * (size + 3 * 4),
     }

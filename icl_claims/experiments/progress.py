@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments.batches import Batches, BatchNumbers
-from icl_claims.experiments.result import BY_ENTRY
+from icl_claims.experiments.batches import Batches
+from icl_claims.experiments.result import BY_ENTRY, BatchNumbers
 from icl_claims.methods import AskedInOtherWords, Learned
 from icl_claims.models import LanguageModel, Prefix
 from icl_claims.storage.checksummed import flat, grouped, read_checksummed, write_checksummed

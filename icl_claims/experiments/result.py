@@ -9,18 +9,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from jaxtyping import Float, Int
 
+from icl_claims import metrics
 from icl_claims.errors import StoreError
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, orders_of
-from icl_claims.metrics import (
-    Course,
-    LayerMetric,
-    LearningMetric,
-    Predicted,
-    PredictionMetric,
-    SetMetric,
-    predicted_labels,
-)
 from icl_claims.questions import Named, Quantity
 from icl_claims.storage.checksummed import flat, grouped
 from icl_claims.storage.files import cache_folder
@@ -40,6 +32,9 @@ class Entry(NamedTuple):
         return cls(quantity.metric.name, quantity.method.name, (quantity.reference or IN_CONTEXT).name)
 
 
+BatchNumbers = dict[str, dict[Any, Any]]
+"""`log_probabilities` by method; `by_layer` and, for metrics of all queries together, `features` by `Entry`: a row for
+every query of a batch."""
 BY_ENTRY = dict.fromkeys(("by_layer", "over_queries", "features"), Entry)
 """The groups of arrays whose names are entries."""
 
@@ -92,7 +87,7 @@ class TrialResult:
     def predicted(self, method: Named) -> Int[np.ndarray, " queries"]:
         """The label that a method gives to each query, calibrated as the specification says."""
         said, without = self.log_probabilities[method.name], self.content_free[method.name]
-        return predicted_labels(said, without, self.spec.protocol.calibration)
+        return metrics.predicted_labels(said, without, self.spec.protocol.calibration)
 
     def mean(self, quantity: Quantity) -> float:
         """The mean of a quantity over queries, or steps; NaN if it was not measured or nothing counts."""
@@ -107,7 +102,7 @@ class TrialResult:
         for each change of a query. Gradients have one value per step of learning; those of the first step, changes of
         weights, and metrics of all queries together have a single one. The weights are always the trial's.
         """
-        if isinstance(quantity.metric, PredictionMetric):
+        if isinstance(quantity.metric, metrics.PredictionMetric):
             return self._of_predictions(quantity.metric, quantity.method, quantity.reference or IN_CONTEXT)
         if (values := self.values_by_layer(quantity)) is None:
             return None
@@ -117,20 +112,20 @@ class TrialResult:
     def values_by_layer(self, quantity: Quantity) -> Float[np.ndarray, "_ layers"] | None:
         """One row per query, per step or per trial, and a column per layer. None if it was not measured."""
         metric, method = quantity.metric, quantity.method.name
-        if isinstance(metric, SetMetric):
+        if isinstance(metric, metrics.SetMetric):
             found = self.over_queries.get(Entry.of(quantity))
             return None if found is None else found[None]
-        if isinstance(metric, LayerMetric):
+        if isinstance(metric, metrics.LayerMetric):
             return self.by_layer.get(Entry.of(quantity))
-        if not isinstance(metric, LearningMetric):
+        if not isinstance(metric, metrics.LearningMetric):
             return None
         norms = self.gradient_norms
-        course = Course(norms.get(method), norms.get(STANDARD.name), self.drift.get(method))
+        course = metrics.Course(norms.get(method), norms.get(STANDARD.name), self.drift.get(method))
         values: Float[np.ndarray, "_ layers"] | None = metric.of(course)
         return values
 
     def _of_predictions(
-        self, metric: PredictionMetric, method: Named, reference: Named
+        self, metric: metrics.PredictionMetric, method: Named, reference: Named
     ) -> Float[np.ndarray, "queries ..."] | None:
         if not {method.name, reference.name, ZERO_SHOT.name} <= set(self.methods):
             return None
@@ -139,7 +134,7 @@ class TrialResult:
             return None
         answered, in_context, zero_shot = (self.predicted(named) for named in (method, reference, ZERO_SHOT))
         tried = np.stack([self.predicted(named) for named in (method, *orders)]) if metric.over_orders else None
-        found = Predicted(answered, in_context, zero_shot, self.gold, tried, self.spec.protocol.agreement)
+        found = metrics.Predicted(answered, in_context, zero_shot, self.gold, tried, self.spec.protocol.agreement)
         values: Float[np.ndarray, "queries ..."] = metric.of(found)
         return values
 

@@ -12,17 +12,9 @@ import numpy as np
 import torch
 
 from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.experiments.batches import (
-    BatchNumbers,
-    measure,
-    memory_for_learned,
-    numbers,
-    out_of_memory,
-    partners_in,
-    tokens_that_fit,
-)
+from icl_claims.experiments.batches import measure, out_of_memory, partners_in, room_for_learned, said, tokens_that_fit
 from icl_claims.experiments.progress import LearnedSpill, PromptKind, TrialProgress
-from icl_claims.experiments.result import Entry, TrialResult
+from icl_claims.experiments.result import BatchNumbers, Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import ZERO_SHOT
 from icl_claims.methods import Batch, Method, TrainingTokens
@@ -79,7 +71,8 @@ class _Trial:
                 self.training[method.name] = learned.training_tokens(self.prompts.demonstrations)
 
     def answer(self) -> None:
-        self._answer_all("content_free", self._said_without_content)
+        content_free = self.prompts.content_free
+        self._answer_all("content_free", lambda batch: said(self._answers(content_free.some(batch))))
         self._answer_all("queries", self._measured)
         self.progress("answered", 1.0)
 
@@ -88,10 +81,6 @@ class _Trial:
         for batch in batches:
             with batches.halving():
                 self.state.keep_block(asked, batch, work(batch), batches.tokens)
-
-    def _said_without_content(self, batch: list[int]) -> BatchNumbers:
-        answers = self._answers(self.prompts.content_free.some(batch))
-        return {"log_probabilities": {name: numbers(answer.log_probabilities) for name, answer in answers.items()}}
 
     def _measured(self, batch: list[int]) -> BatchNumbers:
         done, queries = sum(len(block) for block, _ in self.state.blocks["queries"]), len(self.prompts.queries)
@@ -128,15 +117,15 @@ class _Trial:
             self.state.seconds[what] += time.perf_counter() - start
 
     def result(self, data: TaskData) -> TrialResult:
-        said, features = self._assembled("queries", "log_probabilities"), self._assembled("queries", "features")
+        answered, features = self._assembled("queries", "log_probabilities"), self._assembled("queries", "features")
         without_content = self._assembled("content_free", "log_probabilities")
         over_all = {metric.name: metric for metric in self.spec.layer_metrics if isinstance(metric, SetMetric)}
         result = TrialResult(
             spec=self.spec,
             query_rows=np.array(self.prompts.query_rows),
             gold=np.array(self.prompts.gold),
-            log_probabilities=said,
-            content_free={name: without_content.get(name, values[:0]) for name, values in said.items()},
+            log_probabilities=answered,
+            content_free={name: without_content.get(name, values[:0]) for name, values in answered.items()},
             by_layer=self._assembled("queries", "by_layer"),
             over_queries={entry: over_all[entry.metric].over(values) for entry, values in features.items()},
             failures=self.state.failures,
@@ -217,7 +206,7 @@ def run_trial(
         tokens_per_batch: limit of the queries that are answered at once; an interrupted trial goes on with its own.
             By default as many as fit the free memory. Numbers depend on it by no more than rounding.
         learned_in_memory: bytes of learned weights beyond which they are spilled to files; by default as
-            `memory_for_learned` has it. No number depends on it.
+            `room_for_learned` has it. No number depends on it.
 
     Returns:
         Numbers by query and layer. A method that diverged is named in `failures` and has no numbers.
@@ -234,7 +223,7 @@ def run_trial(
         model = untrained(model, spec.weights, spec.seed)
     prompts = prompts_of(spec, model, data)
     tokens = tokens_per_batch or tokens_that_fit(model, prompts, len(spec.methods))
-    in_memory = memory_for_learned(model.device) if learned_in_memory is None else learned_in_memory
+    in_memory = room_for_learned(model.device) if learned_in_memory is None else learned_in_memory
     learned = LearnedSpill(model, in_memory, None if checkpoint is None else checkpoint.folder)
     state = TrialProgress(tokens, learned, checkpoint)
     state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model))

@@ -14,7 +14,7 @@ from benchmarks.arithmetic import machine_rate, operations
 from benchmarks.outcome import Outcome, Rounds, Say, timed
 from benchmarks.reference import FullPrompts, read
 from benchmarks.setting import Setting, spread_by_length
-from icl_claims.experiments.batches import TOKENS_PER_BATCH, Batches
+from icl_claims.experiments.batches import TOKENS_PER_BATCH, in_batches
 from icl_claims.methods import InContext, Learned
 from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.prompts import Queries
@@ -81,10 +81,11 @@ class InContextPass:
 def answered(learned: Learned, queries: Queries) -> np.ndarray:
     """Log-probabilities of the labels of all queries, batch by batch, activations and scores included and dropped."""
     answers = np.zeros((len(queries), len(queries.label_ids)))
-    batches = Batches(queries)
-    for batch in batches:
-        with batches.halving():
-            answers[batch] = learned.answer(queries.some(batch)).log_probabilities.double().numpy()
+
+    def answer(batch: list[int], _tokens: int) -> None:
+        answers[batch] = learned.answer(queries.some(batch)).log_probabilities.double().numpy()
+
+    in_batches(queries, answer)
     return answers
 
 

@@ -1,7 +1,6 @@
 """Queries in batches: of as many tokens as fit the memory, halved where it runs out, and what each batch gives."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,68 +30,45 @@ LEARNED_ON_CPU = 256 * 2**20  # bytes: files are read from the system's own cach
 SHARE_FOR_LEARNED = 0.25  # of what is free on CUDA: from files, weights must cross to the device for every batch
 
 
-class Batches:
-    """Queries that wait to be answered, in batches that are halved where memory runs out.
-
-        for batch in batches:
-            with batches.halving():
-                answers[batch] = learned.answer(queries.some(batch))
+def in_batches(
+    queries: Queries,
+    work: Callable[[list[int], int], None],
+    tokens: int = TOKENS_PER_BATCH,
+    *,
+    among: Sequence[int] | None = None,
+    say: Say = lambda _text: None,
+) -> None:
+    """Have queries worked on in batches; where one runs out of memory, it and all later ones are halved.
 
     Args:
         queries: all of them.
+        work: given a batch's indices of queries, and the limit of batches as it is by now.
         tokens: limit of a batch.
         among: indices of the queries that wait, none without its neighbour; all by default.
         say: receives a sentence when batches are halved.
 
     Raises:
-        ModelError: not even the smallest batch fits the memory; raised by the loop.
+        ModelError: not even the smallest batch fits the memory.
     """
-
-    def __init__(
-        self,
-        queries: Queries,
-        tokens: int = TOKENS_PER_BATCH,
-        *,
-        among: Sequence[int] | None = None,
-        say: Say = lambda _text: None,
-    ) -> None:
-        self.queries, self.tokens = queries, tokens
-        self._waiting = list(batches_by_length(queries, tokens, among=among))
-        self._is_full, self._say = False, say
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Each batch's indices of queries; where one ran out of memory, its parts come next."""
-        while self._waiting:
-            self._is_full = False
-            yield self._waiting[0]
-            if self._is_full:
-                self._halve()
-            else:
-                del self._waiting[0]
-
-    @contextmanager
-    def halving(self) -> Iterator[None]:
-        """Work within that runs out of memory is done again in halves of its batch, and so are all later batches.
-
-        The work calls functions and keeps no tensor in a variable of the loop: the memory is free only when the error,
-        which holds the tensors of its frames, is gone; so it is the next turn of the loop that frees it.
-        """
+    waiting = list(batches_by_length(queries, tokens, among=among))
+    while waiting:
+        batch, is_full = waiting[0], False
         try:
-            yield
+            work(batch, tokens)
         except torch.OutOfMemoryError:
-            self._is_full = True
-
-    def _halve(self) -> None:
+            is_full = True  # the memory is free only when the error, which holds the tensors of its frames, is gone
+        if not is_full:
+            del waiting[0]
+            continue
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        batch = self._waiting[0]
-        held = sum(len(self.queries.rows[index]) for index in batch)
+        held = sum(len(queries.rows[index]) for index in batch)
         if len(batch) <= LEAST_QUERIES:
             raise out_of_memory(f"{len(batch)} queries of {held} tokens in all")
-        self.tokens = held // 2
-        self._say(f"batch halved to {self.tokens} tokens: out of memory")
-        left = [index for batch in self._waiting for index in batch]
-        self._waiting = list(batches_by_length(self.queries, self.tokens, among=left))
+        tokens = held // 2
+        say(f"batch halved to {tokens} tokens: out of memory")
+        left = [index for batch in waiting for index in batch]
+        waiting = list(batches_by_length(queries, tokens, among=left))
 
 
 def batches_by_length(

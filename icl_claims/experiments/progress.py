@@ -8,17 +8,17 @@ import tempfile
 import warnings
 import weakref
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments.batches import Batches
+from icl_claims.experiments.batches import in_batches
 from icl_claims.experiments.result import BY_ENTRY, BatchNumbers
 from icl_claims.methods import AskedInOtherWords, Learned
 from icl_claims.models import LanguageModel, Prefix
@@ -30,7 +30,6 @@ LEARNED = "learned"
 _SPILLED = "learned-"
 _INNER = "|"
 _PARAPHRASED = "paraphrased"
-PromptKind = Literal["queries", "content_free"]
 
 
 @dataclass(eq=False)
@@ -217,7 +216,7 @@ class TrialProgress:
     Args:
         tokens: limit of a batch of queries, as long as memory does not run out.
         checkpoint: where parts are written; None if nothing is.
-        blocks: indices of queries that all methods have answered, and their numbers.
+        blocks: indices of queries that all methods have answered, and their numbers, by what `Prompts` calls them.
         failures: why a method gives nothing, by method.
         seconds: time spent, by what was done.
         notes: what happened on the way.
@@ -226,11 +225,11 @@ class TrialProgress:
     tokens: int
     learned: LearnedSpill
     checkpoint: Checkpoint | None = None
-    blocks: dict[PromptKind, list[tuple[list[int], BatchNumbers]]] = field(default_factory=lambda: defaultdict(list))
+    blocks: dict[str, list[tuple[list[int], BatchNumbers]]] = field(default_factory=lambda: defaultdict(list))
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     notes: list[str] = field(default_factory=list)
-    _tokens_left: dict[PromptKind, int] = field(default_factory=dict)
+    _tokens_left: dict[str, int] = field(default_factory=dict)
 
     def begin(self, facts: Mapping[str, Any], where: Mapping[str, Any]) -> None:
         """Resume what an interrupted run finished, with its size of batches, or begin.
@@ -257,13 +256,19 @@ class TrialProgress:
             folder = self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
         self.learned.put(method, learned, folder)
 
-    def batches(self, asked: PromptKind, queries: Queries) -> Batches:
-        """Those queries that have no block yet, in the batches in which an uninterrupted run would put them."""
+    def answer(self, asked: str, queries: Queries, work: Callable[[list[int]], BatchNumbers]) -> None:
+        """Have those queries answered that have no block yet, in the batches of an uninterrupted run, and keep them."""
         done = {index for batch, _ in self.blocks[asked] for index in batch}
         left = [index for index in range(len(queries)) if index not in done]
-        return Batches(queries, self._tokens_left.get(asked, self.tokens), among=left, say=self.notes.append)
+        in_batches(
+            queries,
+            lambda batch, tokens: self.keep_block(asked, batch, work(batch), tokens),
+            self._tokens_left.get(asked, self.tokens),
+            among=left,
+            say=self.notes.append,
+        )
 
-    def keep_block(self, asked: PromptKind, batch: list[int], numbers: BatchNumbers, tokens: int) -> None:
+    def keep_block(self, asked: str, batch: list[int], numbers: BatchNumbers, tokens: int) -> None:
         """Keep the numbers of a batch of queries, and the limit of the batches that follow."""
         self.blocks[asked].append((batch, numbers))
         index, arrays = flat(numbers)
@@ -284,7 +289,6 @@ class TrialProgress:
         elif part.kind == LEARNED:
             self.learned.put_file(facts["method"], part.folder)
         else:
-            asked: PromptKind = "queries" if part.kind == "queries" else "content_free"
             numbers: BatchNumbers = grouped(facts["index"], part.numbers, facts["groups"], BY_ENTRY)
-            self.blocks[asked].append((facts["batch"], numbers))
-            self._tokens_left[asked] = facts["tokens"]
+            self.blocks[part.kind].append((facts["batch"], numbers))
+            self._tokens_left[part.kind] = facts["tokens"]

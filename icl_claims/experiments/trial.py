@@ -13,7 +13,7 @@ import torch
 
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.experiments.batches import measure, out_of_memory, partners_in, room_for_learned, said, tokens_that_fit
-from icl_claims.experiments.progress import LearnedSpill, PromptKind, TrialProgress
+from icl_claims.experiments.progress import LearnedSpill, TrialProgress
 from icl_claims.experiments.result import BatchNumbers, Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import ZERO_SHOT
@@ -71,16 +71,10 @@ class _Trial:
                 self.training[method.name] = learned.training_tokens(self.prompts.demonstrations)
 
     def answer(self) -> None:
-        content_free = self.prompts.content_free
-        self._answer_all("content_free", lambda batch: said(self._answers(content_free.some(batch))))
-        self._answer_all("queries", self._measured)
+        queries, fillers = self.prompts.queries, self.prompts.content_free
+        self.state.answer("content_free", fillers, lambda batch: said(self._answers(fillers.some(batch))))
+        self.state.answer("queries", queries, self._measured)
         self.progress("answered", 1.0)
-
-    def _answer_all(self, asked: PromptKind, work: Callable[[list[int]], BatchNumbers]) -> None:
-        batches = self.state.batches(asked, getattr(self.prompts, asked))
-        for batch in batches:
-            with batches.halving():
-                self.state.keep_block(asked, batch, work(batch), batches.tokens)
 
     def _measured(self, batch: list[int]) -> BatchNumbers:
         done, queries = sum(len(block) for block, _ in self.state.blocks["queries"]), len(self.prompts.queries)
@@ -142,7 +136,7 @@ class _Trial:
                 result.losses[method.name] = list(learned.losses)
         return result
 
-    def _assembled(self, asked: PromptKind, group: str) -> dict[Any, Any]:
+    def _assembled(self, asked: str, group: str) -> dict[Any, Any]:
         """Arrays of all queries from those of batches; NaN where no batch says anything."""
         rows, whole = len(getattr(self.prompts, asked)), dict[Any, Any]()
         for batch, block in self.state.blocks[asked]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from icl_claims.errors import DivergenceError, StoreError, UsageError
-from icl_claims.experiments.batches import Batches
+from icl_claims.experiments.batches import in_batches
 from icl_claims.experiments.profiles import Profile
 from icl_claims.experiments.trial import Progress
 from icl_claims.methods import Finetuning, Learned
@@ -115,10 +115,11 @@ def _accuracy(model: LanguageModel, prompts: Prompts, rate: float, calibration: 
 
 def _answers(learned: Learned, queries: Queries) -> np.ndarray:
     answers = np.full((len(queries), len(queries.label_ids)), np.nan)
-    batches = Batches(queries)
-    for batch in batches:
-        with batches.halving():
-            answers[batch] = learned.answer(queries.some(batch)).log_probabilities.cpu().double().numpy()
+
+    def answer(batch: list[int], _tokens: int) -> None:
+        answers[batch] = learned.answer(queries.some(batch)).log_probabilities.cpu().double().numpy()
+
+    in_batches(queries, answer)
     return answers
 
 

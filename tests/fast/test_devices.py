@@ -16,7 +16,7 @@ from torch._functorch import config as functorch_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from icl_claims.errors import ModelError
-from icl_claims.experiments.batches import Batches
+from icl_claims.experiments.batches import in_batches
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, ZeroShot
@@ -367,35 +367,34 @@ def test_memory_that_runs_out_while_learning_is_an_error(trial_with, monkeypatch
 def test_every_query_is_worked_on_once_in_little_memory(room):
     queries = Queries(tuple((9,) * length for length in (3, 1, 2, 3, 3, 1, 2)), (1, 2), -1, -1)
     done, said = [], []
-    batches = Batches(queries, say=said.append)
-    for batch in batches:
-        with batches.halving():
-            if tokens_of(queries.some(batch)) > room:
-                raise torch.OutOfMemoryError("full")
-            done.extend(batch)
+
+    def work(batch, _tokens):
+        if tokens_of(queries.some(batch)) > room:
+            raise torch.OutOfMemoryError("full")
+        done.extend(batch)
+
+    in_batches(queries, work, say=said.append)
     assert sorted(done) == list(range(7))
     assert bool(said) == (tokens_of(queries) > room)
 
 
 def test_other_errors_are_not_taken_for_memory():
-    queries = Queries(((9,) * 3, (9,)), (1, 2), -1, -1)
-    batches = Batches(queries)
-    with pytest.raises(RuntimeError, match="device-side assert"), batches.halving():
+    def work(_batch, _tokens):
         raise RuntimeError("device-side assert")
+
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        in_batches(Queries(((9,) * 3, (9,)), (1, 2), -1, -1), work)
 
 
 def test_what_the_error_held_is_gone_before_the_next_batch():
     queries, held = Queries(((9,),) * 8, (1, 2), -1, -1), []
 
-    def work():
-        filled = torch.zeros(1)
-        held.append(weakref.ref(filled))
-        raise torch.OutOfMemoryError("full")
-
-    batches = Batches(queries)
-    for batch in batches:
+    def work(batch, _tokens):
         assert not any(tensor() is not None for tensor in held)
-        with batches.halving():
-            if len(batch) > 2:
-                work()
+        if len(batch) > 2:
+            filled = torch.zeros(1)
+            held.append(weakref.ref(filled))
+            raise torch.OutOfMemoryError("full")
+
+    in_batches(queries, work)
     assert len(held) == 2

@@ -156,11 +156,7 @@ def free_memory(device: torch.device) -> int:
 def measure(spec: TrialSpec, batch: Batch, gold: Int[np.ndarray, " batch"], lengths: Sequence[int]) -> BatchNumbers:
     """What the answers to a batch give: numbers by query and layer; activations are forgotten after it.
 
-    Args:
-        spec: of the trial.
-        batch: the answers.
-        gold: the true labels of its queries.
-        lengths: tokens of each demonstration in the context.
+    The true labels of its queries are `gold`, and `lengths` the tokens of each demonstration in the context.
     """
     answers, zero_shot, in_context = batch.answers, batch.zero_shot, batch.answers[IN_CONTEXT.name]
     found: BatchNumbers = {**said(answers), "by_layer": {}, "features": {}}

@@ -79,7 +79,8 @@ def resolve(
     data = {task.name: choices.source.read(task) for task in tasks}
     digest = model_digest(choices.model_reference, say=say) if model is None else model.digest
     dtype = choices.dtype or "float32" if model is None else str(model.dtype).removeprefix("torch.")
-    studies, protocol = choices.chosen_studies(), choices.chosen_protocol()
+    studies = choices.chosen_studies()
+    protocol = Protocol(**{"calibration": profile.calibration, **choices.protocol})
     own_model = choices.model in (None, profile.model) and profile.model is not None
     rates = learning_rates(profile, digest, own_model=own_model, file=choices.rates).including(profile, tasks)
     return Run(choices, tasks, studies, protocol, data, digest, dtype, rates)

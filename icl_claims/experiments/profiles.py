@@ -117,10 +117,8 @@ class Choices:
         """
         reference = self.model or self.profile.model
         if reference is None:
-            raise UsageError(
-                f"The profile {self.profile.name} has no model of its own",
-                todo="Name one: ⟨model⟩ fairseq:DIR, path:DIR or hub:NAME.",
-            )
+            todo = "Name one: ⟨model⟩ fairseq:DIR, path:DIR or hub:NAME."
+            raise UsageError(f"The profile {self.profile.name} has no model of its own", todo=todo)
         return reference
 
     def load_model(self, say: Say = lambda _text: None) -> LanguageModel:
@@ -148,10 +146,8 @@ class Choices:
             UsageError: an unknown name.
             DataError: a folder of the reader's cannot be read.
         """
-        named = [
-            read_own_task(Path(name)) if "/" in name or "\\" in name else known_task(name)
-            for name in self.tasks or PAPERS_TASKS
-        ]
+        names = self.tasks or PAPERS_TASKS
+        named = [read_own_task(Path(one)) if "/" in one or "\\" in one else known_task(one) for one in names]
         known = {task.name for task in named if not task.own}
         own = {task.name: task for task in named if task.own}
         return (*(task for task in TASKS.values() if task.name in known), *own.values())
@@ -167,11 +163,3 @@ class Choices:
     def runs(self, task: Task) -> tuple[tuple[int, int], ...]:
         """The (seed, permutation) pairs of a task's trials."""
         return task.runs[: self.profile.draws] if self.seeds is None else tuple((seed, 0) for seed in self.seeds)
-
-    def chosen_protocol(self) -> Protocol:
-        """The readings that are followed.
-
-        Raises:
-            UsageError: a field has no such value.
-        """
-        return Protocol(**{"calibration": self.profile.calibration, **self.protocol})

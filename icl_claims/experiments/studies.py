@@ -167,9 +167,7 @@ def own_study(quantities: Iterable[Quantity]) -> Study | None:
     """
     methods: dict[str, Method] = {}
     metrics: dict[str, LayerMetric] = {}
-    for quantity in quantities:
-        if study_of(quantity) is not None or quantity.weights != "trained":
-            continue
+    for quantity in (one for one in quantities if study_of(one) is None and one.weights == "trained"):
         if isinstance(quantity.metric, LayerMetric) and quantity.metric not in METRICS:
             metrics[quantity.metric.name] = quantity.metric
         if isinstance(quantity.metric, LearningMetric) and quantity.metric.of_standard:
@@ -192,12 +190,9 @@ def every_method() -> tuple[Method, ...]:
 @cache
 def known_names() -> dict[str, Named]:
     """Every metric, method, null and baseline that we measure, by its name."""
-    methods: set[Method] = {ZERO_SHOT, IN_CONTEXT}
-    methods |= {method for study in STUDIES.values() for method in study.methods}
-    nulls = (null for method in methods for null in nulls_of_method(method))
+    measured = (named for study in STUDIES.values() for named in (*study.answering, *study.nulls))
     baselines = (baseline for metric in BY_LAYER for baseline, _ in metric.baselines)
-    everything: tuple[Named, ...] = (*METRICS, *methods, *nulls, *baselines)
-    return {named.name: named for named in everything}
+    return {named.name: named for named in (*METRICS, *measured, *baselines)}
 
 
 def title_of(name: str) -> str:

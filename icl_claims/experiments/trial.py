@@ -137,20 +137,17 @@ class _Trial:
         return result
 
     def _assembled(self, asked: str, group: str) -> dict[Any, Any]:
-        """Arrays of all queries from those of batches; NaN where no batch says anything."""
+        """Arrays of all queries from those of batches; NaN where none says anything, and nothing of a failed method."""
         rows, whole = len(getattr(self.prompts, asked)), dict[Any, Any]()
+        failed = set(self.state.failures)
+        failed |= {null.name for null in self.spec.nulls if null.of.name in failed}
         for batch, block in self.state.blocks[asked]:
             for entry, values in block[group].items():
-                if not self._rests_on_failure(entry):
+                if failed.isdisjoint(entry[1:] if isinstance(entry, Entry) else (entry,)):
                     if entry not in whole:
                         whole[entry] = np.full((rows, *values.shape[1:]), np.nan, dtype=values.dtype)
                     whole[entry][batch] = values
         return whole
-
-    def _rests_on_failure(self, entry: Entry | str) -> bool:
-        failed = set(self.state.failures)
-        failed |= {null.name for null in self.spec.nulls if null.of.name in failed}
-        return bool(failed & ({entry} if isinstance(entry, str) else {entry.method, entry.reference}))
 
     def _provenance(self, data: TaskData) -> dict[str, Any]:
         shown = self.prompts.demonstrations

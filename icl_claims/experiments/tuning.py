@@ -171,9 +171,8 @@ def learning_rates(profile: Profile, digest: str, *, own_model: bool, file: Path
             todo="Find its own with `icl-claims tune`.",
         )
     tuned = {task: float(entry["learning_rate"]) for task, entry in found.get("tasks", {}).items()}
-    if not tuned:
-        origin = f"of the profile {profile.name}, found for another model; `icl-claims tune` finds its own"
-    else:
+    origin = f"of the profile {profile.name}, found for another model; `icl-claims tune` finds its own"
+    if tuned:
         origin = f"found for this model on training examples ({file or rates_file(digest)})"
         if missing := sorted(set(profile.learning_rates) - set(tuned)):
             origin += f"; of the profile {profile.name} for {', '.join(missing)}"
@@ -211,12 +210,10 @@ def write_rates(file: Path, digest: str, name: str, tasks: Mapping[str, Mapping[
     """
     before = read_rates(file)
     kept = before["tasks"] if before.get("model") == digest else {}
-    content = {"model": digest, "name": name, "tasks": {**kept, **tasks}}
     try:
+        content = {"model": digest, "name": name, "tasks": {**kept, **tasks}}
         write_atomically(file, json.dumps(content, indent=1) + "\n")
     except OSError as error:
-        raise StoreError(
-            f"The learning rates cannot be written to {file}",
-            got=error.strerror or str(error),
-            todo="Name another file, or another cache with ICL_CLAIMS_CACHE.",
-        ) from error
+        problem, got = f"The learning rates cannot be written to {file}", error.strerror or str(error)
+        todo = "Name another file, or another cache with ICL_CLAIMS_CACHE."
+        raise StoreError(problem, got=got, todo=todo) from error

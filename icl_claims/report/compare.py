@@ -8,10 +8,13 @@ from typing import Any
 from icl_claims.claims import EVERY_TASK
 from icl_claims.report import Record
 from icl_claims.report.document import Document
-from icl_claims.report.ledger import key_of, section_of
+from icl_claims.report.ledger import key_of
 from icl_claims.report.page import page_environment
 from icl_claims.report.words import interval, number, source_name
 from icl_claims.tasks import title_of_task
+
+Effect = dict[str, float]
+"""A difference and its interval: `estimate`, `low` and `high`."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,6 @@ class ComparedClaim:
     where: str
     statement: str
 
-    @property
-    def section(self) -> str:
-        """The part of the paper where it stands."""
-        return section_of(self.where)
-
 
 @dataclass(frozen=True)
 class VerdictChange:
@@ -40,15 +38,6 @@ class VerdictChange:
     old: str
     new: str
     why: str
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A difference and its interval."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -118,20 +107,18 @@ def _compared(claim: Record) -> ComparedClaim:
 def _effect_changes(then: Record, now: Record) -> Iterator[EffectChange]:
     old, new = _effects(then), _effects(now)
     for task in new:
-        if task in old and (old[task].high < new[task].low or new[task].high < old[task].low):
+        if task in old and (old[task]["high"] < new[task]["low"] or new[task]["high"] < old[task]["low"]):
             yield EffectChange(_compared(now), task, old[task], new[task])
 
 
 def _effects(claim: Record) -> dict[str, Effect]:
     """The differences of a record that have an interval, by task; over all of them last."""
-    found = {
-        finding["task"]: Effect(finding["difference"], finding["low"], finding["high"])
-        for finding in claim["tasks"]
-        if None not in (finding["difference"], finding["low"], finding["high"])
-    }
-    if claim["effect"] and None not in claim["effect"].values():
-        found[EVERY_TASK] = Effect(claim["effect"]["estimate"], claim["effect"]["low"], claim["effect"]["high"])
-    return found
+    found = [
+        (one["task"], {"estimate": one["difference"], "low": one["low"], "high": one["high"]}) for one in claim["tasks"]
+    ]
+    if claim["effect"]:
+        found.append((EVERY_TASK, {name: claim["effect"][name] for name in ("estimate", "low", "high")}))
+    return {task: effect for task, effect in found if None not in effect.values()}
 
 
 def comparison_text(comparison: RunComparison) -> str:
@@ -148,8 +135,7 @@ def comparison_json(comparison: RunComparison) -> str:
 def comparison_page(comparison: RunComparison) -> str:
     """The comparison as a page without any outside resource."""
     page = page_environment().get_template("comparison.html.jinja")
-    words = {"claim_in_words": claim_in_words, "effect_in_words": effect_in_words}
-    return page.render(comparison=comparison, **words)
+    return page.render(comparison=comparison, claim_in_words=claim_in_words, effect_in_words=effect_in_words)
 
 
 def claim_in_words(claim: ComparedClaim) -> str:
@@ -160,7 +146,7 @@ def claim_in_words(claim: ComparedClaim) -> str:
 
 def effect_in_words(effect: Effect) -> str:
     """A difference and its interval."""
-    return f"{number(effect.estimate)} {interval(effect.low, effect.high)}"
+    return f"{number(effect['estimate'])} {interval(effect['low'], effect['high'])}"
 
 
 def _lines(comparison: RunComparison) -> Iterator[str]:

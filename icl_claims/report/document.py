@@ -1,10 +1,14 @@
 """The document of a run, claims.json: made, checked against its schema, saved, found and read back from any version."""
 
 import json
+import os
+import platform
 import re
+import subprocess
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import cache
-from importlib import resources
+from importlib import metadata
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,12 @@ from jsonschema_rs import Draft202012Validator
 
 from icl_claims.errors import ReportError
 from icl_claims.report.ledger import in_papers_order
+from icl_claims.version import __version__
 
 SCHEMA_VERSION = 3
 READABLE = (1, 2, SCHEMA_VERSION)
 VERDICTS = ("supported", "refuted", "inconclusive", "not run", "error")
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pytest", "hypothesis")
 
 Document = dict[str, Any]
 """A document as plain data; `claims.schema.json` says what is in it."""
@@ -35,6 +41,44 @@ _RECORD: dict[str, Any] = {
     "beside": [],
     "would_change": "",
 }
+_SAVED = re.compile(r"([0-9]{4,})_.+\.json")
+_LONGEST_NAME = 80
+
+
+def run_facts(
+    options: dict[str, Any], *, seconds: float, root: Path, name: str = "", interrupted: bool = False
+) -> dict[str, Any]:
+    """Everything that a reader needs to run the same again.
+
+    Args:
+        options: What was chosen on the command line.
+        seconds: Duration of the run.
+        root: The project's folder, whose commit is named.
+        name: Name that the reader gave the run.
+        interrupted: Whether some of its claims were not reached.
+    """
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        commit = subprocess.run(describe, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = ""
+    return {
+        "name": name,
+        "interrupted": interrupted,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "options": options,
+        "icl_claims": __version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        "libraries": libraries(),
+        "commit": commit,
+    }
+
+
+def libraries() -> dict[str, str]:
+    """The versions of the libraries whose versions may change a number."""
+    return {name: metadata.version(name) for name in LIBRARIES}
 
 
 def make_document(
@@ -143,13 +187,7 @@ def _findings(tasks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 @cache
 def _validator() -> Draft202012Validator:
-    schema = json.loads(resources.files("icl_claims.report").joinpath("claims.schema.json").read_text("utf-8"))
-    return Draft202012Validator(schema)
-
-
-_SAVED = re.compile(r"([0-9]{4,})_(.+)\.json")
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_NAME = 80
+    return Draft202012Validator(json.loads(Path(__file__).with_name("claims.schema.json").read_text("utf-8")))
 
 
 def save_run(document: Document, folder: Path) -> Path:
@@ -162,18 +200,15 @@ def save_run(document: Document, folder: Path) -> Path:
     Raises:
         ReportError: The folder cannot be written to.
     """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", document["run"]["name"]).strip("-.")[:_LONGEST_NAME] or "run"
     text = document_text(document)
-    name = _NOT_IN_NAMES.sub("-", document["run"]["name"]).strip("-.")[:_LONGEST_NAME] or "run"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        number = max((number for number, _ in _saved(folder)), default=0)
-        while True:
-            number += 1
-            if not any(folder.glob(f"{number:04}_*.json")):
-                path = folder / f"{number:04}_{name}.json"
-                with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
-                    file.write(text)
-                return path
+        newest = max((number for number, _ in _saved(folder)), default=0)
+        path = folder / f"{newest + 1:04}_{name}.json"
+        with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        return path
     except FileExistsError:
         return save_run(document, folder)
     except OSError as error:
@@ -195,10 +230,8 @@ def find_run(reference: str, folder: Path) -> Path:
         return Path(reference)
     saved = _saved(folder)
     for number, path in reversed(saved):
-        found = _SAVED.fullmatch(path.name)
-        if reference == "last" or (reference.isdecimal() and int(reference) == number):
-            return path
-        if found is not None and reference in (found[2], path.stem, path.name):
+        of_number = reference.isdecimal() and int(reference) == number
+        if of_number or reference in ("last", path.stem.partition("_")[2], path.stem, path.name):
             return path
     wanted = f"a file, `last`, or the number or the name of a run in {folder}"
     got = f"{reference!r}; the newest saved runs: {', '.join(path.stem for _, path in saved[-8:]) or 'none'}"

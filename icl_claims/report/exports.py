@@ -51,7 +51,7 @@ def _test(claim: Record) -> dict[str, Any]:
         labels |= {f"effect_{name}": claim["effect"][name] for name in ("estimate", "low", "high")}
     return {
         "id": str(uuid.uuid5(_NAMES, " ".join(key_of(claim)))),
-        "name": claim["statement"] + (f" Needed: {claim['condition']}." if claim["condition"] else ""),
+        "name": _statement(claim),
         "status": "other" if known else STATUS[claim["verdict"]],
         "rawStatus": claim["verdict"] + (", as known" if known else ""),
         "duration": round(1000 * claim.get("seconds", 0.0)),
@@ -97,7 +97,7 @@ def as_earl(document: Document) -> dict[str, Any]:
     """The document as one JSON-LD graph: an assertion for each record; claims are test criteria, sources subjects."""
     run, claims = document["run"], document["claims"]
     titles = {claim["paper"]: title_of_paper(claim) for claim in claims}
-    papers = [_node(_paper(name), "dct:BibliographicResource", title=title) for name, title in titles.items()]
+    papers = [_node(_urn("paper", name), "dct:BibliographicResource", title=title) for name, title in titles.items()]
     subjects = {_subject(claim): _subject_node(claim) for claim in claims}
     criteria = {_criterion(claim): _criterion_node(claim) for claim in claims}
     assertor = _node(ASSERTOR, "earl:Software", title="icl_claims", description=f"version {run['icl_claims']}")
@@ -120,14 +120,13 @@ def _assertion(claim: Record, finished: str) -> dict[str, Any]:
 
 
 def _criterion_node(claim: Record) -> dict[str, Any]:
-    condition = claim["condition"]
     return _node(
         _criterion(claim),
         "earl:TestCriterion",
         identifier=claim["id"],
-        title=f"{claim['statement']} Needed: {condition}." if condition else claim["statement"],
+        title=_statement(claim),
         description=f"{claim['where']}; rule: {claim['rule']}",
-        isPartOf=_paper(claim["paper"]),
+        isPartOf=_urn("paper", claim["paper"]),
     )
 
 
@@ -138,8 +137,8 @@ def _subject_node(claim: Record) -> dict[str, Any]:
     return _node(_subject(claim), "earl:TestSubject", title=title, **({"description": facts} if facts else {}))
 
 
-def _paper(name: str) -> str:
-    return _urn("paper", name)
+def _statement(claim: Record) -> str:
+    return claim["statement"] + (f" Needed: {claim['condition']}." if claim["condition"] else "")
 
 
 def _criterion(claim: Record) -> str:

@@ -1,18 +1,30 @@
-"""The ledger: records in the papers' order, and its entries, each a claim with everything that was decided about it."""
+"""The ledger: records in the papers' order, entries with everything that was decided, and where the numbers come from.
+
+An entry is one claim of a paper. Behind its records stand lists, of our trials or of the authors' runs, and a command
+that decides the claim again.
+"""
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from icl_claims.claims import PAPERS, SOURCES
+from icl_claims.experiments.profiles import PROFILES
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.report import Record
+from icl_claims.report.words import source_name
+from icl_claims.tasks import title_of_task
 
+ELSEWHERE = "elsewhere"
+# What differs between two runs of the same trials, or is too long to read.
+NOT_SHOWN = ("finished", "seconds", "demonstration_rows")
 _PART = re.compile(r"(abstract|appendix [a-z]\b|(?:section|table|figure) [0-9]+(?:\.[0-9]+)*)", re.IGNORECASE)
 _KINDS = ("abstract", "section", "appendix", "table", "figure")
-ELSEWHERE = "elsewhere"
+_ALWAYS = ("task", "seed", "permutation", "queries", "run")
 
 
 def in_papers_order(claims: Iterable[Record]) -> list[Record]:
@@ -42,23 +54,20 @@ def key_of(claim: Record) -> tuple[str, str, str, str, str]:
 
 def _place(claim: Record) -> tuple[Any, ...]:
     papers, sources = list(PAPERS), list(SOURCES)
-    paper, source = claim["paper"], claim["source"]
+    paper, source, where = claim["paper"], claim["source"], claim["where"]
+    kind, _, number = section_of(where).lower().partition(" ")
     return (
         papers.index(paper) if paper in papers else len(papers),
         paper,
-        _place_in_paper(claim["where"]),
+        _KINDS.index(kind) if kind in _KINDS else len(_KINDS),
+        _numbers(number),
+        _numbers(where),
         claim["id"],
         claim["condition"],
         sources.index(source) if source in sources else len(sources),
         claim["profile"] == "paper",
         claim["profile"],
     )
-
-
-def _place_in_paper(where: str) -> tuple[Any, ...]:
-    kind, _, number = section_of(where).lower().partition(" ")
-    rank = _KINDS.index(kind) if kind in _KINDS else len(_KINDS)
-    return rank, _numbers(number), _numbers(where)
 
 
 def _numbers(text: str) -> list[tuple[int, str]]:
@@ -111,7 +120,7 @@ class Section:
 
     paper: str
     title: str
-    entries: tuple[ClaimEntry, ...]
+    entries: list[ClaimEntry]
 
     @property
     def paper_title(self) -> str:
@@ -121,30 +130,130 @@ class Section:
 
 def entries_of(claims: Sequence[Record]) -> list[ClaimEntry]:
     """The entries of records that stand in the papers' order."""
-    groups: dict[tuple[str, str], list[Record]] = {}
+    groups, broken = defaultdict[tuple[str, str], list[Record]](list), defaultdict[str, list[str]](list)
     for claim in claims:
-        groups.setdefault((claim["paper"], claim["id"]), []).append(claim)
-    broken, taken, entries = _broken_variants(), set[str](), list[ClaimEntry]()
+        groups[claim["paper"], claim["id"]].append(claim)
+    for control in json.loads((fixtures_folder() / "controls.json").read_text(encoding="utf-8")):
+        broken[control["claim"]].append(control["broken"])
+    entries: list[ClaimEntry] = []
     for (paper, name), records in groups.items():
-        anchor = f"{paper}-{name}" if name in taken else name
-        taken.add(anchor)
+        anchor = f"{paper}-{name}" if any(name == entry.anchor for entry in entries) else name
         deciding = tuple(record for record in records if not record["condition"])
         conditions = tuple(record for record in records if record["condition"])
-        variants = broken.get(name, ()) if records[0]["source"] == "exact" else ()
+        variants = tuple(broken[name]) if records[0]["source"] == "exact" else ()
         entries.append(ClaimEntry(anchor, deciding, conditions, variants))
     return entries
 
 
-def sections_of(entries: Sequence[ClaimEntry]) -> list[Section]:
+def sections_of(entries: Iterable[ClaimEntry]) -> list[Section]:
     """Entries gathered by paper and section, in their order."""
-    groups: dict[tuple[str, str], list[ClaimEntry]] = {}
+    groups = defaultdict[tuple[str, str], list[ClaimEntry]](list)
     for entry in entries:
-        groups.setdefault((entry.first["paper"], entry.section), []).append(entry)
-    return [Section(paper, title, tuple(group)) for (paper, title), group in groups.items()]
+        groups[entry.first["paper"], entry.section].append(entry)
+    return [Section(paper, title, group) for (paper, title), group in groups.items()]
 
 
-def _broken_variants() -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for control in json.loads((fixtures_folder() / "controls.json").read_text(encoding="utf-8")):
-        found[control["claim"]] = (*found.get(control["claim"], ()), control["broken"])
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """A list, of trials or of the authors' runs, that several claims were decided on.
+
+    Args:
+        anchor: Its place in the page's address.
+        kind: What it lists: `trials` or `runs`.
+        title: Whose it is.
+        facts: What is true of all of it.
+        lines: One for each trial or run.
+    """
+
+    anchor: str
+    kind: str
+    title: str
+    facts: dict[str, Any]
+    lines: Sequence[Record]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The facts that differ between its lines, or are worth a column."""
+        names = dict.fromkeys(name for line in self.lines for name in line if name not in NOT_SHOWN)
+        differing = {name for name in names if len({str(line.get(name)) for line in self.lines}) > 1}
+        return tuple(name for name in names if name in _ALWAYS or name in differing)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The facts that all of its lines have in common."""
+        first, apart = self.lines[0], (*NOT_SHOWN, *self.columns)
+        return {name: first[name] for name in first if name not in apart and first[name] != []}
+
+    def tasks(self) -> list[str]:
+        """Each task of trials in words: queries, demonstrations, seeds."""
+        by_task = defaultdict[str, list[Record]](list)
+        for line in self.lines:
+            by_task[str(line.get("task", ""))].append(line)
+        return [_task_in_words(task, lines) for task, lines in by_task.items()]
+
+
+def _task_in_words(task: str, trials: Sequence[Record]) -> str:
+    first = trials[0]
+    seeds = list(dict.fromkeys(str(trial.get("seed")) for trial in trials))
+    shown = first.get("demonstrations_in_context", first.get("k"))
+    demonstrations = f"{shown} of {first.get('k')} demonstrations"
+    plural = "s" if len(seeds) > 1 else ""
+    return f"{title_of_task(task)} ({first.get('queries')} queries, {demonstrations}, seed{plural} {', '.join(seeds)})"
+
+
+def listings_of(claims: Iterable[Record]) -> dict[str, Listing]:
+    """The different lists behind the claims of a run, by the text that `keys_of_listings` gives."""
+    found: dict[str, Listing] = {}
+    for claim in claims:
+        for kind, key in keys_of_listings(claim):
+            if key not in found:
+                facts = {name: value for name, value in claim["provenance"].items() if not _is_list(value) and value}
+                title = source_name(claim["source"], claim["profile"])
+                found[key] = Listing(f"page-{kind}-{len(found) + 1}", kind, title, facts, claim["provenance"][kind])
     return found
+
+
+def keys_of_listings(claim: Record) -> Iterator[tuple[str, str]]:
+    """The kind of each list behind a record, and a key that differs from that of every other list."""
+    for kind, lines in claim["provenance"].items():
+        if _is_list(lines):
+            shown = [{name: line[name] for name in line if name not in NOT_SHOWN} for line in lines]
+            yield kind, json.dumps({**claim["provenance"], kind: shown}, sort_keys=True, default=str)
+
+
+def other_facts(claim: Record) -> dict[str, str]:
+    """Where a record's numbers come from, its lists apart."""
+    return {name: in_words(value) for name, value in claim["provenance"].items() if value and not _is_list(value)}
+
+
+def in_words(value: object) -> str:
+    """A fact as text: lists with commas, mappings as `name value`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {in_words(one)}" for name, one in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(in_words, value))
+    return str(value)
+
+
+def command_of(claim: Record, options: Mapping[str, Any]) -> str:
+    """The shell command that decides just this claim again, on the same evidence; `options` are those of its run."""
+    words, profile = ["pytest", claim["test"]], claim["profile"]
+    if claim["source"] == "trials":
+        chosen = dict(options)
+        if claim["asks"] is not None:  # its profile may not run by itself what the claim asks for
+            known = PROFILES[profile].studies if profile in PROFILES else ()
+            asked = [study for study in claim["asks"]["studies"] if study not in ("main", *known)]
+            chosen.pop("studies", None)
+            chosen |= {"studies": ",".join(asked)} if asked else {}
+        if profile == "paper":
+            chosen = {"model": "fairseq:DIR", "data": "DIR", **chosen}
+        else:
+            chosen["profile"] = profile
+        for name, value in chosen.items():
+            if (name, value) != ("profile", "embedded"):
+                words += [f"--claims-{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(line, Mapping) for line in value)

@@ -1,37 +1,25 @@
-"""The page of a run, claims.html: one text without any outside resource."""
+"""The page of a run, claims.html: one text without any outside resource, with a forest plot in each entry."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from icl_claims.protocol import DIFFERENCES
-from icl_claims.report import Record
+from icl_claims.report import Record, ledger, words
 from icl_claims.report.document import VERDICTS, Document
-from icl_claims.report.figure_cache import CachedFigure
-from icl_claims.report.figures import Picture
-from icl_claims.report.forest_plot import ForestPlot, forest_plot
-from icl_claims.report.glossary import method_terms, metric_terms, null_definitions, own_terms_of
-from icl_claims.report.ledger import entries_of, sections_of
-from icl_claims.report.provenance import command_of, in_words, keys_of_listings, listings_of, other_facts
+from icl_claims.report.drawing import CachedFigure, Picture
 from icl_claims.report.tables import papers_tables
-from icl_claims.report.words import (
-    SOURCE_NAMES,
-    by_the_rule,
-    duration,
-    interval,
-    number,
-    paper_name,
-    source_name,
-    verdict_sentence,
-)
+from icl_claims.report.words import number, source_name
 from icl_claims.tasks import title_of_task
 
 COLUMNS = ("printed", "author_runs", "trials", "exact")  # of the ledger: its sources in their order
+HEIGHT, MIDDLE = 10, 5  # of a row of a forest plot
+NARROWEST = 0.8  # percent of the width that a null band of one value takes
 _SIDES = {"left": "value", "right": "against"}
 
 
@@ -43,30 +31,30 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[Picture | Ca
         pictures: By profile, what was drawn from its numbers.
     """
     claims, run = document["claims"], document["run"]
-    entries, listings = entries_of(claims), listings_of(claims)
+    entries, listings = ledger.entries_of(claims), ledger.listings_of(claims)
     return (
         page_environment()
         .get_template("claims.html.jinja")
         .render(
             run=run,
-            command_of=lambda claim: command_of(claim, run["options"]),
-            listings_of=lambda claim: [listings[key] for _, key in keys_of_listings(claim)],
+            command_of=lambda claim: ledger.command_of(claim, run["options"]),
+            listings_of=lambda claim: [listings[key] for _, key in ledger.keys_of_listings(claim)],
             entries=entries,
-            sections=sections_of(entries),
+            sections=ledger.sections_of(entries),
             section_names=sorted({entry.section for entry in entries}),
             anchors={entry.anchor for entry in entries},
             counts=_counts(claims),
             words=VERDICTS,
-            sources={source: SOURCE_NAMES[source] for source in COLUMNS},
+            sources={source: words.SOURCE_NAMES[source] for source in COLUMNS},
             papers=dict.fromkeys(claim["paper"] for claim in claims),
             listings=list(listings.values()),
             pictures={profile: drawn for profile, drawn in pictures.items() if drawn},
             tables=papers_tables(document["pictures"]),
             coverage=document["coverage"],
-            metrics=metric_terms(),
-            methods=method_terms(),
-            nulls=null_definitions(),
-            own_terms=list(own_terms_of(claims)),
+            metrics=words.METRIC_TERMS,
+            methods=words.method_terms(),
+            nulls=words.NULL_DEFINITIONS,
+            own_terms=words.own_terms_of(claims),
             differences=DIFFERENCES,
         )
     )
@@ -83,48 +71,34 @@ def page_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "by_the_rule": by_the_rule,
-        "tasks_of": _tasks_of,
+        "by_the_rule": words.by_the_rule,
+        "tasks_of": lambda beside: list(dict.fromkeys(finding["task"] for one in beside for finding in one["tasks"])),
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "day": _day,
-        "duration": duration,
-        "facts": other_facts,
+        "duration": words.duration,
+        "facts": ledger.other_facts,
         "forest_plot": _forest_plot,
-        "interval": interval,
+        "interval": words.interval,
         "marked": _marked,
         "name_of": lambda claim: f"{claim['id']}, {source_name(claim['source'], claim['profile'])}",
         "number": number,
-        "paper": paper_name,
-        "sentence": verdict_sentence,
+        "paper": words.paper_name,
+        "sentence": words.verdict_sentence,
         "side": lambda claim, side: claim["quantity"][side]["title"] if claim["quantity"] else _SIDES[side],
         "source": source_name,
         "task": title_of_task,
-        "words": in_words,
+        "words": ledger.in_words,
     }
     return environment
-
-
-def _forest_plot(claim: Record) -> ForestPlot | None:
-    """The plot of a record; on printed numbers, which are the paper's own, without ticks for these."""
-    own = claim["source"] == "printed"
-    tasks = [{**finding, "printed": None} if own else finding for finding in claim["tasks"]]
-    return forest_plot(tasks, claim["effect"])
 
 
 def _counts(claims: Iterable[Record]) -> dict[str, dict[str, int]]:
     """By source and profile: how many claims got each word; what claims need is counted apart."""
     counts: dict[str, dict[str, int]] = {}
-    ranked = sorted(claims, key=lambda claim: (bool(claim["condition"]), COLUMNS.index(claim["source"])))
-    for claim in ranked:
+    for claim in sorted(claims, key=lambda claim: (bool(claim["condition"]), COLUMNS.index(claim["source"]))):
         name = "what claims need" if claim["condition"] else source_name(claim["source"], claim["profile"])
-        row = counts.setdefault(name, dict.fromkeys(VERDICTS, 0))
-        row[claim["verdict"]] += 1
+        counts.setdefault(name, dict.fromkeys(VERDICTS, 0))[claim["verdict"]] += 1
     return counts
-
-
-def _tasks_of(comparisons: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Every task that one of some comparisons is about, each once."""
-    return list(dict.fromkeys(finding["task"] for one in comparisons for finding in one["tasks"]))
 
 
 def _marked(text: str) -> Markup:
@@ -138,3 +112,92 @@ def _day(finished: str) -> str:
         return f"{datetime.fromisoformat(finished):%d %B %Y, %H:%M %Z}".lstrip("0")
     except ValueError:
         return finished
+
+
+@dataclass(frozen=True)
+class ForestPlot:
+    """A plot in pieces, a row per task: difference and interval, the paper's number, the null band, the pooled effect.
+
+    Each row is a drawing of its own without text, for a table that has the words; it is stretched to the width of its
+    column, which is why its lines keep their weight and a dot is a line without length.
+
+    Args:
+        rows: A drawing for each finding, empty where there is no difference.
+        pooled: The drawing of the effect over all tasks, empty where there is none.
+        ends: The values at the left and the right end, as text.
+        zero: Place of no difference, in percent of the width.
+    """
+
+    rows: tuple[Markup, ...]
+    pooled: Markup
+    ends: tuple[str, str]
+    zero: float
+
+
+def _forest_plot(claim: Record) -> ForestPlot | None:
+    """The plot of a record; on printed numbers, which are the paper's own, without ticks for these."""
+    own = claim["source"] == "printed"
+    tasks = [{**finding, "printed": None} if own else finding for finding in claim["tasks"]]
+    return forest_plot(tasks, claim["effect"])
+
+
+def forest_plot(findings: Sequence[Record], effect: dict[str, float | None] | None) -> ForestPlot | None:
+    """A plot of all findings of a claim on one scale, which includes 0; None where nothing has a difference.
+
+    Args:
+        findings: What the tasks say.
+        effect: `estimate`, `low` and `high` over all tasks.
+    """
+    pooled = effect or {"estimate": None, "low": None, "high": None}
+    names = ("difference", "low", "high", "printed", "null_low", "null_high")
+    values = [*(finding[name] for finding in findings for name in names), *pooled.values()]
+    seen = [value for value in values if value is not None]
+    if all(finding["difference"] is None for finding in findings):
+        return None
+    low, high = min(0.0, *seen), max(0.0, *seen)
+    span = (high - low) or 1.0
+
+    def scale(value: float) -> float:
+        """A value's place in percent of the width, a little away from both ends."""
+        return float(round(2 + 96 * (value - low) / span, 1))
+
+    rows = tuple(_row(finding, scale) for finding in findings)
+    return ForestPlot(rows, _pooled(pooled, scale), (number(low, 2), number(high, 2)), scale(0.0))
+
+
+_Scale = Callable[[float], float]
+
+
+def _row(finding: Record, scale: _Scale) -> Markup:
+    if finding["difference"] is None:
+        return Markup("")
+    parts = []
+    if finding["null_low"] is not None and finding["null_high"] is not None:
+        left = scale(finding["null_low"])
+        right = max(scale(finding["null_high"]), left + NARROWEST)
+        parts.append(f'<path class="null" d="M{left:g} 0H{right:g}V{HEIGHT}H{left:g}z"/>')
+    parts.append(_zero(scale))
+    if finding["low"] is not None and finding["high"] is not None:
+        parts.append(f'<path d="M{scale(finding["low"]):g} {MIDDLE}H{scale(finding["high"]):g}"/>')
+    parts.append(f'<path class="dot" d="M{scale(finding["difference"]):g} {MIDDLE}h.01"/>')
+    if finding["printed"] is not None:
+        parts.append(f'<path class="tick" d="M{scale(finding["printed"]):g} 1V9"/>')
+    return _drawing(finding["outcome"], parts)
+
+
+def _pooled(effect: dict[str, float | None], scale: _Scale) -> Markup:
+    low, estimate, high = effect["low"], effect["estimate"], effect["high"]
+    if low is None or estimate is None or high is None:
+        return Markup("")
+    x = f"{scale(estimate):g}"
+    diamond = f'<path class="diamond" d="M{scale(low):g} {MIDDLE}L{x} 1L{scale(high):g} {MIDDLE}L{x} 9z"/>'
+    return _drawing("pooled", [_zero(scale), diamond])
+
+
+def _zero(scale: _Scale) -> str:
+    return f'<path class="zero" d="M{scale(0.0):g} 0V{HEIGHT}"/>'
+
+
+def _drawing(kind: str, parts: Sequence[str]) -> Markup:
+    box = f'viewBox="0 0 100 {HEIGHT}" preserveAspectRatio="none" aria-hidden="true"'
+    return Markup(f'<svg class="forest {kind}" {box}>{"".join(parts)}</svg>')  # nothing in it but numbers and our words

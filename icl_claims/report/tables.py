@@ -1,6 +1,6 @@
 """Tables 1 to 4 of Rethinking: what was printed, what the authors' runs hold and what our trials gave, in one cell."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
@@ -12,18 +12,18 @@ from icl_claims.evidence.author_logs import author_runs
 from icl_claims.evidence.printed import AVERAGE, PERCENTAGES, printed_tables
 from icl_claims.experiments.studies import title_of
 from icl_claims.questions import TRAINED
+from icl_claims.report.words import MINUS
 from icl_claims.tasks import title_of_task
 
-PAPER = "rethinking"
 _TITLES = {
     1: "Accuracy and relative prediction alignment",
     2: "SimAOU and SimAM of finetuning and layer-causal finetuning (also table 1 of Revisited)",
     3: "Layer-causal finetuning with gradients clipped at 12 (also table 2 of Revisited)",
     4: "SimAOU and SimAM of finetuning and linearised finetuning (also table 3 of Revisited)",
 }
-AUTHORS = "authors"
 
 Values = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+"""By task, metric and method, the mean over queries and draws."""
 
 
 @dataclass(frozen=True)
@@ -60,37 +60,40 @@ def papers_tables(pictures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """
     ours = {profile: numbers.get("values") or {} for profile, numbers in pictures.items()}
     printed = printed_tables()
-    printed = printed[printed["paper"] == PAPER]
-    return [_table(number, printed[printed["table"] == str(number)], ours) for number in _TITLES]
+    printed = printed[printed["paper"] == "rethinking"]
+    values = {"authors": _authors_values(), **ours}
+    return [_table(number, printed[printed["table"] == str(number)], values) for number in _TITLES]
 
 
-def _table(number: int, printed: pd.DataFrame, ours: Mapping[str, Values]) -> Table:
+def _table(number: int, printed: pd.DataFrame, values: Mapping[str, Values]) -> Table:
     tasks = list(dict.fromkeys(printed["task"]))
     rows = []
-    for metric, method in dict.fromkeys(zip(printed["metric"], printed["method"], strict=True)):
-        figures = printed[(printed["metric"] == metric) & (printed["method"] == method)]
+    for (metric, method), figures in printed.groupby(["metric", "method"], sort=False):
         by_task = dict(zip(figures["task"], figures["printed"], strict=True))
-        cells = tuple(tuple(_numbers(by_task, tasks, task, metric, method, ours)) for task in tasks)
-        rows.append(TableRow(f"{title_of(metric)}, {title_of(method)}", cells))
+        cells = []
+        for task in tasks:
+            of_cell = [one for one in tasks if one != AVERAGE] if task == AVERAGE else [task]
+            cells.append(tuple(_numbers(by_task.get(task), of_cell, metric, method, values)))
+        rows.append(TableRow(f"{title_of(metric)}, {title_of(method)}", tuple(cells)))
     columns = tuple(AVERAGE if task == AVERAGE else title_of_task(task) for task in tasks)
     return Table(number, _TITLES[number], columns, tuple(rows))
 
 
 def _numbers(
-    by_task: Mapping[str, str], tasks: list[str], task: str, metric: str, method: str, ours: Mapping[str, Values]
+    printed: str | None, tasks: Sequence[str], metric: str, method: str, values: Mapping[str, Values]
 ) -> Iterator[Number]:
-    if task in by_task:
-        yield Number("printed", by_task[task].removeprefix("0") if metric not in PERCENTAGES else by_task[task])
-    of_cell = [one for one in tasks if one != AVERAGE] if task == AVERAGE else [task]
-    for whose, values in {AUTHORS: _authors_values(), **ours}.items():
-        found = [value for one in of_cell if (value := values.get(one, {}).get(metric, {}).get(method)) is not None]
-        if found and len(found) == len(of_cell):
+    """What was printed, and what every source has that has a value of each of the tasks."""
+    if printed is not None:
+        yield Number("printed", printed if metric in PERCENTAGES else printed.removeprefix("0"))
+    for whose, of_tasks in values.items():
+        found = [value for one in tasks if (value := of_tasks.get(one, {}).get(metric, {}).get(method)) is not None]
+        if found and len(found) == len(tasks):
             yield Number(whose, _text(fmean(found), metric))
 
 
 @cache
 def _authors_values() -> dict[str, dict[str, dict[str, float]]]:
-    """By task, metric and method, the mean over the authors' draws; of each, the first run that holds it."""
+    """The authors' values; of each draw, the first run that holds it."""
     runs = author_runs()
     overall = runs[(runs["weights"] == TRAINED) & runs["layer"].isna()]
     of_draws = overall.drop_duplicates(["task", "metric", "method", "seed", "permutation"])
@@ -104,4 +107,4 @@ def _text(value: float, metric: str) -> str:
     if metric in PERCENTAGES:
         return f"{100 * value:.1f}"
     text = f"{abs(value):.4f}".removeprefix("0")
-    return "\N{MINUS SIGN}" + text if value < 0 else text
+    return MINUS + text if value < 0 else text

@@ -1,13 +1,27 @@
-"""The words of a report: names, numbers as the papers print them, and why a claim got its verdict in one sentence."""
+"""The words of a report: names, numbers as the papers print them, verdicts in a sentence, and what terms mean."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from html import unescape
 from math import floor, log2, log10
+from typing import Any, Self
+from xml.etree import ElementTree
+
+from latex2mathml.converter import convert_to_element
+from markupsafe import Markup
 
 from icl_claims.claims import EVERY_TASK
+from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT, every_method, known_names
+from icl_claims.methods import AnotherQuerysUpdate, GaussianUpdate, Method, Null
+from icl_claims.metrics import METRICS, RANDOM_UPDATE, Baseline, Metric
+from icl_claims.questions import Named
 from icl_claims.report import Record
 from icl_claims.tasks import title_of_task
 
 SOURCE_NAMES = {"exact": "exact", "printed": "printed", "author_runs": "author runs", "trials": "trials"}
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+FINEST = 1e-4  # no table of the papers prints more than four decimals
+_SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def paper_name(paper: str) -> str:
@@ -18,10 +32,6 @@ def paper_name(paper: str) -> str:
 def source_name(source: str, profile: str = "") -> str:
     """A source of evidence, with the profile of its trials."""
     return SOURCE_NAMES.get(source, source) + (f", {profile}" if profile else "")
-
-
-MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
-FINEST = 1e-4  # no table of the papers prints more than four decimals
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -57,9 +67,6 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-_SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-
-
 def verdict_sentence(claim: Record) -> str:
     """What was compared, on how many tasks it came out which way, the pooled effect, and the p values.
 
@@ -68,10 +75,14 @@ def verdict_sentence(claim: Record) -> str:
     """
     tasks = [finding for finding in claim["tasks"] if finding["task"] != EVERY_TASK]
     counted = [finding for finding in tasks if finding["outcome"] != "absent"]
-    compared = claim["quantity"]
+    compared, effect = claim["quantity"], claim["effect"]
     if not counted or not compared or "direction" not in compared or not compared["left"]["metric"]:
         return str(claim["why"])
-    parts = [_counts(compared, tasks, counted), *_effect(claim["effect"]), *_tests(claim["p"])]
+    parts = [_counts(compared, tasks, counted)]
+    if effect:
+        parts.append(f"pooled difference {number(effect['estimate'])} {interval(effect['low'], effect['high'])}")
+    if claim["p"]:
+        parts += _tests(claim["p"])
     return "; ".join(parts) + "."
 
 
@@ -90,35 +101,21 @@ def _counts(quantity: Record, tasks: Sequence[Record], counted: Sequence[Record]
         outcome: [title_of_task(finding["task"]) for finding in tasks if finding["outcome"] == outcome]
         for outcome in ("holds", "fails", "unclear", "absent")
     }
-    upwards = quantity["direction"] == "above"
+    left, right, upwards = quantity["left"], quantity["right"], quantity["direction"] == "above"
     here, there = ("higher", "lower") if upwards else ("lower", "higher")
-    sentence = f"{_subject(quantity, here)} on {len(by_outcome['holds'])} of {len(tasks)} tasks"
+    other = f"that of {right['of']}" if right["metric"] == left["metric"] else right["title"]
+    sentence = f"{left['title'][:1].upper()}{left['title'][1:]} is {here} than {other}"
+    sentence += f" on {len(by_outcome['holds'])} of {len(tasks)} tasks"
     plain = sum((finding["difference"] or 0.0) * (1 if upwards else -1) > 0 for finding in counted)
     if plain != len(by_outcome["holds"]):
         sentence += f" ({plain} by the plain numbers)"
-    others = [
-        f"{words} on {', '.join(by_outcome[outcome])}"
-        for outcome, words in (("fails", there), ("unclear", "undecided"), ("absent", "without evidence"))
-        if by_outcome[outcome]
-    ]
-    return sentence + "".join(f", {other}" for other in others)
+    for outcome, words in (("fails", there), ("unclear", "undecided"), ("absent", "without evidence")):
+        if by_outcome[outcome]:
+            sentence += f", {words} on {', '.join(by_outcome[outcome])}"
+    return sentence
 
 
-def _subject(quantity: Record, direction: str) -> str:
-    left, right = quantity["left"], quantity["right"]
-    other = f"that of {right['of']}" if right["metric"] == left["metric"] else right["title"]
-    return f"{left['title'][:1].upper()}{left['title'][1:]} is {direction} than {other}"
-
-
-def _effect(effect: dict[str, float] | None) -> list[str]:
-    if not effect:
-        return []
-    return [f"pooled difference {number(effect['estimate'])} {interval(effect['low'], effect['high'])}"]
-
-
-def _tests(p: dict[str, float | None] | None) -> list[str]:
-    if not p:
-        return []
+def _tests(p: dict[str, float | None]) -> list[str]:
     words = []
     if p["sign"] is not None:
         words.append(f"sign test p {p_value(p['sign'])}")
@@ -131,3 +128,71 @@ def _tests(p: dict[str, float | None] | None) -> list[str]:
     if p["holm"] is not None:
         words.append(f"p {p_value(p['holm'])} after Holm's correction")
     return words
+
+
+@dataclass(frozen=True)
+class Term:
+    """A metric or a method.
+
+    Args:
+        title: Name in print.
+        definition: What it says or does, in a sentence or two.
+        formula: Formula in LaTeX; empty where words say it better.
+        source: Paper and place.
+        unit: Unit of its values; empty for a pure number.
+    """
+
+    title: str
+    definition: str = ""
+    formula: str = ""
+    source: str = ""
+    unit: str = ""
+
+    @classmethod
+    def of(cls, named: Named) -> Self:
+        """What a thing says of itself."""
+        facts = {name: str(getattr(named, name, "")) for name in ("definition", "formula", "source", "unit")}
+        if isinstance(named, Metric) and named.formula:
+            facts["formula"] = rf"\text{{{named.title}}} = {named.formula}"
+        return cls(named.title, **facts)
+
+    @property
+    def mathematics(self) -> Markup:
+        """The formula as MathML; as it is where that cannot be made of it, and empty where there is none."""
+        if not self.formula:
+            return Markup("")
+        try:
+            found = convert_to_element(self.formula, display="block")
+        except Exception:  # whatever the converter raises for a reader's own formula
+            return Markup("<p><code>{}</code></p>").format(self.formula)
+        for element in found.iter():
+            element.text = unescape(element.text or "")  # symbols come as entities, and all text is escaped below
+            element.attrib.pop("href", None)
+        return Markup(ElementTree.tostring(found, encoding="unicode"))
+
+
+METRIC_TERMS = tuple(map(Term.of, METRICS))
+"""The metrics that every trial measures."""
+NULL_DEFINITIONS = (RANDOM_UPDATE.title, GaussianUpdate.definition, AnotherQuerysUpdate.definition)
+"""What stands in the place of an update where it means nothing."""
+
+
+def method_terms() -> list[Term]:
+    """A term per kind of method, with the title of its first one; perturbations of others come last."""
+    kinds: dict[type, Method] = {}
+    for method in (ZERO_SHOT, IN_CONTEXT, *every_method()):
+        kinds.setdefault(type(method), method)
+    looks = {method: getattr(method, "look", None) for method in kinds.values()}
+    return [Term.of(method) for method in sorted(looks, key=lambda one: 99 if looks[one] is None else looks[one])]
+
+
+def own_terms(asked: Iterable[Named]) -> list[dict[str, Any]]:
+    """What the reader's own metrics and methods among those asked for say of themselves, as plain data."""
+    known = known_names()
+    own = {one.name: one for one in asked if one.name not in known and not isinstance(one, Null | Baseline)}
+    return [asdict(Term.of(one)) for one in own.values()]
+
+
+def own_terms_of(claims: Iterable[Record]) -> list[Term]:
+    """The terms that the records of a run carry, each once."""
+    return list(dict.fromkeys(Term(**own) for claim in claims for own in (claim["asks"] or {}).get("own", ())))

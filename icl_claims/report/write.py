@@ -1,15 +1,28 @@
-"""Write claims.json and claims.html, each complete or not at all, and the pictures where they are asked for."""
+"""Write claims.json and claims.html, each complete or not at all, and the pictures where they are asked for.
 
+The figures of a page are cached, for drawing takes most of a report's time: the same code draws the same of the same
+numbers.
+"""
+
+import hashlib
+import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from icl_claims.errors import ReportError
+import matplotlib as mpl
+
+from icl_claims.errors import ReportError, StoreError
 from icl_claims.report.document import Document, check_document, document_text
-from icl_claims.report.figure_cache import CachedFigure
-from icl_claims.report.figures import Picture, draw_pictures, save_picture
+from icl_claims.report.drawing import CachedFigure, Picture
+from icl_claims.report.figures import draw_pictures
 from icl_claims.report.page import render_page
-from icl_claims.storage.files import write_atomically
+from icl_claims.storage.checksummed import read_manifest, write_checksummed
+from icl_claims.storage.files import cache_folder, source_digest, write_atomically
 
 _Draw = Callable[[Mapping[str, Any], str], Iterable[Picture | CachedFigure]]
 """Gives figures from the numbers of a profile, and its name."""
@@ -55,7 +68,7 @@ def write_whole(path: Path, text: str) -> None:
         raise ReportError(f"{path} cannot be written: {error}", todo="Name another file or folder.") from error
 
 
-def save_pictures(pictures: list[Picture], folder: Path) -> list[Path]:
+def save_pictures(pictures: Iterable[Picture], folder: Path) -> None:
     """Save pictures as SVG and PDF into a folder, which is made.
 
     Raises:
@@ -63,6 +76,37 @@ def save_pictures(pictures: list[Picture], folder: Path) -> list[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [path for picture in pictures for path in save_picture(picture, folder)]
+        for picture in pictures:
+            picture.save(folder)
     except OSError as error:
         raise ReportError(f"The pictures cannot be saved: {error}", todo="Name another folder for them.") from error
+
+
+def default_figures() -> Path:
+    """The folder of figures in the cache: a folder for each state of the code that drew some."""
+    return cache_folder() / "figures"
+
+
+def outdated_figures() -> list[Path]:
+    """The folders of figures that other code drew."""
+    return [folder for folder in sorted(default_figures().glob("*")) if folder.name != _code()]
+
+
+def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[CachedFigure]:
+    """What `draw_pictures` draws of the numbers of a profile, as a page shows it; drawn only if it is not cached."""
+    key = hashlib.sha256(json.dumps([profile, numbers], sort_keys=True).encode()).hexdigest()
+    folder = default_figures() / _code() / key
+    with suppress(StoreError):
+        return [CachedFigure(**figure) for figure in read_manifest(folder, key).facts["figures"]]
+    drawn = [CachedFigure(one.title, one.caption, str(one.inline())) for one in draw_pictures(numbers, profile)]
+    with suppress(OSError):
+        shutil.rmtree(folder, ignore_errors=True)  # what is damaged
+        write_checksummed(folder, key, {"figures": [asdict(figure) for figure in drawn]}, {})
+    return drawn
+
+
+@cache
+def _code() -> str:
+    """SHA-256 of what draws: the report's code, and matplotlib's version."""
+    report = Path(__file__).parent
+    return hashlib.sha256(f"{mpl.__version__} {source_digest(report.rglob('*.py'), report)}".encode()).hexdigest()

@@ -1,5 +1,9 @@
-"""The papers' own figures: changed predictions, gradient norms, similarity by layer, clipped gradients."""
+"""The papers' own pictures, redrawn from our runs: the same input gives the same bytes.
 
+They show changed predictions, gradient norms, similarity by layer, and what clipped gradients do.
+"""
+
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any
@@ -11,7 +15,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from icl_claims.report.figures.drawing import COLOURS, LOWEST, SERIES, WIDTH, Legend, Picture, panels, short
+from icl_claims.report.drawing import COLOURS, LOWEST, SERIES, WIDTH, Legend, Picture, panels, short, style
 from icl_claims.report.words import number
 from icl_claims.tasks import title_of_task
 
@@ -19,17 +23,39 @@ _WHO = {"shared": "changed by both", "in_context": "by in-context learning only"
 _KINDS = ("incorrect", "correct")
 _COLOUR_OF = dict(zip(_WHO, (SERIES[1], SERIES[2], SERIES[0]), strict=True))
 _WIDE_ENOUGH = 0.08  # share of the axis that a printed count needs
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
-_Changes = Mapping[str, Mapping[str, Mapping[str, float]]]
+_ByMethod = Mapping[str, Sequence[float | None]]
+_Sweep = Sequence[Mapping[str, float | None]]
+_Steps = Sequence[Sequence[float | None]]
 
 
-def draw_changes(changes: _Changes, profile: str) -> Picture:
-    """Two bars per task, changes to the correct and to an incorrect label, each parted by who makes them.
+def draw_pictures(numbers: Mapping[str, Any], profile: str) -> Iterator[Picture]:
+    """Every picture that the numbers of a profile allow.
 
     Args:
-        changes: By task and by `shared`, `in_context` and `finetuning`, how many are `correct` and `incorrect`.
-        profile: Profile whose trials gave the numbers.
+        numbers: `changes`, `gradient_norms`, `by_layer` and `clip_sweep`, each by task, and their `legend`; any may be
+            missing.
+        profile: Profile whose trials gave the numbers; part of the pictures' names, as letters, digits and hyphens.
     """
+    profile = re.sub(r"[^A-Za-z0-9]+", "-", profile)
+    legend = Legend.of(numbers)
+    with style():
+        if numbers.get("changes"):
+            yield _draw_changes(numbers["changes"], profile)
+        if any((numbers.get("gradient_norms") or {}).values()):
+            yield _draw_gradient_norms(numbers["gradient_norms"], profile, legend)
+        by_layer = numbers.get("by_layer") or {}
+        for metric in dict.fromkeys(metric for metrics in by_layer.values() for metric in metrics):
+            measured = {task: metrics[metric] for task, metrics in by_layer.items() if metrics.get(metric)}
+            if measured and legend.is_drawn(metric):
+                yield _draw_metric(metric, measured, profile, legend)
+        if numbers.get("clip_sweep"):
+            yield _draw_clip_sweep(numbers["clip_sweep"], profile, legend)
+
+
+def _draw_changes(changes: Mapping[str, Mapping[str, Mapping[str, float]]], profile: str) -> Picture:
+    """Two bars per task, changes to the correct and to an incorrect label, each parted by who makes them."""
     figure, axes = panels(len(changes), 3, 1.15)
     for axis, (task, counts) in zip(axes, changes.items(), strict=True):
         left = dict.fromkeys(_KINDS, 0.0)
@@ -65,17 +91,8 @@ def _changes_in_words(task: str, counts: Mapping[str, Mapping[str, float]]) -> s
     return f"{title_of_task(task)}: {', '.join(parts)}"
 
 
-_Norms = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
-
-
-def draw_gradient_norms(norms: _Norms, profile: str, legend: Legend) -> Picture:
-    """A heat map per task and method, layer by demonstration, all on one logarithmic scale.
-
-    Args:
-        norms: By task and method, for every step the L2 norm of each layer's gradient.
-        profile: Profile whose trials gave the numbers.
-        legend: What methods are called.
-    """
+def _draw_gradient_norms(norms: Mapping[str, Mapping[str, _Steps]], profile: str, legend: Legend) -> Picture:
+    """A heat map per task and method, layer by demonstration, all on one logarithmic scale."""
     maps = {(task, m): _layers_by_step(steps) for task, by_method in norms.items() for m, steps in by_method.items()}
     tasks, methods = (list(dict.fromkeys(names)) for names in zip(*maps, strict=True))
     positive = np.concatenate([values[np.isfinite(values) & (values > 0)] for values in maps.values()])
@@ -112,7 +129,7 @@ def draw_gradient_norms(norms: _Norms, profile: str, legend: Legend) -> Picture:
     )
 
 
-def _layers_by_step(steps: Sequence[Sequence[float | None]]) -> np.ndarray:
+def _layers_by_step(steps: _Steps) -> np.ndarray:
     return np.array(steps, dtype=float).reshape(len(steps), len(steps[0]) if steps else 0).T
 
 
@@ -122,25 +139,8 @@ def _norms_in_words(task: str, method: str, values: np.ndarray) -> str:
     return f"{title_of_task(task)}, {method}: mean {means[0]} in the lowest layer, {means[-1]} in the highest"
 
 
-_ByMethod = Mapping[str, Sequence[float | None]]
-_ByLayer = Mapping[str, Mapping[str, _ByMethod]]
-
-
-def draw_by_layer(by_layer: _ByLayer, profile: str, legend: Legend) -> Iterator[Picture]:
-    """A picture per metric: a panel per task, a line per method, the nulls as a band.
-
-    Args:
-        by_layer: By task, metric and method, the mean over queries at each layer.
-        profile: Profile whose trials gave the numbers.
-        legend: What metrics and methods are called, and how they look.
-    """
-    for metric in dict.fromkeys(metric for metrics in by_layer.values() for metric in metrics):
-        measured = {task: metrics[metric] for task, metrics in by_layer.items() if metrics.get(metric)}
-        if measured and legend.is_drawn(metric):
-            yield _draw_metric(metric, measured, profile, legend)
-
-
 def _draw_metric(metric: str, tasks: Mapping[str, _ByMethod], profile: str, legend: Legend) -> Picture:
+    """A panel per task, a line per method over the layers, the nulls as a band."""
     found = dict.fromkeys(method for methods in tasks.values() for method in methods)
     shown = legend.lines(found)
     nulls = [method for method in found if legend.is_null(method)]
@@ -187,19 +187,8 @@ def _layers_in_words(task: str, methods: _ByMethod, shown: Sequence[str], legend
     return f"{title_of_task(task)}: mean over layers of {means}"
 
 
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-
-_Sweep = Sequence[Mapping[str, float | None]]
-
-
-def draw_clip_sweep(sweeps: Mapping[str, _Sweep], profile: str, legend: Legend) -> Picture:
-    """A panel per metric: a line per task over evenly spaced limits, no limit last.
-
-    Args:
-        sweeps: By task, the metrics at each limit of the global L2 norm; None is unclipped.
-        profile: Profile whose trials gave the numbers.
-        legend: What metrics are called.
-    """
+def _draw_clip_sweep(sweeps: Mapping[str, _Sweep], profile: str, legend: Legend) -> Picture:
+    """A panel per metric: a line per task over evenly spaced limits of the global L2 norm, no limit last."""
     limits = sorted({_limit(point) for sweep in sweeps.values() for point in sweep})
     found = dict.fromkeys(name for sweep in sweeps.values() for point in sweep for name in point)
     metrics = [name for name in found if name != "clip"]

@@ -1,7 +1,5 @@
 """How every picture looks, what its lines are called, and how it is saved: as SVG for a page, SVG and PDF files."""
 
-from __future__ import annotations
-
 import io
 import re
 import warnings
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -41,6 +39,9 @@ COLOURS = {
     "series-6": "#6a63b5",
 }
 SERIES = tuple(colour for name, colour in COLOURS.items() if name.startswith("series"))
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_AT_MOST = 6  # lines besides those of the papers' own methods
+_TAKEN = 7  # places of methods that say their own
 _LONG_FRACTION = re.compile(r"-?[0-9]+\.[0-9]{4,}")
 _STYLE: Any = {
     **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), COLOURS["quiet"]),
@@ -87,21 +88,18 @@ class Picture:
         """The figure as SVG, as matplotlib writes it."""
         text = io.StringIO()
         with style():
-            self._arrange()
+            if (engine := self.figure.get_layout_engine()) is not None:  # it would draw a second time at each saving
+                engine.execute(self.figure)
+                self.figure.set_layout_engine("none")
             self.figure.savefig(text, format="svg", metadata={"Creator": "icl_claims", "Date": None})
         return text.getvalue()
 
-    def save_pdf(self, file: Path) -> None:
-        """Save the figure as PDF."""
+    def save(self, folder: Path) -> None:
+        """Save the figure as SVG and as PDF into a folder that exists."""
+        (folder / f"{self.name}.svg").write_text(self.svg, encoding="utf-8")
         with style():
-            self._arrange()
-            self.figure.savefig(file, format="pdf", metadata={"Creator": "icl_claims", "CreationDate": None})
-
-    def _arrange(self) -> None:
-        """Make room for all text once; a figure with a layout engine is drawn a second time to do so at each saving."""
-        if (engine := self.figure.get_layout_engine()) is not None:
-            engine.execute(self.figure)
-            self.figure.set_layout_engine("none")
+            metadata = {"Creator": "icl_claims", "CreationDate": None}
+            self.figure.savefig(folder / f"{self.name}.pdf", format="pdf", metadata=metadata)
 
     def inline(self) -> Markup:
         """The SVG for a page: without prologue, its ids its own, its colours those of the page."""
@@ -136,6 +134,19 @@ class Picture:
         return _LONG_FRACTION.sub(lambda found: f"{float(found[0]):.{places}f}".rstrip("0").rstrip("."), value)
 
 
+@dataclass(frozen=True)
+class CachedFigure:
+    """A figure as a page shows it: how to read it stands in its caption."""
+
+    title: str
+    caption: str
+    svg: str
+
+    def inline(self) -> Markup:
+        """The SVG for a page."""
+        return Markup(self.svg)
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure that is made or saved while this lasts."""
@@ -146,14 +157,6 @@ def style() -> Iterator[None]:
         yield
 
 
-def save_picture(picture: Picture, folder: Path) -> tuple[Path, Path]:
-    """Save a picture as SVG and as PDF into a folder that exists."""
-    svg, pdf = (folder / f"{picture.name}.{kind}" for kind in ("svg", "pdf"))
-    svg.write_text(picture.svg, encoding="utf-8")
-    picture.save_pdf(pdf)
-    return svg, pdf
-
-
 def short(text: str, length: int = 28) -> str:
     """A text cut so that a figure stays readable, without characters that XML forbids."""
     plain = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
@@ -161,14 +164,7 @@ def short(text: str, length: int = 28) -> str:
 
 
 def panels(count: int, columns: int, height: float, *, share: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, row by row.
-
-    Args:
-        count: Number of panels.
-        columns: Number of panels in a row, at most.
-        height: Height of a row, in inches.
-        share: Whether all have the same scales.
-    """
+    """A figure of so many panels in rows of some height, in inches; they may share their scales."""
     columns = min(columns, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(WIDTH, max(rows * height, LOWEST)))
@@ -185,11 +181,6 @@ def _targets(element: ElementTree.Element) -> list[str]:
     return [link[1:], *drawn] if link.startswith("#") else list(drawn)
 
 
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-_AT_MOST = 6  # lines besides those of the papers' own methods
-_TAKEN = 7  # places of methods that say their own
-
-
 @dataclass(frozen=True)
 class Legend:
     """The metrics and methods of a figure.
@@ -202,7 +193,7 @@ class Legend:
     entries: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def of(cls, numbers: Mapping[str, Any]) -> Legend:
+    def of(cls, numbers: Mapping[str, Any]) -> Self:
         """The legend of the numbers behind figures; runs that were saved without one get that of what we measure."""
         return cls({**known_legend(), **(numbers.get("legend") or {})})
 

@@ -52,17 +52,7 @@ class EffectChange:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """An old run compared with a new one.
-
-    Args:
-        old: Facts of the old run.
-        new: Facts of the new run.
-        verdicts: Verdicts that changed.
-        effects: Effects that changed beyond their intervals.
-        added: Claims that only the new run has.
-        gone: Claims that only the old run has.
-        same: Number of records with the same verdict in both.
-    """
+    """An old run compared with a new one: facts of both, what changed, and how many records have the same verdict."""
 
     old: dict[str, Any]
     new: dict[str, Any]

@@ -16,7 +16,7 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from icl_claims.errors import ReportError
-from icl_claims.report.ledger import in_papers_order
+from icl_claims.report.ledger import place_in_papers
 from icl_claims.version import __version__
 
 SCHEMA_VERSION = 3
@@ -48,14 +48,9 @@ _LONGEST_NAME = 80
 def run_facts(
     options: dict[str, Any], *, seconds: float, root: Path, name: str = "", interrupted: bool = False
 ) -> dict[str, Any]:
-    """Everything that a reader needs to run the same again.
+    """Everything that a reader needs to run the same again: the chosen options, and the commit of the project's root.
 
-    Args:
-        options: What was chosen on the command line.
-        seconds: Duration of the run.
-        root: The project's folder, whose commit is named.
-        name: Name that the reader gave the run.
-        interrupted: Whether some of its claims were not reached.
+    An interrupted run did not reach some of its claims.
     """
     describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
@@ -101,7 +96,7 @@ def make_document(
     return {
         "schema_version": SCHEMA_VERSION,
         "run": _writable({"name": "", "interrupted": False, **run}),
-        "claims": in_papers_order(_complete(_writable(claim)) for claim in claims),
+        "claims": sorted((_complete(_writable(claim)) for claim in claims), key=place_in_papers),
         "pictures": _writable(pictures or {}),
         "coverage": [_writable(entry) for entry in coverage],
     }
@@ -191,11 +186,7 @@ def _validator() -> Draft202012Validator:
 
 
 def save_run(document: Document, folder: Path) -> Path:
-    """Save a document under the next free number and its run's name.
-
-    Args:
-        document: Document of a run.
-        folder: Folder of the saved runs, which is made.
+    """Save a document under the next free number and its run's name, in a folder that is made.
 
     Raises:
         ReportError: The folder cannot be written to.
@@ -217,11 +208,7 @@ def save_run(document: Document, folder: Path) -> Path:
 
 
 def find_run(reference: str, folder: Path) -> Path:
-    """The file of a run that a reader named: a path, the number of a saved run, or its name (the newest of it).
-
-    Args:
-        reference: What was named; `last` is the newest saved run.
-        folder: Folder of the saved runs.
+    """The file of a run that was named: a path, or `last`, the number or the name (the newest of it) of a saved run.
 
     Raises:
         ReportError: There is no such run.

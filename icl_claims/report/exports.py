@@ -138,7 +138,7 @@ def _subject_node(claim: Record) -> dict[str, Any]:
 
 
 def _statement(claim: Record) -> str:
-    return claim["statement"] + (f" Needed: {claim['condition']}." if claim["condition"] else "")
+    return f"{claim['statement']} Needed: {claim['condition']}." if claim["condition"] else str(claim["statement"])
 
 
 def _criterion(claim: Record) -> str:

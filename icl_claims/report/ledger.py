@@ -19,7 +19,6 @@ from icl_claims.report import Record
 from icl_claims.report.words import source_name
 from icl_claims.tasks import title_of_task
 
-ELSEWHERE = "elsewhere"
 # What differs between two runs of the same trials, or is too long to read.
 NOT_SHOWN = ("finished", "seconds", "demonstration_rows")
 _PART = re.compile(r"(abstract|appendix [a-z]\b|(?:section|table|figure) [0-9]+(?:\.[0-9]+)*)", re.IGNORECASE)
@@ -27,18 +26,10 @@ _KINDS = ("abstract", "section", "appendix", "table", "figure")
 _ALWAYS = ("task", "seed", "permutation", "queries", "run")
 
 
-def in_papers_order(claims: Iterable[Record]) -> list[Record]:
-    """Records by paper, place in it, id, source and profile; what a claim needs comes after it.
-
-    A reader's own papers come last.
-    """
-    return sorted(claims, key=_place)
-
-
 def section_of(where: str) -> str:
     """The part of a paper that a place opens with, such as `Section 3.2`; `elsewhere` where it names none."""
     part = _PART.match(where.strip())
-    return part[1][0].upper() + part[1][1:] if part else ELSEWHERE
+    return part[1][0].upper() + part[1][1:] if part else "elsewhere"
 
 
 def title_of_paper(claim: Record) -> str:
@@ -52,7 +43,11 @@ def key_of(claim: Record) -> tuple[str, str, str, str, str]:
     return claim["paper"], claim["id"], claim["source"], claim["profile"], claim["condition"]
 
 
-def _place(claim: Record) -> tuple[Any, ...]:
+def place_in_papers(claim: Record) -> tuple[Any, ...]:
+    """What records are sorted by: paper, place in it, id, source and profile; what a claim needs comes after it.
+
+    A reader's own papers come last.
+    """
     papers, sources = list(PAPERS), list(SOURCES)
     paper, source, where = claim["paper"], claim["source"], claim["where"]
     kind, _, number = section_of(where).lower().partition(" ")
@@ -89,7 +84,7 @@ class ClaimEntry:
     anchor: str
     deciding: tuple[Record, ...]
     conditions: tuple[Record, ...]
-    broken: tuple[str, ...] = ()
+    broken: tuple[str, ...]
 
     @property
     def first(self) -> Record:

@@ -24,12 +24,7 @@ _SIDES = {"left": "value", "right": "against"}
 
 
 def render_page(document: Document, pictures: Mapping[str, Sequence[Picture | CachedFigure]]) -> str:
-    """The page.
-
-    Args:
-        document: Document of a run, complete.
-        pictures: By profile, what was drawn from its numbers.
-    """
+    """The page of a complete document, with what was drawn from the numbers of each profile."""
     claims, run = document["claims"], document["run"]
     entries, listings = ledger.entries_of(claims), ledger.listings_of(claims)
     return (
@@ -77,7 +72,7 @@ def page_environment() -> Environment:
         "day": _day,
         "duration": words.duration,
         "facts": ledger.other_facts,
-        "forest_plot": _forest_plot,
+        "forest_plot": forest_plot,
         "interval": words.interval,
         "marked": _marked,
         "name_of": lambda claim: f"{claim['id']}, {source_name(claim['source'], claim['profile'])}",
@@ -134,21 +129,14 @@ class ForestPlot:
     zero: float
 
 
-def _forest_plot(claim: Record) -> ForestPlot | None:
-    """The plot of a record; on printed numbers, which are the paper's own, without ticks for these."""
-    own = claim["source"] == "printed"
-    tasks = [{**finding, "printed": None} if own else finding for finding in claim["tasks"]]
-    return forest_plot(tasks, claim["effect"])
+def forest_plot(claim: Record) -> ForestPlot | None:
+    """A plot of all findings of a record on one scale, which includes 0; None where nothing has a difference.
 
-
-def forest_plot(findings: Sequence[Record], effect: dict[str, float | None] | None) -> ForestPlot | None:
-    """A plot of all findings of a claim on one scale, which includes 0; None where nothing has a difference.
-
-    Args:
-        findings: What the tasks say.
-        effect: `estimate`, `low` and `high` over all tasks.
+    On printed numbers, which are the paper's own, there are no ticks for these.
     """
-    pooled = effect or {"estimate": None, "low": None, "high": None}
+    own = {"printed": None} if claim["source"] == "printed" else {}
+    findings = [{**finding, **own} for finding in claim["tasks"]]
+    pooled = claim["effect"] or {"estimate": None, "low": None, "high": None}
     names = ("difference", "low", "high", "printed", "null_low", "null_high")
     values = [*(finding[name] for finding in findings for name in names), *pooled.values()]
     seen = [value for value in values if value is not None]

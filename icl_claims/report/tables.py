@@ -22,8 +22,7 @@ _TITLES = {
     4: "SimAOU and SimAM of finetuning and linearised finetuning (also table 3 of Revisited)",
 }
 
-Values = Mapping[str, Mapping[str, Mapping[str, float | None]]]
-"""By task, metric and method, the mean over queries and draws."""
+_Values = Mapping[tuple[str, str, str], float | None]  # by task, metric and method
 
 
 @dataclass(frozen=True)
@@ -58,49 +57,51 @@ def papers_tables(pictures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     Args:
         pictures: By profile, `values`: by task, metric and method, our number; fractions where the paper has percent.
     """
-    ours = {profile: numbers.get("values") or {} for profile, numbers in pictures.items()}
+    values: dict[str, _Values] = {"authors": _authors_values()}
+    for profile, numbers in pictures.items():
+        values[profile] = {
+            (task, metric, method): value
+            for task, by_metric in (numbers.get("values") or {}).items()
+            for metric, by_method in by_metric.items()
+            for method, value in by_method.items()
+        }
     printed = printed_tables()
     printed = printed[printed["paper"] == "rethinking"]
-    values = {"authors": _authors_values(), **ours}
     return [_table(number, printed[printed["table"] == str(number)], values) for number in _TITLES]
 
 
-def _table(number: int, printed: pd.DataFrame, values: Mapping[str, Values]) -> Table:
+def _table(number: int, printed: pd.DataFrame, values: Mapping[str, _Values]) -> Table:
     tasks = list(dict.fromkeys(printed["task"]))
     rows = []
-    for (metric, method), figures in printed.groupby(["metric", "method"], sort=False):
+    for metric, method in dict.fromkeys(zip(printed["metric"], printed["method"], strict=True)):
+        figures = printed[(printed["metric"] == metric) & (printed["method"] == method)]
         by_task = dict(zip(figures["task"], figures["printed"], strict=True))
-        cells = []
-        for task in tasks:
-            of_cell = [one for one in tasks if one != AVERAGE] if task == AVERAGE else [task]
-            cells.append(tuple(_numbers(by_task.get(task), of_cell, metric, method, values)))
-        rows.append(TableRow(f"{title_of(metric)}, {title_of(method)}", tuple(cells)))
+        cells = tuple(tuple(_numbers(by_task, tasks, (task, metric, method), values)) for task in tasks)
+        rows.append(TableRow(f"{title_of(metric)}, {title_of(method)}", cells))
     columns = tuple(AVERAGE if task == AVERAGE else title_of_task(task) for task in tasks)
     return Table(number, _TITLES[number], columns, tuple(rows))
 
 
 def _numbers(
-    printed: str | None, tasks: Sequence[str], metric: str, method: str, values: Mapping[str, Values]
+    printed: Mapping[str, str], tasks: Sequence[str], cell: tuple[str, str, str], values: Mapping[str, _Values]
 ) -> Iterator[Number]:
-    """What was printed, and what every source has that has a value of each of the tasks."""
-    if printed is not None:
-        yield Number("printed", printed if metric in PERCENTAGES else printed.removeprefix("0"))
-    for whose, of_tasks in values.items():
-        found = [value for one in tasks if (value := of_tasks.get(one, {}).get(metric, {}).get(method)) is not None]
-        if found and len(found) == len(tasks):
+    task, metric, method = cell
+    if task in printed:
+        yield Number("printed", printed[task] if metric in PERCENTAGES else printed[task].removeprefix("0"))
+    of_cell = [one for one in tasks if one != AVERAGE] if task == AVERAGE else [task]
+    for whose, known in values.items():
+        found = [value for one in of_cell if (value := known.get((one, metric, method))) is not None]
+        if found and len(found) == len(of_cell):
             yield Number(whose, _text(fmean(found), metric))
 
 
 @cache
-def _authors_values() -> dict[str, dict[str, dict[str, float]]]:
-    """The authors' values; of each draw, the first run that holds it."""
+def _authors_values() -> _Values:
+    """The mean over the authors' draws; of each, the first run that holds it."""
     runs = author_runs()
     overall = runs[(runs["weights"] == TRAINED) & runs["layer"].isna()]
     of_draws = overall.drop_duplicates(["task", "metric", "method", "seed", "permutation"])
-    values: dict[str, dict[str, dict[str, float]]] = {}
-    for (task, metric, method), rows in of_draws.groupby(["task", "metric", "method"]):
-        values.setdefault(str(task), {}).setdefault(str(metric), {})[str(method)] = float(rows["value"].mean())
-    return values
+    return dict(of_draws.groupby(["task", "metric", "method"])["value"].mean())
 
 
 def _text(value: float, metric: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from html import unescape
 from math import floor, log2, log10
+from operator import itemgetter
 from typing import Any, Self
 from xml.etree import ElementTree
 
@@ -179,11 +180,12 @@ NULL_DEFINITIONS = (RANDOM_UPDATE.title, GaussianUpdate.definition, AnotherQuery
 
 def method_terms() -> list[Term]:
     """A term per kind of method, with the title of its first one; perturbations of others come last."""
-    kinds: dict[type, Method] = {}
-    for method in (ZERO_SHOT, IN_CONTEXT, *every_method()):
-        kinds.setdefault(type(method), method)
-    looks = {method: getattr(method, "look", None) for method in kinds.values()}
-    return [Term.of(method) for method in sorted(looks, key=lambda one: 99 if looks[one] is None else looks[one])]
+    methods: tuple[Method, ...] = (ZERO_SHOT, IN_CONTEXT, *every_method())
+    firsts: dict[type, tuple[int, Term]] = {}
+    for method in methods:
+        look = getattr(method, "look", None)
+        firsts.setdefault(type(method), (99 if look is None else look, Term.of(method)))
+    return [term for _, term in sorted(firsts.values(), key=itemgetter(0))]
 
 
 def own_terms(asked: Iterable[Named]) -> list[dict[str, Any]]:

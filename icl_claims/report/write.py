@@ -31,13 +31,9 @@ _Draw = Callable[[Mapping[str, Any], str], Iterable[Picture | CachedFigure]]
 def write_report(
     folder: Path, document: Document, *, figures: Path | None = None, draw: _Draw = draw_pictures
 ) -> tuple[Path, Path]:
-    """Write both forms of the report into a folder, which is made.
+    """Write both forms of the report into a folder, and every picture as SVG and PDF into that of figures, if named.
 
-    Args:
-        folder: Folder of the report.
-        document: Document of a run, from `make_document`.
-        figures: Folder for every picture as SVG and PDF, which is made too.
-        draw: Gives the figures of the page.
+    The folders are made; `draw` gives the figures of the page.
 
     Returns:
         The paths of claims.html and claims.json.
@@ -51,7 +47,7 @@ def write_report(
     write_whole(data, document_text(document))
     write_whole(page, render_page(document, shown))
     if figures is not None:
-        drawn = (draw_pictures(numbers, profile) for profile, numbers in document["pictures"].items())
+        drawn = [draw_pictures(numbers, profile) for profile, numbers in document["pictures"].items()]
         save_pictures([picture for pictures in drawn for picture in pictures], figures)
     return page, data
 

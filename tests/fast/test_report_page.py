@@ -196,7 +196,7 @@ def test_every_task_that_a_control_is_about_has_a_column():
 
 def test_the_forest_plot_places_every_number_on_one_scale():
     findings = [sample_finding(low=-0.2, difference=0.0, high=0.8, printed=0.3, null_low=-0.1, null_high=0.1)]
-    plot = forest_plot(findings, {"estimate": 0.3, "low": 0.2, "high": 0.4})
+    plot = forest_plot(sample_record(tasks=findings, effect={"estimate": 0.3, "low": 0.2, "high": 0.4}))
     assert plot.zero == pytest.approx(2 + 96 * 0.2, abs=0.05)
     assert plot.ends == (f"{MINUS}.20", ".80")
     assert [kind in plot.rows[0] for kind in ("null", "zero", "dot", "tick")] == [True] * 4
@@ -206,8 +206,8 @@ def test_the_forest_plot_places_every_number_on_one_scale():
 
 def test_where_nothing_has_a_difference_there_is_no_plot():
     nothing = dict.fromkeys(("difference", "low", "high"))
-    assert forest_plot([sample_finding(**nothing)], None) is None
-    assert forest_plot([], None) is None
+    assert forest_plot(sample_record(tasks=[sample_finding(**nothing)], effect=None)) is None
+    assert forest_plot(sample_record(tasks=[], effect=None)) is None
 
 
 def test_tables_hold_printed_figures_and_ours_on_one_scale():

@@ -7,7 +7,6 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
 from importlib import metadata
 from math import isfinite
 from pathlib import Path
@@ -41,13 +40,12 @@ _RECORD: dict[str, Any] = {
     "beside": [],
     "would_change": "",
 }
+_VALIDATOR = Draft202012Validator(json.loads(Path(__file__).with_name("claims.schema.json").read_text("utf-8")))
 _SAVED = re.compile(r"([0-9]{4,})_.+\.json")
 _LONGEST_NAME = 80
 
 
-def run_facts(
-    options: dict[str, Any], *, seconds: float, root: Path, name: str = "", interrupted: bool = False
-) -> dict[str, Any]:
+def run_facts(options: dict[str, Any], *, seconds: float, root: Path, name: str, interrupted: bool) -> dict[str, Any]:
     """Everything that a reader needs to run the same again: the chosen options, and the commit of the project's root.
 
     An interrupted run did not reach some of its claims.
@@ -85,13 +83,13 @@ def make_document(
 ) -> Document:
     """A document of the present version, its claims in the papers' order.
 
-    A number that is not finite becomes null, and half a character its escape.
+    A number that is not finite becomes null, and half a character its escape; what a record leaves out, its default.
 
     Args:
-        run: Facts of the run.
-        claims: One record for each claim, source and condition; what a record leaves out gets its default.
-        pictures: By profile, the numbers behind the papers' figures and tables.
-        coverage: What the papers contain, and which claims cover it.
+        run: Facts of the run, from `run_facts`.
+        claims: One record for each claim, source and condition.
+        pictures: By profile, the numbers behind the papers' figures and tables, from `figure_data`.
+        coverage: What the papers contain, and which claims cover it, from `coverage_of_papers`.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -108,7 +106,7 @@ def check_document(document: Document, name: str) -> Document:
     Raises:
         ReportError: The schema does not allow it; the first place is named.
     """
-    problem = next(_validator().iter_errors(document), None)
+    problem = next(_VALIDATOR.iter_errors(document), None)
     if problem is not None:
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.instance_path)
         wanted = f"what claims.schema.json, version {SCHEMA_VERSION}, says"
@@ -178,11 +176,6 @@ def _writable(data: Any) -> Any:
 
 def _findings(tasks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**_FINDING, **finding} for finding in tasks]
-
-
-@cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(Path(__file__).with_name("claims.schema.json").read_text("utf-8")))
 
 
 def save_run(document: Document, folder: Path) -> Path:

@@ -3,13 +3,13 @@
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -17,8 +17,6 @@ from cycler import cycler
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from icl_claims.evidence.figure_data import known_legend
 
 WIDTH = 7.4  # inches: a page's text is as wide
 LOWEST = 2.2  # inches: room for a row of panels between legend and axis
@@ -108,7 +106,7 @@ class Picture:
             for child in list(parent):
                 if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
                     parent.remove(child)
-        used = {target for element in root.iter() for target in _targets(element)}
+        used = set(re.findall(r'(?:url\(|href=")#([^")]+)', self.svg))
         for element in root.iter():
             if element.get("id") not in used:
                 element.attrib.pop("id", None)
@@ -174,56 +172,28 @@ def panels(count: int, columns: int, height: float, *, share: bool = False) -> t
     return figure, axes[:count]
 
 
-def _targets(element: ElementTree.Element) -> list[str]:
-    """The ids that an element refers to."""
-    link = element.get(HREF, "")
-    drawn = (found[1] for value in element.attrib.values() for found in re.finditer(r"url\(#([^)]+)\)", value))
-    return [link[1:], *drawn] if link.startswith("#") else list(drawn)
+class Legend(dict[str, dict[str, Any]]):
+    """The metrics and methods of a figure by name; one that it does not know gets a line under its own name.
 
-
-@dataclass(frozen=True)
-class Legend:
-    """The metrics and methods of a figure.
-
-    Args:
-        entries: By name: `title`; whether it is a `null`; whether it is `drawn`, a metric in figures and a method in a
-            line; and `look`, the place of its line, or None.
+    An entry holds the `title`; whether it is a `null`, which figures show as a band; whether it is `drawn`, a metric in
+    figures and a method in a line; and `look`, the place of its line, or None.
     """
 
-    entries: Mapping[str, Mapping[str, Any]]
-
-    @classmethod
-    def of(cls, numbers: Mapping[str, Any]) -> Self:
-        """The legend of the numbers behind figures; runs that were saved without one get that of what we measure."""
-        return cls({**known_legend(), **(numbers.get("legend") or {})})
-
-    def title(self, name: str) -> str:
-        """Name in print."""
-        return str(self._entry(name)["title"])
-
-    def is_drawn(self, metric: str) -> bool:
-        """Whether a metric is drawn layer by layer."""
-        return bool(self._entry(metric)["drawn"])
-
-    def is_null(self, method: str) -> bool:
-        """Whether it says what chance gives, which figures show as a band."""
-        return bool(self._entry(method)["null"])
+    def __missing__(self, name: str) -> dict[str, Any]:
+        return {"title": name, "null": False, "drawn": True, "look": None}
 
     def lines(self, methods: Iterable[str]) -> list[str]:
         """The methods that get a line: all that are to be drawn, by place, or else the first ones that there are."""
-        methods = [method for method in dict.fromkeys(methods) if not self.is_null(method)]
-        looks = {method: self._entry(method)["look"] for method in methods}
-        drawn = sorted(filter(self.is_drawn, methods), key=lambda one: _TAKEN if looks[one] is None else looks[one])
+        methods = [method for method in dict.fromkeys(methods) if not self[method]["null"]]
+        looks = {method: self[method]["look"] for method in methods if self[method]["drawn"]}
+        drawn = sorted(looks, key=lambda one: _TAKEN if looks[one] is None else looks[one])
         return drawn[: _TAKEN + _AT_MOST] if drawn else methods[:_AT_MOST]
 
     def looks(self, methods: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Colour and dashes of every method's line."""
         free = count(_TAKEN)
-        looks = ((method, self._entry(method)["look"]) for method in methods)
+        looks = ((method, self[method]["look"]) for method in methods)
         return {method: _look(next(free) if look is None else look) for method, look in looks}
-
-    def _entry(self, name: str) -> Mapping[str, Any]:
-        return self.entries.get(name, {"title": name, "null": False, "drawn": True, "look": None})
 
 
 def _look(place: int) -> dict[str, Any]:

@@ -120,14 +120,9 @@ def _assertion(claim: Record, finished: str) -> dict[str, Any]:
 
 
 def _criterion_node(claim: Record) -> dict[str, Any]:
-    return _node(
-        _criterion(claim),
-        "earl:TestCriterion",
-        identifier=claim["id"],
-        title=_statement(claim),
-        description=f"{claim['where']}; rule: {claim['rule']}",
-        isPartOf=_urn("paper", claim["paper"]),
-    )
+    place_and_rule = f"{claim['where']}; rule: {claim['rule']}"
+    facts = {"identifier": claim["id"], "title": _statement(claim), "description": place_and_rule}
+    return _node(_criterion(claim), "earl:TestCriterion", **facts, isPartOf=_urn("paper", claim["paper"]))
 
 
 def _subject_node(claim: Record) -> dict[str, Any]:

@@ -1,21 +1,18 @@
-"""The papers' own pictures, redrawn from our runs: the same input gives the same bytes.
-
-They show changed predictions, gradient norms, similarity by layer, and what clipped gradients do.
-"""
+"""The papers' own pictures, redrawn from our runs: the same input gives the same bytes."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from icl_claims.report.drawing import COLOURS, LOWEST, SERIES, WIDTH, Legend, Picture, panels, short, style
+from icl_claims.evidence.figure_data import known_legend
+from icl_claims.report.drawing import COLOURS, SERIES, Legend, Picture, panels, short, style
 from icl_claims.report.words import number
 from icl_claims.tasks import title_of_task
 
@@ -39,7 +36,7 @@ def draw_pictures(numbers: Mapping[str, Any], profile: str) -> Iterator[Picture]
         profile: Profile whose trials gave the numbers; part of the pictures' names, as letters, digits and hyphens.
     """
     profile = re.sub(r"[^A-Za-z0-9]+", "-", profile)
-    legend = Legend.of(numbers)
+    legend = Legend(known_legend() | (numbers.get("legend") or {}))  # for runs that were saved without one
     with style():
         if numbers.get("changes"):
             yield _draw_changes(numbers["changes"], profile)
@@ -48,7 +45,7 @@ def draw_pictures(numbers: Mapping[str, Any], profile: str) -> Iterator[Picture]
         by_layer = numbers.get("by_layer") or {}
         for metric in dict.fromkeys(metric for metrics in by_layer.values() for metric in metrics):
             measured = {task: metrics[metric] for task, metrics in by_layer.items() if metrics.get(metric)}
-            if measured and legend.is_drawn(metric):
+            if measured and legend[metric]["drawn"]:
                 yield _draw_metric(metric, measured, profile, legend)
         if numbers.get("clip_sweep"):
             yield _draw_clip_sweep(numbers["clip_sweep"], profile, legend)
@@ -58,17 +55,14 @@ def _draw_changes(changes: Mapping[str, Mapping[str, Mapping[str, float]]], prof
     """Two bars per task, changes to the correct and to an incorrect label, each parted by who makes them."""
     figure, axes = panels(len(changes), 3, 1.15)
     for axis, (task, counts) in zip(axes, changes.items(), strict=True):
-        left = dict.fromkeys(_KINDS, 0.0)
-        widest = max(1.0, *(sum(counts.get(who, {}).get(kind, 0) for who in _WHO) for kind in _KINDS))
-        for who in _WHO:
-            for place, kind in enumerate(_KINDS):
-                count = counts.get(who, {}).get(kind, 0)
-                label = _WHO[who] if axis is axes[0] and kind == "correct" else None
-                look: Any = {"color": _COLOUR_OF[who], "edgecolor": COLOURS["on-series"], "linewidth": 0.8}
-                bar = axis.barh(place, count, left=left[kind], height=0.66, label=label, **look)
-                if count >= _WIDE_ENOUGH * widest:
-                    axis.bar_label(bar, label_type="center", color=COLOURS["on-series"], fontsize=7)
-                left[kind] += count
+        widths = np.array([[counts.get(who, {}).get(kind, 0.0) for kind in _KINDS] for who in _WHO])
+        widest = max(1.0, *widths.sum(axis=0))
+        for who, width, end in zip(_WHO, widths, widths.cumsum(axis=0), strict=True):
+            label = _WHO[who] if axis is axes[0] else None
+            look: Any = {"color": _COLOUR_OF[who], "edgecolor": COLOURS["on-series"], "linewidth": 0.8}
+            bars = axis.barh(range(len(_KINDS)), width, left=end - width, height=0.66, label=label, **look)
+            shown = [f"{count:g}" if count >= _WIDE_ENOUGH * widest else "" for count in width]
+            axis.bar_label(bars, shown, label_type="center", color=COLOURS["on-series"], fontsize=7)
         axis.set_title(short(title_of_task(task)))
         axis.set_yticks(range(len(_KINDS)), _KINDS)
         axis.tick_params(axis="y", length=0)
@@ -98,22 +92,17 @@ def _draw_gradient_norms(norms: Mapping[str, Mapping[str, _Steps]], profile: str
     positive = np.concatenate([values[np.isfinite(values) & (values > 0)] for values in maps.values()])
     scale = LogNorm(positive.min(), positive.max()) if len(positive) else LogNorm(0.1, 1)
     across = min(len(tasks), 2 if len(methods) <= 2 else 1)
-    rows, columns = -(-len(tasks) // across), across * len(methods)
-    figure = Figure(figsize=(WIDTH, max(rows * 1.7, LOWEST)))
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for place, (task, method) in enumerate((task, method) for task in tasks for method in methods):
-        axis = axes[place // columns][place % columns]
-        axis.set_title(f"{short(title_of_task(task))}\n{short(legend.title(method))}", fontsize=7)
+    figure, axes = panels(len(tasks) * len(methods), across * len(methods), 1.7, share=True)
+    for axis, (task, method) in zip(axes, product(tasks, methods), strict=True):
+        axis.set_title(f"{short(title_of_task(task))}\n{short(legend[method]['title'])}", fontsize=7)
         axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         values = maps.get((task, method), np.empty((0, 0)))
         if values.size:
             edges = (0.5, values.shape[1] + 0.5, 0.5, values.shape[0] + 0.5)
-            look = {"norm": scale, "cmap": "cividis", "aspect": "auto", "origin": "lower", "extent": edges}
+            look: Any = {"norm": scale, "cmap": "cividis", "aspect": "auto", "origin": "lower", "extent": edges}
             axis.imshow(np.ma.masked_less_equal(np.ma.masked_invalid(values), 0), interpolation="none", **look)
-    for spare in axes.flat[len(tasks) * len(methods) :]:
-        spare.set_axis_off()
     colours = ScalarMappable(scale, "cividis")
-    bar = figure.colorbar(colours, ax=axes, shrink=0.6, aspect=40, label="gradient norm, log scale")
+    bar = figure.colorbar(colours, ax=figure.axes, shrink=0.6, aspect=40, label="gradient norm, log scale")
     bar.ax.yaxis.set_major_locator(LogLocator(numticks=8))
     bar.ax.yaxis.set_major_formatter("{x:g}")
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
@@ -124,7 +113,7 @@ def _draw_gradient_norms(norms: Mapping[str, Mapping[str, _Steps]], profile: str
         f"gradient-norms-{profile}",
         "Gradient norms by layer and demonstration (Rethinking, figure 3)",
         "L2 norm of the gradients of a layer's keys and values, freshly computed at every step, before clipping.",
-        "Heat maps of gradient norms. " + "; ".join(_norms_in_words(t, legend.title(m), maps[t, m]) for t, m in maps),
+        "Heat maps of gradient norms. " + "; ".join(_norms_in_words(*of, maps[of], legend) for of in maps),
         figure,
     )
 
@@ -133,17 +122,18 @@ def _layers_by_step(steps: _Steps) -> np.ndarray:
     return np.array(steps, dtype=float).reshape(len(steps), len(steps[0]) if steps else 0).T
 
 
-def _norms_in_words(task: str, method: str, values: np.ndarray) -> str:
+def _norms_in_words(task: str, method: str, values: np.ndarray, legend: Legend) -> str:
     rows = [row[np.isfinite(row)] for row in values]
     means = [number(float(row.mean()) if len(row) else None) for row in rows] or [number(None)]
-    return f"{title_of_task(task)}, {method}: mean {means[0]} in the lowest layer, {means[-1]} in the highest"
+    name = f"{title_of_task(task)}, {legend[method]['title']}"
+    return f"{name}: mean {means[0]} in the lowest layer, {means[-1]} in the highest"
 
 
 def _draw_metric(metric: str, tasks: Mapping[str, _ByMethod], profile: str, legend: Legend) -> Picture:
     """A panel per task, a line per method over the layers, the nulls as a band."""
     found = dict.fromkeys(method for methods in tasks.values() for method in methods)
     shown = legend.lines(found)
-    nulls = [method for method in found if legend.is_null(method)]
+    nulls = [method for method in found if legend[method]["null"]]
     figure, axes = panels(len(tasks), 3, 1.7, share=True)
     looks = legend.looks(shown)
     for axis, (task, methods) in zip(axes, tasks.items(), strict=True):
@@ -151,7 +141,7 @@ def _draw_metric(metric: str, tasks: Mapping[str, _ByMethod], profile: str, lege
         for method in shown:
             if method in methods:
                 values = np.array(methods[method], dtype=float)
-                axis.plot(range(1, len(values) + 1), values, label=short(legend.title(method), 44), **looks[method])
+                axis.plot(range(1, len(values) + 1), values, label=short(legend[method]["title"], 44), **looks[method])
         axis.axhline(0, color=COLOURS["quiet"], linewidth=0.5)
         axis.set_title(short(title_of_task(task)))
         axis.margins(x=0.02)
@@ -159,7 +149,7 @@ def _draw_metric(metric: str, tasks: Mapping[str, _ByMethod], profile: str, lege
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=min(3, len(handles)))
     figure.supxlabel("layer", fontsize=8)
-    name = legend.title(metric)
+    name = legend[metric]["title"]
     figure.supylabel(name, fontsize=8)
     left_out = len(found) - len(nulls) - len(shown)
     band = "Grey: from the lowest to the highest null (random, Gaussian of the same norm, another query's update)."
@@ -183,7 +173,7 @@ def _draw_band(axis: Axes, nulls: Sequence[Sequence[float | None]]) -> None:
 
 def _layers_in_words(task: str, methods: _ByMethod, shown: Sequence[str], legend: Legend) -> str:
     values = {name: float(np.nanmean(np.array(methods[name], dtype=float))) for name in shown if name in methods}
-    means = ", ".join(f"{legend.title(name)} {number(mean)}" for name, mean in values.items())
+    means = ", ".join(f"{legend[name]['title']} {number(mean)}" for name, mean in values.items())
     return f"{title_of_task(task)}: mean over layers of {means}"
 
 
@@ -200,7 +190,7 @@ def _draw_clip_sweep(sweeps: Mapping[str, _Sweep], profile: str, legend: Legend)
             places = [limits.index(_limit(point)) for point in points]
             axis.plot(places, values, marker=marker, color=colour, markersize=4, label=short(title_of_task(task)))
         axis.set_xticks(range(len(limits)), [_label(limit) for limit in limits], rotation=60 if len(limits) > 7 else 0)
-        axis.set_title(legend.title(metric))
+        axis.set_title(legend[metric]["title"])
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
     figure.supxlabel("limit of the gradient's global L2 norm", fontsize=8)
     return Picture(
@@ -221,7 +211,7 @@ def _label(limit: float) -> str:
 
 
 def _sweep_in_words(task: str, sweep: _Sweep, metrics: Sequence[str], legend: Legend) -> str:
-    titles = {metric: legend.title(metric) for metric in metrics}
+    titles = {metric: legend[metric]["title"] for metric in metrics}
     points = [
         f"at {_label(_limit(point))} " + " and ".join(f"{titles[one]} {number(point.get(one))}" for one in metrics)
         for point in sorted(sweep, key=_limit)

@@ -188,12 +188,11 @@ class Listing:
 
 
 def _task_in_words(task: str, trials: Sequence[Record]) -> str:
-    first = trials[0]
+    queries, drawn = trials[0].get("queries"), trials[0].get("k")
+    shown = trials[0].get("demonstrations_in_context", drawn)
     seeds = list(dict.fromkeys(str(trial.get("seed")) for trial in trials))
-    shown = first.get("demonstrations_in_context", first.get("k"))
-    demonstrations = f"{shown} of {first.get('k')} demonstrations"
-    plural = "s" if len(seeds) > 1 else ""
-    return f"{title_of_task(task)} ({first.get('queries')} queries, {demonstrations}, seed{plural} {', '.join(seeds)})"
+    seeds_in_words = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+    return f"{title_of_task(task)} ({queries} queries, {shown} of {drawn} demonstrations, {seeds_in_words})"
 
 
 def listings_of(claims: Iterable[Record]) -> dict[str, Listing]:

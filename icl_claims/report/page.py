@@ -27,31 +27,28 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[Picture | Ca
     """The page of a complete document, with what was drawn from the numbers of each profile."""
     claims, run = document["claims"], document["run"]
     entries, listings = ledger.entries_of(claims), ledger.listings_of(claims)
-    return (
-        page_environment()
-        .get_template("claims.html.jinja")
-        .render(
-            run=run,
-            command_of=lambda claim: ledger.command_of(claim, run["options"]),
-            listings_of=lambda claim: [listings[key] for _, key in ledger.keys_of_listings(claim)],
-            entries=entries,
-            sections=ledger.sections_of(entries),
-            section_names=sorted({entry.section for entry in entries}),
-            anchors={entry.anchor for entry in entries},
-            counts=_counts(claims),
-            words=VERDICTS,
-            sources={source: words.SOURCE_NAMES[source] for source in COLUMNS},
-            papers=dict.fromkeys(claim["paper"] for claim in claims),
-            listings=list(listings.values()),
-            pictures={profile: drawn for profile, drawn in pictures.items() if drawn},
-            tables=papers_tables(document["pictures"]),
-            coverage=document["coverage"],
-            metrics=words.METRIC_TERMS,
-            methods=words.method_terms(),
-            nulls=words.NULL_DEFINITIONS,
-            own_terms=words.own_terms_of(claims),
-            differences=DIFFERENCES,
-        )
+    page = page_environment().get_template("claims.html.jinja")
+    return page.render(
+        run=run,
+        command_of=lambda claim: ledger.command_of(claim, run["options"]),
+        listings_of=lambda claim: [listings[key] for _, key in ledger.keys_of_listings(claim)],
+        entries=entries,
+        sections=ledger.sections_of(entries),
+        section_names=sorted({entry.section for entry in entries}),
+        anchors={entry.anchor for entry in entries},
+        counts=_counts(claims),
+        words=VERDICTS,
+        sources={source: words.SOURCE_NAMES[source] for source in COLUMNS},
+        papers=dict.fromkeys(claim["paper"] for claim in claims),
+        listings=list(listings.values()),
+        pictures={profile: drawn for profile, drawn in pictures.items() if drawn},
+        tables=papers_tables(document["pictures"]),
+        coverage=document["coverage"],
+        metrics=words.METRIC_TERMS,
+        methods=words.method_terms(),
+        nulls=words.NULL_DEFINITIONS,
+        own_terms=words.own_terms_of(claims),
+        differences=DIFFERENCES,
     )
 
 

@@ -65,8 +65,7 @@ def papers_tables(pictures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
             for metric, by_method in by_metric.items()
             for method, value in by_method.items()
         }
-    printed = printed_tables()
-    printed = printed[printed["paper"] == "rethinking"]
+    printed = printed_tables().query("paper == 'rethinking'")
     return [_table(number, printed[printed["table"] == str(number)], values) for number in _TITLES]
 
 

@@ -1,7 +1,6 @@
 """Write claims.json and claims.html, each complete or not at all, and the pictures where they are asked for.
 
-The figures of a page are cached, for drawing takes most of a report's time: the same code draws the same of the same
-numbers.
+The figures of a page are cached, for drawing takes most of a report's time.
 """
 
 import hashlib

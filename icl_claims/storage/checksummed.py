@@ -1,9 +1,14 @@
-"""A folder of facts and arrays that detects its own damage: safetensors beside a JSON manifest with checksums."""
+"""Folders of facts and arrays that detect their own damage, and checkpoints, from which a killed run is resumed.
+
+A folder holds safetensors beside a JSON manifest with checksums; a checkpoint is a row of such folders.
+"""
 
 import hashlib
 import json
+import re
 import shutil
-from collections.abc import Hashable, Iterable, Mapping
+import warnings
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from icl_claims.errors import StoreError
+from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.storage.files import sha256_of
 
 FORMAT = 2
@@ -74,7 +79,6 @@ def read_manifest(folder: Path, name: str | None = None) -> Manifest:
     """The manifest of a folder, checked against its own checksum; the arrays are not read.
 
     Args:
-        folder: A folder that `write_checksummed` made.
         name: The name its content must have; None if any will do.
 
     Raises:
@@ -132,10 +136,87 @@ def _damaged(folder: Path, expected: str, got: str) -> StoreError:
     return StoreError(f"{folder.name[:12]} in {folder.parent.name} is damaged", expected=expected, got=got)
 
 
-Groups = Mapping[str, Mapping[Any, np.ndarray]]
+START = "start"
+_NAME = re.compile(r"\d{5}-\w+")
 
 
-def flat(groups: Groups) -> tuple[list[list[Any]], dict[str, np.ndarray]]:
+@dataclass(frozen=True, eq=False)
+class FinishedPart:
+    """A finished part.
+
+    Args:
+        kind: What it holds, such as `start`, which is the first part of all.
+        folder: The checksummed folder that holds it.
+    """
+
+    kind: str
+    facts: dict[str, Any]
+    numbers: dict[str, np.ndarray]
+    folder: Path
+
+
+class Checkpoint:
+    """The finished parts of what is computed under a key, for the one process that computes it."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self._key = folder, key
+        self._next = 0
+        self._can_be_written = True
+
+    def recall(self) -> Iterator[FinishedPart]:
+        """The parts that an earlier process finished, in order; none if the first of them is lost.
+
+        A damaged part is left out with a warning.
+        """
+        found = parts_in(self.folder)
+        parts = filter(None, map(self._read, found))
+        start = next(parts, None)
+        if start is None or start.kind != START:
+            self.remove()
+            return
+        self._next = int(found[-1].name.partition("-")[0]) + 1
+        yield start
+        yield from parts
+
+    def keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
+        """Write a part; if that fails, a warning says so once, and the computation goes on without a checkpoint.
+
+        Returns:
+            The checksummed folder that holds it; None if it could not be written.
+        """
+        if not self._can_be_written:
+            return None
+        name = f"{self._next:05d}-{kind}"
+        try:
+            write_checksummed(self.folder / name, f"{self._key}/{name}", facts, numbers)
+        except OSError as error:
+            self._can_be_written = False
+            text = f"There is no checkpoint, for {self.folder} cannot be written ({error})."
+            warnings.warn(text, StoreWarning, stacklevel=1)
+            return None
+        self._next += 1
+        return self.folder / name
+
+    def remove(self) -> None:
+        """Delete all parts."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._next = 0
+
+    def _read(self, path: Path) -> FinishedPart | None:
+        try:
+            manifest, numbers = read_checksummed(path, f"{self._key}/{path.name}")
+        except StoreError as error:
+            warnings.warn(f"{error} It is computed again.", StoreWarning, stacklevel=1)
+            return None
+        return FinishedPart(path.name.partition("-")[2], manifest.facts, numbers, path)
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The folders of the parts in a checkpoint, in the order in which they were finished."""
+    return sorted(path for path in folder.glob("[0-9]*-*") if _NAME.fullmatch(path.name))
+
+
+def flat(groups: Mapping[str, Mapping[Any, np.ndarray]]) -> tuple[list[list[Any]], dict[str, np.ndarray]]:
     """The index, [group, name, part, part, ...] of each array, and the arrays under names made of that.
 
     >>> index, arrays = flat({"by_layer": {("sim_aou", "finetuning"): np.zeros(3)}})
@@ -155,12 +236,9 @@ def flat(groups: Groups) -> tuple[list[list[Any]], dict[str, np.ndarray]]:
 def grouped(
     index: Iterable[Iterable[Any]], arrays: Mapping[str, np.ndarray], names: Iterable[str], kinds: Mapping[str, Any]
 ) -> dict[str, dict[Hashable, np.ndarray]]:
-    """The groups that `flat` made into a list.
+    """The groups that `flat` made into a list: all of these names, empty ones included.
 
     Args:
-        index: The index.
-        arrays: The arrays by their names.
-        names: All groups, empty ones included.
         kinds: What makes a key of the parts of a name, for groups whose names have several.
 
     Raises:

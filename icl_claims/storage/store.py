@@ -1,99 +1,20 @@
-"""A store of facts and arrays by key, shared by all processes, and checkpoints from which a killed run is resumed."""
+"""A store of facts and arrays by key, shared by all processes; its entries are listed, checked, and removed."""
 
 import os
-import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.storage.checksummed import MANIFEST, read_checksummed, write_checksummed
-
-START = "start"
-_NAME = re.compile(r"\d{5}-\w+")
-
-
-@dataclass(frozen=True, eq=False)
-class FinishedPart:
-    """A finished part.
-
-    Args:
-        kind: What it holds, such as `start`, which is the first part of all.
-        folder: The checksummed folder that holds it.
-    """
-
-    kind: str
-    facts: dict[str, Any]
-    numbers: dict[str, np.ndarray]
-    folder: Path
-
-
-class Checkpoint:
-    """The finished parts of what is computed under a key, for the one process that computes it."""
-
-    def __init__(self, folder: Path, key: str) -> None:
-        self.folder, self._key = folder, key
-        self._next = 0
-        self._can_be_written = True
-
-    def recall(self) -> Iterator[FinishedPart]:
-        """The parts that an earlier process finished, in order; none if the first of them is lost.
-
-        A damaged part is left out with a warning.
-        """
-        found = parts_in(self.folder)
-        parts = (part for path in found if (part := self._read(path)) is not None)
-        start = next(parts, None)
-        if start is None or start.kind != START:
-            self.remove()
-            return
-        self._next = int(found[-1].name.partition("-")[0]) + 1
-        yield start
-        yield from parts
-
-    def keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
-        """Write a part; if that fails, a warning says so once, and the computation goes on without a checkpoint.
-
-        Returns:
-            The checksummed folder that holds it; None if it could not be written.
-        """
-        if not self._can_be_written:
-            return None
-        name = f"{self._next:05d}-{kind}"
-        try:
-            write_checksummed(self.folder / name, f"{self._key}/{name}", facts, numbers)
-        except OSError as error:
-            self._can_be_written = False
-            _warn(f"There is no checkpoint, for {self.folder} cannot be written ({error}).")
-            return None
-        self._next += 1
-        return self.folder / name
-
-    def remove(self) -> None:
-        """Delete all parts."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._next = 0
-
-    def _read(self, path: Path) -> FinishedPart | None:
-        try:
-            manifest, numbers = read_checksummed(path, f"{self._key}/{path.name}")
-        except StoreError as error:
-            _warn(f"{error} It is computed again.")
-            return None
-        return FinishedPart(path.name.partition("-")[2], manifest.facts, numbers, path)
-
-
-def parts_in(folder: Path) -> list[Path]:
-    """The folders of the parts in a checkpoint, in the order in which they were finished."""
-    return sorted(path for path in folder.glob("[0-9]*-*") if _NAME.fullmatch(path.name))
-
+from icl_claims.storage import checksummed
 
 PARTIAL, DAMAGED, LOCK = ".partial", ".damaged", ".lock"
 Content = tuple[dict[str, Any], dict[str, np.ndarray]]
@@ -113,23 +34,21 @@ class Store:
 
     def get_or_run(self, key: str, run: Compute) -> Content:
         """The content of a key, computed now if it never was; other processes wait for it meanwhile."""
-        found = self._whole(key)
-        if found is not None:
-            return found
+        if whole := self._whole(key):
+            return whole
         with self._locked(key, wait=True):
             return self.get(key) or self._run(key, run)
 
     def get_or_run_unless_busy(self, key: str, run: Compute) -> Content | None:
         """The same, but None if another process is computing it."""
-        found = self._whole(key)
-        if found is not None:
-            return found
+        if whole := self._whole(key):
+            return whole
         with self._locked(key, wait=False) as mine:
             return (self.get(key) or self._run(key, run)) if mine else None
 
     def holds(self, key: str) -> bool:
         """Whether the content of a key is cached; it is not checked."""
-        return (self.folder / key / MANIFEST).is_file()
+        return (self.folder / key / checksummed.MANIFEST).is_file()
 
     def get(self, key: str) -> Content | None:
         """The content of a key, or None; a damaged one is set aside with a warning."""
@@ -139,21 +58,20 @@ class Store:
             self._set_aside(key, error)
             return None
 
-    def checkpoint(self, key: str) -> Checkpoint | None:
+    def checkpoint(self, key: str) -> checksummed.Checkpoint | None:
         """Checkpoint of the content with this key, for the process computing it; None if the store is not writable."""
-        return Checkpoint(self.folder / f"{key}{PARTIAL}", key) if self._can_be_written else None
+        return checksummed.Checkpoint(self.folder / f"{key}{PARTIAL}", key) if self._can_be_written else None
 
     def _whole(self, key: str) -> Content | None:
         """The content of a key, if it is there and whole; no lock is taken."""
-        try:
+        with suppress(StoreError):
             return self._read(key)
-        except StoreError:
-            return None
+        return None
 
     def _read(self, key: str) -> Content | None:
         if not os.path.lexists(self.folder / key):
             return None
-        manifest, arrays = read_checksummed(self.folder / key, key)
+        manifest, arrays = checksummed.read_checksummed(self.folder / key, key)
         return manifest.facts, arrays
 
     def _run(self, key: str, run: Compute) -> Content:
@@ -161,11 +79,11 @@ class Store:
         if checkpoint is None:
             return content
         try:
-            write_checksummed(self.folder / key, key, *content)
+            checksummed.write_checksummed(self.folder / key, key, *content)
         except OSError:
             checkpoint.remove()  # it may be what fills the disk, and is not needed any more
             try:
-                write_checksummed(self.folder / key, key, *content)
+                checksummed.write_checksummed(self.folder / key, key, *content)
             except OSError as error:
                 self._give_up(error)
         checkpoint.remove()
@@ -189,19 +107,144 @@ class Store:
 
     def _give_up(self, why: Exception) -> None:
         if self._can_be_written:
-            _warn(f"Nothing more is cached in {self.folder}, for it cannot be written ({why}).")
+            text = f"Nothing more is cached in {self.folder}, for it cannot be written ({why})."
+            warnings.warn(text, StoreWarning, stacklevel=1)
         self._can_be_written = False
 
     def _set_aside(self, key: str, error: StoreError) -> None:
         aside = self.folder / f"{key}{DAMAGED}"
+        text = f"{error} It was set aside as {aside.name} and is computed again."
         try:
             shutil.rmtree(aside, ignore_errors=True)
             (self.folder / key).rename(aside)
         except OSError as failure:
-            _warn(f"{error} It is computed again, and could not be set aside ({failure}).")
-        else:
-            _warn(f"{error} It was set aside as {aside.name} and is computed again.")
+            text = f"{error} It is computed again, and could not be set aside ({failure})."
+        warnings.warn(text, StoreWarning, stacklevel=1)
 
 
-def _warn(text: str) -> None:
-    warnings.warn(text, StoreWarning, stacklevel=2)
+State = Literal["whole", "partial", "unreadable", "set aside", "left over"]
+"""Complete; interrupted or under way; damaged or of another version; found damaged before; half written when killed."""
+_STATES: dict[str, State] = {PARTIAL: "partial", DAMAGED: "set aside", checksummed.BESIDE: "left over"}
+
+
+@dataclass(frozen=True)
+class StoredFolder:
+    """One folder of a store.
+
+    Args:
+        size: Bytes of all its files.
+        written: Time of the last change, in UTC.
+        problem: Why it cannot be read.
+    """
+
+    key: str
+    state: State
+    folder: Path
+    size: int
+    written: datetime
+    facts: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The specification of the trial; empty if it cannot be read."""
+        found: dict[str, Any] = self.facts.get("spec", {})
+        return found
+
+
+def entries(store: Path) -> list[StoredFolder]:
+    """All entries of a store, the newest first; the arrays are not read."""
+    folders = [path for path in store.iterdir() if path.suffix != LOCK] if store.is_dir() else []
+    found = filter(None, map(_entry, folders))
+    return sorted(found, key=lambda entry: (entry.written, entry.key), reverse=True)
+
+
+def damage(store: Path) -> Iterator[tuple[StoredFolder, str]]:
+    """Every trial of a store, complete or under way, with the damage found in it; empty if there is none."""
+    for entry in entries(store):
+        if entry.state in ("whole", "partial", "unreadable"):
+            yield entry, entry.problem or _first_problem(entry)
+
+
+def unneeded(
+    found: list[StoredFolder], code: str, *, older_than: timedelta | None = None, partials: bool = False
+) -> list[tuple[StoredFolder, str]]:
+    """The entries that can go, with the reason: those that no run of this code will read, and those asked for.
+
+    Args:
+        found: Entries of a store.
+        code: Digest of the code that makes the numbers.
+        older_than: Age above which entries are asked for too.
+        partials: Whether checkpoints of interrupted trials of this code are asked for too.
+    """
+    now = datetime.now(UTC)
+
+    def reason(entry: StoredFolder) -> str:
+        if entry.state not in ("whole", "partial"):
+            return entry.state
+        if entry.spec.get("code") != code:
+            return "of another version of the code"
+        if older_than is not None and now - entry.written > older_than:
+            return f"older than {older_than.days} days"
+        return "partial" if partials and entry.state == "partial" else ""
+
+    return [(entry, why) for entry in found if (why := reason(entry))]
+
+
+def remove(store: Path, entry: StoredFolder) -> bool:
+    """Remove an entry, and its lock if nothing else of the trial is left; False if a run is using it.
+
+    Raises:
+        StoreError: it cannot be removed.
+    """
+    lock = FileLock(store / f"{entry.key}{LOCK}")
+    try:
+        with lock.acquire(blocking=False):
+            if entry.folder.is_dir() and not entry.folder.is_symlink():
+                shutil.rmtree(entry.folder)
+            else:
+                entry.folder.unlink()
+            if not any(path.suffix != LOCK for path in store.glob(f"{entry.key}*")):
+                Path(lock.lock_file).unlink()
+    except Timeout:
+        return False
+    except OSError as error:
+        raise StoreError(f"{entry.folder} cannot be removed", got=error.strerror or str(error)) from error
+    return True
+
+
+def _entry(folder: Path) -> StoredFolder | None:
+    """The entry of a folder; None if a run has just renamed it."""
+    state = _STATES.get(folder.suffix, "whole")
+    key = folder.name if state == "whole" else folder.stem
+    try:
+        written = datetime.fromtimestamp(folder.lstat().st_mtime, UTC)
+        size = sum(path.lstat().st_size for path in (folder, *folder.rglob("*")) if not path.is_dir())
+    except FileNotFoundError:
+        return None
+    if state in ("set aside", "left over"):
+        return StoredFolder(key, state, folder, size, written)
+    try:
+        first = _named_parts(key, folder, state)[0]
+        return StoredFolder(key, state, folder, size, written, checksummed.read_manifest(*first).facts)
+    except StoreError as error:
+        return StoredFolder(key, "unreadable", folder, size, written, problem=str(error))
+
+
+def _first_problem(entry: StoredFolder) -> str:
+    try:
+        for part in _named_parts(entry.key, entry.folder, entry.state):
+            checksummed.read_checksummed(*part)
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def _named_parts(key: str, folder: Path, state: State) -> list[tuple[Path, str]]:
+    """The checksummed folders of an entry, each with the name that its content must have."""
+    if state != "partial":
+        return [(folder, key)]
+    found = [(part, f"{key}/{part.name}") for part in checksummed.parts_in(folder)]
+    if not found:
+        raise StoreError(f"{folder.name[:12]} holds no part of a trial")
+    return found

@@ -170,7 +170,7 @@ def test_parts_that_fill_the_disk_make_room_for_the_whole(store, monkeypatch):
         store.checkpoint("key").keep("start", {}, {})
         return CONTENT
 
-    monkeypatch.setattr("icl_claims.storage.store.write_checksummed", write_where_there_is_room)
+    monkeypatch.setattr(checksummed, "write_checksummed", write_where_there_is_room)
     store.get_or_run("key", run)
     assert_same_content(CONTENT, store.get_or_run("key", never))
 

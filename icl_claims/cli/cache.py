@@ -19,7 +19,7 @@ from icl_claims.errors import UsageError
 from icl_claims.experiments.options import chosen
 
 if TYPE_CHECKING:
-    from icl_claims.storage.inventory import StoredFolder
+    from icl_claims.storage.store import StoredFolder
 
 _KEY = 12  # letters of a key that are shown
 _DIGEST_OF = {"model": "the model's files", "data": "the examples", "code": "the code that makes the numbers"}
@@ -32,7 +32,7 @@ cache_app = typer.Typer(help="Look after the cached trials of earlier runs.", no
 def ls(as_json: AsJson = False) -> None:
     """List what the store holds: task, model, methods, queries, size and age of every trial, the newest first."""
     from icl_claims.experiments.result import default_store
-    from icl_claims.storage.inventory import entries
+    from icl_claims.storage.store import entries
 
     found = entries(default_store())
     if as_json:
@@ -69,7 +69,7 @@ def why(
     """
     from icl_claims.experiments.result import default_store
     from icl_claims.experiments.spec import nearest
-    from icl_claims.storage.inventory import entries
+    from icl_claims.storage.store import entries
     from icl_claims.tasks import TASKS
 
     stored = [entry for entry in entries(default_store()) if entry.spec]
@@ -110,7 +110,7 @@ def gc(
     from icl_claims.experiments.spec import code_digest
     from icl_claims.pytest_plugin.verdict_cache import outdated_verdicts
     from icl_claims.report.figure_cache import outdated_figures
-    from icl_claims.storage.inventory import entries, remove, unneeded
+    from icl_claims.storage.store import entries, remove, unneeded
 
     store, freed = default_store(), 0
     age_limit = None if older_than is None else timedelta(days=older_than)
@@ -133,7 +133,7 @@ def gc(
 def verify() -> None:
     """Compare every stored number with its checksum; exit code 1 where one is damaged."""
     from icl_claims.experiments.result import default_store
-    from icl_claims.storage.inventory import damage
+    from icl_claims.storage.store import damage
 
     checked = list(damage(default_store()))
     damaged = [problem for _, problem in checked if problem]

@@ -25,6 +25,7 @@ from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Met
 from icl_claims.methods.base import with_parameter
 from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import Kept
+from icl_claims.pytest_plugin.collection import asked_of_trials, collect_claims
 from icl_claims.tasks import Task, TaskData
 
 EVERYTHING = "all"
@@ -59,9 +60,7 @@ class TrialArguments:
         Raises:
             UsageError: No claim lies in the folder, or one names a task that is nowhere.
         """
-        from icl_claims.cli.listing import collect_claims
-
-        asked = None if self.claims is None else collect_claims(self.claims).of_trials().own_study
+        asked = None if self.claims is None else asked_of_trials(collect_claims(self.claims).config).own_study
         return asked or Study(OWN, "nothing", ())
 
     @classmethod

@@ -1,20 +1,17 @@
-"""The claims that a run has collected, so that it can name those it did not reach; and what they ask of trials.
-
-Under xdist the workers collect and the controller does not: they leave what they found in a file.
-"""
+"""The claims that a run has collected, what they ask of trials, and the list of those that lie in a folder."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from icl_claims.pytest_plugin.claim_json import declare
+from icl_claims.errors import UsageError
+from icl_claims.pytest_plugin.records import claim_of, declare
 from icl_claims.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -24,27 +21,60 @@ if TYPE_CHECKING:
 
 INPUT = "icl_claims_collected"
 TASKS_FOLDER = "tasks"
+QUIETLY = ("--collect-only", "--assert=plain", "-p", "no:terminal", "-p", "no:cacheprovider")
 _ASKED = pytest.StashKey[list[tuple["Claim", Path]]]()
-
-_Collected = dict[str, dict[str, Any]]
-"""What the tests of claims are about, by the tests' names."""
+"""The claims that trials decide, and the folders of their tests."""
 
 
-def collected_claims(items: Iterable[pytest.Item]) -> _Collected:
-    """The claims among tests."""
-    return {item.nodeid: declared for item in items if (declared := declare(item)) is not None}
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a claim one test for each source of evidence, and trials a second one at the papers' own scale."""
+    mark = metafunc.definition.get_closest_marker("claim")
+    if mark is None or "evidence" not in metafunc.fixturenames:
+        return
+    params = []
+    for source in mark.kwargs["sources"]:
+        params.append(pytest.param((source, ""), id=source, marks=getattr(pytest.mark, source)))
+        if source == "trials" and metafunc.config.getoption("claims_profile") != "paper":
+            gpu = [pytest.mark.trials, pytest.mark.gpu]
+            params.append(pytest.param((source, "paper"), id="trials-paper", marks=gpu))
+    metafunc.parametrize("evidence", params, indirect=True, scope="function")
 
 
-class ControllersList:
-    """On the controller: what it, or its workers, collected."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Write on every claim's test what it decides, so that even a crash before the verdict can be reported.
 
-    def __init__(self) -> None:
-        self._own: _Collected = {}
+    Raises:
+        pytest.UsageError: Two claims have one id, so that the report could not tell them apart; or what one asks is no
+            question.
+    """
+    known: dict[str, tuple[Claim, str]] = {}
+    marked = [(item, mark) for item in items if (mark := item.get_closest_marker("claim"))]
+    for item, mark in marked:
+        claim, test = known.setdefault(mark.args[0].id, (mark.args[0], item.nodeid))
+        if claim is not mark.args[0]:
+            both = f"{test} and {item.nodeid}"
+            raise pytest.UsageError(f"Two claims have the id {claim.id}: {both}. Give one of them an id of its own.")
+    config.stash[_ASKED] = [(m.args[0], item.path.parent) for item, m in marked if "trials" in m.kwargs["sources"]]
+    for item, mark in marked:
+        item.user_properties.append(("claim", declare(item, mark)))
+
+
+class CollectedClaims:
+    """What the tests of claims are about, by the tests' names, so that a run can name those it did not reach.
+
+    Under xdist the workers collect, all the same, and the controller does not: they leave it in a file that it names.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._found: dict[str, dict[str, Any]] = {}
+        self._workers_file: str | None = getattr(config, "workerinput", {}).get(INPUT)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Take in what is collected here."""
-        self._own = collected_claims(session.items)
+        """Take in what is collected here; a worker writes it, complete or not at all."""
+        self._found = {item.nodeid: claim for item in session.items if (claim := claim_of(item))}
+        if self._workers_file is not None:
+            write_atomically(Path(self._workers_file), json.dumps(self._found))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -53,46 +83,17 @@ class ControllersList:
             self._folder = tempfile.TemporaryDirectory(prefix="icl_claims_")
         node.workerinput[INPUT] = str(Path(self._folder.name) / "collected.json")
 
-    def claims(self) -> _Collected:
+    def claims(self) -> dict[str, dict[str, Any]]:
         """All claims of the run, reached or not."""
         path = Path(self._folder.name) / "collected.json" if self._folder else None
-        if path is None or not path.is_file():
-            return self._own
-        found: _Collected = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        if path is not None and path.is_file():
+            self._found = json.loads(path.read_text(encoding="utf-8"))
+        return self._found
 
     def pytest_unconfigure(self) -> None:
         """Remove the workers' file."""
         if self._folder is not None:
             self._folder.cleanup()
-
-
-class WorkersList:
-    """On an xdist worker: leaves what it collected; all workers collect the same."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Write the claims among the collected tests, complete or not at all."""
-        write_atomically(self._path, json.dumps(collected_claims(session.items)))
-
-
-def refuse_twins(items: Iterable[pytest.Item]) -> None:
-    """Refuse two claims under one id, which the report could not tell apart.
-
-    Raises:
-        pytest.UsageError: There are two.
-    """
-    known: dict[str, tuple[Claim, str]] = {}
-    for item in items:
-        mark = item.get_closest_marker("claim")
-        if mark is None:
-            continue
-        claim, test = known.setdefault(mark.args[0].id, (mark.args[0], item.nodeid))
-        if claim is not mark.args[0]:
-            both = f"{test} and {item.nodeid}"
-            raise pytest.UsageError(f"Two claims have the id {claim.id}: {both}. Give one of them an id of its own.")
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,6 @@ class AskedOfTrials:
     papers_tasks: bool
     own_tasks: tuple[Task, ...]
     own_study: Study | None
-
-
-def remember_claims(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Note the claims that trials decide, and the folders of their tests."""
-    marks = [(mark, item.path.parent) for item in items if (mark := item.get_closest_marker("claim"))]
-    config.stash[_ASKED] = [(mark.args[0], folder) for mark, folder in marks if "trials" in mark.kwargs["sources"]]
 
 
 def asked_of_trials(config: pytest.Config) -> AskedOfTrials:
@@ -138,3 +133,84 @@ def asked_of_trials(config: pytest.Config) -> AskedOfTrials:
         papers |= not claim.questions
     quantities = (q for claim, _ in claims for question in claim.questions for q in question.quantities)
     return AskedOfTrials(papers, tuple(own.values()), own_study(dict.fromkeys(quantities)))
+
+
+class ClaimsOfFolder:
+    """The claims of a folder, as a plugin of the run that collects them."""
+
+    config: pytest.Config
+
+    def __init__(self) -> None:
+        self.claims: dict[str, dict[str, Any]] = {}
+        self._asking: dict[str, Claim] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Take in the claims that the tests decide, each with its sources and what it asks in print."""
+        self.config = session.config
+        for item in session.items:
+            mark, declared = item.get_closest_marker("claim"), claim_of(item)
+            if mark is None or declared is None:
+                continue
+            claim: Claim = self._asking.setdefault(declared["id"], mark.args[0])
+            fields = {name: declared[name] for name in ("id", "paper", "where", "statement", "rule")}
+            fields |= {"asks": list(map(str, claim.questions)), "sources": []}
+            sources = self.claims.setdefault(claim.id, fields)["sources"]
+            if declared["source"] not in sources:
+                sources.append(declared["source"])
+
+    def things(self) -> dict[str, list[dict[str, Any]]]:
+        """The metrics, methods and tasks that they ask about, as plain data.
+
+        Raises:
+            UsageError: A claim names a task that is nowhere.
+            DataError: The folder of a task cannot be read.
+        """
+        from icl_claims.methods import Method, nulls_of_method, variant_of
+        from icl_claims.report.glossary import Term
+        from icl_claims.tasks import PAPERS_TASKS, TASKS
+
+        tasks = {**TASKS, **{task.name: task for task in asked_of_trials(self.config).own_tasks}}
+        questions = [question for claim in self._asking.values() for question in claim.questions]
+        quantities = [quantity for question in questions for quantity in question.quantities]
+        metrics = {quantity.metric.name: Term.of(quantity.metric) for quantity in quantities}
+        sides = (getattr(side, "of", side) for q in quantities for side in (q.method, q.reference))
+        methods = {side.name: side for side in sides if isinstance(side, Method)}
+        named = dict.fromkeys(name for question in questions for name in question.tasks or PAPERS_TASKS)
+        return {
+            "metrics": [
+                {"name": name, "title": term.title, "unit": term.unit, "definition": term.definition}
+                for name, term in metrics.items()
+            ],
+            "methods": [
+                {
+                    "name": name,
+                    "title": method.title,
+                    "variant_of": "" if (original := variant_of(method)) is None else original.title,
+                    "nulls": [null.title for null in nulls_of_method(method)],
+                }
+                for name, method in methods.items()
+            ],
+            "tasks": [
+                {"name": name, "title": tasks[name].title, "labels": list(tasks[name].verbalizers)}
+                for name in named
+                if name in tasks
+            ],
+        }
+
+
+def collect_claims(folder: Path) -> ClaimsOfFolder:
+    """The claims that tests in a folder decide.
+
+    Raises:
+        UsageError: No such folder, or no claim in it.
+    """
+    collected = ClaimsOfFolder()
+    if folder.is_dir():
+        pytest.main([*QUIETLY, str(folder)], [collected])
+    if not collected.claims:
+        raise UsageError(
+            f"No claims were found in {folder}",
+            expected="the folder `claims` of the project",
+            todo="Run this in a clone of the project, or name the folder: icl-claims list DIR.",
+        )
+    return collected

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError
-from icl_claims.pytest_plugin.claim_json import verdict_record
 from icl_claims.pytest_plugin.options import choices_of, pytest_option
+from icl_claims.pytest_plugin.records import CachedVerdict, verdict_record
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
     from icl_claims.evidence.trials import TrialsEvidence
     from icl_claims.models import LanguageModel
-    from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
-    from icl_claims.pytest_plugin.verdict_cache import CachedVerdict, VerdictCache
+    from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 
 REFUTATIONS = "known_refutations.toml"
 
@@ -29,7 +28,7 @@ REFUTATIONS = "known_refutations.toml"
 def model(pytestconfig: pytest.Config) -> LanguageModel:
     """The model of the run, loaded once."""
     choices = choices_of(pytestconfig)
-    with named_errors(), _visible(pytestconfig) as say:
+    with named_errors(), visible(pytestconfig) as say:
         return choices.load_model(say)
 
 
@@ -38,7 +37,7 @@ def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]
     """The trials of a profile, run once and stored; absent evidence where they cannot be run here."""
     from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
 
-    return TrialsOfRun(pytestconfig, _visible)
+    return TrialsOfRun(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +71,7 @@ def evidence(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Any
             from icl_claims.evidence.author_runs import AuthorRunsEvidence
 
             return AuthorRunsEvidence()
-        if source == "trials":
-            return request.getfixturevalue("trials")(profile)
-    raise pytest.UsageError(f"{request.node.nodeid}: there is no evidence of source {source!r}.")
+        return request.getfixturevalue("trials")(profile)
 
 
 @pytest.fixture
@@ -106,7 +103,7 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Calla
             if cached is not None and drawn:
                 cached.put_pictures(digest, drawn)
             request.node.user_properties.append(("pictures", drawn))
-        _report(request.node, claim, asked.source, record)
+        _report(request, asked.source, record)
 
     return decided
 
@@ -118,9 +115,7 @@ def report_again(node: pytest.Function, verdict: CachedVerdict) -> None:
     if verdict.source == "trials":
         drawn = request.getfixturevalue("cached").pictures(_digest_of_evidence(request))
         node.user_properties.append(("pictures", drawn))
-    mark = node.get_closest_marker("claim")
-    if mark is not None:
-        _report(node, mark.args[0], verdict.source, verdict.record)
+    _report(request, verdict.source, verdict.record)
 
 
 def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
@@ -128,15 +123,15 @@ def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
     source, profile = request.node.callspec.params["evidence"]
     if source != "trials":
         return str(source)
-    trials: TrialsOfRun = request.getfixturevalue("trials")
-    return trials.digest(profile)
+    digest: str = request.getfixturevalue("trials").digest(profile)
+    return digest
 
 
-def _report(node: pytest.Function, claim: Claim, source: str, record: dict[str, Any]) -> None:
+def _report(request: pytest.FixtureRequest, source: str, record: dict[str, Any]) -> None:
     from icl_claims.report.words import reasons
 
-    known, word, why = expected_refutation(node, claim.id, source), record["verdict"], reasons(record)
-    node.user_properties.append(("verdict", record | {"known_refutation": known or ""}))
+    known, word, why = expected_refutation(request.node, source), record["verdict"], reasons(record)
+    request.node.user_properties.append(("verdict", record | {"known_refutation": known or ""}))
     if word == "refuted":
         if known is not None:
             pytest.xfail(f"refuted, as known: {known}")
@@ -147,8 +142,8 @@ def _report(node: pytest.Function, claim: Claim, source: str, record: dict[str, 
         pytest.skip(f"{word}: {why}")
 
 
-def expected_refutation(item: pytest.Item, claim: str, source: str) -> str | None:
-    """Why a claim is known to be refuted on a source; None if it is not.
+def expected_refutation(item: Any, source: str) -> str | None:
+    """Why the claim of a test is known to be refuted on a source; None if it is not.
 
     The file lies beside the claims, or in a folder above them. An entry about trials holds for one profile, and only
     where the reader changed nothing of it.
@@ -156,12 +151,13 @@ def expected_refutation(item: pytest.Item, claim: str, source: str) -> str | Non
     Raises:
         ClaimError: The file is malformed.
     """
+    claim, (_, profile) = item.get_closest_marker("claim").args[0].id, item.callspec.params["evidence"]
     for folder in item.path.parents:
         if (folder / REFUTATIONS).is_file():
             known = _known(folder / REFUTATIONS)
             if source != "trials":
                 return known.get((claim, source, ""))
-            choices = choices_of(item.config, item.callspec.params["evidence"][1] if hasattr(item, "callspec") else "")
+            choices = choices_of(item.config, profile)
             return None if choices.changed else known.get((claim, source, choices.profile.name))
         if folder == item.config.rootpath:
             break
@@ -189,7 +185,7 @@ def named_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _visible(config: pytest.Config) -> Iterator[Callable[[str], None]]:
+def visible(config: pytest.Config) -> Iterator[Callable[[str], None]]:
     """Output reaches the terminal while this lasts; nothing is said by an xdist worker or under -q."""
     capture = config.pluginmanager.getplugin("capturemanager")
     if hasattr(config, "workerinput") or capture is None or config.get_verbosity() < 0:

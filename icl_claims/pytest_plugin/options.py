@@ -1,7 +1,9 @@
-"""The options of a run of claims, and what they choose."""
+"""The options of a run of claims: what they choose, and which files `-m` leaves out."""
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("report", "DIR", "folder of claims.html and claims.json; default: reports in the root"),
         ("name", "NAME", "name of the saved run, runs/NNNN_NAME.json; default: the profile"),
         ("figures", "DIR", "also save every figure of the report as SVG and PDF here"),
-        (
-            "compare",
-            "RUN",
-            "say what changed since a saved run (number, name, file or last); fail if a verdict did",
-        ),
+        ("compare", "RUN", "say what changed since a saved run (number, name, file or last); fail if a verdict did"),
     ):
         group.addoption(pytest_option(name), metavar=metavar, help=text)
     again = "decide every claim again, also those that the same code decided before on the same evidence"
@@ -67,17 +65,13 @@ def check_options(config: pytest.Config) -> None:
 
 
 def choices_of(config: pytest.Config, profile: str = "") -> Choices:
-    """What the options choose.
-
-    Args:
-        config: Configuration of the run.
-        profile: Profile that is taken instead of the chosen one.
+    """What the options choose, with this profile instead of theirs if one is named.
 
     Raises:
         UsageError: An option is malformed.
     """
     given = {option.name: value for option, value in _given(config).items()}
-    return chosen({**given, **({"profile": profile} if profile else {})})
+    return chosen(given | {"profile": profile or given["profile"]})
 
 
 def pytest_option(field: str) -> str:
@@ -97,3 +91,75 @@ def chosen_options(config: pytest.Config) -> dict[str, Any]:
 
 def _given(config: pytest.Config) -> dict[Option, Any]:
     return {option: config.getoption(f"claims_{option.name}") for option in options_of(PYTEST)}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a file of claims in which `-m` selects nothing, unless the reader named it.
+
+    It need not be imported then, which for mathematics takes seconds.
+    """
+    expression = config.getoption("markexpr", "")
+    if not expression or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    named = {config.invocation_params.dir / argument.partition("::")[0] for argument in config.args}
+    return True if collection_path not in named and selects_nothing_in(collection_path, expression) else None
+
+
+def selects_nothing_in(path: Path, expression: str) -> bool:
+    """Whether a Python file holds claims, none of which an expression such as `trials and not gpu` selects.
+
+    It is False where that is not certain.
+    """
+    try:
+        wanted = ast.parse(expression.strip(), mode="eval").body
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        marked = [marks for test in _tests(module) for marks in _marks(test)]
+        return bool(marked) and not any(_holds(wanted, marks) for marks in marked)
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def _tests(module: ast.Module) -> Iterator[ast.FunctionDef]:
+    for node in module.body:
+        if isinstance(node, ast.ClassDef | ast.AsyncFunctionDef):
+            raise ValueError("tests elsewhere than in plain functions")
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "pytestmark" for t in node.targets):
+            raise ValueError("marks of the whole module")
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
+            yield node
+
+
+def _marks(test: ast.FunctionDef) -> Iterator[set[str]]:
+    """The marks of a test that decides a claim, once for each source."""
+    sources: set[str] = set()
+    others = {"claim"}
+    for decorator in test.decorator_list:
+        match decorator:
+            case ast.Call(func=ast.Attribute(attr="claim"), keywords=keywords):
+                said = {str(keyword.arg): keyword.value for keyword in keywords if keyword.arg in ("on", "trained")}
+                sources |= set(ast.literal_eval(said["on"]).split()) if "on" in said else set()
+                others |= {"trained"} if "trained" in said and ast.literal_eval(said["trained"]) else set()
+            case ast.Call(func=ast.Attribute(attr="decided_on"), args=arguments, keywords=keywords):
+                sources |= {str(ast.literal_eval(argument)) for argument in arguments}
+                others |= {str(keyword.arg) for keyword in keywords if ast.literal_eval(keyword.value)}
+            case ast.Call(func=ast.Attribute(attr="needs")):
+                sources.add("exact")
+            case _:
+                raise ValueError("marks of another kind")
+    for source in sources:
+        yield {source, *others}
+        if source == "trials":
+            yield {source, "gpu", *others}
+
+
+def _holds(expression: ast.expr, marks: set[str]) -> bool:
+    match expression:
+        case ast.Name(id=name):
+            return name in marks
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return not _holds(operand, marks)
+        case ast.BoolOp(op=ast.And(), values=values):
+            return all(_holds(value, marks) for value in values)
+        case ast.BoolOp(op=ast.Or(), values=values):
+            return any(_holds(value, marks) for value in values)
+    raise ValueError("an expression of another kind")

@@ -77,16 +77,7 @@ def leave(
     interrupted: bool,
     cached: int,
 ) -> SessionReport:
-    """Write everything that a run leaves.
-
-    Args:
-        config: Configuration of the run.
-        claims: Its records.
-        pictures: By profile, the numbers behind the papers' figures.
-        seconds: Duration of the run.
-        interrupted: Whether some of its claims were not reached.
-        cached: Number of its verdicts that an earlier run had reached.
-    """
+    """Write everything that a run leaves; it was interrupted if some of its claims were not reached."""
     folder, named = report_folder(config), config.getoption("claims_compare")
     options = chosen_options(config)
     name = config.getoption("claims_name") or options["profile"]
@@ -114,12 +105,9 @@ def _run_before(named: str | None, folder: Path) -> Document | None:
 
 
 def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunComparison | None) -> None:
-    """Print a line per claim, by section, with a word for each source of evidence.
+    """Print a line per claim, by section, with a word for each source of evidence; first what changed since before.
 
-    Args:
-        terminal: Reporter of pytest; it colours nothing where there is no terminal.
-        claims: Records in the papers' order.
-        comparison: Comparison with the run before, or the one that was named.
+    The claims are in the papers' order. The terminal is pytest's reporter.
     """
     terminal.section("claims")
     if comparison is not None and comparison.verdicts:

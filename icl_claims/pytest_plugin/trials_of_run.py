@@ -6,7 +6,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -26,20 +26,20 @@ from icl_claims.experiments.studies import STUDIES, Study
 from icl_claims.experiments.trial import run_trial
 from icl_claims.models import LanguageModel
 from icl_claims.pytest_plugin.collection import asked_of_trials
+from icl_claims.pytest_plugin.fixtures import visible
 from icl_claims.pytest_plugin.options import choices_of
 from icl_claims.pytest_plugin.workers import Worker, worker_of
 
 DONE = "done"
 Report = Callable[[str, str, float], None]
 """Takes the title of a trial, what it is doing, and how many trials are done, with a fraction for the one under way."""
-Visible = Callable[[pytest.Config], AbstractContextManager[Callable[[str], None]]]
 
 
 class TrialsOfRun:
     """Gives the trials of a profile; a study is run when a claim asks for it."""
 
-    def __init__(self, config: pytest.Config, visible: Visible) -> None:
-        self._config, self._visible = config, visible
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self._known: dict[str, TrialsEvidence | AbsentEvidence] = {}
         self._drawn: dict[str, int] = {}
         self._digests: dict[str, str] = {}
@@ -60,13 +60,13 @@ class TrialsOfRun:
     def _digest(self, choices: Choices) -> str:
         run, studies = self._resolve(choices)
         keys = {study.name: [spec.key() for spec in plan_trials(run, study)] for study in studies}
-        found = {"trials": keys, "details": _details_of(run)}
+        found = {"trials": keys, "details": _details(choices, run)}
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
     def _resolve(self, choices: Choices) -> tuple[Run, tuple[Study, ...]]:
         """What choices come to, with the tasks and the study of the reader's own claims."""
         asked = asked_of_trials(self._config)
-        with self._visible(self._config) as say:
+        with visible(self._config) as say:
             run = resolve(choices, say=say, own=asked.own_tasks, papers=asked.papers_tasks)
         own = () if asked.own_study is None else (asked.own_study,)
         return run, (*(study for study in STUDIES.values() if study.name in ("main", *run.studies)), *own)
@@ -83,8 +83,7 @@ class TrialsOfRun:
         return {name: figure_data(evidence, studies)}
 
     def _evidence(self, choices: Choices) -> TrialsEvidence | AbsentEvidence:
-        reason = why_not(choices)
-        if reason:
+        if reason := why_not(choices):
             return AbsentEvidence("trials", reason, _details(choices))
         worker = worker_of(self._config)
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
@@ -92,26 +91,21 @@ class TrialsOfRun:
 
         @cache
         def load() -> LanguageModel:
-            with self._visible(self._config) as say:
+            with visible(self._config) as say:
                 say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
                 return choices.load_model(say)
 
         def run_study(study: Study) -> Results:
             specs, quiet = plan_trials(run, study), self._config.get_verbosity() < 0
-            with self._visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
+            with visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
                 return run_all(run, specs, load, _named(report, study.name), worker)
 
         own = (*STUDIES.values(), *(study for study in studies if study.name not in STUDIES))
-        return TrialsEvidence(StudiesOfRun(studies, run_study), _details_of(run), own)
+        return TrialsEvidence(StudiesOfRun(studies, run_study), _details(choices, run), own)
 
 
 class StudiesOfRun(Mapping[str, Results]):
-    """The trials of each study, run when they are asked for; those that were run already are what it lists.
-
-    Args:
-        studies: The studies that can be run.
-        run: Runs one.
-    """
+    """The trials of each study, run when they are asked for; those that were run already are what it lists."""
 
     def __init__(self, studies: Sequence[Study], run: Callable[[Study], Results]) -> None:
         self._studies, self._run = {study.name: study for study in studies}, run
@@ -129,14 +123,15 @@ class StudiesOfRun(Mapping[str, Results]):
         return len(self._done)
 
 
-def _details(choices: Choices) -> dict[str, Any]:
-    return {"profile": choices.profile.name, "changed": list(choices.changed)}
-
-
-def _details_of(run: Run) -> dict[str, Any]:
-    choices = run.choices
-    facts = {"learning_rates": run.rates.origin, "model": choices.model_reference, "data": choices.source.name}
-    return {**_details(choices), **facts}
+def _details(choices: Choices, run: Run | None = None) -> dict[str, Any]:
+    known = {"profile": choices.profile.name, "changed": list(choices.changed)}
+    if run is None:
+        return known
+    return known | {
+        "learning_rates": run.rates.origin,
+        "model": choices.model_reference,
+        "data": choices.source.name,
+    }
 
 
 def why_not(choices: Choices) -> str:
@@ -151,23 +146,11 @@ def why_not(choices: Choices) -> str:
 
 
 def run_all(
-    run: Run,
-    specs: Sequence[TrialSpec],
-    load: Callable[[], LanguageModel],
-    report: Report,
-    worker: Worker,
+    run: Run, specs: Sequence[TrialSpec], load: Callable[[], LanguageModel], report: Report, worker: Worker
 ) -> dict[str, list[TrialResult]]:
     """Run, or read from the store, the trials of a study; those that other workers run meanwhile are waited for last.
 
-    Args:
-        run: What the reader's choices come to.
-        specs: Specifications of the trials.
-        load: Gives the model, which is not loaded where all trials are stored.
-        report: Called with how far it is.
-        worker: The worker that this process is.
-
-    Returns:
-        The results by task, in the order of the specifications.
+    The model is not loaded where all trials are stored. The results are by task, in the order of the specifications.
     """
     store, results = TrialStore(), dict[str, TrialResult]()
 

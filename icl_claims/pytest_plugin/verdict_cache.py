@@ -6,7 +6,6 @@ import platform
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from filelock import FileLock
 import icl_claims
 from icl_claims.errors import StoreError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.pytest_plugin.run_record import merged
+from icl_claims.pytest_plugin.records import CachedVerdict, merged
 from icl_claims.report.provenance import libraries
-from icl_claims.storage.checksummed import MANIFEST, read_manifest, write_checksummed
+from icl_claims.storage.checksummed import read_manifest, write_checksummed
 from icl_claims.storage.files import cache_folder, sha256_of, source_digest
 
 
@@ -34,38 +33,16 @@ def outdated_verdicts() -> list[Path]:
     return sorted(folders, key=lambda folder: folder.stat().st_mtime)[:-1]
 
 
-@dataclass(frozen=True)
-class CachedVerdict:
-    """Stands in for the evidence of a claim that was decided on it before.
-
-    Args:
-        source: Source of the evidence.
-        record: The verdict, as plain data.
-        written: When it was reached, in UTC.
-    """
-
-    source: str
-    record: dict[str, Any]
-    written: datetime
-
-
 class VerdictCache:
-    """The verdicts of earlier runs, by everything that they follow from.
-
-    Args:
-        folder: Where those of one state of the code are cached; made with the first.
-    """
+    """The verdicts of earlier runs by one state of the code, by everything else that they follow from."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get(self, test: str, source: str, evidence: str) -> CachedVerdict | None:
-        """The verdict that a test reached before; None if it never did, or the cached one is damaged.
+        """The verdict that a test, by its id, reached before; None if it never did, or the cached one is damaged.
 
-        Args:
-            test: Its id.
-            source: Source of the evidence.
-            evidence: Digest of the evidence, or its name where code alone decides what it says.
+        The evidence is known by its digest, or by its name where code alone decides what it says.
         """
         found = self._read(_key("verdict", test, source, evidence))
         return None if found is None else CachedVerdict(source, *found)
@@ -87,13 +64,10 @@ class VerdictCache:
                 self._write(_key("pictures", evidence), merged(self.pictures(evidence), pictures))
 
     def _read(self, key: str) -> tuple[dict[str, Any], datetime] | None:
-        if not (self._folder / key / MANIFEST).is_file():
-            return None
-        try:
+        with suppress(StoreError):
             manifest = read_manifest(self._folder / key, key)
-        except StoreError:
-            return None
-        return manifest.facts, manifest.written
+            return manifest.facts, manifest.written
+        return None
 
     def _write(self, key: str, facts: dict[str, Any]) -> None:
         with suppress(OSError):
@@ -104,9 +78,7 @@ class VerdictCache:
 def verdict_cache(config: pytest.Config, tests: Iterable[Path]) -> VerdictCache:
     """The verdicts that were reached by the code of a run.
 
-    Args:
-        config: Configuration of the run.
-        tests: The files of claims; all that is in their folders under the run's root counts as their code.
+    All that is in the folders of its files of claims under its root counts as their code.
     """
     return VerdictCache(default_verdicts() / _code(config, tests))
 

@@ -19,23 +19,13 @@ CARDS = "nvidia[0-9]*"
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that runs tests.
-
-    Args:
-        number: Its number, from 0; one that replaces a crashed worker has a number beyond the others.
-        count: Number of workers at once.
-    """
+    """A process that runs tests, one of so many at once; one that replaces a crashed one has a number beyond them."""
 
     number: int = 0
     count: int = 1
 
     def device(self, chosen: str | None, devices: int) -> str | None:
-        """The device for a model: of several CUDA devices, each worker takes the next.
-
-        Args:
-            chosen: The reader's choice; None if any will do.
-            devices: Number of CUDA devices of the machine.
-        """
+        """The device for a model: of several CUDA devices each worker takes the next, unless one was chosen."""
         if self.count == 1 or not devices or chosen not in (None, "auto", "cuda"):
             return chosen
         return f"cuda:{self.number % devices}"
@@ -78,8 +68,7 @@ class ClaimScheduling(LoadScopeScheduling):
     def remove_node(self, node: Any) -> str | None:
         """Give the tests of a worker that is gone to others, but the one that it crashed in, which would crash again.
 
-        Returns:
-            That test; None where the worker had done its work.
+        That test is returned; None where the worker had done its work.
         """
         work: dict[str, dict[str, bool]] = self.assigned_work.pop(node)
         crashed = next(((unit, test) for unit in work.values() for test, done in unit.items() if not done), None)

@@ -78,8 +78,7 @@ def write_checksummed(folder: Path, name: str, facts: Mapping[str, Any], numbers
 def read_manifest(folder: Path, name: str | None = None) -> Manifest:
     """The manifest of a folder, checked against its own checksum; the arrays are not read.
 
-    Args:
-        name: The name its content must have; None if any will do.
+    Its content must have this name; None if any will do.
 
     Raises:
         StoreError: it is damaged, holds something else, or was written in another format.
@@ -142,12 +141,7 @@ _NAME = re.compile(r"\d{5}-\w+")
 
 @dataclass(frozen=True, eq=False)
 class FinishedPart:
-    """A finished part.
-
-    Args:
-        kind: What it holds, such as `start`, which is the first part of all.
-        folder: The checksummed folder that holds it.
-    """
+    """A finished part in its checksummed folder; the kind says what it holds, such as `start`, the first of all."""
 
     kind: str
     facts: dict[str, Any]
@@ -179,10 +173,9 @@ class Checkpoint:
         yield from parts
 
     def keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
-        """Write a part; if that fails, a warning says so once, and the computation goes on without a checkpoint.
+        """Write a part, and give the checksummed folder that holds it; None if it could not be written.
 
-        Returns:
-            The checksummed folder that holds it; None if it could not be written.
+        A warning says so once, and the computation goes on without a checkpoint.
         """
         if not self._can_be_written:
             return None
@@ -238,8 +231,7 @@ def grouped(
 ) -> dict[str, dict[Hashable, np.ndarray]]:
     """The groups that `flat` made into a list: all of these names, empty ones included.
 
-    Args:
-        kinds: What makes a key of the parts of a name, for groups whose names have several.
+    The kind of a group makes a key of the parts of a name; where it has none, the first part is the key.
 
     Raises:
         KeyError: an array is missing.

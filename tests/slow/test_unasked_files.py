@@ -14,8 +14,8 @@ import sys, pytest
 class Look:
     def pytest_sessionstart(self):
         if sys.argv[1] == "all":
-            import icl_claims.pytest_plugin as plugin
-            plugin.selects_nothing_in = lambda *_: False
+            import icl_claims.pytest_plugin.options as options
+            options.selects_nothing_in = lambda *_: False
 
     def pytest_collection_finish(self, session):
         print(*sorted(item.nodeid for item in session.items), sep="\\n")

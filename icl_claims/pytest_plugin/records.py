@@ -1,9 +1,11 @@
-"""A claim and its verdict as plain data: what xdist workers send the controller, for claims.json and JUnit XML."""
+"""A claim and its verdict as plain data, which xdist workers send the controller; there, the records of a whole run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ from icl_claims.errors import IclClaimsError
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Finding, Verdict
+    from icl_claims.pytest_plugin.session_report import SessionReport
     from icl_claims.questions import Side
 
 UNDECIDED: dict[str, Any] = {
@@ -31,15 +34,12 @@ UNDECIDED: dict[str, Any] = {
 """What stands where no verdict was reached."""
 
 
-def declare(item: pytest.Item) -> dict[str, Any] | None:
-    """What a claim's test is about, as plain data; None for any other test.
+def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
+    """What the test of a claim is about, as plain data.
 
     Raises:
         pytest.UsageError: What it asks is no question.
     """
-    mark = item.get_closest_marker("claim")
-    if mark is None:
-        return None
     claim: Claim = mark.args[0]
     source, profile = item.callspec.params["evidence"] if hasattr(item, "callspec") else ("", "")
     try:
@@ -79,10 +79,10 @@ def asked_by(claim: Claim) -> dict[str, Any] | None:
     }
 
 
-def claim_of(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any] | None:
-    """The claim that a report is about, with its verdict where there is one."""
+def claim_of(thing: pytest.Item | pytest.CollectReport | pytest.TestReport) -> dict[str, Any] | None:
+    """The claim that a test or a report is about, with its verdict where there is one."""
     found: dict[str, Any] = {}
-    for name, value in getattr(report, "user_properties", ()):
+    for name, value in getattr(thing, "user_properties", ()):
         if name in ("claim", "verdict") and isinstance(value, dict):
             found |= value
     return found or None
@@ -90,16 +90,22 @@ def claim_of(report: pytest.CollectReport | pytest.TestReport) -> dict[str, Any]
 
 def junit_properties(report: pytest.TestReport) -> list[tuple[str, Any]]:
     """A report's properties with the claim's facts, which travel as plain data, each as one of its own."""
-    facts: dict[str, Any] = {}
-    for name, value in report.user_properties:
-        if name in ("claim", "verdict") and isinstance(value, dict):
-            facts |= value
+    facts = claim_of(report) or {}
     effect = facts.get("effect") or {}
     named = {name: facts.get(name) for name in ("id", "paper", "where", "source", "profile", "condition")}
     named["verdict"] = facts.get("verdict", "error" if report.failed else None)
     named |= {"effect": effect.get("estimate"), "effect_low": effect.get("low"), "effect_high": effect.get("high")}
     others = [(name, value) for name, value in report.user_properties if name not in ("claim", "verdict", "pictures")]
     return others + ([(name, value) for name, value in named.items() if value not in (None, "")] if facts else [])
+
+
+@dataclass(frozen=True)
+class CachedVerdict:
+    """A verdict as plain data that was reached before, in UTC; it stands in for the evidence of its source."""
+
+    source: str
+    record: dict[str, Any]
+    written: datetime
 
 
 def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, Any]:
@@ -117,22 +123,6 @@ def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, An
         record |= {"quantity": _sides(comparison), "tasks": [asdict(finding) for finding in comparison.tasks]}
         record |= {"effect": _effect(comparison.together), "p": _p_values(comparison)}
     return record
-
-
-def with_holm(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records, their p values corrected by Holm within a family: the claims of one paper on one source."""
-    from icl_claims.statistics.exact_tests import holm
-
-    families: dict[tuple[str, ...], dict[str, float]] = {}
-    for record in records:
-        if record["p"] is not None:
-            family = families.setdefault((record["paper"], record["source"], record["profile"]), {})
-            family[record["test"]] = record["p"]["sign_flip"]
-    corrected = {test: p for family in families.values() for test, p in holm(family).items()}
-    return [
-        record if record["p"] is None else {**record, "p": {**record["p"], "holm": corrected[record["test"]]}}
-        for record in records
-    ]
 
 
 def _sides(comparison: Comparison) -> dict[str, Any] | None:
@@ -157,8 +147,8 @@ def _effect(together: Finding | None) -> dict[str, float] | None:
 
 
 def _beside(other: Comparison) -> dict[str, Any]:
-    counted = [finding for finding in other.tasks if finding.outcome != "absent"]
-    holds, fails = (sum(finding.outcome == outcome for finding in counted) for outcome in ("holds", "fails"))
+    counted = [finding.outcome for finding in other.tasks if finding.outcome != "absent"]
+    holds, fails = counted.count("holds"), counted.count("fails")
     why = f"holds on {holds}, fails on {fails} of {len(counted)}" if counted else "no evidence"
     return {"name": other.question, "why": why, "tasks": [asdict(finding) for finding in other.tasks]}
 
@@ -173,3 +163,101 @@ def _p_values(comparison: Comparison) -> dict[str, float] | None:
     sign, _ = sign_test(comparison.in_favour(), len(differences))
     flipped, smallest = sign_flip_test(differences)
     return {"sign": sign, "sign_flip": flipped, "smallest": smallest}
+
+
+def with_holm(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records, their p values corrected by Holm within a family: the claims of one paper on one source."""
+    from icl_claims.statistics.exact_tests import holm
+
+    families: dict[tuple[str, ...], dict[str, float]] = {}
+    for record in records:
+        if record["p"] is not None:
+            family = families.setdefault((record["paper"], record["source"], record["profile"]), {})
+            family[record["test"]] = record["p"]["sign_flip"]
+    corrected = {test: p for family in families.values() for test, p in holm(family).items()}
+    return [
+        record if record["p"] is None else {**record, "p": {**record["p"], "holm": corrected[record["test"]]}}
+        for record in records
+    ]
+
+
+@dataclass(eq=False)
+class RunRecord:
+    """What a run decided, gathered on the controller from the reports of every worker.
+
+    Args:
+        collected: Gives the claims that the run set out to decide, by test.
+        claims: Those that were decided so far, by test.
+        pictures: By profile, the numbers behind the papers' figures, as the reports brought them.
+        cached: How many verdicts an earlier run had reached.
+    """
+
+    config: pytest.Config
+    collected: Callable[[], dict[str, dict[str, Any]]]
+    started: float = field(default_factory=time.time)
+    claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pictures: dict[str, Any] = field(default_factory=dict)
+    cached: int = 0
+    begun: bool = False
+    left: SessionReport | None = None
+
+    def pytest_runtest_logstart(self) -> None:
+        """Know that a test began: from now on there is something to report."""
+        self.begun = True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in what a test, on this process or on a worker, reports, before JUnit XML does."""
+        self._add(report)
+        for name, value in report.user_properties:
+            if name == "pictures" and isinstance(value, dict):
+                self.pictures = merged(self.pictures, value)
+            if name == "cached" and report.when == "call":
+                self.cached += 1
+        if report.when == "teardown":
+            report.user_properties = junit_properties(report)
+
+    def _add(self, report: pytest.TestReport) -> None:
+        """Take in a report; a test that broke before its verdict is an error, never a verdict."""
+        claim = claim_of(report) or (self.collected().get(report.nodeid) if report.failed else None)
+        if claim is None:
+            return
+        entry = self.claims.setdefault(report.nodeid, {"seconds": 0.0, **claim})
+        if report.when == "call":
+            entry.update(claim)
+        if report.failed and "verdict" not in claim:
+            said = [line.strip() for line in str(report.longreprtext).splitlines() if line.strip()]
+            entry |= UNDECIDED | {"verdict": "error", "why": said[-1] if said else "The test broke."}
+        if report.when in ("setup", "call"):
+            entry["seconds"] += report.duration
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the report from whatever arrived; a changed verdict fails the run where a comparison was asked for."""
+        collected = {test: {"seconds": 0.0, **claim} for test, claim in self.collected().items()}
+        found = sorted((collected | self.claims).items())
+        if not self.begun or not found:
+            return
+        from icl_claims.pytest_plugin.session_report import leave
+
+        self.left = leave(
+            self.config,
+            with_holm([UNDECIDED | claim for _, claim in found]),
+            self.pictures,
+            seconds=time.time() - self.started,
+            interrupted=bool(collected.keys() - self.claims),
+            cached=self.cached,
+        )
+        if self.left.failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print a line per claim, the changed ones first, then the counts and where the report is."""
+        if self.left is not None:
+            self.left.print(terminalreporter)
+
+
+def merged(known: Any, new: Any) -> Any:
+    """Both together, whichever worker reported first: a list that grew replaces the shorter one."""
+    if isinstance(known, dict) and isinstance(new, dict):
+        return known | {name: merged(known[name], new[name]) if name in known else new[name] for name in new}
+    return known if isinstance(known, list) and isinstance(new, list) and len(known) > len(new) else new

@@ -132,7 +132,7 @@ def plan(as_json: AsJson = False, **given: Any) -> None:
 
     For example: icl-claims plan --profile paper --model fairseq:DIR --data DIR --device cuda
     """
-    from icl_claims.cli.plan import plan_and_print
+    from icl_claims.cli.preparing import plan_and_print
 
     plan_and_print(chosen(given), as_json=as_json)
 
@@ -154,7 +154,7 @@ def find_rates(
 
     For example: icl-claims tune --model path:DIR --tasks sst2,cb
     """
-    from icl_claims.cli.tune import tune_and_print
+    from icl_claims.cli.preparing import tune_and_print
 
     draws = seeds_of("seeds", seeds)
     tune_and_print(chosen(given), seeds=draws, held_out=held_out, write=write, as_json=as_json)
@@ -198,9 +198,9 @@ def compare(
 @app.command()
 def doctor() -> None:
     """Look at this machine: what works, what is missing, and how to get it."""
-    from icl_claims.cli.doctor import examine
+    from icl_claims.cli.preparing import examine
 
     table = Table("what", "found", "what to do")
-    for line in examine():
-        table.add_row(line.what, f"[{'green' if line.good else 'yellow'}]{line.found}[/]", line.todo)
+    for what, found, todo in examine():
+        table.add_row(what, f"[{'yellow' if todo else 'green'}]{found}[/]", todo)
     Console().print(table)

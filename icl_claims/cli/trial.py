@@ -1,34 +1,40 @@
-"""Trials from the command line, printed as a table each, or as JSON."""
-
-from __future__ import annotations
+"""Trials from the command line, printed as tables that fit the terminal, or as JSON."""
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
 
-from icl_claims.cli.trial_table import means, print_trial
 from icl_claims.errors import UsageError
 from icl_claims.experiments.activation_export import RecordWriter
 from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
 from icl_claims.experiments.result import Entry, TrialResult, TrialStore, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, every_method
+from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, ZERO_SHOT, Study, every_method
 from icl_claims.experiments.trial import prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, at_rate, learner_of
 from icl_claims.methods.base import with_parameter
+from icl_claims.metrics import METRICS, Metric, PredictionMetric, accuracy, changed, most_frequent_label
 from icl_claims.models import LanguageModel
 from icl_claims.models.untrained import Kept
 from icl_claims.pytest_plugin.collection import asked_of_trials, collect_claims
+from icl_claims.questions import Named, Quantity
 from icl_claims.tasks import Task, TaskData
 
 EVERYTHING = "all"
+SHOWN_OF_PROMPTED = (accuracy, changed, most_frequent_label)
+NUMBER_WIDTH = 9  # of three digits with a sign, a point and an exponent
+METHODS_SHARE = 4  # of the width, at most, has the column of methods, whose titles may be long
+BORDER, CELL_BORDER = 1, 3  # rich draws a line at the left, and a line and two spaces a cell
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class TrialArguments:
         return asked or Study(OWN, "nothing", ())
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> TrialArguments:
+    def of(cls, given: Mapping[str, Any]) -> Self:
         """The arguments among the values of a command's options."""
         return cls(**{field.name: given[field.name] for field in fields(cls)})
 
@@ -112,9 +118,11 @@ def _specs_of(arguments: TrialArguments, run: Run, task: Task) -> list[TrialSpec
     )
     if arguments.methods != EVERYTHING:
         return [spec]
-    untrained = [study for study in STUDIES.values() if study.weights != "trained"]
-    methods = [tuple(at_rate(method, rate) for method in study.methods) for study in untrained]
-    return [spec, *(replace(spec, methods=m, weights=s.weights) for m, s in zip(methods, untrained, strict=True))]
+    return [spec] + [
+        replace(spec, methods=tuple(at_rate(method, rate) for method in study.methods), weights=study.weights)
+        for study in STUDIES.values()
+        if study.weights != "trained"
+    ]
 
 
 def _methods(arguments: TrialArguments) -> tuple[Method, ...]:
@@ -181,3 +189,95 @@ def _as_plain_data(result: TrialResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "provenance": result.provenance,
     }
+
+
+def means(result: TrialResult) -> dict[str, dict[str, float]]:
+    """One number per method and metric, over queries, layers and steps; metrics that a method lacks are left out."""
+    return {
+        method.name: {
+            metric.name: round(mean, 6)
+            for metric in _metrics(result)
+            if _is_shown(metric, method) and not np.isnan(mean := result.mean(Quantity(metric, method)))
+        }
+        for method in result.measured
+    }
+
+
+def _metrics(result: TrialResult) -> tuple[Metric, ...]:
+    return (*METRICS, *result.spec.metrics)
+
+
+def _is_shown(metric: Metric, method: Named) -> bool:
+    prompted = method in (ZERO_SHOT, IN_CONTEXT)
+    return not (prompted and isinstance(metric, PredictionMetric)) or metric in SHOWN_OF_PROMPTED
+
+
+def print_trial(console: Console, result: TrialResult, rates: str) -> None:
+    """Print what a trial measured, and where its learning rates come from.
+
+    The width of the console decides how many metrics stand side by side.
+    """
+    spec, shown = result.spec, result.provenance
+    console.print(
+        f"{spec.task}: {len(result.gold)} queries, {shown['demonstrations_in_context']} of {spec.k} "
+        f"demonstrations in context, seed {spec.seed}, {shown['model']}, {spec.weights} weights, "
+        f"{shown['data']} data, calibration {spec.protocol.calibration}",
+        style="bold",
+        highlight=False,
+    )
+    for table in _tables(result, console.width):
+        console.print(table)
+    for method, reason in result.failures.items():
+        console.print(f"{method}: {reason}", style="yellow")
+    for note in shown["notes"]:
+        console.print(note, style="yellow")
+    spent = defaultdict[str, float](float)
+    for name, seconds in result.seconds.items():
+        spent[name.partition(" ")[0]] += seconds  # what was timed, without the names of methods
+    console.print(
+        "Changes are counted against zero-shot, similarities against in-context learning. "
+        f"Learning rates: {rates}. Time: {', '.join(f'{what} {of_all:.1f} s' for what, of_all in spent.items())}.\n",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _tables(result: TrialResult, width: int) -> Iterator[Table]:
+    """The means under titles instead of names, in tables that fit the width."""
+    methods, metrics = _titles(result.measured), _titles(_metrics(result))
+    rows = means(result)
+    held = [name for name in metrics if any(name in row for row in rows.values())]
+    of_methods = min(max((len(methods[name]) for name in rows), default=0), width // METHODS_SHARE)
+    for side_by_side in _that_fit({name: metrics[name] for name in held}, width - BORDER - CELL_BORDER - of_methods):
+        table = Table(Column("method", overflow="fold", max_width=of_methods))
+        for name in side_by_side:
+            table.add_column(metrics[name], justify="right", min_width=_widest_word(metrics[name]))
+        for method, row in rows.items():
+            if any(name in row for name in side_by_side):
+                table.add_row(methods[method], *(f"{row[name]:.3g}" if name in row else "" for name in side_by_side))
+        yield table
+
+
+def _titles(things: Iterable[Named]) -> dict[str, str]:
+    """By name the title, with the unit of a metric; the name too where two have one title."""
+    titles = {one.name: f"{one.title} ({unit})" if (unit := getattr(one, "unit", "")) else one.title for one in things}
+    shared = Counter(titles.values())
+    return {name: title if shared[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
+
+
+def _that_fit(titles: Mapping[str, str], width: int) -> Iterator[list[str]]:
+    """The names of columns under these titles, as many at a time as fit side by side."""
+    waiting, left = list[str](), width
+    for name, title in titles.items():
+        needed = max(_widest_word(title), NUMBER_WIDTH) + CELL_BORDER
+        if waiting and needed > left:
+            yield waiting
+            waiting, left = [], width
+        waiting.append(name)
+        left -= needed
+    if waiting:
+        yield waiting
+
+
+def _widest_word(title: str) -> int:
+    return max(map(len, title.split()))

@@ -1,0 +1,215 @@
+"""Before a run of claims: what this machine has, what the run will cost, and at which rates a model learns."""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import torch
+import transformers
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from icl_claims.errors import IclClaimsError
+from icl_claims.experiments.estimate import Estimate, Work, estimate
+from icl_claims.experiments.plan import Choices, Run, resolve
+from icl_claims.experiments.profiles import rates_file, write_rates
+from icl_claims.experiments.result import TrialStore, default_store
+from icl_claims.experiments.tuning import Search, Tuned, held_out_prompts, tune
+from icl_claims.models import LanguageModel
+from icl_claims.models.embedded import EMBEDDED_MODEL, GGUF_SHA256, free_space, model_cache
+from icl_claims.models.families import TITLES
+from icl_claims.report.words import duration
+from icl_claims.tasks import PAPERS_TASKS, TASKS, TaskData, read_task
+
+_GIB = 1024**3
+
+
+class Line(NamedTuple):
+    """One thing of the machine that was looked at; it is good where there is nothing to do."""
+
+    what: str
+    found: str
+    todo: str = ""
+
+
+def examine() -> list[Line]:
+    """Everything a run of claims needs, one line each."""
+    threads = torch.get_num_threads()
+    libraries = f"torch {torch.__version__}, transformers {transformers.__version__}, {threads} threads"
+    machine = [Line("Python", platform.python_version()), Line("libraries", libraries), *_devices(), _memory()]
+    return [*machine, _embedded_model(), _disk(), Line("models that can be used", TITLES), *_data()]
+
+
+def _devices() -> list[Line]:
+    if not torch.cuda.is_available():
+        todo = "Claims marked gpu are not run here; install the CUDA build of torch on a GPU machine."
+        return [Line("device", "CPU only", todo)]
+    cards = range(torch.cuda.device_count())
+    names, free = map(torch.cuda.get_device_name, cards), (torch.cuda.mem_get_info(card)[0] / _GIB for card in cards)
+    found = enumerate(zip(names, free, strict=True))
+    return [Line("device", f"cuda:{card} {name}, {gib:.0f} GiB free") for card, (name, gib) in found]
+
+
+def _memory() -> Line:
+    free = psutil.virtual_memory().available / _GIB
+    todo = "" if free > 3 else "The embedded model wants 3 GiB: close something."
+    return Line("memory", f"{free:.1f} GiB free", todo)
+
+
+def _embedded_model() -> Line:
+    cache = model_cache()
+    if any(cache.glob(f"smollm2-135m-instruct-{GGUF_SHA256[:12]}/MANIFEST.json")):
+        return Line("embedded model", f"cached in {cache}")
+    return Line("embedded model", "not fetched yet", f"The first run fetches {EMBEDDED_MODEL}: 93 MB.")
+
+
+def _disk() -> Line:
+    free = free_space(model_cache()) / _GIB
+    todo = "" if free > 1 else "Set ICL_CLAIMS_CACHE to a folder with 1 GiB free."
+    return Line("disk", f"{free:.0f} GiB free for models and trials ({default_store()})", todo)
+
+
+def _data() -> list[Line]:
+    chosen, miniature = os.environ.get("ICL_CLAIMS_DATA"), _examples("miniature tasks", None)
+    if chosen:
+        return [miniature, _examples(f"real tasks in {chosen}", Path(chosen))]
+    todo = "Set ICL_CLAIMS_DATA, or name a folder with --data (pytest: --claims-data), to run on the papers' data sets."
+    return [miniature, Line("real tasks", "no folder named; the miniature tasks are used", todo)]
+
+
+def _examples(what: str, directory: Path | None) -> Line:
+    try:
+        data = [read_task(TASKS[name], directory) for name in PAPERS_TASKS]
+    except IclClaimsError as error:
+        return Line(what, "cannot be read", str(error))
+    sizes = ", ".join(f"{one.task.title} {len(one.train)}/{len(one.validation)}" for one in data)
+    return Line(what, f"training/evaluation examples: {sizes}")
+
+
+def plan_and_print(choices: Choices, *, as_json: bool) -> None:
+    """Count the work of a run, measure a little of it, and print both.
+
+    Raises:
+        IclClaimsError: An argument makes no sense, or model or data cannot be read.
+    """
+    say = partial(Console(stderr=True).print, highlight=False)
+    run, model = resolve(choices, say=say), choices.load_model(say)
+    found = estimate(run, model, TrialStore())
+    if as_json:
+        sys.stdout.write(json.dumps(_plain_estimate(found, model, run.rates.origin), indent=1) + "\n")
+    else:
+        _print_estimate(found, model, run)
+
+
+def _plain_estimate(found: Estimate, model: LanguageModel, rates: str) -> dict[str, Any]:
+    """An estimate as JSON; memory in bytes, time in seconds."""
+    return {
+        "model": model.name,
+        "device": str(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "learning_rates": rates,
+        "total": asdict(found.total),
+        **asdict(found),
+    }
+
+
+def _print_estimate(found: Estimate, model: LanguageModel, run: Run) -> None:
+    columns = ("task", "trials", "prefix tokens", "query tokens", "answered by all methods", "steps", "trained tokens")
+    table = Table(*columns, title=f"{model.name} on {model.device} in {str(model.dtype).removeprefix('torch.')}")
+    for task, work in found.by_task.items():
+        table.add_row(run.data[task].task.title, *_cells(work), end_section=task == list(found.by_task)[-1])
+    table.add_row("all", *_cells(found.total))
+    memory = Table("memory, about", "GiB")
+    for what, held in found.memory.items():
+        memory.add_row(what, f"{held / _GIB:.2f}")
+    console = Console()
+    console.print(table, memory)
+    free = f"{found.free / _GIB:.1f} GiB are free besides the weights, which are loaded now"
+    cached = f", besides {found.kept} cached trials" if found.kept else ""
+    console.print(f"{free}. Learning rates: {run.rates.origin}.", style="dim", highlight=False)
+    console.print(f"About {duration(found.seconds)}{cached}.", style="bold", highlight=False)
+
+
+def _cells(work: Work) -> list[str]:
+    counts = (work.trials, work.prefix_tokens, work.query_tokens, work.answered_tokens, work.steps, work.trained_tokens)
+    return [f"{count:,}" for count in counts]
+
+
+def tune_and_print(
+    choices: Choices, *, seeds: tuple[int, ...], held_out: int, write: Path | None, as_json: bool
+) -> None:
+    """Find a learning rate for every chosen task.
+
+    Raises:
+        IclClaimsError: An argument makes no sense, or model or data cannot be read, or the rates cannot be written.
+    """
+    err = Console(stderr=True)
+    say = partial(err.print, highlight=False)
+    run, model = resolve(choices, say=say), choices.load_model(say)
+    search, examples = Search(run.k, run.protocol.calibration, seeds, held_out), run.data
+    for data in examples.values():
+        held_out_prompts(model, data, search, seeds[0])  # what cannot be asked is said before anything is run
+    file = write or rates_file(model.digest)
+    write_rates(file, model.digest, model.name, {})  # so is a place that cannot be written
+    found = _tune_all(model, examples, search, err)
+    entries = {task: _rate_entry(tuned, search, examples[task]) for task, tuned in found.items()}
+    write_rates(file, model.digest, model.name, entries)
+    if as_json:
+        written = {"model": model.digest, "name": model.name, "file": str(file), "tasks": entries}
+        sys.stdout.write(json.dumps(written, indent=1) + "\n")
+    else:
+        _print_rates(found, examples, search, model.name)
+        use = "runs of this model use them" if write is None else f"use them with --rates {file}"
+        Console().print(f"Written to {file}; {use}.", style="dim", soft_wrap=True, highlight=False)
+
+
+def _rate_entry(tuned: Tuned, search: Search, data: TaskData) -> dict[str, Any]:
+    """What is written about one task: the rate, and how it was found."""
+    return {
+        "learning_rate": tuned.learning_rate,
+        "accuracies": {f"{rate:g}": round(accuracy, 4) for rate, accuracy in tuned.accuracies.items()},
+        "k": search.k,
+        "seeds": list(search.seeds),
+        "held_out": search.held_out,
+        "calibration": search.calibration,
+        "data": data.source,
+        "data_digest": data.digest,
+    }
+
+
+def _tune_all(model: LanguageModel, examples: Mapping[str, TaskData], search: Search, err: Console) -> dict[str, Tuned]:
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), TimeRemainingColumn())
+    found = {}
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("starting", total=float(len(examples)))
+        for number, (task, data) in enumerate(examples.items()):
+
+            def report(what: str, done: float, title: str = data.task.title, before: int = number) -> None:
+                progress.update(bar, description=f"{title}: {what}", completed=before + done)
+
+            found[task] = tune(model, data, search, report)
+    return found
+
+
+def _print_rates(found: Mapping[str, Tuned], examples: Mapping[str, TaskData], search: Search, name: str) -> None:
+    table = Table(
+        "task",
+        *(f"{rate:g}" for rate in search.grid),
+        "learning rate",
+        title=(
+            f"{name}: accuracy on up to {search.held_out} held-out training examples by learning rate, "
+            f"{search.k} demonstrations, draws {', '.join(map(str, search.seeds))}, calibration {search.calibration}"
+        ),
+    )
+    for task, tuned in found.items():
+        accuracies = (f"{accuracy:.3f}" for accuracy in tuned.accuracies.values())
+        table.add_row(examples[task].task.title, *accuracies, f"{tuned.learning_rate:g}")
+    Console().print(table)

@@ -84,16 +84,20 @@ def why(
     else:
         wanted = _find(spec, stored).spec
         stored = [entry for entry in stored if entry.spec != wanted]
-    found = nearest(wanted, (entry.spec for entry in stored))
+    other, changes = nearest(wanted, (entry.spec for entry in stored)) or ({}, None)
     if as_json:
-        changed = None if found is None else [vars(change) for change in found[1]]
-        typer.echo(json.dumps({"spec": dict(wanted), "nearest": None if found is None else found[0], "new": changed}))
-    elif found is None:
+        new = None if changes is None else [vars(change) for change in changes]
+        typer.echo(json.dumps({"spec": dict(wanted), "nearest": other or None, "new": new}))
+    elif changes is None:
         Console().print("It is new: the store holds no other trial.")
-    elif not found[1]:
+    elif not changes:
         Console().print("It is not new: the store holds it.")
     else:
-        _print_changes(found)
+        table = Table("part", "stored", "this one", title=f"New against the nearest stored trial, of {other['task']}:")
+        for change in changes:
+            where = f"{change.where} ({_DIGEST_OF[change.where]})" if change.where in _DIGEST_OF else change.where
+            table.add_row(where, _short(change.before), _short(change.after))
+        Console().print(table)
 
 
 @cache_app.command()
@@ -120,12 +124,12 @@ def gc(
             continue
         freed += entry.size
         Console().print(f"{entry.key[:_KEY]} {entry.spec.get('task', '')}: {reason}")
-    outdated = {"verdicts": outdated_verdicts(), "figures": outdated_figures()}
-    for what, folder in ((what, folder) for what, folders in outdated.items() for folder in folders):
-        freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        Console().print(f"{folder.name[:_KEY]}: {what} of another version of the code")
-        if not dry_run:
-            shutil.rmtree(folder, ignore_errors=True)
+    for what, folders in (("verdicts", outdated_verdicts()), ("figures", outdated_figures())):
+        for folder in folders:
+            freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            Console().print(f"{folder.name[:_KEY]}: {what} of another version of the code")
+            if not dry_run:
+                shutil.rmtree(folder, ignore_errors=True)
     Console().print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed in {store}.", soft_wrap=True)
 
 
@@ -135,11 +139,11 @@ def verify() -> None:
     from icl_claims.experiments.result import default_store
     from icl_claims.storage.store import damage
 
-    checked = list(damage(default_store()))
-    damaged = [problem for _, problem in checked if problem]
+    problems = [problem for _, problem in damage(default_store())]
+    damaged = list(filter(None, problems))
     for problem in damaged:
         Console().print(problem, style="red", soft_wrap=True)
-    Console().print(f"{len(checked)} trials checked, {len(damaged)} damaged.")
+    Console().print(f"{len(problems)} trials checked, {len(damaged)} damaged.")
     if damaged:
         raise typer.Exit(1)
 
@@ -179,15 +183,6 @@ def _find(beginning: str, stored: list[StoredFolder]) -> StoredFolder:
         got = f"{beginning!r}, which begins {len(found)} keys"
         raise UsageError("SPEC names no trial", expected="a task, the beginning of one stored key, or a file", got=got)
     return found[0]
-
-
-def _print_changes(found: Any) -> None:
-    other, changed = found
-    table = Table("part", "stored", "this one", title=f"New against the nearest stored trial, of {other['task']}:")
-    for change in changed:
-        where = f"{change.where} ({_DIGEST_OF[change.where]})" if change.where in _DIGEST_OF else change.where
-        table.add_row(where, *(_short(value) for value in (change.before, change.after)))
-    Console().print(table)
 
 
 def _short(value: Any) -> str:

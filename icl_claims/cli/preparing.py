@@ -104,21 +104,17 @@ def plan_and_print(choices: Choices, *, as_json: bool) -> None:
     run, model = resolve(choices, say=say), choices.load_model(say)
     found = estimate(run, model, TrialStore())
     if as_json:
-        sys.stdout.write(json.dumps(_plain_estimate(found, model, run.rates.origin), indent=1) + "\n")
+        told = {
+            "model": model.name,
+            "device": str(model.device),
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "learning_rates": run.rates.origin,
+            "total": asdict(found.total),
+            **asdict(found),
+        }
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")  # memory in bytes, time in seconds
     else:
         _print_estimate(found, model, run)
-
-
-def _plain_estimate(found: Estimate, model: LanguageModel, rates: str) -> dict[str, Any]:
-    """An estimate as JSON; memory in bytes, time in seconds."""
-    return {
-        "model": model.name,
-        "device": str(model.device),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "learning_rates": rates,
-        "total": asdict(found.total),
-        **asdict(found),
-    }
 
 
 def _print_estimate(found: Estimate, model: LanguageModel, run: Run) -> None:

@@ -31,10 +31,7 @@ def export_run(run: str, *, to: str, output: Path | None, figures: Path | None, 
 
 
 def compare_and_print(old: str, new: str, *, to: str, output: Path | None, runs: Path) -> bool:
-    """Compare two runs, and print or write what changed.
-
-    Returns:
-        Whether a verdict changed.
+    """Compare two runs, print or write what changed, and say whether a verdict did.
 
     Raises:
         UsageError: The form is unknown.

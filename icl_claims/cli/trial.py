@@ -95,7 +95,10 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
             def report(what: str, done: float, before: int = number, title: str = spec.task) -> None:
                 progress.update(bar, description=f"{title}: {what}", completed=before + done)
 
-            result = _run(spec, loaded, run.data[spec.task], report, arguments.export_records, alone=len(specs) == 1)
+            records = arguments.export_records
+            if records is not None and len(specs) > 1:
+                records /= spec.task if spec.weights == "trained" else f"{spec.task}_{spec.weights}"
+            result = _run(spec, loaded, run.data[spec.task], report, records)
             if as_json:
                 shown.append({**_as_plain_data(result), "learning_rates": rates})
             else:
@@ -147,20 +150,14 @@ def _clipped(method: Any, clip: Clipping) -> Any:
 
 
 def _run(
-    spec: TrialSpec,
-    model: LanguageModel,
-    data: TaskData,
-    report: Callable[[str, float], None],
-    records: Path | None,
-    *,
-    alone: bool,
+    spec: TrialSpec, model: LanguageModel, data: TaskData, report: Callable[[str, float], None], records: Path | None
 ) -> TrialResult:
+    """Run a trial, or read it from the store; one whose activations are written into a folder is always run."""
     if records is None:
         store = TrialStore()
         return store.get_or_run(spec, lambda: run_trial(spec, model, data, report, checkpoint=store.checkpoint(spec)))
     prompts = prompts_of(spec, model, data)
-    folder = records if alone else records / (spec.task if spec.weights == "trained" else f"{spec.task}_{spec.weights}")
-    writer = RecordWriter(folder, prompts.gold, [len(row) for row in prompts.queries.rows])
+    writer = RecordWriter(records, prompts.gold, [len(row) for row in prompts.queries.rows])
     result = run_trial(spec, model, data, report, writer.watch)
     writer.close()
     return result

@@ -54,4 +54,4 @@ def pytest_report_teststatus(
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """The words of a verdict instead of passed, failed and skipped."""
     decided = claim_of(report) if report.when == "call" else None
-    return None if decided is None else WORDS.get((decided.get("verdict"), report.outcome))
+    return None if decided is None else WORDS.get((decided.get("verdict", ""), report.outcome))

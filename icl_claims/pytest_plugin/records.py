@@ -239,14 +239,8 @@ class RunRecord:
             return
         from icl_claims.pytest_plugin.session_report import leave
 
-        self.left = leave(
-            self.config,
-            with_holm([UNDECIDED | claim for _, claim in found]),
-            self.pictures,
-            seconds=time.time() - self.started,
-            interrupted=bool(collected.keys() - self.claims),
-            cached=self.cached,
-        )
+        records = with_holm([UNDECIDED | claim for _, claim in found])
+        self.left = leave(self, records, interrupted=bool(collected.keys() - self.claims))
         if self.left.failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -1,16 +1,17 @@
 """What a run leaves when it ends: the report, the saved run, the pictures, and what the terminal says of it."""
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from icl_claims.claims import coverage_of_papers
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.options import chosen_options, report_folder
+from icl_claims.pytest_plugin.records import RunRecord
 from icl_claims.report import Record
 from icl_claims.report.compare import RunComparison, claim_in_words, compare_runs, comparison_text
 from icl_claims.report.document import VERDICTS, Document, find_run, make_document, read_document, save_run
@@ -29,9 +30,7 @@ class SessionReport:
 
     Args:
         claims: Records in the papers' order.
-        written: Files that were written.
         comparison: Comparison with the run that was named, or else with the newest saved one; None if there is none.
-        named: Whether the run to compare with was named.
         problem: Why something could not be written.
         cached: Number of the verdicts that an earlier run had reached.
     """
@@ -58,7 +57,8 @@ class SessionReport:
             terminal.section("comparison")
             terminal.write(comparison_text(self.comparison))
         if terminal.verbosity >= -1:
-            terminal.write_line(counts_in_words(self.claims))
+            counts = Counter(claim["verdict"] for claim in self.claims)
+            terminal.write_line(", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word]))
             if self.cached:
                 again = "--claims-again decides them again"
                 terminal.write_line(f"{self.cached} as an earlier run of the same code decided ({again})")
@@ -68,21 +68,14 @@ class SessionReport:
             terminal.write_line(self.problem, red=True)
 
 
-def leave(
-    config: pytest.Config,
-    claims: Sequence[Record],
-    pictures: dict[str, Any],
-    *,
-    seconds: float,
-    interrupted: bool,
-    cached: int,
-) -> SessionReport:
+def leave(run: RunRecord, claims: Sequence[Record], *, interrupted: bool) -> SessionReport:
     """Write everything that a run leaves; it was interrupted if some of its claims were not reached."""
+    config, seconds = run.config, time.time() - run.started
     folder, named = report_folder(config), config.getoption("claims_compare")
     options = chosen_options(config)
     name = config.getoption("claims_name") or options["profile"]
     facts = run_facts(options, seconds=seconds, root=config.rootpath, name=name, interrupted=interrupted)
-    document = make_document(facts, claims, pictures=pictures, coverage=coverage_of_papers(claims))
+    document = make_document(facts, claims, pictures=run.pictures, coverage=coverage_of_papers(claims))
     figures = config.getoption("claims_figures")
     try:
         before = _run_before(named, folder / "runs")
@@ -91,7 +84,7 @@ def leave(
         saved = save_run(document, folder / "runs")
     except IclClaimsError as error:
         return SessionReport(document["claims"], problem=str(error))
-    return SessionReport(document["claims"], (*written, saved), comparison, named is not None, cached=cached)
+    return SessionReport(document["claims"], (*written, saved), comparison, named is not None, cached=run.cached)
 
 
 def _run_before(named: str | None, folder: Path) -> Document | None:
@@ -111,7 +104,8 @@ def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunCompar
     """
     terminal.section("claims")
     if comparison is not None and comparison.verdicts:
-        terminal.write_line(f"changed since {_named(comparison.old)}")
+        name = f" ({comparison.old['name']})" if comparison.old["name"] else ""
+        terminal.write_line(f"changed since the run of {comparison.old['finished']}{name}")
         for change in comparison.verdicts:
             terminal.write(f"  {claim_in_words(change.claim)}: {change.old} -> ")
             terminal.write(change.new, **{_COLOURS[change.new]: True})
@@ -125,12 +119,6 @@ def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunCompar
             _print_claim(terminal, name, records)
 
 
-def counts_in_words(claims: Sequence[Record]) -> str:
-    """How many records got each word."""
-    counts = {word: sum(claim["verdict"] == word for claim in claims) for word in VERDICTS}
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-
-
 def _print_claim(terminal: Any, name: str, records: Sequence[Record]) -> None:
     terminal.write(f"  {name:<28}")
     for place, claim in enumerate(records):
@@ -139,7 +127,3 @@ def _print_claim(terminal: Any, name: str, records: Sequence[Record]) -> None:
         terminal.write(claim["verdict"], **{_COLOURS[claim["verdict"]]: True})
         terminal.write(" (as known)" if claim["known_refutation"] else "")
     terminal.write_line("")
-
-
-def _named(run: Record) -> str:
-    return f"the run of {run['finished']}" + (f" ({run['name']})" if run["name"] else "")

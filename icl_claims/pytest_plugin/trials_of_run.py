@@ -4,7 +4,6 @@ import hashlib
 import json
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,7 +41,7 @@ class TrialsOfRun:
         self._config = config
         self._known: dict[str, TrialsEvidence | AbsentEvidence] = {}
         self._drawn: dict[str, int] = {}
-        self._digests: dict[str, str] = {}
+        self.digest = cache(self._digest)
 
     def __call__(self, profile: str) -> TrialsEvidence | AbsentEvidence:
         """The trials of a profile; the chosen one by default."""
@@ -50,14 +49,11 @@ class TrialsOfRun:
             self._known[profile] = self._evidence(choices_of(self._config, profile))
         return self._known[profile]
 
-    def digest(self, profile: str) -> str:
+    def _digest(self, profile: str) -> str:
         """SHA-256 of all that the trials of a profile are run with; empty if they cannot be run here."""
-        if profile not in self._digests:
-            choices = choices_of(self._config, profile)
-            self._digests[profile] = "" if why_not(choices) else self._digest(choices)
-        return self._digests[profile]
-
-    def _digest(self, choices: Choices) -> str:
+        choices = choices_of(self._config, profile)
+        if why_not(choices):
+            return ""
         run, studies = self._resolve(choices)
         keys = {study.name: [spec.key() for spec in plan_trials(run, study)] for study in studies}
         found = {"trials": keys, "details": _details(choices, run)}
@@ -127,11 +123,7 @@ def _details(choices: Choices, run: Run | None = None) -> dict[str, Any]:
     known = {"profile": choices.profile.name, "changed": list(choices.changed)}
     if run is None:
         return known
-    return known | {
-        "learning_rates": run.rates.origin,
-        "model": choices.model_reference,
-        "data": choices.source.name,
-    }
+    return {**known, "learning_rates": run.rates.origin, "model": choices.model_reference, "data": choices.source.name}
 
 
 def why_not(choices: Choices) -> str:
@@ -170,10 +162,8 @@ def run_all(
             if result is not None:
                 results[spec.key()] = result
                 report(title, DONE, len(results))
-    by_task: dict[str, list[TrialResult]] = defaultdict(list)
-    for spec in specs:
-        by_task[spec.task].append(results[spec.key()])
-    return dict(by_task)
+    tasks = dict.fromkeys(spec.task for spec in specs)
+    return {task: [results[spec.key()] for spec in specs if spec.task == task] for task in tasks}
 
 
 def _named(report: Report, study: str) -> Report:
@@ -182,7 +172,7 @@ def _named(report: Report, study: str) -> Report:
 
 @contextmanager
 def progress_of_trials(total: int, *, quiet: bool) -> Iterator[Report]:
-    """A report function for `total` trials."""
+    """A report function for `total` trials: a bar in a terminal, else a line for each that is done."""
     console = Console(file=sys.stdout)
     if quiet or not total:
         yield lambda _title, _step, _done: None
@@ -193,16 +183,12 @@ def progress_of_trials(total: int, *, quiet: bool) -> Iterator[Report]:
             task = bar.add_task("", total=total, step="starting")
             yield lambda title, step, done: bar.update(task, completed=done, step=f"{title}: {step}")
     else:
-        yield _lines(total, console)
+        start = time.perf_counter()
 
+        def print_line(title: str, step: str, done: float) -> None:
+            if step == DONE:
+                spent = time.perf_counter() - start
+                left = spent / done * (total - done)
+                console.out(f"{title}: done, {spent:.0f} s elapsed, about {left:.0f} s left", highlight=False)
 
-def _lines(total: int, console: Console) -> Report:
-    start = time.perf_counter()
-
-    def report(title: str, step: str, done: float) -> None:
-        if step == DONE:
-            spent = time.perf_counter() - start
-            left = spent / done * (total - done)
-            console.out(f"{title}: done, {spent:.0f} s elapsed, about {left:.0f} s left", highlight=False)
-
-    return report
+        yield print_line

@@ -76,17 +76,10 @@ class VerdictCache:
 
 
 def verdict_cache(config: pytest.Config, tests: Iterable[Path]) -> VerdictCache:
-    """The verdicts that were reached by the code of a run.
+    """The verdicts of one state of all that a verdict follows from but the evidence: code, fixtures, versions, seeds.
 
-    All that is in the folders of its files of claims under its root counts as their code.
-    """
-    return VerdictCache(default_verdicts() / _code(config, tests))
-
-
-def _code(config: pytest.Config, tests: Iterable[Path]) -> str:
-    """SHA-256 of all that a verdict follows from but the evidence: code, fixtures, versions, seeds.
-
-    The package counts without its docstrings; files of claims count with theirs, which are the statements of claims.
+    The package counts without its docstrings; files of claims count with theirs, which are the statements of claims,
+    and with all the code in their folders under the root of the run.
     """
     package = Path(icl_claims.__file__).parent
     of_claims = {path for test in tests for path in _code_beside(config, test)}
@@ -95,7 +88,7 @@ def _code(config: pytest.Config, tests: Iterable[Path]) -> str:
     options = [config.getoption(name, None) for name in ("hypothesis_seed", "hypothesis_profile")]
     code = source_digest(_files(package, "**/*"), package)
     found = [code, digests, platform.python_version(), libraries(), options]
-    return hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest()
+    return VerdictCache(default_verdicts() / hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest())
 
 
 def _code_beside(config: pytest.Config, test: Path) -> list[Path]:

@@ -92,13 +92,9 @@ class ClaimScheduling(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config) -> ClaimScheduling | None:
     """The scheduling of a run of claims under `-n`; None for any other run, or where the reader chose another."""
-    if config.getoption("dist") != "load" or not any(_is_of_claims(config, argument) for argument in config.args):
+    named = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    of_claims = any((folder / REFUTATIONS).is_file() for path in named for folder in (path, *path.parents))
+    if config.getoption("dist") != "load" or not of_claims:  # known refutations lie in a folder of claims
         return None
     cards = len(list(Path("/dev").glob(CARDS)))
     return ClaimScheduling(config, cards or len(config.getoption("tx")))
-
-
-def _is_of_claims(config: pytest.Config, argument: str) -> bool:
-    """Whether what the reader names lies in a folder of claims, or is one: known refutations lie there."""
-    named = config.invocation_params.dir / argument.partition("::")[0]
-    return any((folder / REFUTATIONS).is_file() for folder in (named, *named.parents))

@@ -34,12 +34,10 @@ class Manifest:
     """The description of a folder's content.
 
     Args:
-        name: Name of the content, so that no folder is taken for another.
-        size: Bytes of the file of arrays.
+        numbers: Names of the arrays, whose file has that size in bytes and that checksum.
         written: Time of writing, in UTC.
     """
 
-    name: str
     facts: dict[str, Any]
     numbers: tuple[str, ...]
     size: int
@@ -90,9 +88,7 @@ def read_manifest(folder: Path, name: str | None = None) -> Manifest:
         if name not in (None, found["name"]):
             raise _damaged(folder, str(name)[:12], f"what belongs to {str(found['name'])[:12]}")
         arrays, written = found["numbers"], datetime.fromisoformat(found["written"])
-        return Manifest(
-            found["name"], found["facts"], tuple(arrays["names"]), arrays["size"], arrays["sha256"], written
-        )
+        return Manifest(found["facts"], tuple(arrays["names"]), arrays["size"], arrays["sha256"], written)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, "a whole manifest", f"{type(error).__name__}: {error}") from error
 

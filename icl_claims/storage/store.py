@@ -169,13 +169,9 @@ def damage(store: Path) -> Iterator[tuple[StoredFolder, str]]:
 def unneeded(
     found: list[StoredFolder], code: str, *, older_than: timedelta | None = None, partials: bool = False
 ) -> list[tuple[StoredFolder, str]]:
-    """The entries that can go, with the reason: those that no run of this code will read, and those asked for.
+    """The entries that can go, with the reason: those that no run of the code with this digest will read.
 
-    Args:
-        found: Entries of a store.
-        code: Digest of the code that makes the numbers.
-        older_than: Age above which entries are asked for too.
-        partials: Whether checkpoints of interrupted trials of this code are asked for too.
+    Those above an age, and the checkpoints of interrupted trials of this code, can go too where that is asked.
     """
     now = datetime.now(UTC)
 

@@ -155,7 +155,16 @@ def tune_and_print(
         held_out_prompts(model, data, search, seeds[0])  # what cannot be asked is said before anything is run
     file = write or rates_file(model.digest)
     write_rates(file, model.digest, model.name, {})  # so is a place that cannot be written
-    found = _tune_all(model, examples, search, err)
+    found = dict[str, Tuned]()
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("starting", total=float(len(examples)))
+        for number, (task, data) in enumerate(examples.items()):
+
+            def report(what: str, done: float, title: str = data.task.title, before: int = number) -> None:
+                progress.update(bar, description=f"{title}: {what}", completed=before + done)
+
+            found[task] = tune(model, data, search, report)
     entries = {task: _rate_entry(tuned, search, examples[task]) for task, tuned in found.items()}
     write_rates(file, model.digest, model.name, entries)
     if as_json:
@@ -179,20 +188,6 @@ def _rate_entry(tuned: Tuned, search: Search, data: TaskData) -> dict[str, Any]:
         "data": data.source,
         "data_digest": data.digest,
     }
-
-
-def _tune_all(model: LanguageModel, examples: Mapping[str, TaskData], search: Search, err: Console) -> dict[str, Tuned]:
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), TimeRemainingColumn())
-    found = {}
-    with Progress(*columns, console=err, transient=True) as progress:
-        bar = progress.add_task("starting", total=float(len(examples)))
-        for number, (task, data) in enumerate(examples.items()):
-
-            def report(what: str, done: float, title: str = data.task.title, before: int = number) -> None:
-                progress.update(bar, description=f"{title}: {what}", completed=before + done)
-
-            found[task] = tune(model, data, search, report)
-    return found
 
 
 def _print_rates(found: Mapping[str, Tuned], examples: Mapping[str, TaskData], search: Search, name: str) -> None:

@@ -170,15 +170,11 @@ def with_holm(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     from icl_claims.statistics.exact_tests import holm
 
     families: dict[tuple[str, ...], dict[str, float]] = {}
-    for record in records:
-        if record["p"] is not None:
-            family = families.setdefault((record["paper"], record["source"], record["profile"]), {})
-            family[record["test"]] = record["p"]["sign_flip"]
-    corrected = {test: p for family in families.values() for test, p in holm(family).items()}
-    return [
-        record if record["p"] is None else {**record, "p": {**record["p"], "holm": corrected[record["test"]]}}
-        for record in records
-    ]
+    for record in (one for one in records if one["p"]):
+        family = families.setdefault((record["paper"], record["source"], record["profile"]), {})
+        family[record["test"]] = record["p"]["sign_flip"]
+    corrected = {test: {"holm": p} for family in families.values() for test, p in holm(family).items()}
+    return [{**record, "p": record["p"] and record["p"] | corrected[record["test"]]} for record in records]
 
 
 @dataclass(eq=False)

@@ -148,8 +148,7 @@ class StoredFolder:
     @property
     def spec(self) -> dict[str, Any]:
         """The specification of the trial; empty if it cannot be read."""
-        found: dict[str, Any] = self.facts.get("spec", {})
-        return found
+        return dict(self.facts.get("spec", {}))
 
 
 def entries(store: Path) -> list[StoredFolder]:

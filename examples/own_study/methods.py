@@ -11,7 +11,7 @@ from icl_claims import Learned
 from icl_claims.methods.base import Known
 from icl_claims.methods.descent import next_token_losses
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks import Demonstrations
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ True
 The names of this module are imported when they are used, so that nothing heavy is read in before.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +24,7 @@ if TYPE_CHECKING:
     from icl_claims.models.reference import load_model
     from icl_claims.protocol import Protocol
     from icl_claims.questions import Quantity, Question
-    from icl_claims.tasks.examples import read_task
-    from icl_claims.tasks.sources import synthetic_task
+    from icl_claims.tasks import read_task, synthetic_task
 
 _FROM = {
     "claims": ("Claim", "Paper", "at_least", "nulls_of"),
@@ -39,8 +36,7 @@ _FROM = {
     "models.reference": ("load_model",),
     "protocol": ("Protocol",),
     "questions": ("Quantity", "Question"),
-    "tasks.examples": ("read_task",),
-    "tasks.sources": ("synthetic_task",),
+    "tasks": ("read_task", "synthetic_task"),
 }
 _PLACES = {name: module for module, names in _FROM.items() for name in names}
 __all__ = ["__version__", *_PLACES]

@@ -5,62 +5,43 @@ from typing import Any, Literal, get_args
 
 from icl_claims.errors import UsageError
 
+# Of each the authors' reading comes first; what the values mean is said by the fields of `Protocol`.
 ProbePosition = Literal["label_token", "template_end"]
-"""Where attention is looked at: label 0's verbalizer appended (the authors' code), or the template's last token."""
 Truncation = Literal["in_context", "both"]
-"""Who loses the demonstrations that do not fit the context: in-context learning (the authors' code), or both."""
 Order = Literal["authors", "same"]
-"""Whether, under a permutation, finetuning has an order of its own (the authors' code) or that of the context."""
 Loss = Literal["all_tokens", "label_only"]
-"""Which tokens of a demonstration are learned: all after the first (the authors' code), or the label alone."""
 ClippedNorm = Literal["global_l2", "layer_l2", "l_inf"]
-"""L2 over all K and V gradients (the authors' code), L2 of each layer's, or the largest absolute entry of all (the
-words of "Rethinking ...", Table 3)."""
 Calibration = Literal["none", "contextual"]
-"""Whether each label's probability is divided by the one it has after queries without content (Zhao et al. 2021)."""
 RandomBaseline = Literal["update", "state"]
-"""What is drawn from U[0,1): the update itself (the authors' code), or the state it is an update of (their words)."""
 Agreement = Literal["same_label", "changed"]
-"""When two changes agree: when both gave the same new label (the authors' code), or when both changed (their words)."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A place where the papers and the authors' code differ; backticks mark the values of a `Protocol`'s field.
+    """A place where the papers and the authors' code differ, and what that changes.
 
-    Args:
-        title: what it is about.
-        papers: what the papers say.
-        code: what the authors' code does.
-        changes: what the difference changes.
-        choice: field of `Protocol` that follows one or the other; empty if there is none.
+    Backticks mark the values of the field of `Protocol` that follows one or the other, if there is one: `name`.
     """
 
     title: str
     papers: str
     code: str
-    changes: str
-    choice: str = ""
+    changes: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Difference):
     """A field of `Protocol`, for the doors that offer it."""
 
-    name: str
-    title: str
-    values: tuple[str, ...]
-    default: str
-    help: str
-    authors: str
-    paper: str
-    changes: str
+    values: tuple[str, ...] = ()
+    help: str = ""
 
 
 def choice(values: Any, **texts: str) -> Any:
     """A field of `Protocol`: the values of a Literal, the first by default, and the texts of its `Choice`."""
     known = get_args(values)
-    return field(default=known[0], metadata={"values": known, "paper": "not said", "changes": "", **texts})
+    return field(default=known[0], metadata={"values": known, "papers": "not said", **texts})
 
 
 @dataclass(frozen=True)
@@ -78,30 +59,30 @@ class Protocol:
         ProbePosition,
         title="Probe position",
         help="position where attention is looked at: label_token (authors' code) or template_end (paper's words)",
-        paper="the last token of the query",
-        authors="class 0's label word is appended, and its position is read (`label_token`; the words: `template_end`)",
+        papers="the last token of the query",
+        code="class 0's label word is appended, and its position is read (`label_token`; the words: `template_end`)",
         changes="Every SimAOU and SimAM is read one token later, at a word that is the same for all queries of a task.",
     )
     truncation: Truncation = choice(
         Truncation,
         title="Demonstrations",
         help="who loses demonstrations that do not fit: in_context (authors' code: finetuning sees all k) or both",
-        paper="the same for both methods",
-        authors="in-context learning drops what does not fit 2048 tokens; finetuning sees all 32",
+        papers="the same for both methods",
+        code="in-context learning drops what does not fit 2048 tokens; finetuning sees all 32",
         changes="CB shows 14 to 19 demonstrations and AGNews about 22, against 32 in finetuning.",
     )
     order: Order = choice(
         Order,
         title="Order",
         help="order of finetuning under a permutation: authors (another one) or same",
-        authors="of three runs, two finetune in another order than the one in context",
+        code="of three runs, two finetune in another order than the one in context",
         changes="Two of three seeds compare two orders as well as two methods; the printed ones are the third.",
     )
     loss: Loss = choice(
         Loss,
         title="Loss of finetuning",
         help="tokens that are learned: all_tokens (authors' code) or label_only",
-        authors="cross-entropy over all tokens of a demonstration (`all_tokens`), not of its label only (`label_only`)",
+        code="cross-entropy over all tokens of a demonstration (`all_tokens`), not of its label only (`label_only`)",
         changes="A step also fits the text of the demonstration: on Subj, 17 to 67 tokens of it beside one of the "
         "label.",
     )
@@ -109,8 +90,8 @@ class Protocol:
         ClippedNorm,
         title="Clipping",
         help="norm that a clip bounds: global_l2 (authors' code), layer_l2 or l_inf (paper's words)",
-        paper="Table 3: to 12.0 in the l∞ norm",
-        authors="the global L2 norm over all keys and values",
+        papers="Table 3: to 12.0 in the l∞ norm",
+        code="the global L2 norm over all keys and values",
         changes="12.0 in L2 acts at every step on Subj; in l∞ it would take a single entry of the gradient above 12.",
     )
     calibration: Calibration = choice(
@@ -118,15 +99,15 @@ class Protocol:
         title="Calibration",
         help="calibration of the labels: none (authors' code), or contextual, which divides label words' probabilities "
         "by those after queries without content (Zhao et al. 2021)",
-        authors="none",
-        paper="none",
+        code="none",
+        papers="none",
     )
     random_baseline: RandomBaseline = choice(
         RandomBaseline,
         title="Random baseline",
         help="what is drawn at random: update (authors' code) or state (paper's words)",
-        paper="a random state, from which the zero-shot state is subtracted",
-        authors="a vector drawn uniformly from [0, 1), taken as the update itself, without a seed",
+        papers="a random state, from which the zero-shot state is subtracted",
+        code="a vector drawn uniformly from [0, 1), taken as the update itself, without a seed",
         changes="It scores about .002 whatever the model does. A Gaussian update of the right length, or another "
         "query's, is a harder null.",
     )
@@ -134,8 +115,8 @@ class Protocol:
         Agreement,
         title="RPA",
         help="changes that RPA counts as shared: same_label (authors' code) or changed (paper's words)",
-        paper="of the queries that either method changes, those that both change",
-        authors="a change is a query with its new label: a query that the two change to different labels is two "
+        papers="of the queries that either method changes, those that both change",
+        code="a change is a query with its new label: a query that the two change to different labels is two "
         "changes, and none is shared (`same_label`; the words: `changed`)",
         changes="No difference for two labels; lower values on SST5, AGNews and CB.",
     )
@@ -148,16 +129,12 @@ class Protocol:
 
 def choices() -> tuple[Choice, ...]:
     """Every field of `Protocol`, as the doors offer it."""
-    return tuple(Choice(name=one.name, default=str(one.default), **one.metadata) for one in fields(Protocol))
+    return tuple(Choice(name=one.name, **one.metadata) for one in fields(Protocol))
 
 
-def _chosen(name: str) -> Difference:
-    of = next(one for one in choices() if one.name == name)
-    return Difference(of.title, of.paper, of.authors, of.changes, name)
-
-
-DIFFERENCES = (
-    _chosen("probe"),
+_BY_NAME = {one.name: one for one in choices()}
+DIFFERENCES: tuple[Difference, ...] = (
+    _BY_NAME["probe"],
     Difference(
         "Layer-causal update",
         "Rethinking: layers are updated one after another",
@@ -172,9 +149,9 @@ DIFFERENCES = (
         "The conclusion turns: layer-causal finetuning is below finetuning on 6 of 6 printed tasks by the direct one, "
         "and above it on 5 of 6 by updates, in the authors' three-seed means.",
     ),
-    _chosen("random_baseline"),
-    _chosen("clip_norm"),
-    _chosen("loss"),
+    _BY_NAME["random_baseline"],
+    _BY_NAME["clip_norm"],
+    _BY_NAME["loss"],
     Difference(
         "What is tuned",
         "not said",
@@ -182,8 +159,8 @@ DIFFERENCES = (
         "Queries, output projections and feed-forward layers never move. The gradient of a key's bias is 0 in exact "
         "arithmetic.",
     ),
-    _chosen("truncation"),
-    _chosen("order"),
+    _BY_NAME["truncation"],
+    _BY_NAME["order"],
     Difference(
         "Seeds",
         "not said",
@@ -191,7 +168,7 @@ DIFFERENCES = (
         "“5 of 6” in table 2 is 6 of 6 in the three-seed means. The exception, SST5 with .113 for finetuning, is in no "
         "run of theirs: that seed has .080, and no other more than .106.",
     ),
-    _chosen("agreement"),
+    _BY_NAME["agreement"],
     Difference(
         "Gradient norms",
         "of each attention layer",

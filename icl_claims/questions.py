@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol, Self, TypeAlias, runtime_checkable
@@ -21,12 +22,10 @@ class Named(Protocol):
     @property
     def name(self) -> str:
         """Name in tables and files, such as `sim_aou`."""
-        ...
 
     @property
     def title(self) -> str:
         """Name in print, such as SimAOU."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,6 @@ class Quantity:
     SimAOU of layer-causal finetuning above SimAOU of finetuning
 
     Args:
-        metric: What is measured.
-        method: The method that is measured.
         reference: The method it is compared with, where the metric compares; None for in-context learning.
         layers: The layers whose mean is taken.
         weights: `trained`, or what an untrained model keeps of the trained one.
@@ -78,12 +75,7 @@ class Quantity:
         return Compared(self, other, upwards=False)
 
     def near(self, other: Quantity, *, within: float) -> Near:
-        """Ask whether this quantity is as large as another, give or take a share of the other.
-
-        Args:
-            other: What it should equal.
-            within: The allowed difference, as a share of the other quantity's mean on a task.
-        """
+        """Ask whether this quantity is as large as another, give or take a share of the other's mean on a task."""
         return Near(self, other, within=within)
 
     def at(self, layers: Depth) -> Quantity:
@@ -106,7 +98,7 @@ Side: TypeAlias = Quantity | float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Question(ABC):
     """What a claim asks of every task.
 
     >>> from icl_claims import Finetuning, LayerCausal, sim_am, sim_aou
@@ -153,9 +145,9 @@ class Question:
         """Every quantity in it, in the order of the sentence."""
         return tuple(side for question in self.leaves() for side in question.sides if isinstance(side, Quantity))
 
-    def leaves(self) -> Iterator[Compared | Near]:
+    @abstractmethod
+    def leaves(self) -> Iterator[TwoSided]:
         """The comparisons that it is made of."""
-        raise NotImplementedError
 
     def on(self, *tasks: str) -> Self:
         """The same question, asked of these tasks only."""
@@ -176,7 +168,9 @@ class Question:
 
 
 @dataclass(frozen=True)
-class _Two(Question):
+class TwoSided(Question):
+    """A question about a quantity, and what it is held against."""
+
     left: Quantity
     right: Side
 
@@ -185,16 +179,14 @@ class _Two(Question):
         """Both sides, the one that the claim is about first."""
         return self.left, self.right
 
+    def leaves(self) -> Iterator[TwoSided]:
+        """The comparison itself."""
+        yield self
+
 
 @dataclass(frozen=True)
-class Compared(_Two):
-    """Whether a quantity lies above, or below, another quantity or a number.
-
-    Args:
-        left: The quantity that the claim is about.
-        right: What it is held against.
-        upwards: Whether it should lie above.
-    """
+class Compared(TwoSided):
+    """Whether a quantity lies above, or below, another quantity or a number."""
 
     upwards: bool = True
 
@@ -202,29 +194,15 @@ class Compared(_Two):
         side = self.right if isinstance(self.right, Quantity) else f"{self.right:g}"
         return f"{self.left} {'above' if self.upwards else 'below'} {side}"
 
-    def leaves(self) -> Iterator[Compared | Near]:
-        """The comparison itself."""
-        yield self
-
 
 @dataclass(frozen=True)
-class Near(_Two):
-    """Whether a quantity is as large as another, give or take a share of the other.
-
-    Args:
-        left: The quantity that the claim is about.
-        right: What it should equal.
-        within: The allowed difference, as a share of the right side's mean on a task.
-    """
+class Near(TwoSided):
+    """Whether a quantity is as large as another, give or take a share of the other's mean on a task."""
 
     within: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.left} equals {self.right}, give or take {self.within:.0%}"
-
-    def leaves(self) -> Iterator[Compared | Near]:
-        """The comparison itself."""
-        yield self
 
 
 @dataclass(frozen=True)
@@ -241,10 +219,9 @@ class Joint(Question):
     def __str__(self) -> str:
         return " and ".join(map(str, self.parts))
 
-    def leaves(self) -> Iterator[Compared | Near]:
+    def leaves(self) -> Iterator[TwoSided]:
         """The comparisons of all its parts."""
-        for part in self.parts:
-            yield from part.leaves()
+        return (leaf for part in self.parts for leaf in part.leaves())
 
     def _changed(self, **fields: Any) -> Self:
         return replace(self, **fields, parts=tuple(part._changed(**fields) for part in self.parts))
@@ -259,9 +236,9 @@ class Denied(Question):
     def __str__(self) -> str:
         return f"not: {self.question}"
 
-    def leaves(self) -> Iterator[Compared | Near]:
+    def leaves(self) -> Iterator[TwoSided]:
         """The comparisons of what is denied."""
-        yield from self.question.leaves()
+        return self.question.leaves()
 
     def _changed(self, **fields: Any) -> Self:
         return replace(self, **fields, question=self.question._changed(**fields))

@@ -1,10 +1,12 @@
 """What a claim is: what it asks, the rule that decides it, and the verdict it gets."""
 
-from icl_claims.claims.claim import SOURCES, Asked, Claim, Decide, Paper, Source
-from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly
-from icl_claims.claims.nulls import nulls_of
-from icl_claims.claims.papers import (
+from icl_claims.claims.claim import (
     PAPERS,
+    SOURCES,
+    Asked,
+    Claim,
+    Decide,
+    Paper,
     akyurek,
     coverage_of_papers,
     dai,
@@ -15,6 +17,7 @@ from icl_claims.claims.papers import (
     shen,
     von_oswald,
 )
+from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly, nulls_of
 from icl_claims.claims.rules import (
     GENERALLY,
     IN_EVERY_CASE,

@@ -1,24 +1,24 @@
-"""A claim: a sentence of a paper, its place, the rule that decides it, and what it asks."""
+"""A claim: a sentence of a paper, its place, the rule that decides it, and what it asks; and the papers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar, cast, get_args
+from typing import Any, Protocol, cast
 
 import pytest
 
 from icl_claims.claims.comparison import Comparison
 from icl_claims.claims.rules import GENERALLY, Rule, Verdict
 from icl_claims.errors import ClaimError
+from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.questions import Question
 
-Source = Literal["exact", "printed", "author_runs", "trials"]
-SOURCES: tuple[Source, ...] = get_args(Source)
+SOURCES = ("exact", "printed", "author_runs", "trials")
 Asked = Question | tuple[Question, ...]
 """What a claim asks: one question, or the one that decides and then the secondary ones."""
-Test = TypeVar("Test", bound=Callable[..., Any])
-Tested = TypeVar("Tested", bound=Callable[..., Any], covariant=True)
+_Test = Callable[..., Any]
 
 
 class Decide(Protocol):
@@ -26,7 +26,6 @@ class Decide(Protocol):
 
     def __call__(self, found: Verdict | Comparison, *, beside: tuple[Comparison, ...] = ()) -> None:
         """Take a verdict, or a comparison that the claim's rule decides, and comparisons that do not decide."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Paper:
 
     def claim(
         self, name: str, *, where: str, on: str, rule: Rule = GENERALLY, trained: bool = False
-    ) -> Callable[[Test], Deciding[Test]]:
+    ) -> Callable[[_Test], Deciding]:
         """Make a test decide a claim of this paper; its docstring is the statement.
 
         A test without arguments returns what the claim asks, and the evidence of each source answers. Another one takes
@@ -67,7 +66,7 @@ class Paper:
             ClaimError: The test has no docstring, or a source is unknown.
         """
 
-        def declared(test: Test) -> Deciding[Test]:
+        def declared(test: _Test) -> Deciding:
             statement = " ".join((test.__doc__ or "").split())
             if not statement:
                 todo = "State the claim in the docstring of its test."
@@ -122,7 +121,7 @@ class Claim:
             raise ClaimError(f"The claim {self.id} asks no question", expected=wanted, got=repr(asked))
         return found
 
-    def decided_on(self, *sources: str, trained: bool = False) -> Callable[[Test], Deciding[Test]]:
+    def decided_on(self, *sources: str, trained: bool = False) -> Callable[[_Test], Deciding]:
         """Make another test decide this claim, once for each source of evidence.
 
         Args:
@@ -131,35 +130,71 @@ class Claim:
         """
         return self._mark(sources, "", trained)
 
-    def needs(self, condition: str) -> Callable[[Test], Deciding[Test]]:
+    def needs(self, condition: str) -> Callable[[_Test], Deciding]:
         """Make a test show that the claim is false without a condition that the paper leaves out."""
         return self._mark(("exact",), condition, False)
 
-    def _mark(self, sources: tuple[str, ...], condition: str, trained: bool) -> Callable[[Test], Deciding[Test]]:
+    def _mark(self, sources: tuple[str, ...], condition: str, trained: bool) -> Callable[[_Test], Deciding]:
         if not sources or set(sources) - set(SOURCES):
             raise ClaimError(f"The claim {self.id} has no such sources", expected=", ".join(SOURCES), got=repr(sources))
 
-        def marked(test: Test) -> Deciding[Test]:
+        def marked(test: _Test) -> Deciding:
             done = pytest.mark.claim(self, sources=sources, condition=condition)(test)
             if _asks(test) not in (None, self.asks):
                 todo = f"Give it a body: def {test.__name__}(evidence, decide)."
                 raise ClaimError(f"A further test of the claim {self.id} asks nothing", todo=todo)
             if _asks(test) is not None:
                 done = pytest.mark.usefixtures("evidence", "decide")(done)
-            deciding = cast("Deciding[Test]", pytest.mark.trained(done) if trained else done)
+            deciding = cast("Deciding", pytest.mark.trained(done) if trained else done)
             deciding.claim = self
             return deciding
 
         return marked
 
 
-class Deciding(Protocol[Tested]):
+class Deciding(Protocol):
     """A test that decides a claim."""
 
     claim: Claim
     __call__: Any
 
 
-def _asks(test: Callable[..., Any]) -> Callable[[], Asked] | None:
+def _asks(test: _Test) -> Callable[[], Asked] | None:
     takes_fixtures = test.__code__.co_argcount + test.__code__.co_kwonlyargcount > 0
     return None if takes_fixtures else test
+
+
+rethinking = Paper("rethinking", "Rethinking In-Context Learning in Large Language Models as Gradient Descent")
+revisited = Paper(
+    "revisited", "Understanding In-Context Learning in Large Language Models as Gradient Descent Revisited"
+)
+dai = Paper("dai", "Dai et al. 2023, Why Can GPT Learn In-Context?")
+deutch = Paper("deutch", "Deutch et al. 2024, In-context Learning and Gradient Descent Revisited")
+von_oswald = Paper("von_oswald", "von Oswald et al. 2023, Transformers Learn In-Context by Gradient Descent")
+akyurek = Paper("akyurek", "Akyürek et al. 2023, What Learning Algorithm Is In-Context Learning?")
+irie = Paper("irie", "Irie et al. 2022, The Dual Form of Neural Networks Revisited")
+shen = Paper("shen", "Shen et al. 2024, Do Pretrained Transformers Learn In-Context by Gradient Descent?")
+
+PAPERS = {paper.id: paper for paper in (rethinking, revisited, dai, deutch, von_oswald, akyurek, irie, shen)}
+
+
+def coverage_of_papers(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the papers of some claims contain, sentence by sentence and table by table, in the papers' order.
+
+    Args:
+        claims: The records of a run. A claim that no sentence of the list names stands under its own.
+
+    Returns:
+        Entries with `paper`, `where`, `what`, `claims` (ids of those that decide it) and `note` (why there is none).
+    """
+    by_id = {claim["id"]: claim for claim in claims}
+    papers = {claim["paper"] for claim in by_id.values()}
+    known = json.loads((fixtures_folder() / "coverage.json").read_text(encoding="utf-8"))
+    sentences = [(paper, one) for paper, of_paper in known.items() if paper in papers for one in of_paper]
+    named = {name for _, one in sentences for name in one["claims"]}
+    found = [(paper, one["place"], one["says"], one["claims"], one.get("note", "")) for paper, one in sentences]
+    found += [
+        (one["paper"], one["where"], one["statement"], [name], "") for name, one in by_id.items() if name not in named
+    ]
+    fields, order = ("paper", "where", "what", "claims", "note"), list(dict.fromkeys((*known, *papers)))
+    return [dict(zip(fields, one, strict=True)) for one in sorted(found, key=lambda one: order.index(one[0]))]

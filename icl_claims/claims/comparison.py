@@ -1,16 +1,15 @@
-"""What every task says to a question."""
-
-from __future__ import annotations
+"""What every task says to a question, and what the nulls of a similarity say."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from icl_claims.questions import Quantity, Side
+from icl_claims.questions import Compared, Quantity, Side
 
 Outcome = Literal["holds", "fails", "unclear", "absent"]
 OPPOSITE: dict[Outcome, Outcome] = {"holds": "fails", "fails": "holds", "unclear": "unclear", "absent": "absent"}
 EVERY_TASK = "all tasks"
+UNTRAINED = "embeddings_norms_head"
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,6 @@ class Finding:
         right: What it is compared with.
         difference: left - right.
         low: Lower bound of the difference; with `high`, what the outcome was read from.
-        high: Upper bound of the difference.
         queries: How many queries, steps or trials the difference rests on; 0 for a printed number.
         note: Why the outcome is unclear or absent.
         needed: About how many queries, or runs, would decide an unclear outcome, if the difference is as it seems.
@@ -32,9 +30,7 @@ class Finding:
         printed: The difference between the paper's own numbers, where it prints both.
         null_low: Where the difference would lie if the method's update meant nothing; with `null_high`, the range over
             all nulls.
-        null_high: The other end of it.
         predicted_low: Where one more draw of demonstrations would put `left`, with `predicted_high`.
-        predicted_high: The other end of it.
     """
 
     task: str
@@ -73,7 +69,7 @@ class Comparison:
     upwards: bool | None = True
     left: Quantity | None = None
     right: Side | None = None
-    parts: tuple[Comparison, ...] = ()
+    parts: tuple["Comparison", ...] = ()
 
     @property
     def tasks(self) -> tuple[Finding, ...]:
@@ -127,3 +123,53 @@ def _together(same_task: list[Finding]) -> Finding:
         note="; ".join(dict.fromkeys(notes)),
         needed=None if None in undecided else needed,
     )
+
+
+def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compared, ...]:
+    """Whether a similarity exceeds what chance gives, by every null that we have.
+
+    The nulls are what the metric itself calls chance (for SimAOU the papers' random update), a Gaussian update as long
+    as the method's own, the method's update for another query, and the method on a model with random blocks.
+
+    >>> from icl_claims import LayerCausal, sim_am
+    >>> for question in nulls_of(sim_am(LayerCausal())):
+    ...     print(question.right)
+    SimAM of a Gaussian update as long as that of layer-causal finetuning
+    SimAM of another query's update by layer-causal finetuning
+
+    Args:
+        similarity: A metric of a method that learns weights.
+        but: A null that is left out, because the claim itself asks about it.
+
+    Source: the random update is that of "Rethinking ...", section 3.2; an untrained model is the control of Deutch et
+        al. 2024; the other two are ours.
+    """
+    from icl_claims.experiments.studies import STUDIES
+    from icl_claims.methods import nulls_of_method
+
+    chance = [baseline for baseline, _ in getattr(similarity.metric, "baselines", ())]
+    of_method = nulls_of_method(similarity.method)  # type: ignore[arg-type]  # what claims ask of is a method
+    others = [replace(similarity, method=null) for null in (*chance, *of_method)]
+    untrained = similarity.of_weights(UNTRAINED)
+    if similarity.weights != UNTRAINED and any(study.measures(untrained) for study in STUDIES.values()):
+        others.append(untrained)
+    return tuple(similarity > other for other in others if other != but)
+
+
+def with_null_band(comparison: Comparison, beside: Sequence[Comparison]) -> Comparison:
+    """The comparison, with where its difference would lie if the update meant nothing, by the nulls among others."""
+
+    def is_null(other: Comparison) -> bool:
+        if comparison.left is None or other.left != comparison.left or not isinstance(other.right, Quantity):
+            return False
+        return (comparison.left > other.right) in nulls_of(comparison.left)
+
+    by_task = [{finding.task: finding.right for finding in null.findings} for null in filter(is_null, beside)]
+
+    def with_band(finding: Finding) -> Finding:
+        values = [right for null in by_task if (right := null.get(finding.task)) is not None]
+        if not values or finding.right is None:
+            return finding
+        return replace(finding, null_low=min(values) - finding.right, null_high=max(values) - finding.right)
+
+    return replace(comparison, findings=tuple(map(with_band, comparison.findings)))

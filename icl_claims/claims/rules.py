@@ -110,10 +110,8 @@ class TaskRule:
         if word == "supported":
             either = f", or over {EVERY_TASK}" if self.overall else ""
             return f"It would be refuted if it failed on {self.of - self.at_least + 1} of {self.of} tasks{either}."
-        if word == "refuted":
-            both = f" and over {EVERY_TASK}" if self.overall else ""
-            return f"It would be supported if it held on {self.at_least} of {self.of} tasks{both}."
-        return ""
+        both = f" and over {EVERY_TASK}" if self.overall else ""
+        return f"It would be supported if it held on {self.at_least} of {self.of} tasks{both}."
 
 
 @dataclass(frozen=True)

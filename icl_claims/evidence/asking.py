@@ -1,13 +1,14 @@
 """How evidence about tasks is asked: a source gives numbers, and the answer to every kind of question follows here."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 
 from icl_claims.claims import Comparison, Finding, Outcome, denied, jointly
-from icl_claims.claims.nulls import is_null
 from icl_claims.errors import ClaimError
 from icl_claims.questions import Compared, Denied, Joint, Near, Quantity, Question
 from icl_claims.statistics.intervals import CONFIDENCE, CONFIDENCE_FOR_EQUIVALENCE, UNDEFINED, Interval, equivalence
@@ -20,16 +21,13 @@ class Numbers:
 
     Args:
         task: Name of the task, or `EVERY_TASK`.
-        left: The left side's mean.
-        right: The right side's.
-        interval: Interval of the difference, at the confidence that the question asks for.
+        interval: Interval of the difference of the two means, at the confidence that the question asks for.
         count: How many queries, steps or runs it rests on.
         note: What is always said.
         unclear: What is said if the interval does not decide.
         absent: Why there is no evidence; empty if there is.
         undecided: Whether the task cannot decide, whatever its interval.
-        needed: About how many queries, or runs, would decide.
-        detectable: The smallest difference that so many would find in four of five repetitions.
+        needed: As in a `Finding`, and so is `detectable`.
         predicted: Where one more draw of demonstrations would put the left side.
     """
 
@@ -81,27 +79,24 @@ class Numbers:
         return "unclear"
 
 
-class TaskEvidence:
+class TaskEvidence(ABC):
     """A source that knows quantities by task. What it must do is give numbers; all questions are answered here."""
 
     source: str
 
+    @abstractmethod
     def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
         """What is known of both sides of a question, task by task and then over all of them.
 
-        Args:
-            question: The question; its own tasks and confidence are not looked at.
-            tasks: The tasks it is about.
-            confidence: Confidence of the intervals, if the source has any.
+        The question's own tasks and confidence are not looked at.
 
         Raises:
             ClaimError: The source holds nothing of the kind on any task.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def provenance(self) -> dict[str, Any]:
         """Where the numbers come from."""
-        raise NotImplementedError
 
     def ask(self, question: Question) -> Comparison:
         """What every task says to a question.
@@ -128,15 +123,11 @@ class TaskEvidence:
 
     def answers(self, *questions: Question) -> tuple[Comparison, ...]:
         """What the source says to those questions for which it holds something on some task; others are left out."""
-        found = (self._answer(question) for question in questions)
-        return tuple(one for one in found if one is not None)
-
-    def _answer(self, question: Question) -> Comparison | None:
-        try:
-            found = self.ask(question)
-        except ClaimError:  # raised for what the source holds nowhere
-            return None
-        return None if all(finding.outcome == "absent" for finding in found.tasks) else found
+        found = []
+        for question in questions:
+            with suppress(ClaimError):  # raised for what the source holds nowhere
+                found.append(self.ask(question))
+        return tuple(one for one in found if any(finding.outcome != "absent" for finding in one.tasks))
 
     def _refuse(self, quantity: Quantity, known: Sequence[str]) -> NoReturn:
         of_metric = [name for name in known if name.startswith(f"{quantity.metric.name} of ")]
@@ -149,7 +140,6 @@ class AbsentEvidence(TaskEvidence):
     """A source that could not be asked.
 
     Args:
-        source: Which.
         why: The reason, and what would bring it.
         details: What else is known of it.
     """
@@ -170,25 +160,6 @@ class AbsentEvidence(TaskEvidence):
 def over_tasks(counted: int, asked: int) -> str:
     """Over which tasks a mean is taken, and that it does not decide where some are missing."""
     return f"over {counted} tasks" if counted == asked else f"over {counted} of {asked} tasks: the others could turn it"
-
-
-def with_null_band(comparison: Comparison, beside: Sequence[Comparison]) -> Comparison:
-    """The comparison, with where its difference would lie if the update meant nothing, by the nulls among others."""
-    nulls = [other for other in beside if is_null(comparison, other)]
-    by_task = [{finding.task: finding.right for finding in null.findings} for null in nulls]
-
-    def with_band(finding: Finding) -> Finding:
-        values = [right for null in by_task if (right := null.get(finding.task)) is not None]
-        if not values or finding.right is None:
-            return finding
-        return replace(finding, null_low=min(values) - finding.right, null_high=max(values) - finding.right)
-
-    return replace(comparison, findings=tuple(map(with_band, comparison.findings)))
-
-
-def quantities_in(*sides: object) -> list[Quantity]:
-    """Those sides of a question that are no numbers."""
-    return [side for side in sides if isinstance(side, Quantity)]
 
 
 def _finite(value: float) -> float | None:

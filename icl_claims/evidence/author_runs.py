@@ -1,23 +1,132 @@
-"""Evidence of the authors' own runs: differences over their draws, with intervals where there are several."""
+"""Evidence of the authors' own runs: what the logs and result files in their repository hold, under our names.
 
-from collections.abc import Iterator, Sequence
+Differences over their draws have intervals where there are several.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from icl_claims.claims import EVERY_TASK
-from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks, quantities_in
-from icl_claims.evidence.author_logs import LAYERS, RUNS, RUNS_FILE, author_runs
-from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity, Side
+from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
+from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
+from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Near, Quantity, Side
 from icl_claims.statistics.influence import Column
 from icl_claims.statistics.intervals import Interval, seeds_interval
 from icl_claims.statistics.power import seeds_needed, smallest_detectable
 from icl_claims.statistics.proportions import newcombe, wilson
 
-_Draw = tuple[int, int]
-"""Seed and permutation of the demonstrations."""
+RUNS_FILE = "published/author_runs.csv"
+LAYERS = 24  # of the 1.3B model
+RUNS = {
+    "739958f": "the final results, as JSON: standard and layer-causal finetuning, three draws each",
+    "a239606": "logs of layer-causal finetuning, one draw: the layer-causal and zero-shot rows of table 2",
+    "71c9116": "logs of standard finetuning, one draw; those of AGNews and CB ran out of memory",
+    "22784bb": "logs of layer-causal finetuning on Subj, clipped at nine norms: table 3 is the one at 12",
+    "66ed03a": "logs of layer-causal finetuning on SST2, SST5 and MR, clipped at 12",
+    "c5be4ba": "log of layer-causal finetuning on Subj, each layer's gradients clipped at 1",
+    "f05b53f": "log of layer-causal finetuning on Subj, each layer clipped to a norm of standard finetuning",
+    "2d0a3f2": "training log of the same, with accuracies",
+    "005d8a6": "logs of standard finetuning, one draw; prediction changes on SST2",
+    "cf9dc4b": "logs of layer-causal finetuning with prediction changes, other draws",
+    "1952ce3": "logs of standard finetuning of untrained models, three draws",
+}
+"""What each commit adds, the first being taken where several hold a number of one draw."""
+
+_METHODS: dict[str, Callable[[str], Method]] = {
+    "ft": lambda _clip: Finetuning(),
+    "ft_untrained": lambda _clip: Finetuning(),
+    "ft_untrained_layer_norm_only": lambda _clip: Finetuning(),
+    "layer_causal_ft": lambda _clip: LayerCausal(),
+    "layer_causal_ft_clipped": lambda clip: LayerCausal(clip=Clipping(at=float(clip))),
+    "layer_causal_ft_clipped_per_layer": lambda clip: LayerCausal(clip=Clipping(float(clip), "layer_l2")),
+    "layer_causal_ft_clipped_to_std_ft_norms": lambda _clip: LayerCausal(clip=Clipping(norm="finetuning")),
+}
+_WEIGHTS = {"ft_untrained": "embeddings_norms_head", "ft_untrained_layer_norm_only": "norms"}
+_LOGGED = {
+    "sim_aou": ("sim_aou", None),
+    "sim_aou_random": ("sim_aou", "random_update"),
+    "sim_am": ("sim_am", None),
+    "sim_am_zsl": ("sim_am", "zero_shot"),
+    "sim_am_update": ("sim_am_update", None),
+    "rec2ftp": ("rec2ftp_logged", None),
+    "accuracy_ft": ("accuracy", None),
+    "accuracy_icl": ("accuracy", "in_context"),
+    "accuracy_zsl": ("accuracy", "zero_shot"),
+}
+"""Their name of a metric: ours, and the method it belongs to where that is not the finetuned one."""
+_LOG = ["run", "precision", "task", "method", "clip_norm", "seed", "permutation"]
+
+
+@cache
+def author_runs() -> pd.DataFrame:
+    """The runs: run, precision, log, task, weights, method, metric, seed, permutation, layer, value, unit, counted, of.
+
+    A row is an overall number, or that of a layer (counted from 0; missing for overall ones). `run` is the commit and
+    `log` the file of it; `unit` is the worth of the last logged digit, 0 where the number is a share: `counted`
+    of `of` queries. Percentages are fractions. The rows of the runs come in the order of `RUNS`.
+    """
+    logged = pd.read_csv(fixtures_folder() / RUNS_FILE, dtype={"value": str, "clip_norm": str})
+    logged["clip_norm"] = logged["clip_norm"].fillna("")
+    rows: list[dict[str, Any]] = []
+    for (run, precision, task, theirs, clip, seed, permutation), lines in logged.groupby(_LOG, sort=False):
+        method = str(theirs)
+        of_log = {
+            "run": run,
+            "precision": precision,
+            "log": f"{run} {task} {method} {clip} {seed}",
+            "task": task,
+            "weights": _WEIGHTS.get(method, TRAINED),
+            "seed": seed,
+            "permutation": permutation,
+        }
+        tuned = _METHODS[method](str(clip)).name
+        rows += [of_log | {"method": tuned} | row for row in (*_similarities(lines), *_of_predictions(lines))]
+    table = pd.DataFrame(rows).astype({"layer": "Int64", "counted": "Int64", "of": "Int64"})
+    return table.sort_values("run", key=lambda runs: runs.map(list(RUNS).index), kind="stable", ignore_index=True)
+
+
+def _similarities(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The numbers that a log prints as they are."""
+    for metric, layer, text in zip(lines["metric"], lines["layer"], lines["value"], strict=True):
+        if metric in _LOGGED:
+            name, other = _LOGGED[metric]
+            scale = 0.01 if name in ("accuracy", "rec2ftp_logged") else 1.0  # percentages
+            unit = scale * 10.0 ** -len(text.partition(".")[2])
+            row = {"metric": name, "layer": layer, "value": scale * float(text), "unit": unit}
+            yield row if other is None else row | {"method": other}
+
+
+def _of_predictions(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The shares that follow from the counts of a log.
+
+    Of `f2t` queries the zero-shot prediction is wrong and that of finetuning, of in-context learning or of both is
+    right; `changed` are all changed ones, and `same` those that both change to the same label.
+    """
+    counted = lines[lines["metric"].str.startswith("n_")]
+    count = dict(zip(counted["metric"].str.removeprefix("n_"), counted["value"].astype(int), strict=True))
+    queries = int(lines["n_eval"].max()) if lines["n_eval"].notna().any() else 0
+    both, correct = count.get("f2t_both"), 0
+    if both is not None:
+        correct = count["f2t_icl"] + count["f2t_ft"] - both
+        yield _share("rec2ftp", both, count["f2t_ft"])
+        yield _share("rpa_correct", both, correct)
+    if "same_change" in count:
+        same, either = count["same_change"], count["changed_icl"] + count["changed_ft"] - count["same_change"]
+        yield _share("rpa", same, either)
+        yield _share("changed", count["changed_ft"], queries)
+        yield _share("changed", count["changed_icl"], queries) | {"method": "in_context"}
+        if both is not None:
+            yield _share("rpa_incorrect", same - both, either - correct)
+
+
+def _share(metric: str, counted: int, of: int) -> dict[str, Any]:
+    return {"metric": metric, "layer": None, "value": counted / of, "unit": 0.0, "counted": counted, "of": of}
 
 
 @dataclass(frozen=True)
@@ -31,10 +140,6 @@ class _Logged:
     log: str = ""
     counted: int = 0
     of: int = 0
-
-    @property
-    def counts(self) -> str:
-        return f"{self.counted} of {self.of}" if self.of else ""
 
     @property
     def answers(self) -> Column:
@@ -68,13 +173,13 @@ class _Draws:
         if mine.of and not other.run:
             share = wilson(mine.answers, confidence)
             return Interval(share.estimate - other.value, share.low - other.value, share.high - other.value)
-        (difference,), margin = self.differences, (self.left[0].unit + self.right[0].unit) / 2
+        (difference,), margin = self.differences, (mine.unit + other.unit) / 2
         return Interval(difference, difference - margin, difference + margin)
 
     def note(self, question: Compared | Near) -> str:
         """How many draws there are and agree, and which runs they are from."""
-        counts = " and ".join(dict.fromkeys(one.counts for one in (*self.left, *self.right) if one.counts))
-        runs = len(self.left)
+        both, runs = (self.left, self.right), len(self.left)
+        counts = " and ".join(dict.fromkeys(f"{one.counted} of {one.of}" for side in both for one in side if one.of))
         if runs == 1:
             words = "one run" + (f" ({counts})" if counts else "")
         elif isinstance(question, Near):
@@ -82,7 +187,6 @@ class _Draws:
         else:
             agree = sum(difference > 0 if question.upwards else difference < 0 for difference in self.differences)
             words = f"{agree} of {runs} runs agree"
-        both = (self.left, self.right)
         sides = [dict.fromkeys(f"{one.run}, {one.precision}" for one in side if one.run) for side in both]
         return f"{words}; " + " against ".join(dict.fromkeys("; ".join(side) for side in sides if side))
 
@@ -104,8 +208,11 @@ class AuthorRunsEvidence(TaskEvidence):
         Raises:
             ClaimError: No run holds such a quantity.
         """
-        for quantity in quantities_in(*question.sides):
-            self._refuse_what_was_not_logged(quantity)
+        known = author_runs()[["metric", "method", "weights"]].drop_duplicates()
+        logged = sorted(f"{metric} of {method} ({weights})" for metric, method, weights in known.to_numpy())
+        for one in question.quantities:
+            if f"{one.metric.name} of {one.method.name} ({one.weights})" not in logged:
+                self._refuse(one, logged)
         found = {task: _draws_of(*question.sides, task) for task in tasks}
         counted = [draws for draws in found.values() if draws is not None]
         of_tasks = (_numbers_of(task, draws, question, confidence) for task, draws in found.items())
@@ -119,12 +226,6 @@ class AuthorRunsEvidence(TaskEvidence):
             seeds = sorted({int(seed) for seed in lines["seed"]})
             runs.append({"run": run, "what": RUNS[str(run)], **facts, "seeds": seeds})
         return {"file": f"fixtures/{RUNS_FILE}", "model": "fairseq dense 1.3B", "runs": runs}
-
-    def _refuse_what_was_not_logged(self, quantity: Quantity) -> None:
-        known = author_runs()[["metric", "method", "weights"]].drop_duplicates()
-        logged = {(str(metric), str(method), str(weights)) for metric, method, weights in known.to_numpy()}
-        if (quantity.metric.name, quantity.method.name, quantity.weights) not in logged:
-            self._refuse(quantity, sorted(f"{metric} of {method} ({weights})" for metric, method, weights in logged))
 
 
 def _numbers_of(task: str, draws: _Draws | None, question: Compared | Near, confidence: float) -> Numbers:
@@ -171,16 +272,10 @@ def _best_pair(mine: list[_Logged], other: list[_Logged]) -> tuple[_Logged, _Log
     return next(same_log, next(same_run, pairs[0]))
 
 
-def _logged(quantity: Quantity, task: str) -> dict[_Draw, list[_Logged]]:
-    """What was logged of a quantity, by draw, in the order of `RUNS`."""
-    found: dict[_Draw, list[_Logged]] = {}
-    if quantity.reference is None:
-        for draw, number in _numbers(quantity, task):
-            found.setdefault(draw, []).append(number)
-    return found
-
-
-def _numbers(quantity: Quantity, task: str) -> Iterator[tuple[_Draw, _Logged]]:
+def _logged(quantity: Quantity, task: str) -> dict[tuple[int, int], list[_Logged]]:
+    """What was logged of a quantity by draw, a seed and a permutation, in the order of `RUNS`."""
+    if quantity.reference is not None:
+        return {}
     table = author_runs()
     found = table[(table["task"] == task) & (table["metric"] == quantity.metric.name)]
     found = found[(found["method"] == quantity.method.name) & (found["weights"] == quantity.weights)]
@@ -189,9 +284,11 @@ def _numbers(quantity: Quantity, task: str) -> Iterator[tuple[_Draw, _Logged]]:
         found = found[found["layer"].between(first, max(last, first + 1) - 1)]
     else:
         found = found[found["layer"].isna()]
+    by_draw: dict[tuple[int, int], list[_Logged]] = {}
     for log, lines in found.groupby("log", sort=False):
         line: pd.Series[Any] = lines.iloc[0]
         value, unit = float(lines["value"].mean()), float(lines["unit"].max())
         counts = [0 if pd.isna(line[name]) else int(line[name]) for name in ("counted", "of")]
         number = _Logged(value, unit, line["run"], line["precision"], str(log), *counts)
-        yield (int(line["seed"]), int(line["permutation"])), number
+        by_draw.setdefault((int(line["seed"]), int(line["permutation"])), []).append(number)
+    return by_draw

@@ -33,16 +33,12 @@ class ExactEvidence:
     worst: float = 0.0
 
     def equal(self, left: _Array, right: _Array, what: str, *, within: float = _ROUNDING) -> None:
-        """Hold two ways of computing one thing against each other.
+        """Hold two independent ways of computing one thing against each other.
 
-        Args:
-            left: One way.
-            right: The other, independent of it.
-            what: The equation, in words.
-            within: Allowed deviation, relative to the larger of the two sides' largest entries (and of 1e-6).
+        The allowed deviation, `within`, is relative to the larger of the two sides' largest entries (and of 1e-6).
 
         Raises:
-            DisagreementError: They differ by more, or in shape.
+            DisagreementError: They differ by more, or in shape; its text begins with `what`.
         """
         deviation = self._deviation(left, right, what)
         self.cases += 1
@@ -51,16 +47,10 @@ class ExactEvidence:
             raise DisagreementError(f"{what}: the sides differ by {deviation:.2g} of their size")
 
     def different(self, left: _Array, right: _Array, what: str, *, by: float = 1e-6) -> None:
-        """Show that two things are not the same.
-
-        Args:
-            left: One thing.
-            right: The other.
-            what: Why they must differ, in words.
-            by: The least relative deviation that counts as a difference.
+        """Show that two things are not the same: that they differ by more than a relative deviation.
 
         Raises:
-            DisagreementError: They agree.
+            DisagreementError: They agree; its text begins with `what`.
         """
         deviation = self._deviation(left, right, what)
         self.cases += 1
@@ -78,10 +68,9 @@ class ExactEvidence:
             raise DisagreementError(f"{what}: does not hold")
 
     def every(self, *properties: Callable[[], None]) -> Verdict:
-        """The verdict of running every property (usually a hypothesis test over many cases).
+        """The verdict of running every property (usually a hypothesis test over many cases): refuted by the first case.
 
-        Returns:
-            Supported with the number of cases and the largest deviation; refuted with the first disagreement.
+        It says the number of cases and the largest deviation, or the first disagreement.
         """
         try:
             for holds in properties:

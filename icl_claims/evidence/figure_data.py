@@ -1,6 +1,6 @@
 """The numbers behind the papers' own figures and tables, from our trials: plain data that a report can draw."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -28,11 +28,7 @@ OF_CLIPPING = (sim_aou, sim_am, sim_am_update)
 
 
 def figure_data(evidence: TrialsEvidence, studies: Sequence[str]) -> dict[str, Any]:
-    """What can be drawn of some studies.
-
-    Args:
-        evidence: The trials.
-        studies: Names of those that were run.
+    """What can be drawn of some studies that were run.
 
     Returns:
         `changes`, by task: the prediction changes that both methods, only in-context learning or only finetuning make,
@@ -49,7 +45,7 @@ def figure_data(evidence: TrialsEvidence, studies: Sequence[str]) -> dict[str, A
     main = evidence.results[MAIN] if MAIN in studies else {}
     shown = [one for results in by_task.values() for one in (*_metrics(results), *_drawn(results))]
     return {
-        "legend": legend_of(shown),
+        "legend": {one.name: _entry(one) for one in shown},
         "changes": {task: _changes(results) for task, results in main.items()},
         "gradient_norms": {task: _gradient_norms(results[0]) for task, results in main.items()},
         "by_layer": {task: _by_layer(results) for task, results in by_task.items()},
@@ -58,18 +54,14 @@ def figure_data(evidence: TrialsEvidence, studies: Sequence[str]) -> dict[str, A
     }
 
 
-def legend_of(shown: Iterable[Named]) -> dict[str, dict[str, Any]]:
-    """By name: the title, whether it is a null, whether it is drawn, and the place of its line, if it has one."""
-    return {one.name: _entry(one) for one in shown}
-
-
 @cache
 def known_legend() -> dict[str, dict[str, Any]]:
     """The legend of everything that the project measures, for runs that were saved without one."""
-    return legend_of(known_names().values())
+    return {name: _entry(named) for name, named in known_names().items()}
 
 
 def _entry(named: Named) -> dict[str, Any]:
+    """The title, whether it is a null, whether it is drawn, and the place of its line, if it has one."""
     look = getattr(named, "look", None)
     if isinstance(named, Metric):
         drawn = getattr(named, "drawn_by_layer", False)
@@ -101,8 +93,8 @@ def _changes(results: Sequence[TrialResult]) -> dict[str, dict[str, int]]:
 
 
 def _gradient_norms(result: TrialResult) -> dict[str, list[list[float]]]:
-    learned = [method for method in (STANDARD, LayerCausal()) if method.name in result.gradient_norms]
-    return {one.name: rounded(result.values_by_layer(gradient_norm(one)), PLACES) for one in learned}  # type: ignore[arg-type]
+    norms = {one.name: result.values_by_layer(gradient_norm(one)) for one in (STANDARD, LayerCausal())}
+    return {name: rounded(found, PLACES) for name, found in norms.items() if found is not None}
 
 
 def _by_layer(results: Sequence[TrialResult]) -> dict[str, dict[str, list[float]]]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from icl_claims.claims import EVERY_TASK, Comparison, Finding
-from icl_claims.evidence.asking import Numbers, TaskEvidence, quantities_in
+from icl_claims.evidence.asking import Numbers, TaskEvidence
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.metrics import METRICS
 from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Near, Quantity, Side
@@ -63,10 +63,6 @@ def difference_of(mine: PrintedFigure, other: PrintedFigure) -> Interval:
 
     Figures of one table are taken to have been printed in one way, both cut or both rounded; those of two tables each
     in its own. An end that cannot be reached is moved inwards by less than any digit.
-
-    Args:
-        mine: The figure that the claim is about.
-        other: The figure that is taken away from it.
     """
     ways = product(_READINGS, _READINGS) if mine.table != other.table else zip(_READINGS, _READINGS, strict=True)
     lows, highs = [], []
@@ -112,7 +108,11 @@ class PrintedEvidence(TaskEvidence):
             ClaimError: The paper prints no such quantity.
         """
         left, right = question.sides
-        self._refuse_what_is_not_printed(left, right)
+        known = printed_tables().query("paper == @self.paper")[["metric", "method"]].drop_duplicates()
+        printed = sorted(f"{metric} of {method}" for metric, method in known.to_numpy())
+        for one in question.quantities:
+            if f"{one.metric.name} of {one.method.name}" not in printed:
+                self._refuse(one, printed)
         of_tasks = [_numbers(task, self.pair(left, right, task)) for task in tasks]
         average = self.averages(left, right, tasks)
         if average is None:
@@ -126,8 +126,10 @@ class PrintedEvidence(TaskEvidence):
 
     def averages(self, left: Quantity, side: Side, tasks: Sequence[str]) -> _Pair | None:
         """The averages of the first table that prints those of both sides, over none but these tasks."""
+        tables = printed_tables().query("paper == @self.paper").groupby("table")["task"]
+        tasks_of = {str(table): set(of_table) - {AVERAGE} for table, of_table in tables}
         pairs = self._pairs(left, side, AVERAGE)
-        return next((pair for pair in pairs if self._tasks_of(pair[0].table) <= set(tasks)), None)
+        return next((pair for pair in pairs if tasks_of[pair[0].table] <= set(tasks)), None)
 
     def pair(self, left: Quantity, side: Side, task: str) -> _Pair | None:
         """The figures of one table where one prints both sides, else the first of each."""
@@ -144,16 +146,6 @@ class PrintedEvidence(TaskEvidence):
                 yield mine, PrintedFigure(side, 0.0, mine.table)
             else:
                 yield from ((mine, other) for other in self.figures(side, task) if other.table == mine.table)
-
-    def _tasks_of(self, table: str) -> set[str]:
-        return set(printed_tables().query("paper == @self.paper and table == @table")["task"]) - {AVERAGE}
-
-    def _refuse_what_is_not_printed(self, left: Quantity, side: Side) -> None:
-        known = printed_tables().query("paper == @self.paper")[["metric", "method"]].drop_duplicates()
-        printed = {(str(metric), str(method)) for metric, method in known.to_numpy()}
-        for quantity in quantities_in(left, side):
-            if (quantity.metric.name, quantity.method.name) not in printed:
-                self._refuse(quantity, [f"{metric} of {method}" for metric, method in sorted(printed)])
 
 
 def _numbers(task: str, pair: _Pair | None) -> Numbers:

@@ -1,18 +1,25 @@
-"""Whether what is printed fits together: averages and their rows, figures printed twice, percentages and counts."""
+"""Whether what is printed fits together: averages and their rows, figures printed twice, percentages and counts.
 
-from collections.abc import Callable, Mapping
+Source: percentages are counts by the GRIM test (Brown and Heathers 2017) for means of integers, by integer programming,
+since here many percentages share their integers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
-from typing import Any
+from itertools import combinations, product
+from math import lcm
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import scipy
 from jaxtyping import Float
 
 from icl_claims.claims import Comparison, Finding, Outcome
-from icl_claims.evidence.grim import QUERIES, counts_behind
 from icl_claims.evidence.printed import AVERAGE, printed_tables
-from icl_claims.experiments.studies import title_of
+from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, title_of
+from icl_claims.metrics import accuracy, rpa, rpa_correct, rpa_incorrect
 from icl_claims.tasks import PAPERS_TASKS, TASKS, title_of_task
 
 PrintedTable = tuple[str, str]
@@ -50,11 +57,7 @@ OTHER_GAPS: dict[str, Gap] = {
 
 
 def averages(*tables: PrintedTable) -> Comparison:
-    """Whether each printed average is that of its row, to one unit in the last printed place.
-
-    Args:
-        tables: The tables whose averages are recomputed.
-    """
+    """Whether each printed average is that of its row, to one unit in the last printed place."""
     findings = []
     for paper, table in tables:
         for (metric, method), row in _cells(paper, table).groupby(["metric", "method"], sort=False):
@@ -67,11 +70,7 @@ def averages(*tables: PrintedTable) -> Comparison:
 
 
 def figures_printed_twice(*papers: str) -> Comparison:
-    """Whether figures that several tables print agree, to one unit in the last place that both print.
-
-    Args:
-        papers: The papers whose tables are held against each other.
-    """
+    """Whether figures that several tables of these papers print agree, to one unit in the last place of both."""
     tables = printed_tables()
     of_papers = tables[tables["paper"].isin(papers)][["paper", "table"]].drop_duplicates().to_numpy()
     pairs = combinations([(str(paper), str(table)) for paper, table in of_papers], 2)
@@ -81,12 +80,7 @@ def figures_printed_twice(*papers: str) -> Comparison:
 
 
 def percentages_are_counts(paper: str, table: str) -> Comparison:
-    """Whether whole numbers of queries give all accuracies and RPAs of each task.
-
-    Args:
-        paper: A key of `icl_claims.claims.PAPERS`.
-        table: The table that prints them.
-    """
+    """Whether whole numbers of queries give all accuracies and RPAs of each task, as a table of a paper prints them."""
     cells = _cells(paper, table)
     findings = tuple(_counts(task, cells[cells["task"] == task]) for task in PAPERS_TASKS)
     return Comparison("whole numbers of queries give every printed percentage", findings, upwards=None)
@@ -101,8 +95,8 @@ def accuracy_gap(paper: str, printed: str, readings: Mapping[str, Gap]) -> Compa
         readings: What "difference" may mean, by name.
     """
     tables = printed_tables()
-    accuracy = tables[(tables["paper"] == paper) & (tables["metric"] == "accuracy")]
-    values, units = (accuracy.pivot_table(index="method", columns="task", values=name) for name in ("value", "unit"))
+    found = tables[(tables["paper"] == paper) & (tables["metric"] == accuracy.name)]
+    values, units = (found.pivot_table(index="method", columns="task", values=name) for name in ("value", "unit"))
     order = ["zero_shot", "finetuning", "in_context"], list(PAPERS_TASKS)
     figures, digits = values.loc[order].to_numpy(), units.loc[order].to_numpy()
     findings = tuple(_gap(name, gap, figures, digits, printed) for name, gap in readings.items())
@@ -177,3 +171,119 @@ def _gap(name: str, gap: Gap, figures: _ByMethod, digits: _ByMethod, printed: st
     outcome: Outcome = "holds" if abs(found - stated) < unit else "unclear" if low <= stated <= high else "fails"
     note = f"{found:.2%} instead of {printed} %"
     return Finding(name, outcome, found, stated, found - stated, low - stated, high - stated, note=note)
+
+
+QUERIES = {"sst2": 872, "sst5": 1101, "mr": 1066, "subj": 2000, "agnews": 2000, "cb": 56}
+"""How many queries the authors' logs say each task was asked."""
+Reading = Literal["rounded", "cut", "cut or rounded"]
+READINGS: dict[Reading, tuple[Fraction, Fraction]] = {
+    "rounded": (Fraction(-1, 2), Fraction(1, 2)),
+    "cut": (Fraction(0), Fraction(1)),
+    "cut or rounded": (Fraction(-1, 2), Fraction(1)),
+}
+"""How far below and above a figure the number may lie, in units of its last place; the strictest readings first."""
+_Said = tuple[int, int, int]
+"""What zero-shot, in-context learning and finetuning say: 0 for the true label, 1, 2, 3 for different wrong ones."""
+_Row = Float[np.ndarray, " kinds"]
+_Printed = Mapping[tuple[str, str], str]
+"""Figures in percent, with the digits that were printed, by the names of a metric and a method."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of queries that give every printed percentage of a task.
+
+    Args:
+        reading: The strictest way of printing under which there are such numbers.
+        of_kinds: Number of queries of each kind, in one solution.
+        right: Numbers of right answers in it, by zero-shot, in-context learning and finetuning.
+        corrections: Changes to the true label that both make, and that either makes.
+        errors: Changes to one wrong label that both make, and all changes to wrong labels.
+        alone: Whether no other numbers right, of corrections and of errors would do.
+    """
+
+    reading: Reading
+    of_kinds: Mapping[_Said, int]
+    right: tuple[int, ...]
+    corrections: tuple[int, ...]
+    errors: tuple[int, ...]
+    alone: bool
+
+
+def counts_behind(printed: _Printed, queries: int, labels: int) -> Counts | None:
+    """The numbers of so many queries behind the accuracies and the RPA of one task with so many labels.
+
+    A change counts with its new label, as in the authors' code: a query that both methods change to different labels
+    is two changes.
+
+    Returns:
+        One solution under the strictest reading that has any; None where no reading has.
+    """
+    kinds = list(_kinds(labels))
+    for reading in READINGS:
+        constraints = _constraints(printed, queries, kinds, reading)
+        solution = _solve(constraints, np.zeros(len(kinds)))
+        if solution is not None:
+            seen = _counted(kinds)
+            right, corrections, errors = (tuple(int(row @ solution) for row in rows) for rows in seen)
+            alone = all(_is_fixed(constraints, row) for rows in seen for row in rows)
+            of_kinds = {kind: int(number) for kind, number in zip(kinds, solution, strict=True)}
+            return Counts(reading, of_kinds, right, corrections, errors, alone)
+    return None
+
+
+def _kinds(labels: int) -> Iterator[_Said]:
+    """Every kind of query, wrong labels being numbered in the order in which they are given."""
+    for zero_shot, in_context, finetuned in product(range(2), range(min(labels, 3)), range(min(labels, 4))):
+        if in_context <= zero_shot + 1 and finetuned <= max(zero_shot, in_context) + 1:
+            yield zero_shot, in_context, finetuned
+
+
+def _counted(kinds: list[_Said]) -> tuple[list[_Row], list[_Row], list[_Row]]:
+    """What is right, corrections and errors, as rows to be multiplied with the number of queries of each kind."""
+    zero_shot, in_context, finetuned = np.array(kinds).T
+    by_context, by_finetuning = in_context != zero_shot, finetuned != zero_shot
+    shared = by_context & by_finetuning & (in_context == finetuned)
+    corrected, fixed = by_context & (in_context == 0), by_finetuning & (finetuned == 0)
+    changes = by_context.astype(float) + by_finetuning - shared
+    corrections = corrected.astype(float) + fixed - (corrected & fixed)
+    shared_corrections = (corrected & fixed).astype(float)
+    right = [(answers == 0).astype(float) for answers in (zero_shot, in_context, finetuned)]
+    return right, [shared_corrections, corrections], [shared - shared_corrections, changes - corrections]
+
+
+def _constraints(
+    printed: _Printed, queries: int, kinds: list[_Said], reading: Reading
+) -> scipy.optimize.LinearConstraint:
+    """Every figure as two inequalities between whole numbers, and the number of queries."""
+    counted, everything = _counted(kinds), np.ones(len(kinds))
+    (zero_shot, in_context, finetuned), corrections, errors = counted
+    shares = {
+        (accuracy.name, ZERO_SHOT.name): (zero_shot, everything),
+        (accuracy.name, IN_CONTEXT.name): (in_context, everything),
+        (accuracy.name, STANDARD.name): (finetuned, everything),
+        (rpa.name, STANDARD.name): (corrections[0] + errors[0], corrections[1] + errors[1]),
+        (rpa_correct.name, STANDARD.name): (corrections[0], corrections[1]),
+        (rpa_incorrect.name, STANDARD.name): (errors[0], errors[1]),
+    }
+    rows, least, most = [everything], [float(queries)], [float(queries)]
+    for cell, text in printed.items():
+        part, whole = shares[cell]
+        low, high = ((Fraction(text) + bound * _unit(text)) / 100 for bound in READINGS[reading])
+        scale = lcm(low.denominator, high.denominator)
+        rows += [scale * part - int(scale * low) * whole, scale * part - int(scale * high) * whole]
+        least, most = [*least, 0.0, -np.inf], [*most, np.inf, -1.0]
+    return scipy.optimize.LinearConstraint(np.array(rows), least, most)
+
+
+def _solve(constraints: scipy.optimize.LinearConstraint, least: _Row) -> _Row | None:
+    """Whole numbers within the constraints for which `least` times them is least; None where there are none."""
+    whole, at_least_none = np.ones(len(least), dtype=int), scipy.optimize.Bounds(0, np.inf)
+    found = scipy.optimize.milp(least, constraints=constraints, integrality=whole, bounds=at_least_none)
+    return None if found.x is None else np.round(found.x)
+
+
+def _is_fixed(constraints: scipy.optimize.LinearConstraint, row: _Row) -> bool:
+    """Whether every solution counts the same."""
+    least, most = _solve(constraints, row), _solve(constraints, -row)
+    return least is not None and most is not None and int(row @ least) == int(row @ most)

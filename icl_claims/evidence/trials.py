@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from icl_claims.claims import EVERY_TASK
-from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks, quantities_in
+from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
 from icl_claims.experiments.result import TrialResult, mean_over_rows
 from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, study_of
 from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric, accuracy
@@ -47,7 +47,7 @@ class TrialsEvidence(TaskEvidence):
             ClaimError: No study measures such a quantity.
         """
         study = {}
-        for quantity in quantities_in(*question.sides):
+        for quantity in question.quantities:
             found = study_of(quantity, self.studies)
             if found is None:
                 self._refuse(quantity, [metric.name for metric in METRICS])
@@ -104,8 +104,7 @@ class _AskedOfTask:
     @property
     def absence(self) -> str:
         """Why there is nothing to compare; empty if there is."""
-        for quantity in quantities_in(self.left, self.right):
-            study = self.study[quantity]
+        for quantity, study in self.study.items():
             results = self.results_of(study, self.task)
             if not results:
                 return "this task was not run" if study in (MAIN, OWN) else f"the study {study} was not run"
@@ -119,7 +118,7 @@ class _AskedOfTask:
     @property
     def no_learning(self) -> str:
         """Why predictions say nothing here: in-context learning does not beat chance. Empty if they do."""
-        if not any(isinstance(one.metric, PredictionMetric) for one in quantities_in(self.left, self.right)):
+        if not any(isinstance(one.metric, PredictionMetric) for one in self.study):
             return ""
         own = self.study[self.left]
         results = self.results_of(own if own == OWN else MAIN, self.task) or self.results_of(own, self.task)
@@ -131,11 +130,6 @@ class _AskedOfTask:
             return ""
         reached, chance = _average(right), _average(guessed)
         return f"in-context learning does not beat chance (accuracy {reached:.2f}, most frequent {chance:.2f})"
-
-    @property
-    def counts(self) -> bool:
-        """Whether the task says anything about the question."""
-        return not self.absence and not self.no_learning
 
     @property
     def columns(self) -> tuple[list[Column], list[Column]]:
@@ -177,7 +171,7 @@ class _AskedOfTask:
 
 def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbers:
     """The mean over the tasks that count, each as heavy as another; undecided where others could turn it."""
-    counting = [of_task for of_task in asked if of_task.counts]
+    counting = [of_task for of_task in asked if not of_task.absence and not of_task.no_learning]
     if not counting:
         return Numbers(EVERY_TASK, note="no task counts", undecided=True)
     columns = [of_task.columns for of_task in counting]
@@ -227,10 +221,10 @@ def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | 
     if by_layer is not None:
         layers = mean_over_rows(by_layer)
         rows.append(pd.DataFrame({"layer": range(len(layers)), "query": pd.NA, "value": layers}))
-    names: dict[str, Any] = {
-        "task": task,
-        "seed": result.spec.seed,
-        "method": quantity.method.name,
-        "metric": metric.name,
-    }
-    return pd.concat(rows, ignore_index=True).assign(model=result.provenance["model"], **names)
+    return pd.concat(rows, ignore_index=True).assign(
+        model=result.provenance["model"],
+        task=task,
+        seed=result.spec.seed,
+        method=quantity.method.name,
+        metric=metric.name,
+    )

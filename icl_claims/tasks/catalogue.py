@@ -59,10 +59,6 @@ class Task:
         """The second template filled with an example's fields."""
         return self.paraphrase.format_map(example)
 
-    def content_free(self, filler: str) -> str:
-        """The template with the same filler in every field (Zhao et al. 2021)."""
-        return self.prompt(dict.fromkeys(self.fields, filler))
-
 
 def read_own_task(folder: Path) -> Task:
     """The task of a folder with `task.toml`, `train.jsonl` and `validation.jsonl`, named as the folder.
@@ -174,21 +170,19 @@ def _read_description(folder: Path) -> Task:
 
 def _fields_in(template: str) -> list[str]:
     try:
-        parts = [(name, f"{form}{how or ''}") for _, name, form, how in Formatter().parse(template) if name is not None]
+        parts = list(Formatter().parse(template))
     except ValueError:
         return []
-    return sorted(f"{{{name}{rest}}}" for name, rest in parts)
+    return sorted(f"{{{name}{form}{how or ''}}}" for _, name, form, how in parts if name is not None)
 
 
 def _refuse(path: Path, entry: str, expected: str, got: str) -> None:
     raise DataError(f"{path}: the entry {entry!r} cannot be used", expected=expected, got=got, todo="Correct the file.")
 
 
-def _read_all() -> dict[str, Task]:
-    folder = fixtures_folder() / "tasks"
-    further = sorted(path.parent.name for path in folder.glob(f"*/{TASK_FILE}"))
-    return {name: _read_description(folder / name) for name in dict.fromkeys((*PAPERS_TASKS, *further))}
-
-
-TASKS: Mapping[str, Task] = _read_all()
+_FOLDER = fixtures_folder() / "tasks"
+_FURTHER = sorted(path.parent.name for path in _FOLDER.glob(f"*/{TASK_FILE}"))
+TASKS: Mapping[str, Task] = {
+    name: _read_description(_FOLDER / name) for name in dict.fromkeys((*PAPERS_TASKS, *_FURTHER))
+}
 """Every known task by name: the papers' six in their order, then any further one, which only runs where it is named."""

@@ -1,13 +1,11 @@
 """The examples of a task: read from JSON Lines, and drawn exactly as the authors' code drew them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -41,7 +39,7 @@ class TaskData:
     digest: str
     redraws_labels: bool = False
 
-    def for_trial(self, seed: int) -> TaskData:
+    def for_trial(self, seed: int) -> Self:
         """The examples as the trial of a seed sees them: with its own label for each class, where those are redrawn.
 
         They are redrawn once: what a trial sees is the same to every further trial.

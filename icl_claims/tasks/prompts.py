@@ -1,15 +1,15 @@
 """From examples to token ids: what a trial says to a model, demonstrations and queries."""
 
-from __future__ import annotations
-
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
-from icl_claims.errors import PromptError
+import numpy as np
+
+from icl_claims.errors import PromptError, UsageError
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import Task
-from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Draw, TaskData, draw_demonstrations, draw_queries, orders
 
 FILLERS = ("N/A", "[MASK]", "")
@@ -22,16 +22,105 @@ class Encoder(typing.Protocol):
     @property
     def bos(self) -> int:
         """Opens every prompt."""
-        ...
 
     @property
     def separator(self) -> int:
         """Ends a demonstration."""
-        ...
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, without special tokens."""
-        ...
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """What a method learns from, as token ids.
+
+    Args:
+        bos: opens the context, and every sequence that is stepped on.
+        separator: ends a demonstration in the context.
+        templates: tokens of every demonstration without bos and label, in the order in which they were drawn.
+        labels: class index of each of them.
+        label_ids: the token of each class's verbalizer.
+        context_order: indices of those that in-context learning is shown, in its order.
+        learning_order: indices of those that finetuning steps on, in its order.
+        protocol: readings that a method follows in what its own parameters leave open.
+
+    Raises:
+        UsageError: not one label for every template, or a label of no class.
+    """
+
+    bos: int
+    separator: int
+    templates: tuple[tuple[int, ...], ...]
+    labels: tuple[int, ...]
+    label_ids: tuple[int, ...]
+    context_order: tuple[int, ...]
+    learning_order: tuple[int, ...]
+    protocol: Protocol = Protocol()
+
+    def __post_init__(self) -> None:
+        classes = len(self.label_ids)
+        if len(self.labels) != len(self.templates) or not all(0 <= label < classes for label in self.labels):
+            raise UsageError(
+                "The labels of the demonstrations do not fit",
+                expected=f"{len(self.templates)} of 0 to {classes - 1}",
+                got=str(self.labels),
+            )
+
+    @classmethod
+    def from_rows(cls, bos: int, separator: int, rows: Sequence[Sequence[int]]) -> typing.Self:
+        """Demonstrations that are token ids already, the label last, all shown and stepped on in this order."""
+        label_ids = tuple(sorted({row[-1] for row in rows}))
+        labels, everyone = tuple(label_ids.index(row[-1]) for row in rows), tuple(range(len(rows)))
+        return cls(bos, separator, tuple(tuple(row[:-1]) for row in rows), labels, label_ids, everyone, everyone)
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """bos, then each shown demonstration and a separator: what in-context learning reads."""
+        shown = (token for index in self.context_order for token in (*self._written(index), self.separator))
+        return (self.bos, *shown)
+
+    @property
+    def shown(self) -> int:
+        """How many demonstrations lie in the context."""
+        return len(self.context_order)
+
+    @property
+    def spans(self) -> tuple[range, ...]:
+        """Where in the context each shown demonstration lies, without its separator."""
+        ends = accumulate((len(self._written(index)) + 1 for index in self.context_order), initial=1)
+        return tuple(range(start, end - 1) for start, end in pairwise(ends))
+
+    @property
+    def sequences(self) -> tuple[tuple[int, ...], ...]:
+        """bos, template and label of every demonstration that finetuning steps on, one at a time."""
+        return tuple((self.bos, *self._written(index)) for index in self.learning_order)
+
+    def relabelled(self, labels: Sequence[int]) -> typing.Self:
+        """The same texts with other labels (class indices), in the order in which they were drawn.
+
+        Raises:
+            UsageError: not one label for every text, or a label of no class.
+        """
+        return replace(self, labels=tuple(labels))
+
+    def reordered(self, order_seed: int) -> typing.Self:
+        """The same demonstrations in another order, drawn from a seed.
+
+        The same ones are shown, and the same ones are stepped on; those that are both have one order among themselves.
+        It is never the order they had in the context, unless there is only one.
+        """
+        stream = np.random.default_rng(order_seed)
+        while True:
+            place = stream.permutation(len(self.templates)).tolist()
+            context_order, learning_order = (
+                tuple(sorted(order, key=place.__getitem__)) for order in (self.context_order, self.learning_order)
+            )
+            if context_order != self.context_order or len(set(context_order)) < 2:
+                return replace(self, context_order=context_order, learning_order=learning_order)
+
+    def _written(self, index: int) -> tuple[int, ...]:
+        return (*self.templates[index], self.label_ids[self.labels[index]])
 
 
 @dataclass(frozen=True)
@@ -56,12 +145,12 @@ class Queries:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def some(self, chosen: Sequence[int]) -> Queries:
+    def some(self, chosen: Sequence[int]) -> typing.Self:
         """The chosen queries, in the given order."""
         paraphrased = tuple(self.paraphrased[i] for i in chosen) if self.paraphrased else ()
         return replace(self, rows=tuple(self.rows[i] for i in chosen), paraphrased=paraphrased)
 
-    def in_other_words(self) -> Queries:
+    def in_other_words(self) -> typing.Self:
         """The same queries as their task's second template asks them.
 
         Raises:
@@ -119,15 +208,8 @@ def build_prompts(
     """Draw demonstrations and queries, and write them as token ids.
 
     A demonstration is added to the context only while the longest query of the whole evaluation set still fits behind
-    it; the first that does not fit ends the context. Finetuning sees all k, unless the protocol says otherwise.
-
-    Args:
-        data: examples of the task.
-        encoder: encoder of the model.
-        draw: which of them are demonstrations and queries.
-        protocol: where attention is looked at, who loses demonstrations that do not fit, in which order finetuning sees
-            them, and whether queries without content are asked.
-        context_length: number of tokens that the model reads.
+    it; the first that does not fit ends the context, of so many tokens. Finetuning sees all k, unless the protocol says
+    otherwise; it also says in which order, where attention is looked at, and whether queries without content are asked.
 
     Raises:
         PromptError: not even one demonstration fits, or a verbalizer is not one token.
@@ -139,6 +221,15 @@ def build_prompts(
     longest_query = 2 + max(len(encoder.encode(task.prompt(e.fields))) for e in draw_queries(data.validation, None))
     templates = tuple(encoder.encode(task.prompt(example.fields)) for example in drawn)
     context_order, learning_order = _orders_of(task, draw, protocol, templates, longest_query, context_length)
+    appended = labels[:1] if protocol.probe == "label_token" else ()
+
+    def written(examples: Sequence[Mapping[str, str]]) -> Queries:
+        rows, paraphrased = (
+            tuple(encoder.encode(write(fields)) + appended for fields in examples)
+            for write in (task.prompt, task.paraphrased)
+        )
+        return Queries(rows, labels, answer_at=-1 - len(appended), probe_at=-1, paraphrased=paraphrased)
+
     fillers = FILLERS if protocol.calibration == "contextual" else ()
     return Prompts(
         bos=encoder.bos,
@@ -153,12 +244,10 @@ def build_prompts(
             protocol=protocol,
         ),
         demonstration_rows=tuple(drawn[i].row for i in learning_order),
-        queries=_written(task, encoder, labels, protocol, [example.fields for example in asked]),
+        queries=written([example.fields for example in asked]),
         query_rows=tuple(example.row for example in asked),
         gold=tuple(example.label for example in asked),
-        content_free=_written(
-            task, encoder, labels, protocol, [dict.fromkeys(task.fields, filler) for filler in fillers]
-        ),
+        content_free=written([dict.fromkeys(task.fields, filler) for filler in fillers]),
     )
 
 
@@ -167,38 +256,16 @@ def _orders_of(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The demonstrations that the context holds, and those that finetuning steps on, each in its order."""
     for_context, for_finetuning = orders(draw.k, draw.seed, draw.permutation)
-    shown = _those_that_fit([len(templates[i]) for i in for_context], longest_query, room)
-    if shown == 0:
+    behind_bos = accumulate(len(templates[i]) + 2 for i in for_context)  # each with its label and the separator
+    context_order = for_context[: sum(1 + end + longest_query < room for end in behind_bos)]
+    if not context_order:
         raise PromptError(
             f"Not one demonstration of {task.title} fits the context",
             expected=f"a prompt under {room} tokens",
             got=f"{3 + len(templates[for_context[0]]) + longest_query} for one demonstration and the longest query",
             todo="Use a model with a longer context, or leave this task out of ⟨tasks⟩.",
         )
-    context_order = for_context[:shown]
     learning_order = for_finetuning if protocol.order == "authors" else for_context
     if protocol.truncation == "both":
         learning_order = tuple(i for i in learning_order if i in context_order)
     return context_order, learning_order
-
-
-def _written(
-    task: Task, encoder: Encoder, labels: tuple[int, ...], protocol: Protocol, examples: Sequence[Mapping[str, str]]
-) -> Queries:
-    appended = labels[:1] if protocol.probe == "label_token" else ()
-    rows, paraphrased = (
-        tuple(encoder.encode(write(fields)) + appended for fields in examples)
-        for write in (task.prompt, task.paraphrased)
-    )
-    return Queries(rows, labels, answer_at=-1 - len(appended), probe_at=-1, paraphrased=paraphrased)
-
-
-def _those_that_fit(templates: Sequence[int], longest_query: int, context_length: int) -> int:
-    """How many demonstrations, of templates of so many tokens, fit before the first that does not."""
-    context = 1
-    for shown, template in enumerate(templates):
-        demonstration = template + 2  # its label and the separator
-        if context + demonstration + longest_query >= context_length:
-            return shown
-        context += demonstration
-    return len(templates)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from zlib import crc32
 
@@ -42,14 +42,10 @@ TEXTS = TextShape()
 """The texts of the data source."""
 
 
-def _invented_words() -> tuple[str, ...]:
-    """Neutral words first, then words of classes; none is a word of English or of a template."""
-    syllables = ("za", "mu", "ke", "lo", "vi", "do", "ri", "fe", "gu", "pa", "no", "ti", "be")
-    words = [f"{first}{second}{end}" for end, first, second in product("kv", syllables, syllables) if first != second]
-    return tuple(words[: NEUTRAL_WORDS + CLASS_WORDS])
-
-
-WORDS = _invented_words()
+_SYLLABLES = ("za", "mu", "ke", "lo", "vi", "do", "ri", "fe", "gu", "pa", "no", "ti", "be")
+_PAIRS = (f"{one}{other}{end}" for end, one, other in product("kv", _SYLLABLES, _SYLLABLES) if one != other)
+WORDS = tuple(islice(_PAIRS, NEUTRAL_WORDS + CLASS_WORDS))
+"""Neutral words first, then words of classes; none is a word of English or of a template."""
 
 
 def draw_classes(
@@ -131,7 +127,8 @@ def written(text: Int[np.ndarray, " slots"]) -> str:
 def vocabulary() -> tuple[str, ...]:
     """Every word and mark of the papers' tasks' templates and verbalizers, then the invented words."""
     tasks = [TASKS[name] for name in PAPERS_TASKS]
-    said = [task.content_free("") for task in tasks] + [word for task in tasks for word in task.verbalizers]
+    without_content = (task.prompt(dict.fromkeys(task.fields, "")) for task in tasks)
+    said = (*without_content, *(word for task in tasks for word in task.verbalizers))
     marks = dict.fromkeys(mark for text in said for mark in re.findall(r"\w+|[^\w\s]", text))
     return (*marks, *WORDS)
 

@@ -18,7 +18,7 @@ def differences_table() -> str:
     """`DIFFERENCES` in Markdown, with the option of `icl-claims trial` that chooses."""
     rows = [("what", "the papers say", "the authors' code does, as we by default", "option"), ("---",) * 4]
     for one in DIFFERENCES:
-        rows.append((one.title, one.papers, one.code, f"`--{one.choice.replace('_', '-')}`" if one.choice else ""))
+        rows.append((one.title, one.papers, one.code, f"`--{one.name.replace('_', '-')}`" if one.name else ""))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -36,13 +36,13 @@ def test_the_page_has_every_difference():
 def test_the_default_is_the_first_value_and_has_its_reading():
     assert tuple(one.name for one in choices()) == tuple(field.name for field in fields(Protocol))
     for one in choices():
-        assert one.default == one.values[0] == getattr(Protocol(), one.name)
-        assert all((one.title, one.authors, one.paper, one.help))
+        assert one.values[0] == getattr(Protocol(), one.name)
+        assert all((one.title, one.code, one.papers, one.help))
         assert all(value in one.help for value in one.values)
 
 
 def test_every_reading_with_a_difference_is_in_the_table_once():
-    named = [one.choice for one in DIFFERENCES if one.choice]
+    named = [one.name for one in DIFFERENCES if one.name]
     assert sorted(named) == sorted(one.name for one in choices() if one.changes)
 
 

@@ -66,8 +66,8 @@ def test_verbalizers_learning_rates_and_runs_are_the_authors():
 
 
 def test_a_content_free_prompt_has_the_filler_in_every_field():
-    assert TASKS["cb"].content_free("N/A") == "N/A Question: N/A. True, False, or Neither? Answer:"
-    assert TASKS["sst2"].content_free("") == "Sentence:  Label:"
+    without_content = dict.fromkeys(TASKS["cb"].fields, "N/A")
+    assert TASKS["cb"].prompt(without_content) == "N/A Question: N/A. True, False, or Neither? Answer:"
 
 
 def test_braces_in_a_text_are_only_text():

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from icl_claims.evidence.author_logs import LAYERS
 
-from icl_claims.evidence import author_logs, author_runs, printed
+from icl_claims.evidence import author_runs, printed
 from icl_claims.evidence.asking import TaskEvidence
 from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity
 from tests.quality.data_claims import data_claims
 
-LAYERS = author_logs.LAYERS
 OF_FIGURES_THAT_FIT = {
     *("avg-t2", "avg-t4", "tables-agree", "percentages-are-counts", "icl-ft-acc-gap-19"),
     "rec2ftp-def",

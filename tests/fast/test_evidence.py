@@ -84,8 +84,12 @@ def test_absent_evidence_says_why_for_every_task_and_is_not_run():
 
 
 def test_a_question_of_an_unknown_kind_is_refused():
-    with pytest.raises(ClaimError, match="Unknown kind of question, got Question"):
-        AbsentEvidence("trials", "no CUDA device").ask(Question())
+    class Unknown(Question):
+        def leaves(self):
+            return iter(())
+
+    with pytest.raises(ClaimError, match="Unknown kind of question, got Unknown"):
+        AbsentEvidence("trials", "no CUDA device").ask(Unknown())
 
 
 # Trials

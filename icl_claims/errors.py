@@ -13,8 +13,6 @@ class IclClaimsError(Exception):
 
     Args:
         problem: what is wrong, as a clause without a full stop.
-        expected: what would have been right.
-        got: what came instead.
         todo: what the reader does next, as a sentence.
     """
 

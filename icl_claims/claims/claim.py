@@ -41,7 +41,6 @@ class Paper:
 
     Args:
         id: Its short name, such as `rethinking`.
-        title: Its title.
     """
 
     id: str
@@ -91,9 +90,7 @@ class Claim:
 
     Args:
         id: Its id in the ledger.
-        paper: The paper.
         where: Section, table, equation or figure.
-        statement: The claim as a sentence.
         rule: What decides it, fixed before any run.
         asks: Gives what it asks; None for a claim that is no comparison of quantities.
     """
@@ -122,12 +119,7 @@ class Claim:
         return found
 
     def decided_on(self, *sources: str, trained: bool = False) -> Callable[[_Test], Deciding]:
-        """Make another test decide this claim, once for each source of evidence.
-
-        Args:
-            sources: The kinds of evidence that can speak.
-            trained: Whether something is trained on the way, which takes a minute.
-        """
+        """Make another test decide this claim, once for each of the sources of evidence; as in `Paper.claim`."""
         return self._mark(sources, "", trained)
 
     def needs(self, condition: str) -> Callable[[_Test], Deciding]:
@@ -179,10 +171,9 @@ PAPERS = {paper.id: paper for paper in (rethinking, revisited, dai, deutch, von_
 
 
 def coverage_of_papers(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What the papers of some claims contain, sentence by sentence and table by table, in the papers' order.
+    """What the papers of a run's claims contain, sentence by sentence and table by table, in the papers' order.
 
-    Args:
-        claims: The records of a run. A claim that no sentence of the list names stands under its own.
+    A claim that no sentence of the list names stands under its own.
 
     Returns:
         Entries with `paper`, `where`, `what`, `claims` (ids of those that decide it) and `note` (why there is none).

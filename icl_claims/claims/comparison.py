@@ -19,9 +19,7 @@ class Finding:
     Args:
         task: Its name, or `EVERY_TASK` for the mean over tasks.
         outcome: Whether the claim holds there, fails, cannot be decided, or has no evidence.
-        left: The quantity that the claim is about.
-        right: What it is compared with.
-        difference: left - right.
+        left: The quantity that the claim is about, compared with `right`; `difference` is left - right.
         low: Lower bound of the difference; with `high`, what the outcome was read from.
         queries: How many queries, steps or trials the difference rests on; 0 for a printed number.
         note: Why the outcome is unclear or absent.
@@ -59,8 +57,7 @@ class Comparison:
         question: The question in print, such as "SimAOU of layer-causal finetuning above SimAOU of finetuning".
         findings: One per task, and one for `EVERY_TASK` where a mean over tasks makes sense.
         upwards: Whether the claim wants the difference above 0; None if it wants neither side.
-        left: The quantity that the claim is about.
-        right: What it is compared with.
+        left: The quantity that the claim is about, compared with `right`.
         parts: The comparisons that a joint question is made of.
     """
 

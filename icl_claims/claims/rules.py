@@ -17,8 +17,6 @@ class Verdict:
     """What the evidence says about a claim, and why, in a sentence made from the numbers.
 
     Args:
-        word: Verdict.
-        why: One sentence, or a few.
         comparison: What it was read from, where it is about tasks.
         cases: How many cases were tried, where it is about cases.
         beside: Comparisons that do not decide: other nulls, other readings of the claim, controls.
@@ -43,8 +41,6 @@ class TaskRule:
     where the undecided tasks could not turn it.
 
     Args:
-        at_least: Number of tasks on which the claim must hold.
-        of: Number of tasks.
         overall: Whether it must hold for the mean over tasks, too.
     """
 

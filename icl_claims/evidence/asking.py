@@ -137,12 +137,7 @@ class TaskEvidence(ABC):
 
 @dataclass(frozen=True)
 class AbsentEvidence(TaskEvidence):
-    """A source that could not be asked.
-
-    Args:
-        why: The reason, and what would bring it.
-        details: What else is known of it.
-    """
+    """A source that could not be asked: why, and what would bring it; and what else is known of it."""
 
     source: str
     why: str

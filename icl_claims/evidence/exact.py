@@ -23,9 +23,7 @@ class DisagreementError(AssertionError):
 class ExactEvidence:
     """Counts the cases tried, and turns the first disagreement into a refutation.
 
-    Args:
-        cases: Number of comparisons made so far.
-        worst: The largest deviation seen, relative to the size of what was compared.
+    `worst` is the largest deviation so far, relative to the size of what was compared.
     """
 
     source: str = "exact"

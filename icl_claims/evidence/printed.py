@@ -27,12 +27,10 @@ _EXACT_PLACES = 9  # finer than any printed digit: figures one unit apart touch 
 
 @dataclass(frozen=True)
 class PrintedFigure:
-    """A printed figure.
+    """A figure as a table prints it; a percentage as a fraction.
 
     Args:
-        value: The figure as printed; a percentage as a fraction.
         unit: Worth of one in its last printed place; 0 for a number that is exact.
-        table: The table that prints it.
     """
 
     value: float
@@ -78,11 +76,7 @@ def difference_of(mine: PrintedFigure, other: PrintedFigure) -> Interval:
 
 @dataclass(frozen=True)
 class PrintedEvidence(TaskEvidence):
-    """The tables of one paper.
-
-    Args:
-        paper: A key of `icl_claims.claims.PAPERS`.
-    """
+    """The tables of one paper, a key of `icl_claims.claims.PAPERS`."""
 
     paper: str
     source: str = "printed"
@@ -171,11 +165,8 @@ def _mean_of_figures(of_tasks: Sequence[Numbers]) -> Numbers:
 def with_printed_numbers(comparison: Comparison, paper: str, *, same_model: bool = False) -> Comparison:
     """The comparison, with the paper's own difference beside every task for which it prints both sides.
 
-    Args:
-        comparison: A comparison of any source.
-        paper: The paper whose tables are read.
-        same_model: Whether the numbers are of the paper's own model, so that they should reproduce its numbers: the
-            note of a task then says whether the printed one lies where one more run is expected.
+    Numbers of the same model as the paper's should reproduce its own: the note of a task then says whether the printed
+    one lies where one more run is expected.
     """
     left, right = comparison.left, comparison.right
     if left is None or right is None:

@@ -39,9 +39,6 @@ class TextShape:
 
 
 TEXTS = TextShape()
-"""The texts of the data source."""
-
-
 _SYLLABLES = ("za", "mu", "ke", "lo", "vi", "do", "ri", "fe", "gu", "pa", "no", "ti", "be")
 _PAIRS = (f"{one}{other}{end}" for end, one, other in product("kv", _SYLLABLES, _SYLLABLES) if one != other)
 WORDS = tuple(islice(_PAIRS, NEUTRAL_WORDS + CLASS_WORDS))
@@ -165,12 +162,10 @@ def real_tasks(directory: Path) -> DataSource:
 
 
 def named_directory(chosen: str | Path | None, source: DataSource) -> Path | None:
-    """The data directory that takes the place of a source.
+    """The data directory that the reader chose, to take the place of a source; None if none was.
 
-    Args:
-        chosen: what the reader named.
-        source: what is used otherwise; the environment variable `ICL_CLAIMS_DATA` stands in for miniature tasks only,
-            as the words of the others are not those of a language.
+    The environment variable `ICL_CLAIMS_DATA` stands in for miniature tasks only, as the words of the others are not
+    those of a language.
     """
     named = chosen or (os.environ.get(ENVIRONMENT) if source is MINIATURE else None)
     return Path(named).expanduser() if named else None

@@ -9,11 +9,8 @@ _FIELD = re.compile(r"⟨(\w+)⟩")
 class IclClaimsError(Exception):
     """Base of every error of the project: what is wrong, what was expected, what came, what to do next.
 
-    In any of these texts ⟨k⟩ stands for the field k of what a reader chooses, under whatever name a door offers it.
-
-    Args:
-        problem: what is wrong, as a clause without a full stop.
-        todo: what the reader does next, as a sentence.
+    The problem is a clause without a full stop, and what to do next is a sentence. In any of these texts ⟨k⟩ stands for
+    the field k of what a reader chooses, under whatever name a door offers it.
     """
 
     def __init__(self, problem: str, *, expected: str = "", got: str = "", todo: str = "") -> None:
@@ -24,11 +21,7 @@ class IclClaimsError(Exception):
         super().__init__(self.as_told(lambda field: field))
 
     def as_told(self, option: Callable[[str], str]) -> str:
-        """The text for the reader at a door.
-
-        Args:
-            option: gives what the door calls a field, such as `--k` for k.
-        """
+        """The text for the reader at a door; `option` gives what that calls a field, such as `--k` for k."""
         return _FIELD.sub(lambda found: option(found[1]), self._text)
 
 

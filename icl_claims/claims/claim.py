@@ -30,7 +30,7 @@ class Decide(Protocol):
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper, or any other work whose sentences are claims.
+    """A paper, or any other work whose sentences are claims, with a short name such as `rethinking`.
 
     >>> mine = Paper("mine", "A note of my own")
     >>> @mine.claim("sum", where="section 1", on="exact")
@@ -38,9 +38,6 @@ class Paper:
     ...     '''One and one is two.'''
     >>> test_sums.claim.statement
     'One and one is two.'
-
-    Args:
-        id: Its short name, such as `rethinking`.
     """
 
     id: str
@@ -89,10 +86,7 @@ class Claim:
     ('closer', 'SimAOU of layer-causal finetuning above SimAOU of finetuning')
 
     Args:
-        id: Its id in the ledger.
-        where: Section, table, equation or figure.
-        rule: What decides it, fixed before any run.
-        asks: Gives what it asks; None for a claim that is no comparison of quantities.
+        asks: Gives what it asks; None for a claim that is no comparison of quantities. For the rest see `Paper.claim`.
     """
 
     id: str

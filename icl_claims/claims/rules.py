@@ -35,13 +35,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class TaskRule:
-    """A claim about tasks holds when it holds on at least so many of them.
+    """A claim about tasks holds when it holds on at least so many of them, and, if `overall`, for the mean over them.
 
     A task that is undecided or was not run counts for neither side, so the verdict is `supported` or `refuted` only
     where the undecided tasks could not turn it.
-
-    Args:
-        overall: Whether it must hold for the mean over tasks, too.
     """
 
     at_least: int
@@ -76,22 +73,16 @@ class TaskRule:
             outcome = "absent" if together is None else together.outcome
             supported, refuted = supported and outcome == "holds", refuted or outcome == "fails"
         word: Word = "supported" if supported else "refuted" if refuted else "inconclusive"
-        why = self._because(holds, fails, comparison)
-        change = self._would_change(word, holds, fails, comparison)
-        return Verdict(word, why, comparison, 0, beside, change, _plain_numbers(comparison))
-
-    def _because(self, holds: int, fails: int, comparison: Comparison) -> str:
-        tasks, together = comparison.tasks, comparison.together
-        sentence = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {self.at_least} are needed"
+        why = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {self.at_least} are needed"
         undecided = [f for f in tasks if f.outcome in ("unclear", "absent")]
         if undecided:
-            sentence += f"; undecided: {_named(undecided)}"
+            why += f"; undecided: {_named(undecided)}"
         if self.overall and together is not None:
-            sentence += f"; over {EVERY_TASK} it {'is unclear' if together.outcome == 'unclear' else together.outcome}"
-        return sentence + "."
+            why += f"; over {EVERY_TASK} it {'is unclear' if together.outcome == 'unclear' else together.outcome}"
+        change = self._would_change(word, holds, fails, tasks)
+        return Verdict(word, f"{why}.", comparison, 0, beside, change, _plain_numbers(comparison))
 
-    def _would_change(self, word: Word, holds: int, fails: int, comparison: Comparison) -> str:
-        tasks = comparison.tasks
+    def _would_change(self, word: Word, holds: int, fails: int, tasks: Iterable[Finding]) -> str:
         if word == "inconclusive":
             waiting = [f for f in tasks if f.outcome == "unclear" and f.needed is not None]
             wanted = f"It would be supported if {self.at_least - holds} more of the undecided tasks held"
@@ -131,8 +122,7 @@ class CaseRule:
         for group, verb in ((fails, "fails"), (unclear, "undecided")):
             if group:
                 why += f"; {verb}: {_named(group)}"
-        why += "."
-        return Verdict(word, why, comparison, cases=len(counted), beside=beside)
+        return Verdict(word, f"{why}.", comparison, cases=len(counted), beside=beside)
 
 
 Rule = TaskRule | CaseRule

@@ -6,6 +6,7 @@ Differences over their draws have intervals where there are several.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -151,34 +152,33 @@ class _Logged:
 class _Draws:
     """Both sides of a comparison on one task, draw by draw."""
 
-    left: list[_Logged]
-    right: list[_Logged]
+    pairs: list[tuple[_Logged, _Logged]]
 
     @property
     def differences(self) -> list[float]:
-        return [mine.value - other.value for mine, other in zip(self.left, self.right, strict=True)]
+        return [mine.value - other.value for mine, other in self.pairs]
 
     @property
     def means(self) -> tuple[float, float]:
-        left, right = (float(np.mean([number.value for number in side])) for side in (self.left, self.right))
+        left, right = (float(np.mean([number.value for number in side])) for side in zip(*self.pairs, strict=True))
         return left, right
 
     def interval(self, confidence: float) -> Interval:
         """Student's interval over draws; for a single one, over the queries it counts, or what digits leave open."""
-        if len(self.left) > 1:
+        (mine, other), *further = self.pairs
+        if further:
             return seeds_interval(self.differences, confidence)
-        mine, other = self.left[0], self.right[0]
         if mine.of and other.of:
             return newcombe(mine.answers, other.answers, confidence)
         if mine.of and not other.run:
             share = wilson(mine.answers, confidence)
             return Interval(share.estimate - other.value, share.low - other.value, share.high - other.value)
-        (difference,), margin = self.differences, (mine.unit + other.unit) / 2
+        difference, margin = mine.value - other.value, (mine.unit + other.unit) / 2
         return Interval(difference, difference - margin, difference + margin)
 
     def note(self, question: Compared | Near) -> str:
         """How many draws there are and agree, and which runs they are from."""
-        both, runs = (self.left, self.right), len(self.left)
+        both, runs = list(zip(*self.pairs, strict=True)), len(self.pairs)
         counts = " and ".join(dict.fromkeys(f"{one.counted} of {one.of}" for side in both for one in side if one.of))
         if runs == 1:
             words = "one run" + (f" ({counts})" if counts else "")
@@ -231,7 +231,7 @@ class AuthorRunsEvidence(TaskEvidence):
 def _numbers_of(task: str, draws: _Draws | None, question: Compared | Near, confidence: float) -> Numbers:
     if draws is None:
         return Numbers(task, absent="not logged")
-    interval, runs = draws.interval(confidence), len(draws.left)
+    interval, runs = draws.interval(confidence), len(draws.pairs)
     several = runs > 1 and interval.high > interval.low
     return Numbers(
         task,
@@ -252,24 +252,23 @@ def _together(tasks: Sequence[_Draws], asked: int, confidence: float) -> Numbers
         return Numbers(EVERY_TASK, note="one task", undecided=True)
     left, right = (float(np.mean(means)) for means in zip(*(draws.means for draws in tasks), strict=True))
     interval = seeds_interval([float(np.mean(draws.differences)) for draws in tasks], confidence)
-    runs, note = sum(len(draws.left) for draws in tasks), over_tasks(len(tasks), asked)
+    runs, note = sum(len(draws.pairs) for draws in tasks), over_tasks(len(tasks), asked)
     return Numbers(EVERY_TASK, left, right, interval, runs, note, undecided=len(tasks) < asked)
 
 
 def _draws_of(left: Quantity, side: Side, task: str) -> _Draws | None:
-    """The draws that were run with both sides; None where there is none."""
+    """The draws that were run with both sides; None where there is none.
+
+    Of what was logged for one draw, it is two numbers of one log, else of one commit, else the first of each.
+    """
+
+    def apart(pair: tuple[_Logged, _Logged]) -> tuple[bool, bool]:
+        return pair[0].log != pair[1].log, pair[0].run != pair[1].run
+
     mine = _logged(left, task)
     other = _logged(side, task) if isinstance(side, Quantity) else {draw: [_Logged(float(side), 0.0)] for draw in mine}
-    pairs = [_best_pair(mine[draw], other[draw]) for draw in mine if draw in other]
-    return _Draws([one for one, _ in pairs], [two for _, two in pairs]) if pairs else None
-
-
-def _best_pair(mine: list[_Logged], other: list[_Logged]) -> tuple[_Logged, _Logged]:
-    """Of what was logged for one draw: two numbers of one log, else of one commit, else the first of each."""
-    pairs = [(one, two) for one in mine for two in other]
-    same_log = (pair for pair in pairs if pair[0].log == pair[1].log)
-    same_run = (pair for pair in pairs if pair[0].run == pair[1].run)
-    return next(same_log, next(same_run, pairs[0]))
+    pairs = [min(product(mine[draw], other[draw]), key=apart) for draw in mine if draw in other]
+    return _Draws(pairs) if pairs else None
 
 
 def _logged(quantity: Quantity, task: str) -> dict[tuple[int, int], list[_Logged]]:

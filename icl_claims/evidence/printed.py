@@ -20,18 +20,14 @@ from icl_claims.statistics.intervals import Interval
 _FILE = "published/printed_tables.csv"
 PERCENTAGES = {metric.name for metric in METRICS if metric.percent}
 AVERAGE = "average"
-_READINGS = {"cut": (0.0, 1.0), "rounded": (-0.5, 0.5)}
+PRINTED_AS = {"rounded": (-0.5, 0.5), "cut": (0.0, 1.0)}
 """A figure v whose last place is worth u stands for a number in [v + a u, v + b u)."""
 _EXACT_PLACES = 9  # finer than any printed digit: figures one unit apart touch exactly, whatever floats make of them
 
 
 @dataclass(frozen=True)
 class PrintedFigure:
-    """A figure as a table prints it; a percentage as a fraction.
-
-    Args:
-        unit: Worth of one in its last printed place; 0 for a number that is exact.
-    """
+    """A figure as a table prints it, a percentage as a fraction; the unit is one in its last place, 0 if exact."""
 
     value: float
     unit: float
@@ -62,10 +58,10 @@ def difference_of(mine: PrintedFigure, other: PrintedFigure) -> Interval:
     Figures of one table are taken to have been printed in one way, both cut or both rounded; those of two tables each
     in its own. An end that cannot be reached is moved inwards by less than any digit.
     """
-    ways = product(_READINGS, _READINGS) if mine.table != other.table else zip(_READINGS, _READINGS, strict=True)
+    ways = PRINTED_AS.values()
+    pairs = zip(ways, ways, strict=True) if mine.table == other.table else product(ways, ways)
     lows, highs = [], []
-    for reading, others_reading in ways:
-        (start, end), (others_start, others_end) = _READINGS[reading], _READINGS[others_reading]
+    for (start, end), (others_start, others_end) in pairs:
         lows.append(mine.value + start * mine.unit - other.value - others_end * other.unit)
         highs.append(mine.value + end * mine.unit - other.value - others_start * other.unit)
     inwards = 10.0**-_EXACT_PLACES

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations, product
 from math import lcm
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ import scipy
 from jaxtyping import Float
 
 from icl_claims.claims import Comparison, Finding, Outcome
-from icl_claims.evidence.printed import AVERAGE, printed_tables
+from icl_claims.evidence.printed import AVERAGE, PRINTED_AS, printed_tables
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, title_of
 from icl_claims.metrics import accuracy, rpa, rpa_correct, rpa_incorrect
 from icl_claims.tasks import PAPERS_TASKS, TASKS, title_of_task
@@ -87,12 +87,9 @@ def percentages_are_counts(paper: str, table: str) -> Comparison:
 
 
 def accuracy_gap(paper: str, printed: str, readings: Mapping[str, Gap]) -> Comparison:
-    """Whether the difference in accuracy between in-context learning and finetuning is a printed one.
+    """Whether a printed percentage is the difference in accuracy between in-context learning and finetuning.
 
-    Args:
-        paper: The paper whose accuracies are read.
-        printed: The percentage that is said to be their difference.
-        readings: What "difference" may mean, by name.
+    The accuracies are those of the paper; the readings are what "difference" may mean, by name.
     """
     tables = printed_tables()
     found = tables[(tables["paper"] == paper) & (tables["metric"] == accuracy.name)]
@@ -175,12 +172,7 @@ def _gap(name: str, gap: Gap, figures: _ByMethod, digits: _ByMethod, printed: st
 
 QUERIES = {"sst2": 872, "sst5": 1101, "mr": 1066, "subj": 2000, "agnews": 2000, "cb": 56}
 """How many queries the authors' logs say each task was asked."""
-Reading = Literal["rounded", "cut", "cut or rounded"]
-READINGS: dict[Reading, tuple[Fraction, Fraction]] = {
-    "rounded": (Fraction(-1, 2), Fraction(1, 2)),
-    "cut": (Fraction(0), Fraction(1)),
-    "cut or rounded": (Fraction(-1, 2), Fraction(1)),
-}
+READINGS = {**PRINTED_AS, "cut or rounded": (-0.5, 1.0)}
 """How far below and above a figure the number may lie, in units of its last place; the strictest readings first."""
 _Said = tuple[int, int, int]
 """What zero-shot, in-context learning and finetuning say: 0 for the true label, 1, 2, 3 for different wrong ones."""
@@ -202,7 +194,7 @@ class Counts:
         alone: Whether no other numbers right, of corrections and of errors would do.
     """
 
-    reading: Reading
+    reading: str
     of_kinds: Mapping[_Said, int]
     right: tuple[int, ...]
     corrections: tuple[int, ...]
@@ -252,9 +244,7 @@ def _counted(kinds: list[_Said]) -> tuple[list[_Row], list[_Row], list[_Row]]:
     return right, [shared_corrections, corrections], [shared - shared_corrections, changes - corrections]
 
 
-def _constraints(
-    printed: _Printed, queries: int, kinds: list[_Said], reading: Reading
-) -> scipy.optimize.LinearConstraint:
+def _constraints(printed: _Printed, queries: int, kinds: list[_Said], reading: str) -> scipy.optimize.LinearConstraint:
     """Every figure as two inequalities between whole numbers, and the number of queries."""
     counted, everything = _counted(kinds), np.ones(len(kinds))
     (zero_shot, in_context, finetuned), corrections, errors = counted
@@ -269,7 +259,7 @@ def _constraints(
     rows, least, most = [everything], [float(queries)], [float(queries)]
     for cell, text in printed.items():
         part, whole = shares[cell]
-        low, high = ((Fraction(text) + bound * _unit(text)) / 100 for bound in READINGS[reading])
+        low, high = ((Fraction(text) + Fraction(bound) * _unit(text)) / 100 for bound in READINGS[reading])
         scale = lcm(low.denominator, high.denominator)
         rows += [scale * part - int(scale * low) * whole, scale * part - int(scale * high) * whole]
         least, most = [*least, 0.0, -np.inf], [*most, np.inf, -1.0]

@@ -1,6 +1,6 @@
 """Evidence of our own trials: what claims can ask of them, and all their numbers as a table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,6 @@ class TrialsEvidence(TaskEvidence):
     Args:
         results: The trials by the name of their study; a study that is not there was not run.
         details: Profile, model and data, for the report.
-        studies: The studies that there are.
     """
 
     results: Mapping[str, Results]
@@ -52,7 +51,7 @@ class TrialsEvidence(TaskEvidence):
             if found is None:
                 self._refuse(quantity, [metric.name for metric in METRICS])
             study[quantity] = found.name
-        asked = [_AskedOfTask(self.results_of, task, *question.sides, study) for task in tasks]
+        asked = [_AskedOfTask(self.results, task, *question.sides, study) for task in tasks]
         return [*(of_task.numbers(confidence) for of_task in asked), _numbers_together(asked, confidence)]
 
     def provenance(self) -> dict[str, Any]:
@@ -86,16 +85,12 @@ class TrialsEvidence(TaskEvidence):
         ]
         return pd.concat([frame for frame in frames if frame is not None], ignore_index=True).assign(source=self.source)
 
-    def results_of(self, study: str, task: str) -> Sequence[TrialResult]:
-        """The trials of a task in a study; none if they were not run."""
-        return self.results.get(study, {}).get(task, ())
-
 
 @dataclass(frozen=True, eq=False)
 class _AskedOfTask:
     """One question about one task, and what the trials hold about it; `study` names that of each quantity."""
 
-    results_of: Callable[[str, str], Sequence[TrialResult]]
+    results: Mapping[str, Results]
     task: str
     left: Quantity
     right: Side
@@ -105,7 +100,7 @@ class _AskedOfTask:
     def absence(self) -> str:
         """Why there is nothing to compare; empty if there is."""
         for quantity, study in self.study.items():
-            results = self.results_of(study, self.task)
+            results = self._of(study)
             if not results:
                 return "this task was not run" if study in (MAIN, OWN) else f"the study {study} was not run"
             for result in results:
@@ -121,9 +116,8 @@ class _AskedOfTask:
         if not any(isinstance(one.metric, PredictionMetric) for one in self.study):
             return ""
         own = self.study[self.left]
-        results = self.results_of(own if own == OWN else MAIN, self.task) or self.results_of(own, self.task)
-        in_context = accuracy(IN_CONTEXT)
-        right = [column for result in results if (column := result.column(in_context)) is not None]
+        results = self._of(own if own == OWN else MAIN) or self._of(own)
+        right = _columns(results, accuracy(IN_CONTEXT))
         most_frequent = np.bincount(np.concatenate([result.gold for result in results])).argmax()
         guessed = [(result.gold == most_frequent).astype(float) for result in results]
         if proportions.tango(right, guessed, 1 - 2 * SIGNIFICANCE).low > 0:
@@ -134,9 +128,9 @@ class _AskedOfTask:
     @property
     def columns(self) -> tuple[list[Column], list[Column]]:
         """One column per trial for each side."""
-        mine = self._columns(self.left)
+        mine = _columns(self._of(self.study[self.left]), self.left)
         if isinstance(self.right, Quantity):
-            return mine, self._columns(self.right)
+            return mine, _columns(self._of(self.study[self.right]), self.right)
         return mine, [np.where(np.isnan(column), np.nan, float(self.right)) for column in mine]
 
     def numbers(self, confidence: float) -> Numbers:
@@ -164,9 +158,8 @@ class _AskedOfTask:
             predicted=(predicted.low, predicted.high),
         )
 
-    def _columns(self, quantity: Quantity) -> list[Column]:
-        results = self.results_of(self.study[quantity], self.task)
-        return [column for result in results if (column := result.column(quantity)) is not None]
+    def _of(self, study: str) -> Sequence[TrialResult]:
+        return self.results.get(study, {}).get(self.task, ())
 
 
 def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbers:
@@ -194,6 +187,10 @@ def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence
     others = [side] * len(mine) if isinstance(side, float) else [_average([column]) for column in side]
     values = [_average([column]) - other for column, other in zip(mine, others, strict=True)]
     return intervals.seeds_interval(values, confidence)
+
+
+def _columns(results: Iterable[TrialResult], quantity: Quantity) -> list[Column]:
+    return [column for result in results if (column := result.column(quantity)) is not None]
 
 
 def _queries(columns: Sequence[Column]) -> int:

@@ -78,8 +78,7 @@ def read_own_task(folder: Path) -> Task:
     return task
 
 
-_OWN: dict[str, Task] = {}
-"""The tasks of the reader's that were read."""
+_OWN: dict[str, Task] = {}  # the tasks of the reader's that were read
 
 
 def title_of_task(name: str) -> str:

@@ -99,21 +99,17 @@ def synthetic_task(task: Task | str) -> TaskData:
         )
     rng = np.random.default_rng(crc32(task.name.encode()))
     classes = draw_classes(rng, 1, task.labels, TEXTS.vocabulary)
-    splits = {split: _draw_examples(rng, task, classes, rows) for split, rows in ROWS.items()}
+    splits: dict[str, tuple[Example, ...]] = {}
+    for split, rows in ROWS.items():
+        labels = rng.permutation(np.arange(rows) % task.labels)
+        texts = {field: draw_texts(rng, TEXTS, classes, labels[None])[0] for field in task.fields}
+        splits[split] = tuple(
+            Example({field: written(drawn[row]) for field, drawn in texts.items()}, int(label), row)
+            for row, label in enumerate(labels)
+        )
     content = {split: [(example.fields, example.label) for example in rows] for split, rows in splits.items()}
     digest = hashlib.sha256(json.dumps(["labels redrawn", content], sort_keys=True).encode()).hexdigest()
     return TaskData(task, splits["train"], splits["validation"], "synthetic", digest, redraws_labels=True)
-
-
-def _draw_examples(
-    rng: np.random.Generator, task: Task, classes: Int[np.ndarray, "1 labels vocabulary"], rows: int
-) -> tuple[Example, ...]:
-    labels = rng.permutation(np.arange(rows) % task.labels)
-    fields = {field: draw_texts(rng, TEXTS, classes, labels[None])[0] for field in task.fields}
-    return tuple(
-        Example({field: written(texts[row]) for field, texts in fields.items()}, int(label), row)
-        for row, label in enumerate(labels)
-    )
 
 
 def written(text: Int[np.ndarray, " slots"]) -> str:

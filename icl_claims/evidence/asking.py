@@ -50,7 +50,6 @@ class Numbers:
             return Finding(self.task, "absent", note=self.absent)
         outcome = "unclear" if self.undecided else self._judged(question)
         wanting = outcome == "unclear" and not self.undecided
-        low, high = self.predicted
         return Finding(
             self.task,
             outcome,
@@ -63,8 +62,8 @@ class Numbers:
             note=self.note or (self.unclear if wanting else ""),
             needed=self.needed if wanting and isinstance(question, Compared) else None,
             detectable=self.detectable,
-            predicted_low=_finite(low),
-            predicted_high=_finite(high),
+            predicted_low=_finite(self.predicted[0]),
+            predicted_high=_finite(self.predicted[1]),
         )
 
     def _judged(self, question: Compared | Near) -> Outcome:

@@ -6,25 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from icl_claims import metrics
 from icl_claims.evidence.trials import MAIN, TrialsEvidence
 from icl_claims.experiments.result import TrialResult, mean_over_rows, rounded
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, known_names
 from icl_claims.methods import Clipping, LayerCausal, Method, Null, Reordered, variant_of
-from icl_claims.metrics import (
-    METRICS,
-    Baseline,
-    LayerMetric,
-    Metric,
-    changed,
-    gradient_norm,
-    sim_am,
-    sim_am_update,
-    sim_aou,
-)
 from icl_claims.questions import Named, Quantity
 
 PLACES = 5
-OF_CLIPPING = (sim_aou, sim_am, sim_am_update)
+OF_CLIPPING = (metrics.sim_aou, metrics.sim_am, metrics.sim_am_update)
 
 
 def figure_data(evidence: TrialsEvidence, studies: Sequence[str]) -> dict[str, Any]:
@@ -63,14 +53,14 @@ def known_legend() -> dict[str, dict[str, Any]]:
 def _entry(named: Named) -> dict[str, Any]:
     """The title, whether it is a null, whether it is drawn, and the place of its line, if it has one."""
     look = getattr(named, "look", None)
-    if isinstance(named, Metric):
+    if isinstance(named, metrics.Metric):
         drawn = getattr(named, "drawn_by_layer", False)
     else:
         drawn = isinstance(named, Method) and (look is not None or variant_of(named) is None)
-    return {"title": named.title, "null": isinstance(named, Null | Baseline), "drawn": drawn, "look": look}
+    return {"title": named.title, "null": isinstance(named, Null | metrics.Baseline), "drawn": drawn, "look": look}
 
 
-def _metrics(results: Sequence[TrialResult]) -> tuple[LayerMetric, ...]:
+def _metrics(results: Sequence[TrialResult]) -> tuple[metrics.LayerMetric, ...]:
     """The metrics that are drawn layer by layer."""
     measured = dict.fromkeys(metric for result in results for metric in result.spec.layer_metrics)
     return tuple(metric for metric in measured if metric.drawn_by_layer)
@@ -83,8 +73,8 @@ def _changes(results: Sequence[TrialResult]) -> dict[str, dict[str, int]]:
         shared = (icl != zero_shot) & (icl == ft)
         for who, counted, label in (
             ("shared", shared, icl),
-            (IN_CONTEXT.name, changed.values(icl, zero_shot).astype(bool) & ~shared, icl),
-            (STANDARD.name, changed.values(ft, zero_shot).astype(bool) & ~shared, ft),
+            (IN_CONTEXT.name, metrics.changed.values(icl, zero_shot).astype(bool) & ~shared, icl),
+            (STANDARD.name, metrics.changed.values(ft, zero_shot).astype(bool) & ~shared, ft),
         ):
             right = label == result.gold
             counts[who]["correct"] += int((counted & right).sum())
@@ -93,7 +83,7 @@ def _changes(results: Sequence[TrialResult]) -> dict[str, dict[str, int]]:
 
 
 def _gradient_norms(result: TrialResult) -> dict[str, list[list[float]]]:
-    norms = {one.name: result.values_by_layer(gradient_norm(one)) for one in (STANDARD, LayerCausal())}
+    norms = {one.name: result.values_by_layer(metrics.gradient_norm(one)) for one in (STANDARD, LayerCausal())}
     return {name: rounded(found, PLACES) for name, found in norms.items() if found is not None}
 
 
@@ -101,8 +91,7 @@ def _by_layer(results: Sequence[TrialResult]) -> dict[str, dict[str, list[float]
     shown: dict[str, dict[str, list[float]]] = {}
     for metric in _metrics(results):
         for method in _drawn(results):
-            quantity = metric(method)
-            found = [values for result in results if (values := result.values_by_layer(quantity)) is not None]
+            found = [values for result in results if (values := result.values_by_layer(metric(method))) is not None]
             if found:
                 shown.setdefault(metric.name, {})[method.name] = rounded(mean_over_rows(np.concatenate(found)), PLACES)
     return shown
@@ -129,7 +118,7 @@ def _clip_sweep(results: Sequence[TrialResult]) -> list[dict[str, float | None]]
 
 def _values(results: Sequence[TrialResult]) -> dict[str, dict[str, float]]:
     shown: dict[str, dict[str, float]] = {}
-    for metric in METRICS:
+    for metric in metrics.METRICS:
         for method in _drawn(results):
             quantity = Quantity(metric, method)
             columns = [column for result in results if (column := result.column(quantity)) is not None]

@@ -1,6 +1,6 @@
 """Evidence of the papers' printed tables: figures with as many digits as were printed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
@@ -118,24 +118,19 @@ class PrintedEvidence(TaskEvidence):
         """The averages of the first table that prints those of both sides, over none but these tasks."""
         tables = printed_tables().query("paper == @self.paper").groupby("table")["task"]
         tasks_of = {str(table): set(of_table) - {AVERAGE} for table, of_table in tables}
-        pairs = self._pairs(left, side, AVERAGE)
+        pairs = ((mine, other) for mine, other in self._pairs(left, side, AVERAGE) if mine.table == other.table)
         return next((pair for pair in pairs if tasks_of[pair[0].table] <= set(tasks)), None)
 
     def pair(self, left: Quantity, side: Side, task: str) -> _Pair | None:
         """The figures of one table where one prints both sides, else the first of each."""
-        one_table = next(self._pairs(left, side, task), None)
-        if one_table is not None or not isinstance(side, Quantity):
-            return one_table
-        mine, other = self.figure(left, task), self.figure(side, task)
-        return None if mine is None or other is None else (mine, other)
+        return next(iter(self._pairs(left, side, task)), None)
 
-    def _pairs(self, left: Quantity, side: Side, task: str) -> Iterator[_Pair]:
-        """Both sides as one table prints them, table by table."""
-        for mine in self.figures(left, task):
-            if not isinstance(side, Quantity):
-                yield mine, PrintedFigure(side, 0.0, mine.table)
-            else:
-                yield from ((mine, other) for other in self.figures(side, task) if other.table == mine.table)
+    def _pairs(self, left: Quantity, side: Side, task: str) -> list[_Pair]:
+        """Both sides as tables print them, those of one table first."""
+        mine = self.figures(left, task)
+        if not isinstance(side, Quantity):
+            return [(one, PrintedFigure(side, 0.0, one.table)) for one in mine]
+        return sorted(product(mine, self.figures(side, task)), key=lambda pair: pair[0].table != pair[1].table)
 
 
 def _numbers(task: str, pair: _Pair | None) -> Numbers:

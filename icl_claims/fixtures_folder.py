@@ -15,8 +15,5 @@ def fixtures_folder() -> Path:
     for folder in (package / "fixtures", package.parent / "fixtures"):
         if (folder / "tasks").is_dir():
             return folder
-    raise DataError(
-        "The fixtures of the project are missing",
-        expected=f"a folder {package / 'fixtures'}",
-        todo="Install the project again.",
-    )
+    wanted = f"a folder {package / 'fixtures'}"
+    raise DataError("The fixtures of the project are missing", expected=wanted, todo="Install the project again.")

@@ -129,11 +129,8 @@ class Question(ABC):
         return Denied(self, tasks=self.tasks, optional=self.optional)
 
     def __bool__(self) -> NoReturn:
-        raise ClaimError(
-            "A question has no truth value of its own",
-            got=str(self),
-            todo="Ask evidence: evidence.ask(question). Questions are joined with & and denied with ~.",
-        )
+        todo = "Ask evidence: evidence.ask(question). Questions are joined with & and denied with ~."
+        raise ClaimError("A question has no truth value of its own", got=str(self), todo=todo)
 
     @property
     def conjuncts(self) -> tuple[Question, ...]:

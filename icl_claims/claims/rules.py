@@ -47,9 +47,8 @@ class TaskRule:
 
     def __post_init__(self) -> None:
         if not 1 <= self.at_least <= self.of:
-            raise ClaimError(
-                f"A rule asks for the impossible: at_least={self.at_least} must be between 1 and {self.of}"
-            )
+            wanted = f"at_least={self.at_least} must be between 1 and {self.of}"
+            raise ClaimError(f"A rule asks for the impossible: {wanted}")
 
     def __str__(self) -> str:
         words = f"holds on at least {self.at_least} of {self.of} tasks" if self.of > 1 else "holds on the task"

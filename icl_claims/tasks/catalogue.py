@@ -68,12 +68,8 @@ def read_own_task(folder: Path) -> Task:
     """
     task = _read_description(folder.expanduser().resolve())
     if task.name in TASKS and task.folder != TASKS[task.name].folder:
-        raise DataError(
-            f"The name of the task in {folder} is taken",
-            expected=f"another name than {', '.join(TASKS)}",
-            got=repr(task.name),
-            todo="Rename the folder.",
-        )
+        problem, wanted = f"The name of the task in {folder} is taken", f"another name than {', '.join(TASKS)}"
+        raise DataError(problem, expected=wanted, got=repr(task.name), todo="Rename the folder.")
     _OWN[task.name] = task
     return task
 
@@ -99,12 +95,8 @@ def known_task(name: str, more: Iterable[Task] = ()) -> Task:
     """
     known = {**TASKS, **{task.name: task for task in more}}
     if name not in known:
-        raise UsageError(
-            "The task is unknown",
-            expected=f"one of {', '.join(known)}",
-            got=repr(name),
-            todo=f"A task of your own is named by its folder, as in ./{name}.",
-        )
+        todo = f"A task of your own is named by its folder, as in ./{name}."
+        raise UsageError("The task is unknown", expected=f"one of {', '.join(known)}", got=repr(name), todo=todo)
     return known[name]
 
 

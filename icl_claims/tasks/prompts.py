@@ -61,11 +61,8 @@ class Demonstrations:
     def __post_init__(self) -> None:
         classes = len(self.label_ids)
         if len(self.labels) != len(self.templates) or not all(0 <= label < classes for label in self.labels):
-            raise UsageError(
-                "The labels of the demonstrations do not fit",
-                expected=f"{len(self.templates)} of 0 to {classes - 1}",
-                got=str(self.labels),
-            )
+            wanted = f"{len(self.templates)} of 0 to {classes - 1}"
+            raise UsageError("The labels of the demonstrations do not fit", expected=wanted, got=str(self.labels))
 
     @classmethod
     def from_rows(cls, bos: int, separator: int, rows: Sequence[Sequence[int]]) -> typing.Self:

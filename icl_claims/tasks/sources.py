@@ -148,12 +148,8 @@ def real_tasks(directory: Path) -> DataSource:
         DataError: it is not a folder.
     """
     if not directory.is_dir():
-        raise DataError(
-            "The data directory is no folder",
-            expected="one with a folder per task",
-            got=str(directory),
-            todo=f"Check ⟨data⟩ and the environment variable {ENVIRONMENT}.",
-        )
+        wanted, todo = "one with a folder per task", f"Check ⟨data⟩ and the environment variable {ENVIRONMENT}."
+        raise DataError("The data directory is no folder", expected=wanted, got=str(directory), todo=todo)
     return DataSource(f"the real tasks in {directory}", partial(read_task, directory=directory))
 
 

@@ -10,7 +10,7 @@ from icl_claims.methods.base import (
     learns_weights,
     variant_of,
 )
-from icl_claims.methods.clipping import Clipping
+from icl_claims.methods.descent import Clipping
 from icl_claims.methods.finetuning import Finetuning
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized

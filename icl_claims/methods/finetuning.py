@@ -6,8 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from icl_claims.methods.base import Known, Learned, learned_by, name_of, rate_of, title_with
-from icl_claims.methods.clipping import Clipping
-from icl_claims.methods.descent import finite, gradients_of, masters, sequence_loss, sgd_step, trainable, tuned
+from icl_claims.methods.descent import (
+    Clipping,
+    finite,
+    gradients_of,
+    masters,
+    sequence_loss,
+    sgd_step,
+    trainable,
+    tuned,
+)
 from icl_claims.models import LanguageModel, as_float, layer_norms
 from icl_claims.protocol import Loss
 from icl_claims.tasks import Demonstrations

@@ -29,13 +29,21 @@ from icl_claims.metrics.predictions import (
     rpa_correct,
     rpa_incorrect,
 )
-from icl_claims.metrics.similarity import sim_am, sim_am_update, sim_aou, sim_aou_unnormalised
-from icl_claims.metrics.training_attention import kendall, shares_of_demonstrations
+from icl_claims.metrics.similarity import (
+    kendall,
+    shares_of_demonstrations,
+    sim_am,
+    sim_am_update,
+    sim_aou,
+    sim_aou_unnormalised,
+)
 
 _ROOMS = [import_module(f"{__name__}.{room.name}") for room in iter_modules(__path__)]
 _DECLARED = dict.fromkeys(thing for room in _ROOMS for thing in vars(room).values() if isinstance(thing, Metric))
-OF_PREDICTIONS = tuple(metric for metric in _DECLARED if isinstance(metric, PredictionMetric))
 BY_LAYER = tuple(metric for metric in _DECLARED if isinstance(metric, LayerMetric))
-OF_LEARNING = tuple(metric for metric in _DECLARED if isinstance(metric, LearningMetric))
-METRICS: tuple[Metric, ...] = (*OF_PREDICTIONS, *BY_LAYER, *OF_LEARNING)
+METRICS: tuple[Metric, ...] = (
+    *(metric for metric in _DECLARED if isinstance(metric, PredictionMetric)),
+    *BY_LAYER,
+    *(metric for metric in _DECLARED if isinstance(metric, LearningMetric)),
+)
 """The metrics that every trial measures: all that are declared on this floor, in the order of tables."""

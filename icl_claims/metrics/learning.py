@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from icl_claims.metrics.metric import LayerMetric, LearningMetric, metric
+from icl_claims.metrics.metric import LayerMetric, LearningMetric, metric, variant
 
 Steps = Float[np.ndarray, "steps layers"]
 PerLayer = Float[np.ndarray, "1 layers"]
@@ -47,22 +47,18 @@ def gradient_norm(norms: Steps | None) -> Steps | None:
     takes=lambda found: {"norms": found.gradient_norms, "standard": found.standard},
     of_standard=True,
 )
-def log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> Steps | None:
-    """log(||g|| / ||g of finetuning||), one row per step."""
-    return None if norms is None or standard is None else np.asarray(np.log(norms / standard))
+def log_gradient_ratio(norms: Steps | None, standard: Steps | None, *, steps: int | None = None) -> Steps | None:
+    """log(||g|| / ||g of finetuning||), one row per step, of the first steps or of all."""
+    return None if norms is None or standard is None else np.asarray(np.log(norms[:steps] / standard[:steps]))
 
 
-@metric(
-    LearningMetric,
-    title="log ratio of gradient norms at the first step",
-    definition="The same at the first step, where all methods still have the same weights.",
-    source="Rethinking, section 3.4",
-    takes=lambda found: {"norms": found.gradient_norms, "standard": found.standard},
-    of_standard=True,
+first_log_gradient_ratio = variant(
+    log_gradient_ratio,
+    "first_log_gradient_ratio",
+    "log ratio of gradient norms at the first step",
+    "The same at the first step, where all methods still have the same weights.",
+    steps=1,
 )
-def first_log_gradient_ratio(norms: Steps | None, standard: Steps | None) -> PerLayer | None:
-    """log(||g|| / ||g of finetuning||) of the first step, as one row."""
-    return None if norms is None or standard is None else np.asarray(np.log(norms[:1] / standard[:1]))
 
 
 @metric(

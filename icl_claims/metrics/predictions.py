@@ -107,7 +107,7 @@ def rpa(
         finetuned: labels predicted after finetuning on the same demonstrations.
         zero_shot: labels predicted without any.
         gold: the true labels.
-        only: count all changes, those to the correct label, or those to an incorrect one.
+        only: which changes count.
         agreement: whether a change is shared only when both methods give the same new label.
 
     Returns:

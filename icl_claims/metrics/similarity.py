@@ -1,4 +1,4 @@
-"""SimAOU and SimAM: whether two methods move a layer's attention the same way."""
+"""SimAOU, SimAM and Kendall's tau: whether two methods move a layer's attention, and share it out, the same way."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,11 +9,25 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from icl_claims.metrics.metric import RANDOM_UPDATE, Arguments, LayerMetric, Seen, metric, variant
+from icl_claims.metrics.metric import (
+    DEMONSTRATION_LENGTHS,
+    RANDOM_UPDATE,
+    Arguments,
+    LayerMetric,
+    Seen,
+    metric,
+    variant,
+)
 from icl_claims.protocol import RandomBaseline
 
 ROUNDING = 1e-4  # relative, of float32: scores are sums of products of keys that long contexts have turned
 ROUNDINGS = 4  # of a coarser dtype, which its scores may be apart
+
+Outputs = Float[Tensor, "layers queries hidden"]
+AttentionMaps = Float[Tensor, "layers heads queries width"]
+"""Pre-softmax scores of the probe position over the query's own tokens, zeros beyond a query's length."""
+Shares = Float[np.ndarray, "layers queries demonstrations"]
+Similarities = Float[Tensor, "queries layers"]
 
 
 def _outputs(found: Seen) -> Arguments:
@@ -41,13 +55,7 @@ def _random_outputs(found: Seen) -> Tensor:
     of_updates=True,
     baselines=((RANDOM_UPDATE, _random_outputs),),
 )
-def sim_aou(
-    in_context: Float[Tensor, "layers queries hidden"],
-    other: Float[Tensor, "layers queries hidden"],
-    zero_shot: Float[Tensor, "layers queries hidden"],
-    *,
-    normalised: bool = True,
-) -> Float[Tensor, "queries layers"]:
+def sim_aou(in_context: Outputs, other: Outputs, zero_shot: Outputs, *, normalised: bool = True) -> Similarities:
     """Similarity of attention output updates: cos(h_ICL - h_ZSL, h_other - h_ZSL).
 
     Args:
@@ -81,19 +89,9 @@ sim_aou_unnormalised = replace(
 
 
 def sim_aou_random(
-    in_context: Float[Tensor, "layers queries hidden"],
-    zero_shot: Float[Tensor, "layers queries hidden"],
-    drawn: Float[Tensor, "layers queries hidden"],
-    *,
-    baseline: RandomBaseline = "update",
-) -> Float[Tensor, "queries layers"]:
-    """SimAOU of a random update.
-
-    Args:
-        in_context: attention outputs with demonstrations in context.
-        zero_shot: those without any demonstration.
-        drawn: random vectors.
-        baseline: whether `drawn` is the update, or a state from which h_ZSL is subtracted.
+    in_context: Outputs, zero_shot: Outputs, drawn: Outputs, *, baseline: RandomBaseline = "update"
+) -> Similarities:
+    """SimAOU of a random update: the vectors drawn, or for the baseline `state` these minus h_ZSL.
 
     Source: "Rethinking ...", section 3.2 (h_rand - h_ZSL); the authors' code uses the drawn vector as the update.
     """
@@ -115,12 +113,8 @@ def sim_aou_random(
     takes=lambda found: {"in_context": found.reference.scores, "other": found.answer.scores},
     needs=frozenset({"scores"}),
 )
-def sim_am(
-    in_context: Float[Tensor, "layers heads queries width"], other: Float[Tensor, "layers heads queries width"]
-) -> Float[Tensor, "queries layers"]:
+def sim_am(in_context: AttentionMaps, other: AttentionMaps) -> Similarities:
     """Similarity of attention maps, direct: cos(m_ICL, m_other) of each head, averaged over heads.
-
-    The maps are pre-softmax scores of the probe position over the query's own tokens, zeros beyond a query's length.
 
     Returns:
         The mean cosine, in [-1, 1], of every query and layer.
@@ -144,11 +138,7 @@ def sim_am(
     needs=frozenset({"scores"}),
     of_updates=True,
 )
-def sim_am_update(
-    in_context: Float[Tensor, "layers heads queries width"],
-    other: Float[Tensor, "layers heads queries width"],
-    zero_shot: Float[Tensor, "layers heads queries width"],
-) -> Float[Tensor, "queries layers"]:
+def sim_am_update(in_context: AttentionMaps, other: AttentionMaps, zero_shot: AttentionMaps) -> Similarities:
     """Similarity of the updates of attention maps: cos(m_ICL - m_ZSL, m_other - m_ZSL), averaged over heads.
 
     Returns:
@@ -164,9 +154,89 @@ def sim_am_update(
     return cosines.nanmean(dim=1).T
 
 
-def uniform_updates(
-    layers: int, hidden: int, queries: Sequence[int], seed: int, device: torch.device
-) -> Float[Tensor, "layers queries hidden"]:
+def uniform_updates(layers: int, hidden: int, queries: Sequence[int], seed: int, device: torch.device) -> Outputs:
     """U[0,1) vectors, one stream a query, so that they do not depend on how queries are batched."""
     drawn = [np.random.default_rng((seed, query)).random((layers, hidden), dtype=np.float32) for query in queries]
     return torch.from_numpy(np.stack(drawn, axis=1)).to(device)
+
+
+def kendall_tau(
+    left: Float[np.ndarray, "*rows items"], right: Float[np.ndarray, "*rows items"]
+) -> Float[np.ndarray, "*rows"]:
+    """Kendall's tau-b of the items of each row, the order in one array against that in the other.
+
+    Larger numbers rank higher, equal ones are tied.
+
+    Returns:
+        The correlation of each row, in [-1, 1]; NaN if all items of a row are tied on one side, or one is NaN.
+
+    Source: Kendall 1945 (tau-b); `scipy.stats.kendalltau` for one row at a time.
+
+    >>> kendall_tau(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 3.0, 2.0]])).round(2).tolist()
+    [0.33]
+    """
+    agree, pairs_left, pairs_right = (np.zeros(left.shape[:-1]) for _ in range(3))
+    for apart in range(1, left.shape[-1]):
+        a, b = (np.sign(values[..., apart:] - values[..., :-apart]) for values in (left, right))
+        agree += (a * b).sum(axis=-1)
+        pairs_left += (a * a).sum(axis=-1)
+        pairs_right += (b * b).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(agree / np.sqrt(pairs_left * pairs_right))
+
+
+def shares_of_demonstrations(
+    scores: Float[Tensor, "heads queries tokens"], lengths: Sequence[int]
+) -> Float[Tensor, "queries demonstrations"]:
+    """The share of attention that each demonstration gets: softmax over all tokens, in single precision or finer.
+
+    Returns:
+        The sum over a demonstration's tokens, averaged over heads; over demonstrations it is 1.
+
+    Source: Dai et al. 2023, attention to training tokens; their code adds up the scores of all heads, then takes the
+        softmax.
+    """
+    attention = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).mean(0)
+    return torch.stack([tokens.sum(-1) for tokens in torch.split(attention, list(lengths), -1)], -1)
+
+
+def random_attention(layers: int, demonstrations: int, queries: Sequence[int], seed: int) -> Shares:
+    """Numbers without order, U[0,1), one stream a query, so that they do not depend on how queries are batched."""
+    streams = (np.random.default_rng((seed, query, 2)) for query in queries)
+    return np.stack([stream.random((layers, demonstrations)) for stream in streams], axis=1)
+
+
+def _shares(attention: Tensor | None) -> Shares:
+    assert attention is not None, "applies() was asked before"
+    return np.asarray(attention.detach().cpu().double().numpy())
+
+
+def _tau_of_random(found: Seen) -> Float[np.ndarray, "queries layers"]:
+    in_context = _shares(found.reference.training_attention)
+    layers, _, demonstrations = in_context.shape
+    return kendall_tau(in_context, random_attention(layers, demonstrations, found.queries, found.seed)).T
+
+
+def _tau_of_lengths(found: Seen) -> Float[np.ndarray, "queries layers"]:
+    """A longer demonstration gets more attention from whatever attends."""
+    in_context = _shares(found.reference.training_attention)
+    return kendall_tau(in_context, np.broadcast_to(np.asarray(found.lengths, dtype=float), in_context.shape)).T
+
+
+@metric(
+    LayerMetric,
+    title="Kendall's tau",
+    definition="Rank correlation of the attention that in-context learning gives to the demonstrations with the "
+    "attention that the method gives to them.",
+    source="Dai et al. 2023, attention to training tokens",
+    takes=lambda found: {
+        "in_context": _shares(found.reference.training_attention),
+        "other": _shares(found.answer.training_attention),
+    },
+    needs=frozenset({"shares"}),
+    drawn_by_layer=False,
+    baselines=((RANDOM_UPDATE, _tau_of_random), (DEMONSTRATION_LENGTHS, _tau_of_lengths)),
+)
+def kendall(in_context: Shares, other: Shares) -> Float[np.ndarray, "queries layers"]:
+    """Kendall's tau between two orders of the demonstrations, for every query and layer."""
+    return kendall_tau(in_context, other).T

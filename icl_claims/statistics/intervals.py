@@ -1,21 +1,32 @@
-"""Intervals for means over queries, and for their differences. NaN marks a value that does not count.
+"""Intervals for means over queries, for their differences, over tasks, and for the number of another run.
 
-Everywhere on this floor there is one column of values per seed (of demonstrations), left and right columns are about
-the same queries, `confidence` is the coverage of the interval, and `seed` is that of the resampling.
+Everywhere on this floor there is one column of values per seed (of demonstrations), in which NaN marks a value that
+does not count; left and right columns are about the same queries, `confidence` is the coverage of the interval, such as
+0.95, and `seed` is that of the resampling.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import scipy
+from jaxtyping import Float
 
-from icl_claims.errors import ClaimError
-from icl_claims.statistics.bootstrap import RESAMPLES, bootstrap_t, studentised_resamples
-from icl_claims.statistics.influence import Column, influence, over_seeds
+from icl_claims.statistics.resampling import (
+    RESAMPLES,
+    Column,
+    Influence,
+    bootstrap_t,
+    in_standard_errors,
+    influence,
+    over_seeds,
+    resampled_sums,
+    studentised_resamples,
+)
 
 CONFIDENCE = 0.95
+FEWEST_TO_DRAW_FROM = 5
+VANISHING_RANGE = 1e-12  # relative; differences of tasks that are closer are equal but for rounding
 
 
 @dataclass(frozen=True)
@@ -81,10 +92,7 @@ def bootstrap_difference(
 
 
 def seeds_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Student's t interval of a mean over runs, or over tasks, one number each.
-
-    Returns:
-        The mean; its bounds are NaN if there is only one run.
+    """Student's t interval of a mean over runs, or over tasks, one number each; bounds are NaN for only one.
 
     >>> interval = seeds_interval([1.0, 2.0, 3.0])
     >>> interval.estimate, round(interval.low, 2), round(interval.high, 2)
@@ -100,35 +108,149 @@ def seeds_interval(differences: Sequence[float], confidence: float = CONFIDENCE)
     return Interval(estimate, estimate - half, estimate + half)
 
 
-Equivalence = Literal["equivalent", "different", "unclear"]
+def hierarchical_difference(
+    left: Sequence[Sequence[Column]],
+    right: Sequence[Sequence[Column]],
+    *,
+    seed: int,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Bootstrap-t interval of mean(left) - mean(right), averaged over seeds and then over tasks.
 
-CONFIDENCE_FOR_EQUIVALENCE = 0.90
-"""Coverage of the interval to be given: two one-sided tests at 5 % each are one interval at 90 %."""
-
-
-def equivalence(interval: Interval, margin: float) -> Equivalence:
-    """The outcome of two one-sided tests, one against each end of (-margin, margin).
-
-    Args:
-        interval: interval of the difference, at `CONFIDENCE_FOR_EQUIVALENCE`.
-        margin: the smallest difference that would matter, in the units of the difference; NaN if it is not known.
+    It generalises to tasks that were not tried: tasks are resampled, then the seeds of each, then their queries. The
+    spread of the tasks' differences already holds the noise of seeds and queries: Var(seen) = Var(true) + Var(noise).
+    So a resample's distance from the estimate is measured in standard errors of its own tasks, and that noise is
+    counted once.
 
     Returns:
-        `equivalent` if the whole interval is closer to 0 than the margin, `different` if the whole interval is
-        farther away on one side, else `unclear`, also for an undefined interval.
+        The mean of the tasks' differences; undefined for fewer than two tasks, or where a column counts no query. Up
+        to four tasks are too few to be drawn from: theirs is Student's interval. Bounds are NaN if all tasks have the
+        same difference, as shares of a few queries may: nothing is then known of their spread.
 
-    Raises:
-        ClaimError: the margin is below 0.
+    Source: Davison and Hinkley 1997, section 3.8 (resampling of nested levels); Efron and Tibshirani 1993,
+    section 12.5 (bootstrap-t).
 
-    Source: Schuirmann 1987.
-
-    >>> equivalence(Interval(0.01, -0.02, 0.04), margin=0.05)
-    'equivalent'
+    >>> left, right = ([[np.full(4, mean)] for mean in means] for means in ((0.1, 0.2, 0.3), (0.0, 0.0, 0.0)))
+    >>> interval = hierarchical_difference(left, right, seed=0)
+    >>> round(interval.estimate, 2), round(interval.low, 2), round(interval.high, 2)
+    (0.2, -0.05, 0.45)
     """
-    if margin < 0:
-        raise ClaimError("The margin of an equivalence is negative", expected="0 or more", got=f"{margin=}")
-    if interval.excludes_below(-margin) and interval.excludes_above(margin):
-        return "equivalent"
-    if interval.excludes_below(margin) or interval.excludes_above(-margin):
-        return "different"
-    return "unclear"
+    tasks = [[influence(a, b) for a, b in zip(*sides, strict=True)] for sides in zip(left, right, strict=True)]
+    if len(tasks) < 2 or any(not seeds or min(one.counted for one in seeds) < 1 for seeds in tasks):
+        return UNDEFINED
+    of_tasks = np.array([np.mean([one.difference for one in seeds]) for seeds in tasks])
+    estimate = float(of_tasks.mean())
+    if np.ptp(of_tasks) <= VANISHING_RANGE * max(1.0, float(np.abs(of_tasks).max())):
+        return Interval(estimate, np.nan, np.nan)
+    if len(tasks) < FEWEST_TO_DRAW_FROM:
+        return seeds_interval(of_tasks.tolist(), confidence)
+    drawn, root = _resampled_tasks(tasks, resamples, np.random.default_rng(seed)), np.sqrt(len(tasks))
+    distances = in_standard_errors(drawn.mean(axis=1) - estimate, drawn.std(axis=1, ddof=1) / root)
+    error, freedom = float(of_tasks.std(ddof=1) / root), len(tasks) - 1
+    return Interval(estimate, *bootstrap_t(estimate, error, distances, freedom=freedom, confidence=confidence))
+
+
+def _resampled_tasks(
+    tasks: Sequence[Sequence[Influence]], resamples: int, generator: np.random.Generator
+) -> Float[np.ndarray, "resamples tasks"]:
+    """Differences of as many tasks as there are, drawn with replacement, each over seeds and queries drawn again."""
+    of_every_task = np.stack([_resampled_task(seeds, len(tasks), resamples, generator) for seeds in tasks], axis=2)
+    chosen = generator.integers(0, len(tasks), (resamples, len(tasks), 1))
+    return np.take_along_axis(of_every_task, chosen, axis=2)[:, :, 0]
+
+
+def _resampled_task(
+    seeds: Sequence[Influence], times: int, resamples: int, generator: np.random.Generator
+) -> Float[np.ndarray, "resamples times"]:
+    of_seeds = np.empty((resamples, len(seeds)))
+    lengths = np.array([len(one.of_queries) for one in seeds])
+    for length in np.unique(lengths):
+        # Seeds with columns of one length ask the same queries: they are resampled together.
+        together = np.flatnonzero(lengths == length).tolist()
+        columns = np.stack([seeds[i].of_queries for i in together], axis=1)
+        of_seeds[:, together] = resampled_sums(columns, resamples, generator) / length
+    of_seeds += [one.difference for one in seeds]
+    which = generator.integers(0, resamples, (resamples, times, 1))
+    return np.asarray(of_seeds[which, generator.integers(0, len(seeds), (resamples, times, len(seeds)))].mean(axis=2))
+
+
+def prediction_interval(
+    columns: Sequence[Column],
+    new_queries: int,
+    *,
+    new_seeds: int = 1,
+    same_queries: bool = False,
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """Where the mean of another run of the same experiment is expected, given the runs that were made.
+
+    A run's number is mean + seed effect + query effect + their interaction; another run draws the effects again.
+    `between` estimates seed effect + interaction from the spread of the seeds' means; `shared` estimates the query
+    effect from columns of one length, which are about the same queries; `own` is the rest, the interaction. The two
+    runs' distance then has the variance between (1/seeds + 1/new_seeds) + shared (1 + queries/new_queries), corrected
+    for the interaction if the other run asked more or fewer queries.
+
+    Args:
+        columns: one column of values per seed.
+        new_queries: number of queries of the other run, counted as the columns' rows are.
+        new_seeds: number of seeds over which its number is the mean.
+        same_queries: whether it asked exactly these queries.
+        confidence: coverage of the interval.
+
+    Returns:
+        The mean over seeds, and the interval of the other run's number. Its bounds are NaN where fewer than two seeds
+        were run, and all is undefined where a column counts fewer than two queries.
+
+    Source: components of variance of a crossed design (Searle, Casella and McCulloch 1992, section 4.2) with the
+    degrees of freedom of Satterthwaite 1946. Student's squared quantile is interpolated, linearly in their inverse,
+    between that of the queries and that of the seeds: coverage is then nominal for a handful of seeds, where the
+    quantile at the estimated degrees of freedom falls short. Where seeds hardly differ, and the other run asked many
+    more queries, coverage is two or three points too high.
+
+    >>> seeds = [np.repeat([1.0, 0.0], (70 + right, 30 - right)) for right in range(5)]
+    >>> interval = prediction_interval(seeds, new_queries=200)
+    >>> round(interval.estimate, 2), round(interval.low, 2), round(interval.high, 2)
+    (0.72, 0.61, 0.83)
+    """
+    influences = [influence(column, np.zeros_like(column)) for column in columns]
+    counted = min((one.counted for one in influences), default=0)
+    if counted < 2:
+        return UNDEFINED
+    means = np.array([one.difference for one in influences])
+    estimate, seeds = float(means.mean()), len(means)
+    if seeds == 1:
+        return Interval(estimate, np.nan, np.nan)
+
+    between = float(means.var(ddof=1))  # of the means of seeds, with the noise of as many queries as were asked
+    shared, own = (0.0, 0.0) if same_queries else _noise_of_queries(influences)
+    fewer = float(np.mean([len(column) for column in columns])) / new_queries
+    squares = [float(scipy.stats.t.ppf((1 + confidence) / 2, freedom)) ** 2 for freedom in (seeds - 1, counted - 1)]
+
+    of_seeds, of_queries = between * (1 / seeds + 1 / new_seeds), shared * (1 + fewer)
+    more_noise, less_noise = (own * max(change, 0.0) / new_seeds for change in (fewer - 1, 1 - fewer))
+    reach = _squared_reach(of_seeds, of_queries + more_noise, squares) - squares[1] * less_noise
+    least = _squared_reach(between / seeds, of_queries + own * fewer / new_seeds, squares)
+    half = float(np.sqrt(max(reach, least)))
+    return Interval(estimate, estimate - half, estimate + half)
+
+
+def _squared_reach(of_seeds: float, of_queries: float, squares: Sequence[float]) -> float:
+    """Variance times squared quantile, which goes from the second to the first with the seeds' share of variance."""
+    variance = of_seeds + of_queries
+    share = (of_seeds / variance) ** 2 if variance else 1.0
+    return variance * (share * squares[0] + (1 - share) * squares[1])
+
+
+def _noise_of_queries(influences: Sequence[Influence]) -> tuple[float, float]:
+    """Variance of a seed's mean from its queries: the part shared by all seeds that ask them, and the seed's own."""
+    seeds = len(influences)
+    together = sum(_error(column) for column in over_seeds(influences))
+    within = float(np.mean([_error(one.of_queries) for one in influences]))
+    shared = float(np.clip((seeds * together - within) / (seeds - 1), 0.0, within))
+    return shared, within - shared
+
+
+def _error(column: Column) -> float:
+    """The variance of the mean of independent draws like these."""
+    return float(column.var(ddof=1)) / len(column)

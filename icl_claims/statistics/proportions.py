@@ -1,8 +1,8 @@
 """Score intervals of proportions: they hold for a handful of queries, and for proportions near 0 and 1.
 
 A proportion is the mean of a column of 0 and 1. Several columns, one per seed, are counted together; seeds with
-columns of one length ask the same queries. What the answers to a query share, under several seeds or in a column with
-several values per query, is not independent evidence.
+columns of one length ask the same queries, those of other lengths others. What the answers to a query share, under
+several seeds or in a column with several values per query, is not independent evidence.
 """
 
 import math
@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy
 
-from icl_claims.statistics.bootstrap import RESAMPLES
-from icl_claims.statistics.influence import Column, by_query
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval, bootstrap_difference, bootstrap_mean
+from icl_claims.statistics.resampling import RESAMPLES, Column, by_query
 
 NEXT_TO = 1e-9  # far less than the width of any score interval
 
@@ -109,9 +108,6 @@ def design_effect(by_seed: Sequence[Column]) -> float:
     With r_qa the deviation of answer a to query q from the proportion, and N answers to n queries, the variance of the
     proportion is n/(n-1) sum_q (sum_a r_qa)^2 / N^2 if queries are drawn, and sum_qa r_qa^2 / N^2 if answers were: the
     effect is their ratio, and N divided by it the effective number of queries.
-
-    Args:
-        by_seed: one column per seed; columns of different lengths are about different queries.
 
     Returns:
         From 1, if a query's answers have nothing in common, to the largest number of answers to a query, if they are

@@ -1,18 +1,23 @@
-"""A linear layer after steps of gradient descent, and the linear attention that computes the same."""
+"""Two dual forms: a linear layer after steps of gradient descent, and attention to demonstrations without softmax.
+
+Each is a linear layer whose weights hold an update, and each is linear attention to what the update came from.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-OutputLoss = Callable[[Float[Tensor, "examples out"]], Float[Tensor, ""]]
+LayerWeights = Float[Tensor, "out in"]
+LayerInputs = Float[Tensor, "examples in"]
+ErrorSignals = Float[Tensor, "examples out"]
+OutputLoss = Callable[[ErrorSignals], Float[Tensor, ""]]
 """Any differentiable function of all outputs of the layer."""
 
 
-def error_signals(
-    weight: Float[Tensor, "out in"], inputs: Float[Tensor, "examples in"], loss: OutputLoss, learning_rate: float
-) -> Float[Tensor, "examples out"]:
+def error_signals(weight: LayerWeights, inputs: LayerInputs, loss: OutputLoss, learning_rate: float) -> ErrorSignals:
     """e_i = -eta dL/d(W0 x_i): how far a step wants to move the output of each training example.
 
     Source: "Rethinking ...", section 2.1, above equation 1.
@@ -25,9 +30,7 @@ def error_signals(
     return -learning_rate * gradient
 
 
-def weight_change(
-    errors: Float[Tensor, "examples out"], inputs: Float[Tensor, "examples in"]
-) -> Float[Tensor, "out in"]:
+def weight_change(errors: ErrorSignals, inputs: LayerInputs) -> LayerWeights:
     """Delta W = sum_i e_i x_i^T: the change of the weights, as outer products.
 
     Source: "Rethinking ...", section 2.1, equation 1.
@@ -52,10 +55,7 @@ def linear_attention(
 
 
 def attention_form(
-    weight: Float[Tensor, "out in"],
-    errors: Float[Tensor, "examples out"],
-    inputs: Float[Tensor, "examples in"],
-    query: Float[Tensor, " in"],
+    weight: LayerWeights, errors: ErrorSignals, inputs: LayerInputs, query: Float[Tensor, " in"]
 ) -> Float[Tensor, " out"]:
     """W0 x + LinearAttn(E, X, x): the layer after the step, with error signals as values and examples as keys.
 
@@ -109,3 +109,74 @@ def attend_over_history(
     """
     scores = query @ inputs.mT
     return query @ initial.mT + scores @ (coefficients[:, None] * errors)
+
+
+HeadTokens = Float[Tensor, "tokens width"]
+Shown = Float[Tensor, "shown width"]
+HeadVector = Float[Tensor, " inner"]
+HeadUpdate = Float[Tensor, "inner inner"]
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The value and key projections of one attention head, W_V and W_K."""
+
+    to_values: Float[Tensor, "inner width"]
+    to_keys: Float[Tensor, "inner width"]
+
+
+def linear_head(head: Head, tokens: HeadTokens, query: HeadVector) -> HeadVector:
+    """W_V X (W_K X)^T q: the output of a head without softmax and scale for a query that sees these tokens.
+
+    Source: "Rethinking ...", section 2.2, equation 3.
+
+    >>> linear_head(Head(2 * torch.eye(1), 3 * torch.eye(1)), torch.ones(2, 1), torch.ones(1)).tolist()
+    [12.0]
+    """
+    return linear_attention(tokens @ head.to_values.T, tokens @ head.to_keys.T, query)
+
+
+def softmax_head(head: Head, tokens: HeadTokens, query: HeadVector) -> HeadVector:
+    """W_V X softmax((W_K X)^T q / sqrt(inner)): the attention that transformers run, which couples all tokens.
+
+    Source: "Rethinking ...", section 2.2, which equation 3 simplifies.
+
+    >>> softmax_head(Head(2 * torch.eye(1), 3 * torch.eye(1)), torch.ones(2, 1), torch.ones(1)).tolist()
+    [2.0]
+    """
+    weights = torch.softmax((tokens @ head.to_keys.T) @ query / query.shape[0] ** 0.5, dim=0)
+    return weights @ (tokens @ head.to_values.T)
+
+
+def zero_shot_weights(head: Head, tokens: HeadTokens) -> HeadUpdate:
+    """W_ZSL = W_V X (W_K X)^T: attention to the query's own tokens, as the weights of a linear layer.
+
+    Source: "Rethinking ...", section 2.2, between equations 3 and 4.
+
+    >>> zero_shot_weights(Head(2 * torch.eye(1), 3 * torch.eye(1)), torch.ones(1, 1)).tolist()
+    [[6.0]]
+    """
+    return (tokens @ head.to_values.T).T @ (tokens @ head.to_keys.T)
+
+
+def in_context_update(head: Head, demonstrations: Shown) -> HeadUpdate:
+    """Delta W_ICL = sum_i W_V x'_i (W_K x'_i)^T: keys as training examples, values as their meta-gradients.
+
+    Source: "Rethinking ...", section 2.2, equation 4.
+
+    >>> in_context_update(Head(2 * torch.eye(1), 3 * torch.eye(1)), torch.ones(2, 1)).tolist()
+    [[12.0]]
+    """
+    return weight_change(demonstrations @ head.to_values.T, demonstrations @ head.to_keys.T)
+
+
+def dual_form(head: Head, demonstrations: Shown, tokens: HeadTokens, query: HeadVector) -> HeadVector:
+    """(W_ZSL + Delta W_ICL) q: attention to [X'; X] as a linear layer after an update.
+
+    Source: "Rethinking ...", section 2.2, equation 4.
+
+    >>> head, shown, own, query = Head(torch.eye(1), torch.eye(1)), torch.ones(2, 1), torch.ones(1, 1), torch.ones(1)
+    >>> dual_form(head, shown, own, query).item(), linear_head(head, torch.cat([shown, own]), query).item()
+    (3.0, 3.0)
+    """
+    return (zero_shot_weights(head, tokens) + in_context_update(head, demonstrations)) @ query

@@ -143,8 +143,7 @@ def train(seed: int, *, demonstrations: int, inputs: int, kind: Inputs, how: Tra
     (2, 2)
     """
     generator = torch.Generator().manual_seed(seed)
-    width = inputs + 1
-    matrices = how.spread * torch.randn(4, width, width, generator=generator, dtype=torch.float64)
+    matrices = how.spread * torch.randn(4, inputs + 1, inputs + 1, generator=generator, dtype=torch.float64)
     matrices.requires_grad_()
     optimizer = torch.optim.Adam([matrices], lr=how.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, how.steps)

@@ -43,10 +43,7 @@ def attend_linearly(layer: LinearSelfAttention, demonstrations: DemonstrationTok
 
 
 def stack(layers: Sequence[LinearSelfAttention], demonstrations: DemonstrationTokens, tokens: Tokens) -> Tokens:
-    """Queries after several layers, in each of which demonstrations and queries read the same demonstrations.
-
-    Returns:
-        The query tokens after the last layer.
+    """Query tokens after several layers, in each of which demonstrations and queries read the same demonstrations.
 
     >>> layers = [LinearSelfAttention(*[torch.eye(1)] * 4)] * 2
     >>> stack(layers, torch.tensor([[2.0], [1.0]]), torch.tensor([[1.0]])).item()  # 1 * (1 + 5) * (1 + 180)
@@ -104,7 +101,7 @@ def construct(weights: Float[Tensor, "outputs inputs"], rate: float, demonstrati
     """
     outputs, inputs = weights.shape
     reads_inputs, writes_residuals = _blocks(weights)
-    projection = rate / max(demonstrations, 1) * _identity(inputs + outputs, weights)
+    projection = rate / max(demonstrations, 1) * torch.eye(inputs + outputs).to(weights)
     return LinearSelfAttention(reads_inputs, reads_inputs, writes_residuals, projection)
 
 
@@ -124,7 +121,7 @@ def construct_plus_plus(
     outputs, inputs = weights.shape
     reads_inputs, writes_residuals = _blocks(weights)
     scales = [-curvature] * inputs + [rate / max(demonstrations, 1)] * outputs
-    projection = torch.diag(torch.tensor(scales, dtype=weights.dtype, device=weights.device))
+    projection = torch.diag(weights.new_tensor(scales))
     return LinearSelfAttention(reads_inputs, reads_inputs, writes_residuals + reads_inputs, projection)
 
 
@@ -179,19 +176,12 @@ def from_products(values: Square, scores: Square) -> LinearSelfAttention:
     >>> [product.item() for product in products(from_products(12 * torch.eye(1), 2 * torch.eye(1)))]
     [12.0, 2.0]
     """
-    identity = _identity(len(values), values)
+    identity = torch.eye(len(values)).to(values)
     return LinearSelfAttention(key=identity, query=scores, value=values, projection=identity)
-
-
-def _identity(width: int, like: Tensor) -> Square:
-    return torch.eye(width, dtype=like.dtype, device=like.device)
 
 
 def _blocks(weights: Float[Tensor, "outputs inputs"]) -> tuple[Square, Square]:
     outputs, inputs = weights.shape
-    reads_inputs = weights.new_zeros(inputs + outputs, inputs + outputs)
-    reads_inputs[:inputs, :inputs] = _identity(inputs, weights)
-    writes_residuals = torch.zeros_like(reads_inputs)
-    writes_residuals[inputs:, :inputs] = weights
-    writes_residuals[inputs:, inputs:] = -_identity(outputs, weights)
-    return reads_inputs, writes_residuals
+    reads_inputs = torch.diag(weights.new_tensor([1.0] * inputs + [0.0] * outputs))
+    residuals = torch.cat([weights, -torch.eye(outputs).to(weights)], dim=1)
+    return reads_inputs, torch.nn.functional.pad(residuals, (0, 0, inputs, 0))

@@ -52,10 +52,7 @@ def linear_output(model: LinearModel, change: Float[Tensor, " parameters"]) -> F
 def coefficient_step(
     model: LinearModel, change: Float[Tensor, " parameters"], loss: ModelLoss, learning_rate: float
 ) -> Float[Tensor, " parameters"]:
-    """Delta - eta phi^T dL/df_lin: a step of descent that differentiates the loss, never the network.
-
-    Returns:
-        The change of parameters after the step.
+    """Delta - eta phi^T dL/df_lin, the change after a step of descent that differentiates the loss, never the network.
 
     Source: "Rethinking ...", section 2.3, below equation 5.
 

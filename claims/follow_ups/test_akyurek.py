@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from icl_claims.claims import IN_EVERY_CASE, Decide, akyurek
 from icl_claims.evidence.exact import ExactEvidence
-from icl_claims.theory import ridge
+from icl_claims.theory import example_by_example as ridge
 
 from ..cases import SEEDS, learning_rates, normal
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from icl_claims.claims import IN_EVERY_CASE, Decide, shen
 from icl_claims.evidence.exact import ExactEvidence
-from icl_claims.theory import demonstration_order, linear_self_attention
+from icl_claims.theory import example_by_example as demonstration_order
+from icl_claims.theory import linear_self_attention
 
 from ..cases import Loss, losses
 from .strategies import Attention, Regression, attention_layers, regressions

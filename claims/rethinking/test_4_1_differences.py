@@ -11,8 +11,8 @@ from torch import Tensor
 
 from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
 from icl_claims.evidence.exact import ExactEvidence
-from icl_claims.theory import meta_optimization
-from icl_claims.theory.meta_optimization import Head
+from icl_claims.theory import dual_form as meta_optimization
+from icl_claims.theory.dual_form import Head
 
 from ..cases import Attended, attended_tokens
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from icl_claims.claims import IN_EVERY_CASE, Decide, revisited
 from icl_claims.evidence.exact import ExactEvidence
-from icl_claims.methods import block_loss, layer_causal
+from icl_claims.methods import layer_causal
 from icl_claims.tasks.demonstrations import Demonstrations
 
 from ..small_transformers import (
@@ -130,7 +130,7 @@ def test_a_step_is_one_step_on_the_sum_of_the_losses(evidence: ExactEvidence, de
 def leaves_and_losses(small: Small, ids: Sequence[int]) -> tuple[Leaves, list[Tensor]]:
     """The tuned parameters as leaves, and the loss of every block's prediction as a function of them."""
     leaves = {name: value.clone().requires_grad_() for name, value in small.model().tuned_values().items()}
-    return leaves, block_loss.block_losses(small.model(), leaves, ids)
+    return leaves, layer_causal.block_losses(small.model(), leaves, ids)
 
 
 def layers_of(small: Small, layer: int) -> list[str]:

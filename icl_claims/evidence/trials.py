@@ -13,8 +13,8 @@ from icl_claims.experiments.result import TrialResult, mean_over_rows
 from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, study_of
 from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric, accuracy
 from icl_claims.questions import Compared, Near, Quantity, Side
-from icl_claims.statistics import hierarchical, influence, intervals, power, prediction, proportions
-from icl_claims.statistics.influence import Column
+from icl_claims.statistics import intervals, proportions, resampling, significance
+from icl_claims.statistics.resampling import Column
 
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
@@ -143,7 +143,7 @@ class _AskedOfTask:
         unknown = "no query counts"
         if counted:
             unknown = "no spread" if of_queries else "one draw, and one number per draw"
-        predicted, no_learning = prediction.prediction_interval(mine, len(mine[0]), same_queries=True), self.no_learning
+        predicted, no_learning = intervals.prediction_interval(mine, len(mine[0]), same_queries=True), self.no_learning
         return Numbers(
             self.task,
             _average(mine),
@@ -153,8 +153,8 @@ class _AskedOfTask:
             note=no_learning,
             unclear="the interval does not decide" if np.isfinite(interval.low) else unknown,
             undecided=bool(no_learning),
-            needed=(power.queries_needed if of_queries else power.seeds_needed)(interval, counted),
-            detectable=power.smallest_detectable(interval, confidence=confidence),
+            needed=(significance.queries_needed if of_queries else significance.seeds_needed)(interval, counted),
+            detectable=significance.smallest_detectable(interval, confidence=confidence),
             predicted=(predicted.low, predicted.high),
         )
 
@@ -173,7 +173,7 @@ def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbe
         EVERY_TASK,
         float(np.mean([_average(mine) for mine in left])),
         float(np.mean([_average(other) for other in right])),
-        hierarchical.hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence),
+        intervals.hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence),
         count=sum(map(_queries, left)),
         note=over_tasks(len(counting), len(asked)),
         undecided=len(counting) < len(asked),
@@ -194,7 +194,7 @@ def _columns(results: Iterable[TrialResult], quantity: Quantity) -> list[Column]
 
 
 def _queries(columns: Sequence[Column]) -> int:
-    return int(sum(influence.queries_that_count(column).sum() for column in columns))
+    return int(sum(resampling.queries_that_count(column).sum() for column in columns))
 
 
 def _average(columns: Sequence[Column]) -> float:
@@ -209,7 +209,7 @@ def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | 
         return None
     rows = []
     if not isinstance(metric, LearningMetric):
-        of_queries = influence.by_query(values)
+        of_queries = resampling.by_query(values)
         counted = ~np.isnan(of_queries)
         counted[:, 0] = True
         queries = result.query_rows[np.nonzero(counted)[0]]

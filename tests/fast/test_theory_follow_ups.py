@@ -7,7 +7,7 @@ from math import sqrt
 import pytest
 import torch
 
-from icl_claims.theory import demonstration_order, dual_form, in_context_regression, random_floor, ridge
+from icl_claims.theory import dual_form, example_by_example, in_context_regression, random_floor
 from icl_claims.theory import linear_self_attention as attention
 
 
@@ -64,25 +64,27 @@ def test_momentum_lets_the_first_gradient_act_later_too():
 
 def test_ridge_on_one_example_with_one_input():
     x, y = column(2.0)[0], torch.tensor(3.0, dtype=torch.float64)
-    assert ridge.solve_by_examples(x[None], y[None], penalty=2.0).item() == pytest.approx(6 / (4 + 2))
-    assert ridge.step(column(1.0)[0], x, y, rate=0.1, penalty=2.0).item() == pytest.approx(1 - 0.2 * (4 - 6 + 2))
+    assert example_by_example.solve_by_examples(x[None], y[None], penalty=2.0).item() == pytest.approx(6 / (4 + 2))
+    assert example_by_example.step(column(1.0)[0], x, y, rate=0.1, penalty=2.0).item() == pytest.approx(
+        1 - 0.2 * (4 - 6 + 2)
+    )
 
 
 def test_without_examples_ridge_gives_zero():
     nothing = torch.zeros(0, 2, dtype=torch.float64)
-    assert ridge.solve_by_examples(nothing, nothing[:, 0], penalty=1.0).tolist() == [0.0, 0.0]
+    assert example_by_example.solve_by_examples(nothing, nothing[:, 0], penalty=1.0).tolist() == [0.0, 0.0]
 
 
 def test_a_swap_of_demonstrations_by_hand():
     # W = 0, x = 1 and 1, y = 0 and 1: after (0, 1) the weight is eta, after (1, 0) it is eta - eta^2.
-    change = demonstration_order.swap(column(0.0), column(1.0, 1.0), column(0.0, 1.0), rate=0.1)
+    change = example_by_example.swap(column(0.0), column(1.0, 1.0), column(0.0, 1.0), rate=0.1)
     assert change.item() == pytest.approx(0.01)
 
 
 def test_a_causal_layer_of_no_demonstration_changes_nothing():
     layer = attention.construct(column(1.0), rate=1.0, demonstrations=0)
     nothing, tokens = torch.zeros(0, 2, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64)
-    assert torch.equal(demonstration_order.causal_stack([layer, layer], nothing, tokens), tokens)
+    assert torch.equal(example_by_example.causal_stack([layer, layer], nothing, tokens), tokens)
 
 
 @pytest.mark.parametrize(

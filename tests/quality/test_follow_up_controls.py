@@ -14,9 +14,8 @@ from tests.quality.controls import Control, computed, verdict_under
 
 ATTENTION = "icl_claims.theory.linear_self_attention"
 REGRESSION = "icl_claims.theory.in_context_regression"
-RIDGE = "icl_claims.theory.ridge"
 HISTORY = "icl_claims.theory.dual_form"
-ORDER = "icl_claims.theory.demonstration_order"
+EXAMPLES = "icl_claims.theory.example_by_example"
 FLOOR = "icl_claims.theory.random_floor"
 SIMILARITY = "icl_claims.metrics.similarity"
 
@@ -214,10 +213,10 @@ CONTROLS = [
         "a step half as long as the best one",
         {f"{REGRESSION}.train": half_a_step},
     ),
-    Control("sgd-step-ridge", "the penalty missing", {f"{RIDGE}.step": unpenalised_step}),
-    Control("sgd-step-ridge", "the factor 2 missing", {f"{RIDGE}.step": step_without_the_factor_2}),
-    Control("sherman-morrison", "no denominator", {f"{RIDGE}.add_rank_one": update_without_denominator}),
-    Control("sherman-morrison", "u and v swapped", {f"{RIDGE}.add_rank_one": update_with_roles_swapped}),
+    Control("sgd-step-ridge", "the penalty missing", {f"{EXAMPLES}.step": unpenalised_step}),
+    Control("sgd-step-ridge", "the factor 2 missing", {f"{EXAMPLES}.step": step_without_the_factor_2}),
+    Control("sherman-morrison", "no denominator", {f"{EXAMPLES}.add_rank_one": update_without_denominator}),
+    Control("sherman-morrison", "u and v swapped", {f"{EXAMPLES}.add_rank_one": update_with_roles_swapped}),
     Control("t-step-dual-form", "momentum forgotten", {f"{HISTORY}.coefficients": momentum_forgotten}),
     Control(
         "t-step-dual-form",
@@ -238,12 +237,12 @@ CONTROLS = [
     Control(
         "order-invariance",
         "full-batch descent that takes one demonstration after the other",
-        {f"{ORDER}.full_batch_descent": descent_one_by_one},
+        {f"{EXAMPLES}.full_batch_descent": descent_one_by_one},
     ),
     Control(
         "order-invariance",
         "an epoch that does not depend on the order",
-        {f"{ORDER}.swap": swap_that_changes_nothing},
+        {f"{EXAMPLES}.swap": swap_that_changes_nothing},
     ),
     Control("random-floor", "the factor 1/2 missing", {f"{FLOOR}.sim_aou_floor": twice_the_floor}),
     Control("random-floor", "a floor of 0", {f"{FLOOR}.sim_aou_floor": no_floor}),

@@ -7,25 +7,23 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from icl_claims.methods import base, block_loss, finetuning, layer_causal
+from icl_claims.methods import base, finetuning, layer_causal
 from icl_claims.metrics import Answer, predictions, similarity
 from icl_claims.models.blocks import hidden_of
-from icl_claims.theory import dual_form, linearization, meta_optimization
+from icl_claims.theory import dual_form, linearization
 from tests.quality.controls import Control, computed, verdict_under
 
 DUAL = "icl_claims.theory.dual_form"
-META = "icl_claims.theory.meta_optimization"
 LINEAR = "icl_claims.theory.linearization"
 PREDICTIONS = "icl_claims.metrics.predictions"
 SIMILARITY = "icl_claims.metrics.similarity"
 ANSWER = "icl_claims.methods.base.Learned.answer"
 FINETUNING = "icl_claims.methods.finetuning"
 LAYER_CAUSAL = "icl_claims.methods.layer_causal"
-BLOCK_LOSS = "icl_claims.methods.block_loss"
 
 # The originals, which broken variants are made of.
 error_signals, weight_change = dual_form.error_signals, dual_form.weight_change
-in_context_update, linearize = meta_optimization.in_context_update, linearization.linearize
+in_context_update, linearize = dual_form.in_context_update, linearization.linearize
 coefficient_step, answer = linearization.coefficient_step, base.Learned.answer
 rec2ftp, rpa, sim_aou, sim_am = predictions.rec2ftp, predictions.rpa, similarity.sim_aou, similarity.sim_am
 sgd_step, block_losses = finetuning.sgd_step, layer_causal.block_losses
@@ -53,7 +51,7 @@ def undetached_block_losses(model, weights, sequence, loss="all_tokens"):
     losses = []
 
     def read(_layer, _args, _kwargs, output):
-        losses.append(block_loss.block_loss(model.blocks, hidden_of(output), sequence, loss))
+        losses.append(layer_causal.block_loss(model.blocks, hidden_of(output), sequence, loss))
 
     with model.blocks.around(after=read):
         model.sequence_logits(sequence, weights)
@@ -123,27 +121,27 @@ CONTROLS = [
     Control(
         "icl-meta-gradient",
         "keys and values are exchanged",
-        {f"{META}.in_context_update": lambda *case: in_context_update(*case).T},
+        {f"{DUAL}.in_context_update": lambda *case: in_context_update(*case).T},
     ),
     Control(
         "icl-meta-gradient",
         "the update is subtracted",
-        {f"{META}.in_context_update": lambda *case: -in_context_update(*case)},
+        {f"{DUAL}.in_context_update": lambda *case: -in_context_update(*case)},
     ),
     Control(
         "icl-meta-gradient",
         "the update is averaged over demonstrations",
-        {f"{META}.in_context_update": lambda head, shown: in_context_update(head, shown) / max(1, len(shown))},
+        {f"{DUAL}.in_context_update": lambda head, shown: in_context_update(head, shown) / max(1, len(shown))},
     ),
     Control(
         "icl-softmax-breaks",
         "softmax is left in the linear attention",
-        {f"{META}.linear_head": meta_optimization.softmax_head},
+        {f"{DUAL}.linear_head": dual_form.softmax_head},
     ),
     Control(
         "icl-softmax-breaks",
         "softmax is left out of the softmax attention",
-        {f"{META}.softmax_head": meta_optimization.linear_head},
+        {f"{DUAL}.softmax_head": dual_form.linear_head},
     ),
     Control(
         "taylor-first-order",
@@ -287,12 +285,12 @@ CONTROLS = [
     Control(
         "lc-detached",
         "the input of a block is not detached",
-        {f"{BLOCK_LOSS}.block_losses": undetached_block_losses},
+        {f"{LAYER_CAUSAL}.block_losses": undetached_block_losses},
     ),
     Control(
         "lc-detached",
         "losses belong to the blocks in reverse",
-        {f"{BLOCK_LOSS}.block_losses": lambda *case: block_losses(*case)[::-1]},
+        {f"{LAYER_CAUSAL}.block_losses": lambda *case: block_losses(*case)[::-1]},
     ),
     Control(
         "lc-losses-summed",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -180,7 +180,7 @@ class Clipping:
         """As methods are named after it: `clip_12`, `clip_layers_1`, `clip_linf_0.1`, `clip_to_finetuning`."""
         return NAMES[self.norm or "global_l2"] + ("" if self.at is None else f"_{self.at:g}")
 
-    def under(self, protocol: Protocol) -> Self:
+    def under(self, protocol: Protocol) -> "Clipping":
         """The same with the norm that a protocol names, if it has none of its own."""
         return self if self.norm else replace(self, norm=protocol.clip_norm)
 

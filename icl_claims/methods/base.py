@@ -33,37 +33,7 @@ class TrainingTokens:
         self, scores: Sequence[Float[Tensor, "heads queries tokens"]], device: torch.device
     ) -> Float[Tensor, "layers queries demonstrations"]:
         """The share of attention that each demonstration gets, of every layer."""
-        by_layer = [shares_of_demonstrations(of_layer, self.lengths).to(device) for of_layer in scores]
-        return torch.stack(by_layer)
-
-
-def tokens_in_context(prefix: Prefix, demonstrations: Demonstrations) -> TrainingTokens:
-    """The demonstrations as they lie in a prefix, each after those before it."""
-    spans = demonstrations.spans
-    places = torch.tensor([place for span in spans for place in span])
-    keys = tuple(of_layer.index_select(1, places.to(of_layer.device)) for of_layer in prefix.keys)
-    return TrainingTokens(keys, tuple(map(len, spans)))
-
-
-def tokens_read_alone(
-    model: LanguageModel, opening: Prefix, demonstrations: Demonstrations, weights: Weights
-) -> TrainingTokens:
-    """The same demonstrations, each read right after bos, where a query stands, too, as if there were no other.
-
-    With rotary positions a key is turned by the position at which it is read: here by that in its own demonstration, in
-    the context by that in the context.
-
-    Args:
-        model: that reads them.
-        opening: bos, read with the weights.
-        demonstrations: of which those in the context are read.
-        weights: with which the model reads; those that are not among them are as pretrained.
-
-    Source: Dai et al. 2023, attention to training tokens; in the keys' place, their code takes the query vectors that
-        the training tokens had while they were stepped on.
-    """
-    rows = [demonstrations.context[span.start : span.stop] for span in demonstrations.spans]
-    return TrainingTokens(model.keys_of(rows, opening, weights), tuple(map(len, rows)))
+        return torch.stack([shares_of_demonstrations(of_layer, self.lengths).to(device) for of_layer in scores])
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +65,22 @@ class Learned:
     def training_tokens(self, demonstrations: Demonstrations) -> TrainingTokens:
         """The demonstrations in the context as queries can attend to them, to be read once and kept.
 
-        Args:
-            demonstrations: that were learned from. Where they lie in the prefix, their keys are taken from it; else
-                each is read alone, with the learned weights.
+        Where they lie in the prefix, each after those before it, their keys are taken from it. Else each is read with
+        the learned weights right after bos, where a query stands, too, as if there were no other. With rotary positions
+        a key is turned by the position at which it is read: then by that in its own demonstration, in the context by
+        that in the context.
+
+        Source: Dai et al. 2023, attention to training tokens; in the keys' place, their code takes the query vectors
+            that the training tokens had while they were stepped on.
         """
+        spans = demonstrations.spans
         if self.prefix.tokens == len(demonstrations.context):
-            return tokens_in_context(self.prefix, demonstrations)
-        return tokens_read_alone(self.model, self.prefix, demonstrations, self.weights)
+            places = torch.tensor([place for span in spans for place in span])
+            keys = tuple(of_layer.index_select(1, places.to(of_layer.device)) for of_layer in self.prefix.keys)
+        else:
+            rows = [demonstrations.context[span.start : span.stop] for span in spans]
+            keys = self.model.keys_of(rows, self.prefix, self.weights)
+        return TrainingTokens(keys, tuple(map(len, spans)))
 
     def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
         """Answer a batch of queries, none of which sees another.
@@ -204,11 +183,8 @@ class Method(Protocol):
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn, leaving the model itself as it was.
 
-        Args:
-            model: The model that learns.
-            demonstrations: What is learned from.
-            known: What other methods of this learning rate learned from the same demonstrations, for methods that build
-                on them; what is not there, they learn on the way.
+        Known is what other methods of this learning rate learned from the same demonstrations, for methods that build
+        on them; what is not there, they learn on the way.
         """
         ...
 
@@ -257,14 +233,27 @@ def at_rate(method: AMethod, learning_rate: float) -> AMethod:
     return with_parameter(method, "learning_rate", learning_rate)
 
 
-@runtime_checkable
-class Descending(Protocol):
-    """A method that steps down a gradient."""
+@dataclass(frozen=True)
+class Stepping:
+    """A method of ours that steps down a gradient; called with its learning rate alone, its class gives the standard.
+
+    Args:
+        learning_rate: of every step.
+    """
+
+    learning_rate: float | None = None
+    name: str = field(init=False)
 
     @property
-    def name(self) -> str:
-        """The method's name in tables."""
-        ...
+    def variant_of(self) -> Stepping | None:
+        """The standard method, where something about this one is particular."""
+        standard = type(self)(self.learning_rate)
+        return None if standard.name == self.name else standard
+
+
+@runtime_checkable
+class Descending(Method, Protocol):
+    """A method that steps down a gradient."""
 
     @property
     def learning_rate(self) -> float | None:

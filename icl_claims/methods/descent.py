@@ -68,15 +68,7 @@ def tuned(
     losses: Sequence[float],
     norms: Sequence[Mapping[int, float]],
 ) -> Learned:
-    """What was learned by stepping to these weights.
-
-    Args:
-        method: that took the steps.
-        model: that learned.
-        demonstrations: it learned from; their opening token is read with the new weights.
-        weights: where the steps led.
-        losses: of every step.
-        norms: of the gradients of each layer, at every step.
+    """What a method learned by stepping to these weights, with the loss and each layer's gradient norm at every step.
 
     Raises:
         DivergenceError: the last step left the numbers.

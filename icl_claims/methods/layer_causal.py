@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,24 +12,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Known, Learned, learned_by, name_of, rate_of, title_with, weight_changes
-from icl_claims.methods.descent import (
-    Clipping,
-    finite,
-    gradients_of,
-    loss_scale,
-    masters,
-    settled,
-    sgd_step,
-    trainable,
-    tuned,
-)
-from icl_claims.methods.finetuning import Finetuning
+from icl_claims.methods.base import Known, Learned, Stepping, learned_by, name_of, title_with, weight_changes
+from icl_claims.methods.descent import Clipping, gradients_of, loss_scale, masters, settled, trainable
+from icl_claims.methods.finetuning import Descent, Finetuning, Step
 from icl_claims.models import (
     ROWS_READ_AT_ONCE,
     Blocks,
     LanguageModel,
-    TunedParameter,
+    Weights,
     as_float,
     at_least_single,
     hidden_of,
@@ -40,12 +31,9 @@ from icl_claims.tasks import Demonstrations
 Update = Literal["concurrent", "sequential"]
 """All layers step at once on the sum of their losses (the authors' code), or one after the other (their words)."""
 
-Step = tuple[float, dict[str, Tensor], dict[int, float]]
-"""The sum of the losses, the new weights, and the norm of each layer's gradients before clipping."""
-
 
 @dataclass(frozen=True)
-class LayerCausal:
+class LayerCausal(Stepping):
     """Finetuning in which no layer's gradient reaches another.
 
     The output of every block goes through the model's final norm and projection head; the cross-entropy of that
@@ -68,12 +56,10 @@ class LayerCausal:
     Source: "Rethinking ...", section 3.4, figure 2 (sequential); "Understanding ...", section 3.1, figure 1 (summed).
     """
 
-    learning_rate: float | None = None
     update: Update = "concurrent"
     loss: Loss | None = None
     clip: Clipping | None = None
     norm_matched: bool = False
-    name: str = field(init=False)
     diagnosed: ClassVar[bool] = True
     definition: ClassVar[str] = (
         "Every layer has a loss of its own: its output goes through the model's final norm and head, and no gradient "
@@ -102,20 +88,13 @@ class LayerCausal:
         drawn = {LayerCausal(rate): 3, LayerCausal(rate, "sequential"): 5, LayerCausal(rate, norm_matched=True): 6}
         return drawn.get(self)
 
-    @property
-    def variant_of(self) -> LayerCausal | None:
-        """Concurrent layer-causal finetuning as it stands, where something about this one is particular."""
-        plain = LayerCausal(self.learning_rate)
-        return None if plain.name == self.name else plain
-
-    def _check(self, clip: Clipping) -> Clipping:
+    def _check(self, clip: Clipping) -> None:
         if self.update == "sequential" and not clip.by_layer:
             raise UsageError(
                 "A sequential update has the gradients of one layer at a time",
                 expected="clipping by layer",
                 got=f"by {clip.norm}",
             )
-        return clip
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step, of all layers, on each demonstration.
@@ -126,23 +105,11 @@ class LayerCausal:
         """
         if self.norm_matched:
             return self._learn_norm_matched(model, demonstrations, known or {})
-        finetuned = None
-        if self.clip is not None and self.clip.to_finetuning:
-            finetuned = learned_by(Finetuning(self.learning_rate, self.loss), model, demonstrations, known or {})
-        step_once = self._concurrent_step if self.update == "concurrent" else self._sequential_step
-        protocol = demonstrations.protocol
-        descend = _Descent(
-            rate_of(self),
-            self.loss or protocol.loss,
-            None if self.clip is None else self._check(self.clip.under(protocol)),
-            finetuned,
-        )
-        weights, losses, norms = masters(model.tuned_values()), [], []
-        for step, sequence in enumerate(demonstrations.sequences):
-            loss, weights, of_step = step_once(model, weights, sequence, descend)
-            losses.append(finite(loss, self, step, predictions=model.layers))
-            norms.append(of_step)
-        return tuned(self, model, demonstrations, weights, losses, norms)
+        if self.clip is not None:
+            self._check(self.clip.under(demonstrations.protocol))
+        descent = Descent.of(self, model, demonstrations, known, self.loss, self.clip)
+        step = self._concurrent_step if self.update == "concurrent" else self._sequential_step
+        return descent.learned(partial(step, descent), predictions=model.layers)
 
     def _learn_norm_matched(self, model: LanguageModel, demonstrations: Demonstrations, known: Known) -> Learned:
         finetuned = learned_by(Finetuning(self.learning_rate, self.loss), model, demonstrations, known)
@@ -151,28 +118,20 @@ class LayerCausal:
         weights = settled(self, model, weights, len(unmatched.losses))
         return replace(unmatched, weights=weights, prefix=model.read_prefix([demonstrations.bos], weights))
 
-    def _concurrent_step(
-        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], descend: _Descent
-    ) -> Step:
-        leaves = trainable(weights)
-        total = torch.stack(block_losses(model, leaves, sequence, descend.loss)).sum()
-        gradients = gradients_of(total, list(leaves.values()), model.dtype)
-        norms, updated = descend(model.tuned_parameters, weights, gradients)
-        return as_float(total), updated, norms
+    def _concurrent_step(self, descent: Descent, weights: Weights, sequence: Sequence[int]) -> Step:
+        return descent.step(lambda *case: torch.stack(block_losses(*case)).sum(), weights, sequence)
 
-    def _sequential_step(
-        self, model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], descend: _Descent
-    ) -> Step:
-        leaves, updated, total = trainable(weights), dict(weights), 0.0
+    def _sequential_step(self, descent: Descent, weights: Weights, sequence: Sequence[int]) -> Step:
+        model, leaves, updated, total = descent.model, trainable(weights), dict(weights), 0.0
         norms: dict[int, float] = {}
         by_layer = [[p for p in model.tuned_parameters if p.layer == layer] for layer in range(model.layers)]
 
         def update_block(layer: int, args: Any, kwargs: Any, output: Any) -> Any:
             nonlocal total
-            loss = block_loss(model.blocks, hidden_of(output), sequence, descend.loss)
+            loss = block_loss(model.blocks, hidden_of(output), sequence, descent.loss)
             gradients = gradients_of(loss, [leaves[p.name] for p in by_layer[layer]], model.dtype)
             total += as_float(loss)
-            of_layer, own = descend(by_layer[layer], updated, gradients)
+            own, of_layer = descent.moved(by_layer[layer], updated, gradients)
             norms.update(of_layer)
             updated.update(own)
             with torch.no_grad():
@@ -181,24 +140,6 @@ class LayerCausal:
         with model.blocks.around(before=detached, after=update_block):
             model.sequence_logits(sequence, leaves, keep=(0,))
         return total, updated, norms
-
-
-@dataclass(frozen=True, eq=False)
-class _Descent:
-    """How weights are stepped: the rate, the loss, the clipping, and what standard finetuning learned if that is it."""
-
-    learning_rate: float
-    loss: Loss
-    clip: Clipping | None
-    finetuned: Learned | None
-
-    def __call__(
-        self, parameters: Sequence[TunedParameter], weights: Mapping[str, Tensor], gradients: Sequence[Tensor]
-    ) -> tuple[dict[int, float], dict[str, Tensor]]:
-        norms = layer_norms(parameters, gradients)
-        if self.clip is not None:
-            gradients = self.clip.clip(parameters, gradients, self.finetuned)
-        return norms, sgd_step(parameters, weights, gradients, self.learning_rate)
 
 
 def with_changes_as_long(model: LanguageModel, weights: Mapping[str, Tensor], finetuned: Learned) -> dict[str, Tensor]:
@@ -234,12 +175,8 @@ def block_losses(
     with model.blocks.around(before=detached, after=keep):
         model.sequence_logits(sequence, weights, keep=(0,))
     at_once = max(1, ROWS_READ_AT_ONCE // len(sequence))
-    starts = range(0, len(outputs), at_once)
-    return [
-        loss_of_block
-        for first in starts
-        for loss_of_block in _losses(model.blocks, outputs[first : first + at_once], sequence, loss)
-    ]
+    parts = [outputs[first : first + at_once] for first in range(0, len(outputs), at_once)]
+    return [of_block for part in parts for of_block in _losses(model.blocks, part, sequence, loss)]
 
 
 def block_loss(blocks: Blocks, hidden: Tensor, sequence: Sequence[int], loss: Loss) -> Tensor:

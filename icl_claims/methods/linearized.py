@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 from icl_claims.errors import UsageError
-from icl_claims.methods.base import Known, Learned, TrainingTokens, diverged, name_of, rate_of, title_with
+from icl_claims.methods.base import Known, Learned, Stepping, TrainingTokens, diverged, name_of, rate_of, title_with
 from icl_claims.methods.descent import finite, loss_scale, masters, sequence_loss, settled, sgd_step, stacked, trainable
 from icl_claims.metrics import Answer
 from icl_claims.models import LanguageModel, Prefix, Weights, all_finite, as_float, at_least_single, layer_norms
@@ -27,7 +27,7 @@ from icl_claims.tasks import Demonstrations, Queries
 
 
 @dataclass(frozen=True)
-class Linearized:
+class Linearized(Stepping):
     """Finetuning of the first-order expansion: SGD, one demonstration a step, in order.
 
     >>> Linearized().name, Linearized().title
@@ -40,9 +40,7 @@ class Linearized:
     Source: "Rethinking ...", section 2.3, equation 5; SGD on the offsets d, as the authors' code has it.
     """
 
-    learning_rate: float | None = None
     loss: Loss | None = None
-    name: str = field(init=False)
     definition: ClassVar[str] = "The model's first-order expansion around its own weights is trained and asked."
     formula: ClassVar[str] = (
         r"f_\text{lin}(x;\, \theta) = f(x;\, \theta_0) + "
@@ -62,12 +60,6 @@ class Linearized:
     def look(self) -> int | None:
         """Its place among the lines of figures; None where something about it is particular."""
         return 4 if self.variant_of is None else None
-
-    @property
-    def variant_of(self) -> Linearized | None:
-        """The same with its loss over all tokens, where this one's is another."""
-        plain = Linearized(self.learning_rate)
-        return None if plain.name == self.name else plain
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.
@@ -184,6 +176,7 @@ class LearnedLinearly(Learned):
 
 dual: Callable[[Tensor, Tensor], Tensor] = forward_ad.make_dual
 """A value with its first-order change."""
+_unpacked: Callable[[Tensor], tuple[Tensor, Tensor | None]] = forward_ad.unpack_dual
 
 
 @contextmanager
@@ -244,9 +237,3 @@ def _addmm(bias: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
     with torch.no_grad():
         changed = change @ weight
     return dual(torch.addmm(bias, value, weight), changed)
-
-
-def _unpacked(number: Tensor) -> tuple[Tensor, Tensor | None]:
-    unpack: Callable[[Tensor], tuple[Tensor, Tensor | None]] = forward_ad.unpack_dual
-    value, change = unpack(number)
-    return value, change

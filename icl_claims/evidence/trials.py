@@ -143,7 +143,7 @@ class _AskedOfTask:
         unknown = "no query counts"
         if counted:
             unknown = "no spread" if of_queries else "one draw, and one number per draw"
-        predicted, no_learning = intervals.prediction_interval(mine, len(mine[0]), same_queries=True), self.no_learning
+        predicted, no_learning = intervals.prediction_interval(mine), self.no_learning
         return Numbers(
             self.task,
             _average(mine),

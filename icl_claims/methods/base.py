@@ -235,11 +235,7 @@ def at_rate(method: AMethod, learning_rate: float) -> AMethod:
 
 @dataclass(frozen=True)
 class Stepping:
-    """A method of ours that steps down a gradient; called with its learning rate alone, its class gives the standard.
-
-    Args:
-        learning_rate: of every step.
-    """
+    """One of our methods that step down a gradient; its class called with a learning rate alone gives the standard."""
 
     learning_rate: float | None = None
     name: str = field(init=False)

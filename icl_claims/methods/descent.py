@@ -1,7 +1,7 @@
 """Gradient descent on the K and V projections of a model: losses, gradients and their clipping, steps, divergence."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,8 +11,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.methods.base import Descending, Learned, rate_of
-from icl_claims.models import LanguageModel, TunedParameter, all_finite, as_float, at_least_single, layer_norms
+from icl_claims.methods.base import Descending, Known, Learned, Method, learned_by, rate_of
+from icl_claims.models import (
+    LanguageModel,
+    TunedParameter,
+    Weights,
+    all_finite,
+    as_float,
+    at_least_single,
+    layer_norms,
+)
 from icl_claims.protocol import ClippedNorm, Loss, Protocol
 from icl_claims.tasks import Demonstrations
 
@@ -23,12 +31,12 @@ FLOAT16_LOSS_SCALE = 128.0
 """About what the authors' mixed precision began with: 4, on a loss that is a sum over some 30 tokens."""
 
 
-def masters(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def masters(weights: Weights) -> dict[str, Tensor]:
     """What is stepped on: float32 copies of values in half precision, and others as they are."""
     return {name: at_least_single(value) for name, value in weights.items()}
 
 
-def trainable(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def trainable(weights: Weights) -> dict[str, Tensor]:
     """The same values as leaves of a new graph."""
     return {name: value.detach().requires_grad_() for name, value in weights.items()}
 
@@ -47,10 +55,7 @@ def gradients_of(loss: Tensor, leaves: Sequence[Tensor], dtype: torch.dtype) -> 
 
 
 def sgd_step(
-    parameters: Iterable[TunedParameter],
-    weights: Mapping[str, Tensor],
-    gradients: Iterable[Tensor],
-    learning_rate: float,
+    parameters: Iterable[TunedParameter], weights: Weights, gradients: Iterable[Tensor], learning_rate: float
 ) -> dict[str, Tensor]:
     """W - learning_rate * gradient, on the entries that hold keys or values."""
     with torch.no_grad():
@@ -64,7 +69,7 @@ def tuned(
     method: Descending,
     model: LanguageModel,
     demonstrations: Demonstrations,
-    weights: Mapping[str, Tensor],
+    weights: Weights,
     losses: Sequence[float],
     norms: Sequence[Mapping[int, float]],
 ) -> Learned:
@@ -78,7 +83,7 @@ def tuned(
     return Learned(model, opening, rounded, tuple(losses), stacked(norms, model.layers))
 
 
-def settled(method: Descending, model: LanguageModel, weights: Mapping[str, Tensor], steps: int) -> dict[str, Tensor]:
+def settled(method: Descending, model: LanguageModel, weights: Weights, steps: int) -> dict[str, Tensor]:
     """Where so many steps led, in the dtype of the model.
 
     Raises:
@@ -192,7 +197,8 @@ class Clipping:
         if self.norm == "global_l2":
             norms = dict.fromkeys(norms, math.hypot(*norms.values()))
         elif self.norm == "l_inf":
-            norms = dict.fromkeys(norms, _largest_entry(parameters, gradients))
+            tuned_entries = (p.only_tuned(g) for p, g in zip(parameters, gradients, strict=True))
+            norms = dict.fromkeys(norms, max(as_float(entries.abs().max()) for entries in tuned_entries))
         factors = {layer: min(1.0, self._bound(layer, finetuned) / (norm + EPSILON)) for layer, norm in norms.items()}
         return tuple(g * factors[p.layer] for p, g in zip(parameters, gradients, strict=True))
 
@@ -204,6 +210,62 @@ class Clipping:
         return float(finetuned.gradient_norms[:, layer].mean())
 
 
-def _largest_entry(parameters: Sequence[TunedParameter], gradients: Sequence[Tensor]) -> float:
-    largest = (p.only_tuned(g).abs().max() for p, g in zip(parameters, gradients, strict=True))
-    return max(as_float(entry) for entry in largest)
+Step = tuple[float, dict[str, Tensor], dict[int, float]]
+"""The loss, summed over predictions, the new weights, and the norm of each layer's gradients before clipping."""
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """One step on each demonstration: on which loss, clipped how, and what standard finetuning learned if that bounds.
+
+    A step is taken on all parameters at once (`step`), or on some of them (`moved`).
+    """
+
+    method: Descending
+    model: LanguageModel
+    demonstrations: Demonstrations
+    loss: Loss
+    clip: Clipping | None
+    finetuned: Learned | None
+
+    @classmethod
+    def of(
+        cls,
+        method: Descending,
+        standard: Method,
+        model: LanguageModel,
+        demonstrations: Demonstrations,
+        known: Known | None,
+        loss: Loss | None,
+        clip: Clipping | None,
+    ) -> "Descent":
+        """That of a method, beside standard finetuning; loss and norm are the protocol's where it names none."""
+        protocol, finetuned = demonstrations.protocol, None
+        if clip is not None and clip.to_finetuning:
+            finetuned = learned_by(standard, model, demonstrations, known or {})
+        return cls(method, model, demonstrations, loss or protocol.loss, clip and clip.under(protocol), finetuned)
+
+    def learned(self, step: Callable[[Weights, Sequence[int]], Step], predictions: int = 1) -> Learned:
+        """Where the steps lead from the pretrained weights."""
+        weights, losses, norms = masters(self.model.tuned_values()), [], []
+        for number, sequence in enumerate(self.demonstrations.sequences):
+            loss, weights, of_step = step(weights, sequence)
+            losses.append(finite(loss, self.method, number, predictions))
+            norms.append(of_step)
+        return tuned(self.method, self.model, self.demonstrations, weights, losses, norms)
+
+    def step(self, loss_of: Callable[..., Tensor], weights: Weights, sequence: Sequence[int]) -> Step:
+        """A step of all parameters at once on the loss of a model, weights, a sequence, and which tokens count."""
+        leaves = trainable(weights)
+        loss = loss_of(self.model, leaves, sequence, self.loss)
+        gradients = gradients_of(loss, list(leaves.values()), self.model.dtype)
+        return as_float(loss), *self.moved(self.model.tuned_parameters, weights, gradients)
+
+    def moved(
+        self, parameters: Sequence[TunedParameter], weights: Weights, gradients: Sequence[Tensor]
+    ) -> tuple[dict[str, Tensor], dict[int, float]]:
+        """The new weights of some parameters, and the norms of their layers' gradients before clipping."""
+        norms = layer_norms(parameters, gradients)
+        if self.clip is not None:
+            gradients = self.clip.clip(parameters, gradients, self.finetuned)
+        return sgd_step(parameters, weights, gradients, rate_of(self.method)), norms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -13,8 +13,8 @@ from torch.autograd.function import once_differentiable
 
 from icl_claims.errors import UsageError
 from icl_claims.methods.base import Known, Learned, Stepping, learned_by, name_of, title_with, weight_changes
-from icl_claims.methods.descent import Clipping, gradients_of, loss_scale, masters, settled, trainable
-from icl_claims.methods.finetuning import Descent, Finetuning, Step
+from icl_claims.methods.descent import Clipping, Descent, Step, gradients_of, loss_scale, masters, settled, trainable
+from icl_claims.methods.finetuning import Finetuning
 from icl_claims.models import (
     ROWS_READ_AT_ONCE,
     Blocks,
@@ -107,7 +107,8 @@ class LayerCausal(Stepping):
             return self._learn_norm_matched(model, demonstrations, known or {})
         if self.clip is not None:
             self._check(self.clip.under(demonstrations.protocol))
-        descent = Descent.of(self, model, demonstrations, known, self.loss, self.clip)
+        standard = Finetuning(self.learning_rate, self.loss)
+        descent = Descent.of(self, standard, model, demonstrations, known, self.loss, self.clip)
         step = self._concurrent_step if self.update == "concurrent" else self._sequential_step
         return descent.learned(partial(step, descent), predictions=model.layers)
 
@@ -142,7 +143,7 @@ class LayerCausal(Stepping):
         return total, updated, norms
 
 
-def with_changes_as_long(model: LanguageModel, weights: Mapping[str, Tensor], finetuned: Learned) -> dict[str, Tensor]:
+def with_changes_as_long(model: LanguageModel, weights: Weights, finetuned: Learned) -> dict[str, Tensor]:
     """Weights whose change has, in every layer, the direction it had and the length of finetuning's.
 
     Returns:
@@ -158,7 +159,7 @@ def with_changes_as_long(model: LanguageModel, weights: Mapping[str, Tensor], fi
 
 
 def block_losses(
-    model: LanguageModel, weights: Mapping[str, Tensor], sequence: Sequence[int], loss: Loss = "all_tokens"
+    model: LanguageModel, weights: Weights, sequence: Sequence[int], loss: Loss = "all_tokens"
 ) -> list[Tensor]:
     """The loss of every block's own prediction, lowest first, each with a graph that ends at the block's input.
 

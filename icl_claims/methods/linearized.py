@@ -121,11 +121,6 @@ class LearnedLinearly(Learned):
     def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
         """Answer a batch of queries: log-probabilities of linearised logits, linearised outputs and scores.
 
-        Args:
-            queries: the batch.
-            lens: whether every block's own prediction of the labels is wanted.
-            training: None, for attention to tokens of demonstrations is not expanded.
-
         Raises:
             DivergenceError: the expansion is not finite.
             ModelError: logits are not finite as pretrained.

@@ -91,11 +91,7 @@ def nulls_of_method(method: Method) -> tuple[Null, ...]:
 def gaussian_update(answer: Answer, zero_shot: Answer, queries: Sequence[int], seed: int) -> Answer:
     """Zero-shot's answer plus a Gaussian update as long (L2) as the method's for every query and layer, and every head.
 
-    Args:
-        answer: of the method.
-        zero_shot: without demonstrations, to the same batch.
-        queries: index of each query of the batch in the trial; its draws follow from it, whatever the batch.
-        seed: of the draws.
+    A query's draws follow from its index in the trial, whatever the batch.
 
     Returns:
         Attention outputs and scores, these 0 beyond a query's own width; all else is zero-shot's.
@@ -118,13 +114,8 @@ def another_querys_update(answer: Answer, zero_shot: Answer, partners: Sequence[
     """Zero-shot's answer plus the update that the method makes for another query of the batch.
 
     Scores are aligned at the last tokens, where the template's words are the same; where the other query has no token,
-    the update is 0.
-
-    Args:
-        answer: of the method.
-        zero_shot: without demonstrations, to the same batch.
-        partners: for each query of the batch, the place of the other one in it. Whoever makes the batches chooses, and
-            with them decides whether the numbers depend on how queries are batched.
+    the update is 0. Whoever makes the batches chooses partners by their places in it, and with them decides whether the
+    numbers depend on how queries are batched.
 
     Returns:
         Attention outputs and scores, these 0 beyond a query's own width; all else is zero-shot's.

@@ -172,19 +172,13 @@ def switched(labels: tuple[int, ...], classes: int, switch: Switch, seed: int) -
     drawn = np.random.default_rng(seed)
     if switch == "random":
         return tuple(drawn.integers(0, classes, len(labels)).tolist())
-    place = derangement(classes, switch, drawn)
-    return tuple(place[label] for label in labels)
-
-
-def derangement(classes: int, switch: Switch, drawn: np.random.Generator) -> tuple[int, ...]:
-    """The class that takes each one's place: the next one, or a random permutation that leaves none in its place."""
-    following = tuple((label + 1) % classes for label in range(classes))
-    if switch == "cyclic" or classes < 3:
-        return following
-    while True:
-        permuted = tuple(drawn.permutation(classes).tolist())
-        if all(label != place for place, label in enumerate(permuted)):
-            return permuted
+    unmoved = np.arange(classes)
+    moved = np.roll(unmoved, -1)
+    if switch == "permuted" and classes > 2:
+        moved = drawn.permutation(classes)
+        while (moved == unmoved).any():
+            moved = drawn.permutation(classes)
+    return tuple(moved[list(labels)].tolist())
 
 
 def pairs(methods: Iterable[Method]) -> tuple[tuple[Method, Method], ...]:

@@ -51,14 +51,11 @@ class Seen:
     """What a metric by layer is computed from: three answers to one batch of queries.
 
     Args:
-        answer: The answer of the method that is measured.
-        reference: The answer of in-context learning, or of what the method is compared with instead.
-        zero_shot: The answer without demonstrations.
+        answer: That of the method that is measured.
+        reference: That of in-context learning, or of what the method is compared with instead.
         gold: The true labels.
         queries: Index of each query in the trial, from which its random draws follow.
         lengths: Tokens of each demonstration in the context.
-        seed: Seed of the random draws.
-        random_baseline: What is drawn at random.
     """
 
     answer: Answer
@@ -78,10 +75,8 @@ class Predicted:
     Args:
         answered: The labels that the method predicts.
         reference: Those of in-context learning, or of what the method is compared with instead.
-        zero_shot: Those without demonstrations.
-        gold: The true labels.
+        gold: The true ones.
         orders: Those of the method for every order of the demonstrations that was tried; None if one was.
-        agreement: When two changes agree.
     """
 
     answered: Int[np.ndarray, " queries"]

@@ -69,8 +69,6 @@ def rec2ftp(in_context: Labels, finetuned: Labels, zero_shot: Labels, gold: Labe
     """Of the queries that finetuning corrects, those that in-context learning answers right too.
 
     Rec2FTP = |(C_ICL & C_FT) - C_ZSL| / |C_FT - C_ZSL|; undefined (all NaN) when finetuning corrects nothing.
-
-    Source: "Understanding ...", section 3.3, Prediction Recall.
     """
     corrected = (finetuned == gold) & (zero_shot != gold)
     return _where(corrected, in_context == gold)

@@ -66,8 +66,6 @@ def sim_aou(in_context: Outputs, other: Outputs, zero_shot: Outputs, *, normalis
 
     Returns:
         The cosine, in [-1, 1], of every query and layer; 0 where an update is 0.
-
-    Source: "Rethinking ...", section 3.2, SimAOU.
     """
     states = [h.float() for h in (in_context, other, zero_shot)]
     if normalised:
@@ -118,8 +116,6 @@ def sim_am(in_context: AttentionMaps, other: AttentionMaps) -> Similarities:
 
     Returns:
         The mean cosine, in [-1, 1], of every query and layer.
-
-    Source: "Rethinking ...", section 3.2, SimAM.
     """
     return cosine_similarity(in_context.float(), other.float(), dim=-1).mean(dim=1).T
 
@@ -144,8 +140,6 @@ def sim_am_update(in_context: AttentionMaps, other: AttentionMaps, zero_shot: At
     Returns:
         The mean cosine, in [-1, 1], of every query and layer; NaN where the demonstrations move no head's scores beyond
         rounding, as in the first layer of models with rotary positions: such an update has no direction.
-
-    Source: the authors' later code; in no table of either paper.
     """
     rounding = max(ROUNDING, ROUNDINGS * torch.finfo(zero_shot.dtype).eps)
     by_context, by_other = in_context.float() - zero_shot.float(), other.float() - zero_shot.float()

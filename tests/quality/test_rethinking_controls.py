@@ -18,6 +18,7 @@ LINEAR = "icl_claims.theory.linearization"
 PREDICTIONS = "icl_claims.metrics.predictions"
 SIMILARITY = "icl_claims.metrics.similarity"
 ANSWER = "icl_claims.methods.base.Learned.answer"
+DESCENT = "icl_claims.methods.descent"
 FINETUNING = "icl_claims.methods.finetuning"
 LAYER_CAUSAL = "icl_claims.methods.layer_causal"
 
@@ -240,12 +241,12 @@ CONTROLS = [
     Control(
         "sgd-concurrent",
         "the lowest layer is left out of the step",
-        {f"{FINETUNING}.sgd_step": one_layer_left_out},
+        {f"{DESCENT}.sgd_step": one_layer_left_out},
     ),
     Control(
         "sgd-concurrent",
         "queries fused with keys and values move too",
-        {f"{FINETUNING}.sgd_step": queries_moved_too},
+        {f"{DESCENT}.sgd_step": queries_moved_too},
     ),
     Control(
         "sgd-concurrent",
@@ -280,7 +281,7 @@ CONTROLS = [
     Control(
         "lc-sequential-step",
         "the sequential step goes up the gradient",
-        {f"{LAYER_CAUSAL}.sgd_step": lambda ps, ws, gs, rate: sgd_step(ps, ws, gs, -rate)},
+        {f"{DESCENT}.sgd_step": lambda ps, ws, gs, rate: sgd_step(ps, ws, gs, -rate)},
     ),
     Control(
         "lc-detached",

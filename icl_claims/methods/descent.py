@@ -12,15 +12,7 @@ from torch import Tensor, nn
 
 from icl_claims.errors import DivergenceError, UsageError
 from icl_claims.methods.base import Descending, Known, Learned, Method, learned_by, rate_of
-from icl_claims.models import (
-    LanguageModel,
-    TunedParameter,
-    Weights,
-    all_finite,
-    as_float,
-    at_least_single,
-    layer_norms,
-)
+from icl_claims.models import LanguageModel, TunedParameter, Weights, all_finite, as_float, at_least_single, layer_norms
 from icl_claims.protocol import ClippedNorm, Loss, Protocol
 from icl_claims.tasks import Demonstrations
 

@@ -9,15 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from icl_claims.metrics.metric import (
-    DEMONSTRATION_LENGTHS,
-    RANDOM_UPDATE,
-    Arguments,
-    LayerMetric,
-    Seen,
-    metric,
-    variant,
-)
+from icl_claims.metrics.metric import DEMONSTRATION_LENGTHS, RANDOM_UPDATE, LayerMetric, Seen, metric, variant
 from icl_claims.protocol import RandomBaseline
 
 ROUNDING = 1e-4  # relative, of float32: scores are sums of products of keys that long contexts have turned
@@ -28,11 +20,6 @@ AttentionMaps = Float[Tensor, "layers heads queries width"]
 """Pre-softmax scores of the probe position over the query's own tokens, zeros beyond a query's length."""
 Shares = Float[np.ndarray, "layers queries demonstrations"]
 Similarities = Float[Tensor, "queries layers"]
-
-
-def _outputs(found: Seen) -> Arguments:
-    answers = {"in_context": found.reference, "other": found.answer, "zero_shot": found.zero_shot}
-    return {whose: answer.attention_outputs for whose, answer in answers.items()}
 
 
 def _random_outputs(found: Seen) -> Tensor:
@@ -51,7 +38,11 @@ def _random_outputs(found: Seen) -> Tensor:
     "shown beside its nulls.",
     formula=r"\text{mean}\, \cos(h_\text{ICL} - h_\text{ZSL},\ h_\text{FT} - h_\text{ZSL})",
     source="Rethinking, section 3.2; first by Dai et al.",
-    takes=_outputs,
+    takes=lambda found: {
+        "in_context": found.reference.attention_outputs,
+        "other": found.answer.attention_outputs,
+        "zero_shot": found.zero_shot.attention_outputs,
+    },
     of_updates=True,
     baselines=((RANDOM_UPDATE, _random_outputs),),
 )

@@ -12,17 +12,8 @@ import numpy as np
 import scipy
 from jaxtyping import Float
 
-from icl_claims.statistics.resampling import (
-    RESAMPLES,
-    Column,
-    Influence,
-    bootstrap_t,
-    in_standard_errors,
-    influence,
-    over_seeds,
-    resampled_sums,
-    studentised_resamples,
-)
+from icl_claims.statistics import resampling
+from icl_claims.statistics.resampling import RESAMPLES, Column, Influence, bootstrap_t, influence, over_seeds
 
 CONFIDENCE = 0.95
 FEWEST_TO_DRAW_FROM = 5
@@ -87,7 +78,7 @@ def bootstrap_difference(
     if counted < 2:
         return UNDEFINED
     estimate = float(np.mean([one.difference for one in influences]))
-    error, drawn = studentised_resamples(over_seeds(influences), resamples, np.random.default_rng(seed))
+    error, drawn = resampling.studentised_resamples(over_seeds(influences), resamples, np.random.default_rng(seed))
     return Interval(estimate, *bootstrap_t(estimate, error, drawn, freedom=counted - 1, confidence=confidence))
 
 
@@ -146,7 +137,7 @@ def hierarchical_difference(
     if len(tasks) < FEWEST_TO_DRAW_FROM:
         return seeds_interval(of_tasks.tolist(), confidence)
     drawn, root = _resampled_tasks(tasks, resamples, np.random.default_rng(seed)), np.sqrt(len(tasks))
-    distances = in_standard_errors(drawn.mean(axis=1) - estimate, drawn.std(axis=1, ddof=1) / root)
+    distances = resampling.in_standard_errors(drawn.mean(axis=1) - estimate, drawn.std(axis=1, ddof=1) / root)
     error, freedom = float(of_tasks.std(ddof=1) / root), len(tasks) - 1
     return Interval(estimate, *bootstrap_t(estimate, error, distances, freedom=freedom, confidence=confidence))
 
@@ -169,7 +160,7 @@ def _resampled_task(
         # Seeds with columns of one length ask the same queries: they are resampled together.
         together = np.flatnonzero(lengths == length).tolist()
         columns = np.stack([seeds[i].of_queries for i in together], axis=1)
-        of_seeds[:, together] = resampled_sums(columns, resamples, generator) / length
+        of_seeds[:, together] = resampling.resampled_sums(columns, resamples, generator) / length
     of_seeds += [one.difference for one in seeds]
     which = generator.integers(0, resamples, (resamples, times, 1))
     return np.asarray(of_seeds[which, generator.integers(0, len(seeds), (resamples, times, len(seeds)))].mean(axis=2))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from icl_claims.methods import base, finetuning, layer_causal
+from icl_claims.methods import base, descent, layer_causal
 from icl_claims.metrics import Answer, predictions, similarity
 from icl_claims.models.blocks import hidden_of
 from icl_claims.theory import dual_form, linearization
@@ -27,7 +27,7 @@ error_signals, weight_change = dual_form.error_signals, dual_form.weight_change
 in_context_update, linearize = dual_form.in_context_update, linearization.linearize
 coefficient_step, answer = linearization.coefficient_step, base.Learned.answer
 rec2ftp, rpa, sim_aou, sim_am = predictions.rec2ftp, predictions.rpa, similarity.sim_aou, similarity.sim_am
-sgd_step, block_losses = finetuning.sgd_step, layer_causal.block_losses
+sgd_step, block_losses = descent.sgd_step, layer_causal.block_losses
 layer_causal_learn, concurrent = layer_causal.LayerCausal.learn, layer_causal.LayerCausal._concurrent_step
 
 

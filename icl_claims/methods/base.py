@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -28,12 +28,6 @@ class TrainingTokens:
 
     keys: Keys
     lengths: tuple[int, ...]
-
-    def shares(
-        self, scores: Sequence[Float[Tensor, "heads queries tokens"]], device: torch.device
-    ) -> Float[Tensor, "layers queries demonstrations"]:
-        """The share of attention that each demonstration gets, of every layer."""
-        return torch.stack([shares_of_demonstrations(of_layer, self.lengths).to(device) for of_layer in scores])
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +107,8 @@ class Learned:
         labels = torch.tensor(queries.label_ids, device=device)
         read = shares = None
         if training is not None and seen.scores_against is not None:
-            shares = training.shares(seen.scores_against, device)
+            by_layer = (shares_of_demonstrations(scores, training.lengths) for scores in seen.scores_against)
+            shares = torch.stack([of_layer.to(device) for of_layer in by_layer])
         if lens:
             with torch.inference_mode():
                 read = self.model.blocks.label_log_probabilities(seen.block_outputs, queries.label_ids).to(device)

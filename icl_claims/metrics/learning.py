@@ -6,7 +6,6 @@ from jaxtyping import Float, Int
 from icl_claims.metrics.metric import LayerMetric, LearningMetric, metric, variant
 
 Steps = Float[np.ndarray, "steps layers"]
-PerLayer = Float[np.ndarray, "1 layers"]
 
 
 @metric(
@@ -69,6 +68,6 @@ first_log_gradient_ratio = variant(
     source="Rethinking, section 3.4, first fallacy",
     takes=lambda found: {"drift": found.drift},
 )
-def drift(drift: Float[np.ndarray, " layers"] | None) -> PerLayer | None:
+def drift(drift: Float[np.ndarray, " layers"] | None) -> Float[np.ndarray, "1 layers"] | None:
     """||dW|| / ||W|| of every layer, as one row."""
     return None if drift is None else drift[None]

@@ -40,11 +40,6 @@ class Answer:
     widths: tuple[int, ...] = ()
     training_attention: Float[Tensor, "layers queries demonstrations"] | None = None
 
-    def has(self, need: Need) -> bool:
-        """Whether it holds what a metric needs."""
-        held = {"scores": self.scores, "lens": self.lens, "shares": self.training_attention}
-        return need == "outputs" or held[need] is not None
-
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -184,7 +179,8 @@ class LayerMetric(Metric):
 
     def applies(self, *answers: Answer) -> bool:
         """Whether all the answers hold what it needs."""
-        return all(answer.has(need) for answer in answers for need in self.needs)
+        fields = {"outputs": "attention_outputs", "shares": "training_attention"}
+        return all(getattr(answer, fields.get(need, need)) is not None for answer in answers for need in self.needs)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

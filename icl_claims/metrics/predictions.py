@@ -8,7 +8,7 @@ from the same column.
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.special import softmax
 
 from icl_claims.metrics.metric import Arguments, Predicted, PredictionMetric, metric, variant
@@ -16,17 +16,12 @@ from icl_claims.protocol import Agreement, Calibration
 
 Labels = Int[np.ndarray, " queries"]
 PerQuery = Float[np.ndarray, " queries"]
-PerChange = Float[np.ndarray, "queries 2"]
 Changes = Literal["all", "correct", "incorrect"]
 """Which changes count: all, those to the correct label, or those to an incorrect one."""
 
 
 def _three(found: Predicted) -> Arguments:
     return {"in_context": found.reference, "finetuned": found.answered, "zero_shot": found.zero_shot}
-
-
-def _where(counted: Bool[np.ndarray, " queries"], value: Bool[np.ndarray, " queries"]) -> PerQuery:
-    return np.where(counted, value.astype(float), np.nan)
 
 
 @metric(
@@ -71,7 +66,7 @@ def rec2ftp(in_context: Labels, finetuned: Labels, zero_shot: Labels, gold: Labe
     Rec2FTP = |(C_ICL & C_FT) - C_ZSL| / |C_FT - C_ZSL|; undefined (all NaN) when finetuning corrects nothing.
     """
     corrected = (finetuned == gold) & (zero_shot != gold)
-    return _where(corrected, in_context == gold)
+    return np.where(corrected, (in_context == gold).astype(float), np.nan)
 
 
 @metric(
@@ -92,7 +87,7 @@ def rpa(
     *,
     only: Changes = "all",
     agreement: Agreement = "same_label",
-) -> PerChange:
+) -> Float[np.ndarray, "queries 2"]:
     """Relative prediction alignment: of the changes that either method makes, those that both make.
 
     RPA = |D_ICL & D_FT| / |D_ICL | D_FT| = same / (changed_ICL + changed_FT - same); undefined (all NaN) when neither

@@ -1,7 +1,5 @@
 """What every method of learning from demonstrations has in common: learn, then answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -130,9 +128,8 @@ class Learned:
         return np.array([moved[layer] / sizes[layer] if sizes[layer] else 0.0 for layer in range(self.model.layers)])
 
 
-def learned_by(method: Method, model: LanguageModel, demonstrations: Demonstrations, known: Known) -> Learned:
-    """What a method learned, as far as it is known; else it learns now."""
-    return known[method.name] if method.name in known else method.learn(model, demonstrations, known)
+Known = Mapping[str, Learned]
+"""What methods learned, by their names."""
 
 
 def weight_changes(model: LanguageModel, weights: Weights) -> dict[str, Tensor]:
@@ -149,10 +146,6 @@ def diverged() -> DivergenceError:
         got="NaN or infinity",
         todo="Use a smaller learning rate.",
     )
-
-
-Known = Mapping[str, Learned]
-"""What methods learned, by their names."""
 
 
 @runtime_checkable
@@ -182,6 +175,11 @@ class Method(Protocol):
         on them; what is not there, they learn on the way.
         """
         ...
+
+
+def learned_by(method: Method, model: LanguageModel, demonstrations: Demonstrations, known: Known) -> Learned:
+    """What a method learned, as far as it is known; else it learns now."""
+    return known[method.name] if method.name in known else method.learn(model, demonstrations, known)
 
 
 AMethod = TypeVar("AMethod")
@@ -236,7 +234,7 @@ class Stepping:
     name: str = field(init=False)
 
     @property
-    def variant_of(self) -> Stepping | None:
+    def variant_of(self) -> "Stepping | None":
         """The standard method, where something about this one is particular."""
         standard = type(self)(self.learning_rate)
         return None if standard.name == self.name else standard

@@ -1,7 +1,5 @@
 """Layer-causal finetuning: each layer learns from its own prediction, blind to the layers above it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial

@@ -4,8 +4,6 @@ f_lin(d) = f(theta_0) + J(theta_0) d, where f is what the model puts out and d t
 J is never formed: forward-mode differentiation gives J d in the same pass that gives f(theta_0).
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

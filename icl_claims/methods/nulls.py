@@ -1,7 +1,5 @@
 """Controls at the level of updates: what a similarity would be if an update of this size meant nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -14,6 +12,23 @@ from icl_claims.errors import UsageError
 from icl_claims.methods.base import Method, learns_weights, variant_of
 from icl_claims.metrics import Answer
 from icl_claims.models import at_least_single
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The answers to a batch of queries.
+
+    Args:
+        queries: Index of each query in the trial; its draws follow from it, whatever the batch.
+        partners: For each query, the place in the batch of another one, the same however queries are batched; None if
+            there is only one query.
+    """
+
+    answers: Mapping[str, Answer]
+    zero_shot: Answer
+    queries: Sequence[int]
+    partners: Sequence[int] | None
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -34,8 +49,26 @@ class GaussianUpdate:
         return f"a Gaussian update as long as that of {self.of.title}"
 
     def answer(self, batch: Batch) -> Answer | None:
-        """What the method would have answered if its update meant nothing."""
-        return gaussian_update(batch.answers[self.of.name], batch.zero_shot, batch.queries, batch.seed)
+        """Zero-shot's answer plus the Gaussian update; a query's draws follow from its index in the trial.
+
+        Returns:
+            Attention outputs and scores, these 0 beyond a query's own width; all else is zero-shot's.
+
+        Raises:
+            UsageError: one of the two answers has no scores.
+        """
+        answer = batch.answers[self.of.name]
+        outputs, scores = _updates(answer, batch.zero_shot)
+        layers, heads, _, _ = scores.shape
+        drawn_outputs, drawn_scores = torch.zeros_like(outputs), torch.zeros_like(scores)
+        for row, query in enumerate(batch.queries):
+            stream, width = np.random.default_rng((batch.seed, query, 1)), answer.widths[row]
+            of_query = stream.standard_normal((layers, outputs.shape[-1]))
+            drawn_outputs[:, row] = torch.from_numpy(of_query).to(outputs)
+            drawn_scores[:, :, row, :width] = torch.from_numpy(stream.standard_normal((layers, heads, width))).to(
+                scores
+            )
+        return _moved(batch.zero_shot, _as_long_as(outputs, drawn_outputs), _as_long_as(scores, drawn_scores))
 
 
 @dataclass(frozen=True)
@@ -56,27 +89,27 @@ class AnotherQuerysUpdate:
         return f"another query's update by {self.of.title}"
 
     def answer(self, batch: Batch) -> Answer | None:
-        """What the method would have answered with another query's update; None if there is only one query."""
+        """Zero-shot's answer plus the update that the method makes for another query; None if there is only one query.
+
+        Scores are aligned at the last tokens, where the template's words are the same; where the other query has no
+        token, the update is 0.
+
+        Returns:
+            Attention outputs and scores, these 0 beyond a query's own width; all else is zero-shot's.
+
+        Raises:
+            UsageError: one of the two answers has no scores.
+        """
         if batch.partners is None:
             return None
-        return another_querys_update(batch.answers[self.of.name], batch.zero_shot, batch.partners)
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """The answers to a batch of queries.
-
-    Args:
-        queries: Index of each query in the trial; its draws follow from it, whatever the batch.
-        partners: For each query, the place in the batch of another one, the same however queries are batched; None if
-            there is only one query.
-    """
-
-    answers: Mapping[str, Answer]
-    zero_shot: Answer
-    queries: Sequence[int]
-    partners: Sequence[int] | None
-    seed: int
+        answer = batch.answers[self.of.name]
+        outputs, scores = _updates(answer, batch.zero_shot)
+        others = torch.zeros_like(scores)
+        for row, partner in enumerate(batch.partners):
+            own_end, other_end = answer.widths[row], answer.widths[partner]
+            common = min(own_end, other_end)
+            others[:, :, row, own_end - common : own_end] = scores[:, :, partner, other_end - common : other_end]
+        return _moved(batch.zero_shot, outputs[:, list(batch.partners)], others)
 
 
 Null = GaussianUpdate | AnotherQuerysUpdate
@@ -86,50 +119,6 @@ def nulls_of_method(method: Method) -> tuple[Null, ...]:
     """The nulls of a method at the level of updates; none if it learns no weights, or is a variant of another."""
     replaced = learns_weights(method) and variant_of(method) is None
     return (GaussianUpdate(method), AnotherQuerysUpdate(method)) if replaced else ()
-
-
-def gaussian_update(answer: Answer, zero_shot: Answer, queries: Sequence[int], seed: int) -> Answer:
-    """Zero-shot's answer plus a Gaussian update as long (L2) as the method's for every query and layer, and every head.
-
-    A query's draws follow from its index in the trial, whatever the batch.
-
-    Returns:
-        Attention outputs and scores, these 0 beyond a query's own width; all else is zero-shot's.
-
-    Raises:
-        UsageError: one of the two has no scores.
-    """
-    outputs, scores = _updates(answer, zero_shot)
-    layers, heads, _, _ = scores.shape
-    drawn_outputs, drawn_scores = torch.zeros_like(outputs), torch.zeros_like(scores)
-    for row, query in enumerate(queries):
-        stream = np.random.default_rng((seed, query, 1))
-        width = answer.widths[row]
-        drawn_outputs[:, row] = torch.from_numpy(stream.standard_normal((layers, outputs.shape[-1]))).to(outputs)
-        drawn_scores[:, :, row, :width] = torch.from_numpy(stream.standard_normal((layers, heads, width))).to(scores)
-    return _moved(zero_shot, _as_long_as(outputs, drawn_outputs), _as_long_as(scores, drawn_scores))
-
-
-def another_querys_update(answer: Answer, zero_shot: Answer, partners: Sequence[int]) -> Answer:
-    """Zero-shot's answer plus the update that the method makes for another query of the batch.
-
-    Scores are aligned at the last tokens, where the template's words are the same; where the other query has no token,
-    the update is 0. Whoever makes the batches chooses partners by their places in it, and with them decides whether the
-    numbers depend on how queries are batched.
-
-    Returns:
-        Attention outputs and scores, these 0 beyond a query's own width; all else is zero-shot's.
-
-    Raises:
-        UsageError: one of the two has no scores.
-    """
-    outputs, scores = _updates(answer, zero_shot)
-    others = torch.zeros_like(scores)
-    for row, partner in enumerate(partners):
-        own_end, other_end = answer.widths[row], answer.widths[partner]
-        common = min(own_end, other_end)
-        others[:, :, row, own_end - common : own_end] = scores[:, :, partner, other_end - common : other_end]
-    return _moved(zero_shot, outputs[:, list(partners)], others)
 
 
 def _updates(answer: Answer, zero_shot: Answer) -> tuple[Tensor, Tensor]:

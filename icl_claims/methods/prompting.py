@@ -1,7 +1,5 @@
 """Methods that differ in the prompt alone: zero-shot, in-context learning, false labels, other orders, other words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
@@ -152,7 +150,7 @@ class AskedInOtherWords(Learned):
     learned: Learned = field(kw_only=True)
 
     @classmethod
-    def of(cls, learned: Learned) -> AskedInOtherWords:
+    def of(cls, learned: Learned) -> "AskedInOtherWords":
         """What was learned, to be asked in other words."""
         took = learned.model, learned.prefix, learned.weights, learned.losses, learned.gradient_norms
         return cls(*took, learned=learned)

@@ -46,9 +46,11 @@ def gradient_norm(norms: Steps | None) -> Steps | None:
     takes=lambda found: {"norms": found.gradient_norms, "standard": found.standard},
     of_standard=True,
 )
-def log_gradient_ratio(norms: Steps | None, standard: Steps | None, *, steps: int | None = None) -> Steps | None:
-    """log(||g|| / ||g of finetuning||), one row per step, of the first steps or of all."""
-    return None if norms is None or standard is None else np.asarray(np.log(norms[:steps] / standard[:steps]))
+def log_gradient_ratio(
+    norms: Steps | None, standard: Steps | None, *, first: int | None = None
+) -> Float[np.ndarray, "_ layers"] | None:
+    """log(||g|| / ||g of finetuning||), one row per step, of the first so many steps or of all."""
+    return None if norms is None or standard is None else np.asarray(np.log(norms[:first] / standard[:first]))
 
 
 first_log_gradient_ratio = variant(
@@ -56,7 +58,7 @@ first_log_gradient_ratio = variant(
     "first_log_gradient_ratio",
     "log ratio of gradient norms at the first step",
     "The same at the first step, where all methods still have the same weights.",
-    steps=1,
+    first=1,
 )
 
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from icl_claims.errors import UsageError
-from icl_claims.methods import Finetuning, InContext, ZeroShot
-from icl_claims.methods.nulls import another_querys_update, gaussian_update
+from icl_claims.methods import AnotherQuerysUpdate, Batch, Finetuning, GaussianUpdate, InContext, ZeroShot
 from icl_claims.metrics import Answer, sim_am_update, sim_aou
 from icl_claims.models.attention import registered_attention
 from icl_claims.models.language_model import LanguageModel
@@ -40,6 +39,14 @@ def some(answer, chosen):
         answer.scores[:, :, chosen, :width],
         widths=tuple(answer.widths[i] for i in chosen),
     )
+
+
+def gaussian_update(answer, zero_shot, queries, seed):
+    return GaussianUpdate(Finetuning()).answer(Batch({"finetuning": answer}, zero_shot, queries, None, seed))
+
+
+def another_querys_update(answer, zero_shot, partners):
+    return AnotherQuerysUpdate(Finetuning()).answer(Batch({"finetuning": answer}, zero_shot, EVERY, partners, 0))
 
 
 def updates(answer, zero_shot):

@@ -16,8 +16,7 @@ from benchmarks.reference import FullPrompts, read
 from benchmarks.setting import Setting, spread_by_length
 from icl_claims.experiments.batches import TOKENS_PER_BATCH, in_batches
 from icl_claims.methods import InContext, Learned
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 Baseline = Literal["plain", "authors"]
 """A full prompt per query, scored at the answer's position and kept in memory; or, as the authors' code does, scored at

@@ -14,9 +14,8 @@ from icl_claims.experiments.profiles import PROFILES
 from icl_claims.models.attention import registered_attention
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Draw, TaskData
-from icl_claims.tasks.prompts import Prompts, Queries, build_prompts
+from icl_claims.tasks.prompts import Demonstrations, Prompts, Queries, build_prompts
 
 TASK = "sst5"  # its queries have 28 tokens on average, as have those of the papers' shorter tasks
 SEED = 1

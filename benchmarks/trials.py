@@ -20,7 +20,7 @@ from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
 from icl_claims.models.language_model import Weights
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Demonstrations
 
 Learn = Callable[[Sequence[Sequence[int]], float], Weights]
 """Takes the sequences to step on and the learning rate; gives the tuned values, by name."""

@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from icl_claims.theory.meta_optimization import Head
+from icl_claims.theory.dual_form import Head
 
 SEEDS = st.integers(0, 2**16)
 

@@ -26,8 +26,7 @@ from icl_claims.models.random_models import (
     random_model,
     random_network,
 )
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 ARCHITECTURES = ("llama", "gpt2", "opt", "gpt_neox")
 # Some norms and softmaxes of transformers are computed in float32 whatever the dtype of a model, and so are metrics.

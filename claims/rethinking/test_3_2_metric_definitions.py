@@ -18,8 +18,7 @@ from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Method, prompting
 from icl_claims.metrics import Metric, similarity
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 from ..cases import attention_maps, attention_outputs
 from ..quantities import FT

@@ -12,8 +12,7 @@ from icl_claims.claims import IN_EVERY_CASE, Decide, rethinking
 from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.methods import Learned, Method, finetuning, layer_causal, prompting
 from icl_claims.methods.layer_causal import Update
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 from ..small_transformers import (
     SINGLE_PRECISION,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from icl_claims.claims import IN_EVERY_CASE, Decide, revisited
 from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.methods import layer_causal
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Demonstrations
 
 from ..small_transformers import (
     SINGLE_PRECISION,

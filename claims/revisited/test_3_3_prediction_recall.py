@@ -8,7 +8,7 @@ from hypothesis import given
 
 from icl_claims.claims import IN_EVERY_CASE, Comparison, Decide, Finding, Outcome, revisited
 from icl_claims.evidence.asking import TaskEvidence
-from icl_claims.evidence.author_logs import author_runs
+from icl_claims.evidence.author_runs import author_runs
 from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.metrics import predictions as metrics
 

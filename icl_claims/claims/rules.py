@@ -6,7 +6,7 @@ from typing import Literal
 
 from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding
 from icl_claims.errors import ClaimError
-from icl_claims.statistics.exact_tests import sign_flip_test, sign_test
+from icl_claims.statistics.significance import sign_flip_test, sign_test
 from icl_claims.tasks import title_of_task
 
 Word = Literal["supported", "refuted", "inconclusive", "not run"]

@@ -113,7 +113,7 @@ def gc(
     from icl_claims.experiments.result import default_store
     from icl_claims.experiments.spec import code_digest
     from icl_claims.pytest_plugin.verdict_cache import outdated_verdicts
-    from icl_claims.report.figure_cache import outdated_figures
+    from icl_claims.report.write import outdated_figures
     from icl_claims.storage.store import entries, remove, unneeded
 
     store, freed = default_store(), 0

@@ -18,11 +18,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from icl_claims.errors import IclClaimsError
-from icl_claims.experiments.estimate import Estimate, Work, estimate
-from icl_claims.experiments.plan import Choices, Run, resolve
-from icl_claims.experiments.profiles import rates_file, write_rates
+from icl_claims.experiments.plan import Estimate, Run, Work, estimate, resolve
+from icl_claims.experiments.profiles import Choices
 from icl_claims.experiments.result import TrialStore, default_store
-from icl_claims.experiments.tuning import Search, Tuned, held_out_prompts, tune
+from icl_claims.experiments.tuning import Search, Tuned, held_out_prompts, rates_file, tune, write_rates
 from icl_claims.models import LanguageModel
 from icl_claims.models.embedded import EMBEDDED_MODEL, GGUF_SHA256, free_space, model_cache
 from icl_claims.models.families import TITLES

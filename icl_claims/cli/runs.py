@@ -10,7 +10,8 @@ from icl_claims.errors import UsageError
 from icl_claims.report import exports, page, write
 from icl_claims.report.compare import compare_runs, comparison_json, comparison_page, comparison_text
 from icl_claims.report.document import Document, document_text, find_run, read_document
-from icl_claims.report.figures import Picture, draw_pictures
+from icl_claims.report.drawing import Picture
+from icl_claims.report.figures import draw_pictures
 
 Form = TypeVar("Form")
 

@@ -16,7 +16,8 @@ from rich.table import Column, Table
 
 from icl_claims.errors import UsageError
 from icl_claims.experiments.activation_export import RecordWriter
-from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
+from icl_claims.experiments.plan import Run, plan_trials, resolve
+from icl_claims.experiments.profiles import Choices
 from icl_claims.experiments.result import Entry, TrialResult, TrialStore, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, ZERO_SHOT, Study, every_method
@@ -25,7 +26,7 @@ from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Met
 from icl_claims.methods.base import with_parameter
 from icl_claims.metrics import METRICS, Metric, PredictionMetric, accuracy, changed, most_frequent_label
 from icl_claims.models import LanguageModel
-from icl_claims.models.untrained import Kept
+from icl_claims.models.random_models import Kept
 from icl_claims.pytest_plugin.collection import asked_of_trials, collect_claims
 from icl_claims.questions import Named, Quantity
 from icl_claims.tasks import Task, TaskData

@@ -11,7 +11,8 @@ import numpy as np
 from icl_claims.claims import Comparison, Finding, Outcome, denied, jointly
 from icl_claims.errors import ClaimError
 from icl_claims.questions import Compared, Denied, Joint, Near, Quantity, Question
-from icl_claims.statistics.intervals import CONFIDENCE, CONFIDENCE_FOR_EQUIVALENCE, UNDEFINED, Interval, equivalence
+from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
+from icl_claims.statistics.significance import CONFIDENCE_FOR_EQUIVALENCE, equivalence
 from icl_claims.tasks import PAPERS_TASKS
 
 

@@ -17,10 +17,10 @@ from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
 from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Near, Quantity, Side
-from icl_claims.statistics.influence import Column
 from icl_claims.statistics.intervals import Interval, seeds_interval
-from icl_claims.statistics.power import seeds_needed, smallest_detectable
 from icl_claims.statistics.proportions import newcombe, wilson
+from icl_claims.statistics.resampling import Column
+from icl_claims.statistics.significance import seeds_needed, smallest_detectable
 
 RUNS_FILE = "published/author_runs.csv"
 LAYERS = 24  # of the 1.3B model

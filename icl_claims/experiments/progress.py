@@ -22,8 +22,15 @@ from icl_claims.experiments.batches import in_batches
 from icl_claims.experiments.result import BY_ENTRY, BatchNumbers
 from icl_claims.methods import AskedInOtherWords, Learned
 from icl_claims.models import LanguageModel, Prefix
-from icl_claims.storage.checksummed import flat, grouped, read_checksummed, write_checksummed
-from icl_claims.storage.store import START, Checkpoint, FinishedPart
+from icl_claims.storage.checksummed import (
+    START,
+    Checkpoint,
+    FinishedPart,
+    flat,
+    grouped,
+    read_checksummed,
+    write_checksummed,
+)
 from icl_claims.tasks import Queries
 
 LEARNED = "learned"

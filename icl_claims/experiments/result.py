@@ -14,9 +14,9 @@ from icl_claims.errors import StoreError
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, orders_of
 from icl_claims.questions import Named, Quantity
-from icl_claims.storage.checksummed import flat, grouped
+from icl_claims.storage.checksummed import Checkpoint, flat, grouped
 from icl_claims.storage.files import cache_folder
-from icl_claims.storage.store import Checkpoint, Content, Store
+from icl_claims.storage.store import Content, Store
 
 
 class Entry(NamedTuple):

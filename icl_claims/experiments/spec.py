@@ -15,7 +15,7 @@ from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
 from icl_claims.models import LanguageModel
-from icl_claims.models.untrained import Kept
+from icl_claims.models.random_models import Kept
 from icl_claims.protocol import Protocol
 from icl_claims.questions import Named
 from icl_claims.storage.files import source_digest

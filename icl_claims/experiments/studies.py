@@ -24,7 +24,7 @@ from icl_claims.methods import (
     pairs,
 )
 from icl_claims.metrics import BY_LAYER, METRICS, Baseline, LayerMetric, LearningMetric, PredictionMetric
-from icl_claims.models.untrained import Kept
+from icl_claims.models.random_models import Kept
 from icl_claims.questions import Named, Quantity
 
 ORDERS = 10

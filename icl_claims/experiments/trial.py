@@ -20,8 +20,8 @@ from icl_claims.experiments.studies import ZERO_SHOT
 from icl_claims.methods import Batch, Method, TrainingTokens
 from icl_claims.metrics import Answer, SetMetric
 from icl_claims.models import LanguageModel
-from icl_claims.models.untrained import untrained
-from icl_claims.storage.store import Checkpoint
+from icl_claims.models.random_models import untrained
+from icl_claims.storage.checksummed import Checkpoint
 from icl_claims.tasks import Draw, Prompts, Queries, TaskData, build_prompts
 from icl_claims.version import __version__
 

@@ -166,7 +166,7 @@ class ClaimsOfFolder:
             DataError: The folder of a task cannot be read.
         """
         from icl_claims.methods import Method, nulls_of_method, variant_of
-        from icl_claims.report.glossary import Term
+        from icl_claims.report.words import Term
         from icl_claims.tasks import PAPERS_TASKS, TASKS
 
         tasks = {**TASKS, **{task.name: task for task in asked_of_trials(self.config).own_tasks}}

@@ -84,7 +84,7 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Calla
 
     def decided(found: Verdict | Comparison, *, beside: Iterable[Comparison] = ()) -> None:
         from icl_claims.claims import Verdict
-        from icl_claims.evidence.asking import with_null_band
+        from icl_claims.claims.comparison import with_null_band
         from icl_claims.evidence.printed import with_printed_numbers
 
         claim: Claim = request.node.get_closest_marker("claim").args[0]

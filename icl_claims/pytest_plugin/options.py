@@ -13,7 +13,7 @@ from icl_claims.errors import IclClaimsError, ReportError
 from icl_claims.experiments.options import PYTEST, Option, chosen, options_of
 
 if TYPE_CHECKING:
-    from icl_claims.experiments.plan import Choices
+    from icl_claims.experiments.profiles import Choices
 
 MARKERS = (
     "claim(claim, sources, condition): the claim that a test decides; written by Claim.decided_on",

@@ -64,7 +64,7 @@ def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
 def asked_by(claim: Claim) -> dict[str, Any] | None:
     """What a claim asks, as plain data: its questions, and the names of all that they are about. None if nothing."""
     from icl_claims.experiments.studies import study_of
-    from icl_claims.report.glossary import own_terms
+    from icl_claims.report.words import own_terms
 
     if not claim.questions:
         return None
@@ -155,7 +155,7 @@ def _beside(other: Comparison) -> dict[str, Any]:
 
 def _p_values(comparison: Comparison) -> dict[str, float] | None:
     """One-sided p values over tasks; the one after Holm's correction is put in when the run is complete."""
-    from icl_claims.statistics.exact_tests import sign_flip_test, sign_test
+    from icl_claims.statistics.significance import sign_flip_test, sign_test
 
     differences = comparison.differences()
     if comparison.upwards is None or len(differences) < 2:
@@ -167,7 +167,7 @@ def _p_values(comparison: Comparison) -> dict[str, float] | None:
 
 def with_holm(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The records, their p values corrected by Holm within a family: the claims of one paper on one source."""
-    from icl_claims.statistics.exact_tests import holm
+    from icl_claims.statistics.significance import holm
 
     families: dict[tuple[str, ...], dict[str, float]] = {}
     for record in (one for one in records if one["p"]):

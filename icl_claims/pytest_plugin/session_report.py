@@ -14,12 +14,10 @@ from icl_claims.pytest_plugin.options import chosen_options, report_folder
 from icl_claims.pytest_plugin.records import RunRecord
 from icl_claims.report import Record
 from icl_claims.report.compare import RunComparison, claim_in_words, compare_runs, comparison_text
-from icl_claims.report.document import VERDICTS, Document, find_run, make_document, read_document, save_run
-from icl_claims.report.figure_cache import figures_of_page
+from icl_claims.report.document import VERDICTS, Document, find_run, make_document, read_document, run_facts, save_run
 from icl_claims.report.ledger import section_of
-from icl_claims.report.provenance import run_facts
 from icl_claims.report.words import paper_name, source_name
-from icl_claims.report.write import write_report
+from icl_claims.report.write import figures_of_page, write_report
 
 _COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
 

@@ -18,7 +18,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from icl_claims.evidence.asking import AbsentEvidence
 from icl_claims.evidence.figure_data import figure_data
 from icl_claims.evidence.trials import Results, TrialsEvidence
-from icl_claims.experiments.plan import Choices, Run, plan_trials, resolve
+from icl_claims.experiments.plan import Run, plan_trials, resolve
+from icl_claims.experiments.profiles import Choices
 from icl_claims.experiments.result import TrialResult, TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import STUDIES, Study

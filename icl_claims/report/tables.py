@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from icl_claims.evidence.author_logs import author_runs
+from icl_claims.evidence.author_runs import author_runs
 from icl_claims.evidence.printed import AVERAGE, PERCENTAGES, printed_tables
 from icl_claims.experiments.studies import title_of
 from icl_claims.questions import TRAINED

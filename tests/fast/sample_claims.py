@@ -7,7 +7,7 @@ import numpy as np
 from icl_claims.claims import Comparison, Verdict
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, ZeroShot
 from icl_claims.metrics import RANDOM_UPDATE, accuracy, rpa, sim_am, sim_aou
-from icl_claims.pytest_plugin.claim_json import verdict_record
+from icl_claims.pytest_plugin.records import verdict_record
 from icl_claims.report.document import make_document
 from icl_claims.tasks.catalogue import TASKS
 

@@ -9,8 +9,7 @@ import pytest
 from scipy import stats
 
 from icl_claims.errors import ClaimError
-from icl_claims.evidence.author_logs import RUNS, author_runs
-from icl_claims.evidence.author_runs import AuthorRunsEvidence
+from icl_claims.evidence.author_runs import RUNS, AuthorRunsEvidence, author_runs
 from icl_claims.evidence.printed import PrintedEvidence, printed_tables
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, SwitchedLabels, ZeroShot
 from icl_claims.metrics import (

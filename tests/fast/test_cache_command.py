@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from icl_claims import cli
 from icl_claims.cli.cache import age
-from icl_claims.experiments.plan import Choices, plan_trials, resolve
-from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.plan import plan_trials, resolve
+from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.result import TrialStore, default_store
 from icl_claims.experiments.spec import code_digest
 from icl_claims.storage.checksummed import NUMBERS

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from icl_claims.errors import StoreWarning
-from icl_claims.storage.checksummed import NUMBERS
-from icl_claims.storage.store import START, Checkpoint, parts_in
+from icl_claims.storage.checksummed import NUMBERS, START, Checkpoint, parts_in
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from icl_claims import __version__, cli
 from icl_claims.experiments.options import OPTIONS, PYTEST, options_of
-from icl_claims.experiments.plan import Choices
+from icl_claims.experiments.profiles import Choices
 from icl_claims.models.random_models import fill_at_random
 from icl_claims.protocol import Protocol, choices
 from icl_claims.tasks.catalogue import PAPERS_TASKS
@@ -428,7 +428,7 @@ def test_the_doctor_looks_at_everything_a_run_needs(run):
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (40, "40 s"), (720, "12 min"), (12600, "3.5 h")])
 def test_durations_are_said_in_words(seconds, words):
-    from icl_claims.cli.plan import duration
+    from icl_claims.cli.preparing import duration
 
     assert duration(seconds) == words
 

@@ -22,10 +22,10 @@ from icl_claims.methods import (
     nulls_of_method,
     variant_of,
 )
-from icl_claims.models.families import TunedParameter, layer_norms
+from icl_claims.models.blocks import TunedParameter, layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
 from icl_claims.protocol import Protocol
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Demonstrations
 
 RATE = 0.3
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))

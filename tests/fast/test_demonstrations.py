@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from icl_claims.errors import PromptError, UsageError
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Draw, Example, TaskData, orders
-from icl_claims.tasks.prompts import Queries, build_prompts
+from icl_claims.tasks.prompts import Demonstrations, Queries, build_prompts
 from icl_claims.tasks.sources import vocabulary
 
 BOS, SEPARATOR, LABELS = 0, 2, (90, 91, 92)

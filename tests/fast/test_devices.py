@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from icl_claims.models.spread import dispatch, spread
 from torch import nn
 from torch._functorch import config as functorch_config
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -24,17 +23,16 @@ from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainabl
 from icl_claims.methods.linearized import LearnedLinearly
 from icl_claims.models import blocks
 from icl_claims.models.attention import registered_attention
-from icl_claims.models.families import TunedParameter
+from icl_claims.models.blocks import TunedParameter
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.layout import Layout
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
-from icl_claims.models.reference import find_device, load_model
+from icl_claims.models.reference import dispatch, find_device, load_model, spread
 from icl_claims.models.tokens import TokenEncoder
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Example, TaskData
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))
 QUERIES = Queries(((20, 21, 22), (23, 24, 25, 26)), (30, 31), -2, -1)
@@ -268,7 +266,7 @@ def test_a_model_of_which_some_is_left_off_the_gpus_is_refused(monkeypatch, plac
 
 def test_without_accelerate_spreading_is_refused_with_advice(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    monkeypatch.setattr("icl_claims.models.spread.find_spec", lambda _name: None)
+    monkeypatch.setattr("icl_claims.models.reference.find_spec", lambda _name: None)
     with pytest.raises(ModelError, match=r"icl-claims\[multi-gpu\]"):
         spread(random_model("llama", 1, 0))
 

@@ -7,11 +7,10 @@ from dataclasses import astuple, replace
 import pytest
 import torch
 
-from icl_claims.experiments import estimate as estimate_module
+from icl_claims.experiments import plan as estimate_module
 from icl_claims.experiments.batches import batches_by_length
-from icl_claims.experiments.estimate import Speed, Work, estimate, measure_speed, memory, work_of
-from icl_claims.experiments.plan import Choices, plan_trials, resolve
-from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.plan import Speed, Work, estimate, measure_speed, memory, plan_trials, resolve, work_of
+from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import prompts_of, run_trial

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from icl_claims.models.fairseq_checkpoint import read_fairseq_checkpoint
 
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.models.fairseq import read_fairseq_checkpoint
 
 FOLDER = fixtures_folder() / "fairseq"
 TEN_GIGABYTES = 10 * 2**30

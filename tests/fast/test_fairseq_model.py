@@ -21,11 +21,10 @@ from transformers import PreTrainedTokenizerFast, XGLMConfig, XGLMForCausalLM
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Finetuning, InContext, LayerCausal
-from icl_claims.models.fairseq_model import sinusoidal_table
+from icl_claims.models.fairseq import sinusoidal_table
 from icl_claims.models.random_models import fill_at_random
 from icl_claims.models.reference import load_model
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 FOLDER = fixtures_folder() / "fairseq"
 ANSWERS = json.loads((FOLDER / "oracle.json").read_text(encoding="utf-8"))["answers"]

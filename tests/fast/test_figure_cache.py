@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from icl_claims.report import figure_cache
-from icl_claims.report.figure_cache import default_figures, figures_of_page, outdated_figures
+from icl_claims.report import write
 from icl_claims.report.figures import draw_pictures
+from icl_claims.report.write import default_figures, figures_of_page, outdated_figures
 from icl_claims.storage.checksummed import MANIFEST
 
 NUMBERS = {"changes": {"cb": {"shared": {"correct": 2, "incorrect": 1}}}}

@@ -19,8 +19,7 @@ from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, Z
 from icl_claims.methods.descent import finite
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, FIRST_WORD, random_model, random_network
 from icl_claims.protocol import Protocol
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-3}
 every_family = pytest.mark.parametrize("family", CONFIGURATIONS)

@@ -23,8 +23,7 @@ from icl_claims.models.embedded import check_digest, embedded_folder
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, CONTEXT, EOS, random_network
 from icl_claims.models.reference import find_device, load_model, model_digest
 from icl_claims.models.tokens import token_encoder
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 WORDS = {"<s>": 0, "<pad>": 1, "</s>": 2, "warm": 3, "dull": 4, "yes": 5, "no": 6, "?": 7}
 

@@ -11,8 +11,7 @@ from filelock import FileLock
 
 from icl_claims.experiments.spec import Change, diff, nearest
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
-from icl_claims.storage.inventory import damage, entries, remove, unneeded
-from icl_claims.storage.store import Store
+from icl_claims.storage.store import Store, damage, entries, remove, unneeded
 from tests.fast.stored_trials import made_up_content
 
 CODE = {"code": "today"}

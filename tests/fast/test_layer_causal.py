@@ -15,11 +15,11 @@ from claims.small_transformers import small_demonstrations
 from icl_claims.errors import DivergenceError
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.methods.base import weight_changes
-from icl_claims.methods.block_loss import block_losses
 from icl_claims.methods.descent import sequence_loss
-from icl_claims.models.families import layer_norms
+from icl_claims.methods.layer_causal import block_losses
+from icl_claims.models.blocks import layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, VOCABULARY, random_model
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Demonstrations
 
 RATE = 0.3
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))

@@ -16,8 +16,7 @@ from icl_claims.methods import Finetuning, LayerCausal, Linearized, ZeroShot
 from icl_claims.methods.base import weight_changes
 from icl_claims.methods.linearized import LearnedLinearly, with_tangents
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))
 QUERIES = Queries(((20, 21, 22, 30), (23, 24, 25, 26, 30)), (30, 31), -2, -1)

@@ -8,8 +8,7 @@ import torch
 from claims.small_transformers import Small, cut_after
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
 from icl_claims.models.random_models import BOS, EOS, random_model
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 LABELS = (30, 31, 32)
 QUERIES = Queries(((20, 21, 22, 30), (23, 24, 25, 26, 30)), LABELS, -2, -1)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from icl_claims.experiments.batches import batches_by_length, partners_in
-from icl_claims.experiments.measure import measure
+from icl_claims.experiments.batches import batches_by_length, measure, partners_in
 from icl_claims.experiments.result import Entry
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Batch, Finetuning, InContext, Paraphrased, SwitchedLabels, ZeroShot, pairs

@@ -29,8 +29,7 @@ from icl_claims.methods import (
 )
 from icl_claims.methods.prompting import switched
 from icl_claims.models.random_models import BOS, EOS, random_model
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 30), (7, 8, 9, 31), (11, 12, 32), (14, 15, 30)))
 QUERIES = Queries(((20, 21, 22, 30), (23, 24, 25, 26, 30)), (30, 31, 32), -2, -1, ((40, 21, 22, 30), (41, 24, 25, 30)))

@@ -8,10 +8,9 @@ from torch import nn
 
 from icl_claims.errors import ModelError
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, SwitchedLabels, ZeroShot
-from icl_claims.models.blocks import find_blocks
-from icl_claims.models.families import key_value_parameters
+from icl_claims.models.blocks import find_blocks, key_value_parameters
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Demonstrations
 
 every_family = pytest.mark.parametrize("family", CONFIGURATIONS)
 METHODS = (

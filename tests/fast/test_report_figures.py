@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from icl_claims.report.drawing import COLOURS, SERIES
 from icl_claims.report.figures import draw_pictures
-from icl_claims.report.figures.drawing import COLOURS, SERIES
 from tests.fast.sample_claims import sample_document
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -205,7 +205,7 @@ def test_pictures_that_tests_bring_are_merged_drawn_and_saved(pytester):
 
 
 def test_junit_xml_carries_the_effect(pytester):
-    from icl_claims.pytest_plugin.claim_json import junit_properties
+    from icl_claims.pytest_plugin.records import junit_properties
 
     decided = {"verdict": "supported", "effect": {"estimate": 0.25, "low": 0.1, "high": 0.4}}
     properties = [("claim", {"id": "some"}), ("verdict", decided), ("pictures", {})]

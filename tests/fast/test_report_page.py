@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from icl_claims.metrics import rpa, sim_aou
 from icl_claims.report.document import make_document
-from icl_claims.report.forest_plot import forest_plot
-from icl_claims.report.page import render_page
+from icl_claims.report.page import forest_plot, render_page
 from icl_claims.report.tables import papers_tables
 from icl_claims.report.words import MINUS
 from icl_claims.report.write import write_report

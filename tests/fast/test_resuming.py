@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from icl_claims.errors import StoreWarning
-from icl_claims.experiments import resume
+from icl_claims.experiments import progress
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import (
@@ -22,8 +22,8 @@ from icl_claims.methods import (
 from icl_claims.metrics import SetMetric
 from icl_claims.models.random_models import random_model
 from icl_claims.protocol import Protocol
-from icl_claims.storage.checksummed import NUMBERS
-from icl_claims.storage.store import Checkpoint, Store, parts_in
+from icl_claims.storage.checksummed import NUMBERS, Checkpoint, parts_in
+from icl_claims.storage.store import Store
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
 from tests.fast.stored_trials import GROUPS, assert_same_content

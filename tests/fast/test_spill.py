@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments import spill
+from icl_claims.experiments import progress
+from icl_claims.experiments.progress import LearnedSpill, bytes_of
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.spill import LearnedSpill, bytes_of
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Learned, Linearized, Paraphrased, ZeroShot
 from icl_claims.models.random_models import random_model
 from icl_claims.protocol import Protocol
-from icl_claims.storage.store import Checkpoint, parts_in
+from icl_claims.storage.checksummed import Checkpoint, parts_in
 from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.demonstrations import Demonstrations
 from icl_claims.tasks.examples import Example, TaskData
+from icl_claims.tasks.prompts import Demonstrations
 from tests.fast.stored_trials import GROUPS
 
 FINETUNING = Finetuning(0.3)

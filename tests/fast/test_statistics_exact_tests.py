@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.statistics.exact_tests import holm, sign_flip_test, sign_test
+from icl_claims.statistics.significance import holm, sign_flip_test, sign_test
 
 p_values = st.lists(st.floats(0, 1), max_size=8).map(lambda values: dict(zip("hgfedcba", values, strict=False)))
 

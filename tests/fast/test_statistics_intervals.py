@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from icl_claims.statistics.hierarchical import hierarchical_difference
-from icl_claims.statistics.influence import influence
 from icl_claims.statistics.intervals import (
     UNDEFINED,
     Interval,
     bootstrap_difference,
     bootstrap_mean,
+    hierarchical_difference,
     seeds_interval,
 )
+from icl_claims.statistics.resampling import influence
 
 Z = stats.norm.ppf(0.975)
 sizes, seeds = st.integers(5, 60), st.integers(0, 1000)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import kendalltau
 
-from icl_claims.metrics.training_attention import kendall_tau
+from icl_claims.metrics.similarity import kendall_tau
 
 few_values = st.integers(-3, 3).map(float)  # so that there are ties
 

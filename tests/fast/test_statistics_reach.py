@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from icl_claims.errors import ClaimError
-from icl_claims.statistics.intervals import UNDEFINED, Interval, equivalence, seeds_interval
-from icl_claims.statistics.power import queries_needed, seeds_needed, smallest_detectable
-from icl_claims.statistics.prediction import prediction_interval
+from icl_claims.statistics.intervals import UNDEFINED, Interval, prediction_interval, seeds_interval
+from icl_claims.statistics.significance import equivalence, queries_needed, seeds_needed, smallest_detectable
 
 finite = st.floats(-1, 1)
 intervals = st.tuples(finite, finite, finite).map(sorted).map(lambda three: Interval(three[1], three[0], three[2]))

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icl_claims.evidence.grim import QUERIES, READINGS, counts_behind
 from icl_claims.evidence.printed import printed_tables
 from icl_claims.evidence.table_arithmetic import (
     OTHER_GAPS,
     PLAIN_GAP,
+    QUERIES,
+    READINGS,
     accuracy_gap,
     averages,
+    counts_behind,
     figures_printed_twice,
     percentages_are_counts,
 )

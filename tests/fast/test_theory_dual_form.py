@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from icl_claims.theory.dual_form import attention_form, error_signals, linear_attention, weight_change
-from icl_claims.theory.meta_optimization import Head, dual_form, in_context_update, linear_head, softmax_head
+from icl_claims.theory.dual_form import (
+    Head,
+    attention_form,
+    dual_form,
+    error_signals,
+    in_context_update,
+    linear_attention,
+    linear_head,
+    softmax_head,
+    weight_change,
+)
 
 ONE_BY_TWO = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
 

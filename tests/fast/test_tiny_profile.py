@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from icl_claims.cli import app
-from icl_claims.experiments.plan import Choices, plan_trials, resolve
-from icl_claims.experiments.profiles import find_profile
+from icl_claims.experiments.plan import plan_trials, resolve
+from icl_claims.experiments.profiles import Choices, find_profile
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.experiments.trial import run_trial
 from icl_claims.metrics import accuracy

@@ -16,10 +16,9 @@ from transformers.masking_utils import eager_mask
 
 from icl_claims.errors import UsageError
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, Paraphrased, ZeroShot
-from icl_claims.metrics.training_attention import kendall_tau, random_attention, shares_of_demonstrations
+from icl_claims.metrics.similarity import kendall_tau, random_attention, shares_of_demonstrations
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 ROWS = ((4, 5, 6, 30), (7, 8, 31), (11, 12, 13, 14, 30), (15, 16, 31))
 SHOWN = replace(Demonstrations.from_rows(BOS, EOS, ROWS), context_order=(2, 0, 1), learning_order=(1, 3, 2, 0))

@@ -13,8 +13,8 @@ import torch
 from claims.small_transformers import key_value_gradients, take_step
 from icl_claims.errors import IclClaimsError, ModelError, UsageError
 from icl_claims.experiments.batches import batches_by_length
-from icl_claims.experiments.plan import Choices, plan_trials, resolve
-from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.plan import plan_trials, resolve
+from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.result import Entry
 from icl_claims.experiments.spec import CODE_THAT_MAKES_NUMBERS, PACKAGE, SAID_IN_PRINT, TrialSpec, code_digest
 from icl_claims.experiments.studies import find_study

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from icl_claims.cli.trial_table import _titles, means, print_trial
+from icl_claims.cli.trial import _titles, means, print_trial
 from icl_claims.methods import Finetuning
 from tests.fast.stored_trials import made_up_result
 

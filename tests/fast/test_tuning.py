@@ -11,9 +11,19 @@ import torch
 
 from icl_claims.errors import DivergenceError, StoreError, UsageError
 from icl_claims.experiments import tuning
-from icl_claims.experiments.plan import Choices, plan_trials, resolve
-from icl_claims.experiments.profiles import PROFILES, learning_rates, rates_file, read_rates, write_rates
-from icl_claims.experiments.tuning import GRID, Search, held_out_prompts, most_accurate, tune
+from icl_claims.experiments.plan import plan_trials, resolve
+from icl_claims.experiments.profiles import PROFILES, Choices
+from icl_claims.experiments.tuning import (
+    GRID,
+    Search,
+    held_out_prompts,
+    learning_rates,
+    most_accurate,
+    rates_file,
+    read_rates,
+    tune,
+    write_rates,
+)
 from icl_claims.methods import Finetuning
 from icl_claims.models.random_models import random_model
 from icl_claims.tasks.catalogue import TASKS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from icl_claims.pytest_plugin.unasked_files import selects_nothing_in
+from icl_claims.pytest_plugin.options import selects_nothing_in
 
 ROOT = Path(__file__).parents[2]
 EXACT = """

@@ -10,13 +10,10 @@ from icl_claims.methods import Finetuning, InContext, ZeroShot
 from icl_claims.models.attention import registered_attention
 from icl_claims.models.folder import load_fairseq
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
-from icl_claims.models.reference import load_model
-from icl_claims.models.spread import spread
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network, untrained
+from icl_claims.models.reference import load_model, spread
 from icl_claims.models.tokens import TokenEncoder
-from icl_claims.models.untrained import untrained
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 KEEP = ("nothing", "embeddings_norms_head", "norms")
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 30), (7, 8, 9, 31)))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.experiments.plan import Choices, resolve
-from icl_claims.experiments.profiles import PROFILES
+from icl_claims.experiments.plan import resolve
+from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.pytest_plugin import trials_of_run as trials_module

@@ -17,8 +17,8 @@ def apart():
 
 def small_trial(queries=24, **changes):
     """The specification of a trial of the tiny model, with its model and data."""
-    from icl_claims.experiments.plan import Choices, plan_trials, resolve
-    from icl_claims.experiments.profiles import PROFILES
+    from icl_claims.experiments.plan import plan_trials, resolve
+    from icl_claims.experiments.profiles import PROFILES, Choices
 
     choices = Choices(PROFILES["tiny"], tasks=("sst2",), k=4, queries=queries)
     run = resolve(choices)
@@ -41,7 +41,7 @@ def run_through_store(folder, told, limit=None):
     from icl_claims.errors import StoreWarning
     from icl_claims.experiments.result import TrialStore
     from icl_claims.experiments.trial import run_trial
-    from icl_claims.storage.store import Checkpoint
+    from icl_claims.storage.checksummed import Checkpoint
 
     torch.set_num_threads(1)
     spec, model, data = small_trial()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from icl_claims.evidence.author_logs import LAYERS
 
 from icl_claims.evidence import author_runs, printed
 from icl_claims.evidence.asking import TaskEvidence
+from icl_claims.evidence.author_runs import LAYERS
 from icl_claims.questions import WHOLE_DEPTH, Compared, Near, Quantity
 from tests.quality.data_claims import data_claims
 

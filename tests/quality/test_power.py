@@ -16,8 +16,8 @@ from icl_claims.claims import GENERALLY, Comparison
 from icl_claims.evidence.asking import Numbers
 from icl_claims.methods import Finetuning
 from icl_claims.metrics import sim_aou
-from icl_claims.statistics.power import smallest_detectable
 from icl_claims.statistics.proportions import difference_interval
+from icl_claims.statistics.significance import smallest_detectable
 from icl_claims.tasks.catalogue import PAPERS_TASKS
 
 ALPHA, POWER = 0.05, 0.9

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from icl_claims.statistics.hierarchical import hierarchical_difference
 from icl_claims.statistics.intervals import (
-    CONFIDENCE_FOR_EQUIVALENCE,
     bootstrap_difference,
     bootstrap_mean,
-    equivalence,
+    hierarchical_difference,
+    prediction_interval,
     seeds_interval,
 )
-from icl_claims.statistics.prediction import prediction_interval
 from icl_claims.statistics.proportions import newcombe, tango, wilson
+from icl_claims.statistics.significance import CONFIDENCE_FOR_EQUIVALENCE, equivalence
 
 DRAWS, RESAMPLES = 2000, 500
 NOMINAL = pytest.approx(0.95, abs=0.02)

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from icl_claims.evidence import table_arithmetic
-from icl_claims.evidence.author_logs import author_runs
-from icl_claims.evidence.author_runs import AuthorRunsEvidence
+from icl_claims.evidence.author_runs import AuthorRunsEvidence, author_runs
 from icl_claims.evidence.printed import PrintedEvidence, printed_tables
 from icl_claims.metrics import predictions
 from tests.quality.controls import Control, computed, verdict_under

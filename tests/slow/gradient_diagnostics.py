@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from icl_claims.methods.block_loss import block_losses
 from icl_claims.methods.descent import gradients_of, masters, next_token_losses, sgd_step, trainable
+from icl_claims.methods.layer_causal import block_losses
+from icl_claims.models.blocks import as_float, at_least_single
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.precision import as_float, at_least_single
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Demonstrations
 
 
 def accumulated_block_gradient_norms(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from icl_claims.storage.inventory import entries
+from icl_claims.storage.store import entries
 
 ROOT = Path(__file__).parents[2]
 FEW = ["--claims-profile=tiny", "--claims-tasks=sst2,cb", "--claims-seeds=1,2", "--claims-k=4", "--claims-queries=8"]

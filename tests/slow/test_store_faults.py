@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from icl_claims.errors import StoreWarning
-from icl_claims.storage.checksummed import MANIFEST, NUMBERS, read_manifest
-from icl_claims.storage.inventory import damage, entries
-from icl_claims.storage.store import Store, parts_in
+from icl_claims.storage.checksummed import MANIFEST, NUMBERS, parts_in, read_manifest
+from icl_claims.storage.store import Store, damage, entries
 from tests.fast.stored_trials import assert_same_content, made_up_content
 from tests.fast.trials_apart import apart, ask_in_turn, run_through_store
 

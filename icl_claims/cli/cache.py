@@ -31,8 +31,7 @@ cache_app = typer.Typer(help="Look after the cached trials of earlier runs.", no
 @cache_app.command()
 def ls(as_json: AsJson = False) -> None:
     """List what the store holds: task, model, methods, queries, size and age of every trial, the newest first."""
-    from icl_claims.experiments.result import default_store
-    from icl_claims.storage.store import entries
+    from icl_claims.storage.store import default_store, entries
 
     found = entries(default_store())
     if as_json:
@@ -67,9 +66,8 @@ def why(
 
     For example: icl-claims cache why sst2 --k 8
     """
-    from icl_claims.experiments.result import default_store
     from icl_claims.experiments.spec import nearest
-    from icl_claims.storage.store import entries
+    from icl_claims.storage.store import default_store, entries
     from icl_claims.tasks import TASKS
 
     stored = [entry for entry in entries(default_store()) if entry.spec]
@@ -110,11 +108,10 @@ def gc(
 
     The verdicts and figures of other versions of the code go, too.
     """
-    from icl_claims.experiments.result import default_store
     from icl_claims.experiments.spec import code_digest
     from icl_claims.pytest_plugin.verdict_cache import outdated_verdicts
     from icl_claims.report.write import outdated_figures
-    from icl_claims.storage.store import entries, remove, unneeded
+    from icl_claims.storage.store import default_store, entries, remove, unneeded
 
     store, freed = default_store(), 0
     age_limit = None if older_than is None else timedelta(days=older_than)
@@ -136,8 +133,7 @@ def gc(
 @cache_app.command()
 def verify() -> None:
     """Compare every stored number with its checksum; exit code 1 where one is damaged."""
-    from icl_claims.experiments.result import default_store
-    from icl_claims.storage.store import damage
+    from icl_claims.storage.store import damage, default_store
 
     problems = [problem for _, problem in damage(default_store())]
     damaged = list(filter(None, problems))

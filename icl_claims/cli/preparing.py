@@ -17,16 +17,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from icl_claims.errors import IclClaimsError
-from icl_claims.experiments.plan import Estimate, Run, Work, estimate, resolve
-from icl_claims.experiments.profiles import Choices
-from icl_claims.experiments.result import TrialStore, default_store
-from icl_claims.experiments.tuning import Search, Tuned, held_out_prompts, rates_file, tune, write_rates
-from icl_claims.models import LanguageModel
-from icl_claims.models.embedded import EMBEDDED_MODEL, GGUF_SHA256, free_space, model_cache
-from icl_claims.models.families import TITLES
+from icl_claims import errors, tasks
+from icl_claims.experiments import plan, profiles, result, tuning
+from icl_claims.models import LanguageModel, embedded, families
 from icl_claims.report.words import duration
-from icl_claims.tasks import PAPERS_TASKS, TASKS, TaskData, read_task
+from icl_claims.storage.store import default_store
 
 _GIB = 1024**3
 
@@ -44,7 +39,7 @@ def examine() -> list[Line]:
     threads = torch.get_num_threads()
     libraries = f"torch {torch.__version__}, transformers {transformers.__version__}, {threads} threads"
     machine = [Line("Python", platform.python_version()), Line("libraries", libraries), *_devices(), _memory()]
-    return [*machine, _embedded_model(), _disk(), Line("models that can be used", TITLES), *_data()]
+    return [*machine, _embedded_model(), _disk(), Line("models that can be used", families.TITLES), *_data()]
 
 
 def _devices() -> list[Line]:
@@ -64,14 +59,14 @@ def _memory() -> Line:
 
 
 def _embedded_model() -> Line:
-    cache = model_cache()
-    if any(cache.glob(f"smollm2-135m-instruct-{GGUF_SHA256[:12]}/MANIFEST.json")):
+    cache = embedded.model_cache()
+    if any(cache.glob(f"smollm2-135m-instruct-{embedded.GGUF_SHA256[:12]}/MANIFEST.json")):
         return Line("embedded model", f"cached in {cache}")
-    return Line("embedded model", "not fetched yet", f"The first run fetches {EMBEDDED_MODEL}: 93 MB.")
+    return Line("embedded model", "not fetched yet", f"The first run fetches {embedded.EMBEDDED_MODEL}: 93 MB.")
 
 
 def _disk() -> Line:
-    free = free_space(model_cache()) / _GIB
+    free = embedded.free_space(embedded.model_cache()) / _GIB
     todo = "" if free > 1 else "Set ICL_CLAIMS_CACHE to a folder with 1 GiB free."
     return Line("disk", f"{free:.0f} GiB free for models and trials ({default_store()})", todo)
 
@@ -86,22 +81,22 @@ def _data() -> list[Line]:
 
 def _examples(what: str, directory: Path | None) -> Line:
     try:
-        data = [read_task(TASKS[name], directory) for name in PAPERS_TASKS]
-    except IclClaimsError as error:
+        data = [tasks.read_task(tasks.TASKS[name], directory) for name in tasks.PAPERS_TASKS]
+    except errors.IclClaimsError as error:
         return Line(what, "cannot be read", str(error))
     sizes = ", ".join(f"{one.task.title} {len(one.train)}/{len(one.validation)}" for one in data)
     return Line(what, f"training/evaluation examples: {sizes}")
 
 
-def plan_and_print(choices: Choices, *, as_json: bool) -> None:
+def plan_and_print(choices: profiles.Choices, *, as_json: bool) -> None:
     """Count the work of a run, measure a little of it, and print both.
 
     Raises:
         IclClaimsError: An argument makes no sense, or model or data cannot be read.
     """
     say = partial(Console(stderr=True).print, highlight=False)
-    run, model = resolve(choices, say=say), choices.load_model(say)
-    found = estimate(run, model, TrialStore())
+    run, model = plan.resolve(choices, say=say), choices.load_model(say)
+    found = plan.estimate(run, model, result.TrialStore())
     if as_json:
         told = {
             "model": model.name,
@@ -116,7 +111,7 @@ def plan_and_print(choices: Choices, *, as_json: bool) -> None:
         _print_estimate(found, model, run)
 
 
-def _print_estimate(found: Estimate, model: LanguageModel, run: Run) -> None:
+def _print_estimate(found: plan.Estimate, model: LanguageModel, run: plan.Run) -> None:
     columns = ("task", "trials", "prefix tokens", "query tokens", "answered by all methods", "steps", "trained tokens")
     table = Table(*columns, title=f"{model.name} on {model.device} in {str(model.dtype).removeprefix('torch.')}")
     for task, work in found.by_task.items():
@@ -133,13 +128,13 @@ def _print_estimate(found: Estimate, model: LanguageModel, run: Run) -> None:
     console.print(f"About {duration(found.seconds)}{cached}.", style="bold", highlight=False)
 
 
-def _cells(work: Work) -> list[str]:
+def _cells(work: plan.Work) -> list[str]:
     counts = (work.trials, work.prefix_tokens, work.query_tokens, work.answered_tokens, work.steps, work.trained_tokens)
     return [f"{count:,}" for count in counts]
 
 
 def tune_and_print(
-    choices: Choices, *, seeds: tuple[int, ...], held_out: int, write: Path | None, as_json: bool
+    choices: profiles.Choices, *, seeds: tuple[int, ...], held_out: int, write: Path | None, as_json: bool
 ) -> None:
     """Find a learning rate for every chosen task.
 
@@ -148,13 +143,13 @@ def tune_and_print(
     """
     err = Console(stderr=True)
     say = partial(err.print, highlight=False)
-    run, model = resolve(choices, say=say), choices.load_model(say)
-    search, examples = Search(run.k, run.protocol.calibration, seeds, held_out), run.data
+    run, model = plan.resolve(choices, say=say), choices.load_model(say)
+    search, examples = tuning.Search(run.k, run.protocol.calibration, seeds, held_out), run.data
     for data in examples.values():
-        held_out_prompts(model, data, search, seeds[0])  # what cannot be asked is said before anything is run
-    file = write or rates_file(model.digest)
-    write_rates(file, model.digest, model.name, {})  # so is a place that cannot be written
-    found = dict[str, Tuned]()
+        tuning.held_out_prompts(model, data, search, seeds[0])  # what cannot be asked is said before anything is run
+    file = write or tuning.rates_file(model.digest)
+    tuning.write_rates(file, model.digest, model.name, {})  # so is a place that cannot be written
+    found = dict[str, tuning.Tuned]()
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         bar = progress.add_task("starting", total=float(len(examples)))
@@ -163,9 +158,9 @@ def tune_and_print(
             def report(what: str, done: float, title: str = data.task.title, before: int = number) -> None:
                 progress.update(bar, description=f"{title}: {what}", completed=before + done)
 
-            found[task] = tune(model, data, search, report)
+            found[task] = tuning.tune(model, data, search, report)
     entries = {task: _rate_entry(tuned, search, examples[task]) for task, tuned in found.items()}
-    write_rates(file, model.digest, model.name, entries)
+    tuning.write_rates(file, model.digest, model.name, entries)
     if as_json:
         written = {"model": model.digest, "name": model.name, "file": str(file), "tasks": entries}
         sys.stdout.write(json.dumps(written, indent=1) + "\n")
@@ -175,7 +170,7 @@ def tune_and_print(
         Console().print(f"Written to {file}; {use}.", style="dim", soft_wrap=True, highlight=False)
 
 
-def _rate_entry(tuned: Tuned, search: Search, data: TaskData) -> dict[str, Any]:
+def _rate_entry(tuned: tuning.Tuned, search: tuning.Search, data: tasks.TaskData) -> dict[str, Any]:
     """What is written about one task: the rate, and how it was found."""
     return {
         "learning_rate": tuned.learning_rate,
@@ -189,7 +184,9 @@ def _rate_entry(tuned: Tuned, search: Search, data: TaskData) -> dict[str, Any]:
     }
 
 
-def _print_rates(found: Mapping[str, Tuned], examples: Mapping[str, TaskData], search: Search, name: str) -> None:
+def _print_rates(
+    found: Mapping[str, tuning.Tuned], examples: Mapping[str, tasks.TaskData], search: tuning.Search, name: str
+) -> None:
     table = Table(
         "task",
         *(f"{rate:g}" for rate in search.grid),

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from icl_claims.errors import UsageError
-from icl_claims.report import exports, page, write
-from icl_claims.report.compare import compare_runs, comparison_json, comparison_page, comparison_text
+from icl_claims.report import compare, drawing, exports, page, write
 from icl_claims.report.document import Document, document_text, find_run, read_document
-from icl_claims.report.drawing import Picture
 from icl_claims.report.figures import draw_pictures
 
 Form = TypeVar("Form")
@@ -38,8 +36,10 @@ def compare_and_print(old: str, new: str, *, to: str, output: Path | None, runs:
         UsageError: The form is unknown.
         ReportError: A run is not there or cannot be read.
     """
-    form = _form_of(to, {"text": comparison_text, "json": comparison_json, "html": comparison_page})
-    comparison = compare_runs(*(read_document(find_run(name, runs)) for name in (old, new)))
+    form = _form_of(
+        to, {"text": compare.comparison_text, "json": compare.comparison_json, "html": compare.comparison_page}
+    )
+    comparison = compare.compare_runs(*(read_document(find_run(name, runs)) for name in (old, new)))
     _leave(form(comparison), output)
     return comparison.verdict_changed
 
@@ -57,7 +57,7 @@ def _leave(text: str, output: Path | None) -> None:
         write.write_whole(output, text)
 
 
-def _drawn(document: Document) -> dict[str, list[Picture]]:
+def _drawn(document: Document) -> dict[str, list[drawing.Picture]]:
     return {profile: list(draw_pictures(numbers, profile)) for profile, numbers in document["pictures"].items()}
 
 

@@ -14,22 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from icl_claims.errors import UsageError
-from icl_claims.experiments.activation_export import RecordWriter
-from icl_claims.experiments.plan import Run, plan_trials, resolve
-from icl_claims.experiments.profiles import Choices
+from icl_claims import errors, models, questions, tasks
+from icl_claims.experiments import activation_export, plan, profiles, studies
 from icl_claims.experiments.result import Entry, TrialResult, TrialStore, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, ZERO_SHOT, Study, every_method
 from icl_claims.experiments.trial import prompts_of, run_trial
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, at_rate, learner_of
 from icl_claims.methods.base import with_parameter
 from icl_claims.metrics import METRICS, Metric, PredictionMetric, accuracy, changed, most_frequent_label
-from icl_claims.models import LanguageModel
-from icl_claims.models.random_models import Kept
 from icl_claims.pytest_plugin.collection import asked_of_trials, collect_claims
-from icl_claims.questions import Named, Quantity
-from icl_claims.tasks import Task, TaskData
 
 EVERYTHING = "all"
 SHOWN_OF_PROMPTED = (accuracy, changed, most_frequent_label)
@@ -52,23 +45,23 @@ class TrialArguments:
     claims: Path | None
     learning_rate: float | None
     clip: float | None
-    weights: Literal["trained"] | Kept
+    weights: Literal["trained"] | models.Kept
     diagnostics: bool
     export_records: Path | None
 
     def __post_init__(self) -> None:
         if self.clip is not None and self.clip <= 0:
-            raise UsageError("⟨clip⟩ is too small", expected="a norm above 0", got=str(self.clip))
+            raise errors.UsageError("⟨clip⟩ is too small", expected="a norm above 0", got=str(self.clip))
 
     @cached_property
-    def own(self) -> Study:
+    def own(self) -> studies.Study:
         """The methods and metrics that claims of the reader's ask about, and none of our studies measures.
 
         Raises:
             UsageError: No claim lies in the folder, or one names a task that is nowhere.
         """
         asked = None if self.claims is None else asked_of_trials(collect_claims(self.claims).config).own_study
-        return asked or Study(OWN, "nothing", ())
+        return asked or studies.Study(studies.OWN, "nothing", ())
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -76,7 +69,7 @@ class TrialArguments:
         return cls(**{field.name: given[field.name] for field in fields(cls)})
 
 
-def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool) -> None:
+def run_and_print(choices: profiles.Choices, arguments: TrialArguments, *, as_json: bool) -> None:
     """Run the trials that the arguments describe, one for each chosen task, and print them.
 
     Raises:
@@ -84,7 +77,7 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
     """
     out, err = Console(), Console(stderr=True)
     say = partial(err.print, highlight=False)
-    run, loaded = resolve(choices, say=say), choices.load_model(say)
+    run, loaded = plan.resolve(choices, say=say), choices.load_model(say)
     rates = run.rates.origin if arguments.learning_rate is None else "named"
     specs = [spec for task in run.tasks for spec in _specs_of(arguments, run, task)]
     shown = []
@@ -108,8 +101,8 @@ def run_and_print(choices: Choices, arguments: TrialArguments, *, as_json: bool)
         sys.stdout.write(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1) + "\n")
 
 
-def _specs_of(arguments: TrialArguments, run: Run, task: Task) -> list[TrialSpec]:
-    planned = plan_trials(replace(run, tasks=(task,)))[0]
+def _specs_of(arguments: TrialArguments, run: plan.Run, task: tasks.Task) -> list[TrialSpec]:
+    planned = plan.plan_trials(replace(run, tasks=(task,)))[0]
     rate = run.rates.by_task[task.name] if arguments.learning_rate is None else arguments.learning_rate
     spec = replace(
         planned,
@@ -124,17 +117,17 @@ def _specs_of(arguments: TrialArguments, run: Run, task: Task) -> list[TrialSpec
         return [spec]
     return [spec] + [
         replace(spec, methods=tuple(at_rate(method, rate) for method in study.methods), weights=study.weights)
-        for study in STUDIES.values()
+        for study in studies.STUDIES.values()
         if study.weights != "trained"
     ]
 
 
 def _methods(arguments: TrialArguments) -> tuple[Method, ...]:
-    known = {method.name: method for method in (*every_method(), *arguments.own.methods)}
+    known = {method.name: method for method in (*studies.every_method(), *arguments.own.methods)}
     names = list(known) if arguments.methods == EVERYTHING else [n.strip() for n in arguments.methods.split(",")]
     if unknown := [name for name in names if name not in known]:
         wanted = f"{EVERYTHING}, or some of {', '.join(known)}"
-        raise UsageError("⟨methods⟩ names an unknown one", expected=wanted, got=", ".join(unknown))
+        raise errors.UsageError("⟨methods⟩ names an unknown one", expected=wanted, got=", ".join(unknown))
     clip = None if arguments.clip is None else Clipping(at=arguments.clip)
     return tuple(known[name] if clip is None else _clipped(known[name], clip) for name in names)
 
@@ -146,19 +139,23 @@ def _clipped(method: Any, clip: Clipping) -> Any:
         return method
     if not isinstance(learner, Finetuning | LayerCausal) or learner.clip is not None:
         wanted, todo = "methods that can be clipped, and are not clipped already", "Name the others: ⟨methods⟩ A,B."
-        raise UsageError("⟨clip⟩ does not fit a method", expected=wanted, got=method.name, todo=todo)
+        raise errors.UsageError("⟨clip⟩ does not fit a method", expected=wanted, got=method.name, todo=todo)
     return with_parameter(method, "clip", clip)
 
 
 def _run(
-    spec: TrialSpec, model: LanguageModel, data: TaskData, report: Callable[[str, float], None], records: Path | None
+    spec: TrialSpec,
+    model: models.LanguageModel,
+    data: tasks.TaskData,
+    report: Callable[[str, float], None],
+    records: Path | None,
 ) -> TrialResult:
     """Run a trial, or read it from the store; one whose activations are written into a folder is always run."""
     if records is None:
         store = TrialStore()
         return store.get_or_run(spec, lambda: run_trial(spec, model, data, report, checkpoint=store.checkpoint(spec)))
     prompts = prompts_of(spec, model, data)
-    writer = RecordWriter(records, prompts.gold, [len(row) for row in prompts.queries.rows])
+    writer = activation_export.RecordWriter(records, prompts.gold, [len(row) for row in prompts.queries.rows])
     result = run_trial(spec, model, data, report, writer.watch)
     writer.close()
     return result
@@ -166,7 +163,7 @@ def _run(
 
 def _entry(entry: Entry) -> str:
     """`sim_aou/finetuning`, with what it is compared with where that is not in-context learning."""
-    compared = "" if entry.reference == IN_CONTEXT.name else f"|{entry.reference}"
+    compared = "" if entry.reference == studies.IN_CONTEXT.name else f"|{entry.reference}"
     return f"{entry.metric}/{entry.method}{compared}"
 
 
@@ -195,7 +192,7 @@ def means(result: TrialResult) -> dict[str, dict[str, float]]:
         method.name: {
             metric.name: round(mean, 6)
             for metric in _metrics(result)
-            if _is_shown(metric, method) and not np.isnan(mean := result.mean(Quantity(metric, method)))
+            if _is_shown(metric, method) and not np.isnan(mean := result.mean(questions.Quantity(metric, method)))
         }
         for method in result.measured
     }
@@ -205,8 +202,8 @@ def _metrics(result: TrialResult) -> tuple[Metric, ...]:
     return (*METRICS, *result.spec.metrics)
 
 
-def _is_shown(metric: Metric, method: Named) -> bool:
-    prompted = method in (ZERO_SHOT, IN_CONTEXT)
+def _is_shown(metric: Metric, method: questions.Named) -> bool:
+    prompted = method in (studies.ZERO_SHOT, studies.IN_CONTEXT)
     return not (prompted and isinstance(metric, PredictionMetric)) or metric in SHOWN_OF_PROMPTED
 
 
@@ -256,7 +253,7 @@ def _tables(result: TrialResult, width: int) -> Iterator[Table]:
         yield table
 
 
-def _titles(things: Iterable[Named]) -> dict[str, str]:
+def _titles(things: Iterable[questions.Named]) -> dict[str, str]:
     """By name the title, with the unit of a metric; the name too where two have one title."""
     titles = {one.name: f"{one.title} ({unit})" if (unit := getattr(one, "unit", "")) else one.title for one in things}
     shared = Counter(titles.values())

@@ -11,8 +11,7 @@ import numpy as np
 from icl_claims.claims import Comparison, Finding, Outcome, denied, jointly
 from icl_claims.errors import ClaimError
 from icl_claims.questions import Compared, Denied, Joint, Near, Quantity, Question
-from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
-from icl_claims.statistics.significance import CONFIDENCE_FOR_EQUIVALENCE, equivalence
+from icl_claims.statistics import intervals, significance
 from icl_claims.tasks import PAPERS_TASKS
 
 
@@ -35,7 +34,7 @@ class Numbers:
     task: str
     left: float = np.nan
     right: float = np.nan
-    interval: Interval = UNDEFINED
+    interval: intervals.Interval = intervals.UNDEFINED
     count: int = 0
     note: str = ""
     unclear: str = ""
@@ -71,7 +70,7 @@ class Numbers:
         """Whether the whole interval lies on the side, or within the margin, that the question asks for."""
         if isinstance(question, Near):
             outcomes: dict[str, Outcome] = {"equivalent": "holds", "different": "fails"}
-            return outcomes.get(equivalence(self.interval, question.within * abs(self.right)), "unclear")
+            return outcomes.get(significance.equivalence(self.interval, question.within * abs(self.right)), "unclear")
         if self.interval.excludes_below(0.0):
             return "holds" if question.upwards else "fails"
         if self.interval.excludes_above(0.0):
@@ -106,7 +105,7 @@ class TaskEvidence(ABC):
         """
         match question:
             case Compared() | Near():
-                usual = CONFIDENCE_FOR_EQUIVALENCE if isinstance(question, Near) else CONFIDENCE
+                usual = significance.CONFIDENCE_FOR_EQUIVALENCE if isinstance(question, Near) else intervals.CONFIDENCE
                 numbers = self.numbers(question, question.tasks or PAPERS_TASKS, question.confidence or usual)
                 upwards = question.upwards if isinstance(question, Compared) else None
                 findings = tuple(one.finding(question) for one in numbers)

@@ -17,10 +17,7 @@ from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
 from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Near, Quantity, Side
-from icl_claims.statistics.intervals import Interval, seeds_interval
-from icl_claims.statistics.proportions import newcombe, wilson
-from icl_claims.statistics.resampling import Column
-from icl_claims.statistics.significance import seeds_needed, smallest_detectable
+from icl_claims.statistics import intervals, proportions, resampling, significance
 
 RUNS_FILE = "published/author_runs.csv"
 LAYERS = 24  # of the 1.3B model
@@ -143,7 +140,7 @@ class _Logged:
     of: int = 0
 
     @property
-    def answers(self) -> Column:
+    def answers(self) -> resampling.Column:
         """1 for every query that is counted, and 0 for the others it is a share of."""
         return np.repeat([1.0, 0.0], [self.counted, self.of - self.counted])
 
@@ -163,18 +160,18 @@ class _Draws:
         left, right = (float(np.mean([number.value for number in side])) for side in zip(*self.pairs, strict=True))
         return left, right
 
-    def interval(self, confidence: float) -> Interval:
+    def interval(self, confidence: float) -> intervals.Interval:
         """Student's interval over draws; for a single one, over the queries it counts, or what digits leave open."""
         (mine, other), *further = self.pairs
         if further:
-            return seeds_interval(self.differences, confidence)
+            return intervals.seeds_interval(self.differences, confidence)
         if mine.of and other.of:
-            return newcombe(mine.answers, other.answers, confidence)
+            return proportions.newcombe(mine.answers, other.answers, confidence)
         if mine.of and not other.run:
-            share = wilson(mine.answers, confidence)
-            return Interval(share.estimate - other.value, share.low - other.value, share.high - other.value)
+            share = proportions.wilson(mine.answers, confidence)
+            return intervals.Interval(share.estimate - other.value, share.low - other.value, share.high - other.value)
         difference, margin = mine.value - other.value, (mine.unit + other.unit) / 2
-        return Interval(difference, difference - margin, difference + margin)
+        return intervals.Interval(difference, difference - margin, difference + margin)
 
     def note(self, question: Compared | Near) -> str:
         """How many draws there are and agree, and which runs they are from."""
@@ -239,8 +236,8 @@ def _numbers_of(task: str, draws: _Draws | None, question: Compared | Near, conf
         interval,
         count=runs,
         note=draws.note(question),
-        needed=seeds_needed(interval, runs, confidence=confidence) if several else None,
-        detectable=smallest_detectable(interval, confidence=confidence) if several else None,
+        needed=significance.seeds_needed(interval, runs, confidence=confidence) if several else None,
+        detectable=significance.smallest_detectable(interval, confidence=confidence) if several else None,
     )
 
 
@@ -251,7 +248,7 @@ def _together(tasks: Sequence[_Draws], asked: int, confidence: float) -> Numbers
     if len(tasks) < 2:
         return Numbers(EVERY_TASK, note="one task", undecided=True)
     left, right = (float(np.mean(means)) for means in zip(*(draws.means for draws in tasks), strict=True))
-    interval = seeds_interval([float(np.mean(draws.differences)) for draws in tasks], confidence)
+    interval = intervals.seeds_interval([float(np.mean(draws.differences)) for draws in tasks], confidence)
     runs, note = sum(len(draws.pairs) for draws in tasks), over_tasks(len(tasks), asked)
     return Numbers(EVERY_TASK, left, right, interval, runs, note, undecided=len(tasks) < asked)
 

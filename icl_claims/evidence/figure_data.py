@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from icl_claims import metrics
+from icl_claims import metrics, questions
 from icl_claims.evidence.trials import MAIN, TrialsEvidence
 from icl_claims.experiments.result import TrialResult, mean_over_rows, rounded
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, known_names
 from icl_claims.methods import Clipping, LayerCausal, Method, Null, Reordered, variant_of
-from icl_claims.questions import Named, Quantity
 
 PLACES = 5
 OF_CLIPPING = (metrics.sim_aou, metrics.sim_am, metrics.sim_am_update)
@@ -50,7 +49,7 @@ def known_legend() -> dict[str, dict[str, Any]]:
     return {name: _entry(named) for name, named in known_names().items()}
 
 
-def _entry(named: Named) -> dict[str, Any]:
+def _entry(named: questions.Named) -> dict[str, Any]:
     """The title, whether it is a null, whether it is drawn, and the place of its line, if it has one."""
     look = getattr(named, "look", None)
     if isinstance(named, metrics.Metric):
@@ -120,7 +119,7 @@ def _values(results: Sequence[TrialResult]) -> dict[str, dict[str, float]]:
     shown: dict[str, dict[str, float]] = {}
     for metric in metrics.METRICS:
         for method in _drawn(results):
-            quantity = Quantity(metric, method)
+            quantity = questions.Quantity(metric, method)
             columns = [column for result in results if (column := result.column(quantity)) is not None]
             counted = np.concatenate(columns) if columns else np.array([])
             if np.isfinite(counted).any():
@@ -128,7 +127,7 @@ def _values(results: Sequence[TrialResult]) -> dict[str, dict[str, float]]:
     return shown
 
 
-def _drawn(results: Sequence[TrialResult]) -> tuple[Named, ...]:
+def _drawn(results: Sequence[TrialResult]) -> tuple[questions.Named, ...]:
     """Everything that was measured, by name, but other orders of the demonstrations."""
     measured = {named.name: named for result in results for named in result.measured}
     return tuple(named for named in measured.values() if not isinstance(named, Reordered))

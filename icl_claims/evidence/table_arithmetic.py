@@ -16,11 +16,10 @@ import pandas as pd
 import scipy
 from jaxtyping import Float
 
+from icl_claims import metrics, tasks
 from icl_claims.claims import Comparison, Finding, Outcome
 from icl_claims.evidence.printed import AVERAGE, PRINTED_AS, printed_tables
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, title_of
-from icl_claims.metrics import accuracy, rpa, rpa_correct, rpa_incorrect
-from icl_claims.tasks import PAPERS_TASKS, TASKS, title_of_task
 
 PrintedTable = tuple[str, str]
 """A paper and one of its tables."""
@@ -50,7 +49,7 @@ OTHER_GAPS: dict[str, Gap] = {
         f"mean size, relative to zero-shot, without {task}": lambda *rows, left_out=place: _mean_size(
             *(np.delete(row, left_out) for row in rows)
         )
-        for place, task in enumerate(PAPERS_TASKS)
+        for place, task in enumerate(tasks.PAPERS_TASKS)
     },
 }
 """What else an average difference in accuracy relative to zero-shot may have been meant to be."""
@@ -82,7 +81,7 @@ def figures_printed_twice(*papers: str) -> Comparison:
 def percentages_are_counts(paper: str, table: str) -> Comparison:
     """Whether whole numbers of queries give all accuracies and RPAs of each task, as a table of a paper prints them."""
     cells = _cells(paper, table)
-    findings = tuple(_counts(task, cells[cells["task"] == task]) for task in PAPERS_TASKS)
+    findings = tuple(_counts(task, cells[cells["task"] == task]) for task in tasks.PAPERS_TASKS)
     return Comparison("whole numbers of queries give every printed percentage", findings, upwards=None)
 
 
@@ -92,9 +91,9 @@ def accuracy_gap(paper: str, printed: str, readings: Mapping[str, Gap]) -> Compa
     The accuracies are those of the paper; the readings are what "difference" may mean, by name.
     """
     tables = printed_tables()
-    found = tables[(tables["paper"] == paper) & (tables["metric"] == accuracy.name)]
+    found = tables[(tables["paper"] == paper) & (tables["metric"] == metrics.accuracy.name)]
     values, units = (found.pivot_table(index="method", columns="task", values=name) for name in ("value", "unit"))
-    order = ["zero_shot", "finetuning", "in_context"], list(PAPERS_TASKS)
+    order = ["zero_shot", "finetuning", "in_context"], list(tasks.PAPERS_TASKS)
     figures, digits = values.loc[order].to_numpy(), units.loc[order].to_numpy()
     findings = tuple(_gap(name, gap, figures, digits, printed) for name, gap in readings.items())
     return Comparison(f"the accuracies of {paper} give a difference of {printed} %", findings, upwards=None)
@@ -132,7 +131,7 @@ def _printed_twice(one: PrintedTable, other: PrintedTable) -> Finding | None:
     note = f"{len(texts)} figures, {sum(unit == 0 for unit in units)} of them equal"
     if units[worst]:
         task, metric, method = both[columns].iloc[worst]
-        of = f"{title_of(metric)} of {title_of(method)} on {title_of_task(task)}"
+        of = f"{title_of(metric)} of {title_of(method)} on {tasks.title_of_task(task)}"
         note += f"; farthest apart: {of}, {first} and {second}"
     name = "{}, table {}, and {}, table {}".format(*one, *other)
     left, right = float(first), float(second)
@@ -142,7 +141,7 @@ def _printed_twice(one: PrintedTable, other: PrintedTable) -> Finding | None:
 def _counts(task: str, cells: pd.DataFrame) -> Finding:
     columns = (cells["metric"], cells["method"], cells["printed"])
     printed = {(str(m), str(by)): str(text) for m, by, text in zip(*columns, strict=True)}
-    found = counts_behind(printed, QUERIES[task], TASKS[task].labels)
+    found = counts_behind(printed, QUERIES[task], tasks.TASKS[task].labels)
     if found is None:
         return Finding(task, "fails", note="no whole numbers give these figures, cut or rounded")
     zero_shot, in_context, finetuning = found.right
@@ -249,12 +248,12 @@ def _constraints(printed: _Printed, queries: int, kinds: list[_Said], reading: s
     counted, everything = _counted(kinds), np.ones(len(kinds))
     (zero_shot, in_context, finetuned), corrections, errors = counted
     shares = {
-        (accuracy.name, ZERO_SHOT.name): (zero_shot, everything),
-        (accuracy.name, IN_CONTEXT.name): (in_context, everything),
-        (accuracy.name, STANDARD.name): (finetuned, everything),
-        (rpa.name, STANDARD.name): (corrections[0] + errors[0], corrections[1] + errors[1]),
-        (rpa_correct.name, STANDARD.name): (corrections[0], corrections[1]),
-        (rpa_incorrect.name, STANDARD.name): (errors[0], errors[1]),
+        (metrics.accuracy.name, ZERO_SHOT.name): (zero_shot, everything),
+        (metrics.accuracy.name, IN_CONTEXT.name): (in_context, everything),
+        (metrics.accuracy.name, STANDARD.name): (finetuned, everything),
+        (metrics.rpa.name, STANDARD.name): (corrections[0] + errors[0], corrections[1] + errors[1]),
+        (metrics.rpa_correct.name, STANDARD.name): (corrections[0], corrections[1]),
+        (metrics.rpa_incorrect.name, STANDARD.name): (errors[0], errors[1]),
     }
     rows, least, most = [everything], [float(queries)], [float(queries)]
     for cell, text in printed.items():

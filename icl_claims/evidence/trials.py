@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from icl_claims.claims import EVERY_TASK
+from icl_claims import claims, metrics
 from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
 from icl_claims.experiments.result import TrialResult, mean_over_rows
 from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, study_of
-from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric, accuracy
 from icl_claims.questions import Compared, Near, Quantity, Side
 from icl_claims.statistics import intervals, proportions, resampling, significance
-from icl_claims.statistics.resampling import Column
 
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
@@ -49,7 +47,7 @@ class TrialsEvidence(TaskEvidence):
         for quantity in question.quantities:
             found = study_of(quantity, self.studies)
             if found is None:
-                self._refuse(quantity, [metric.name for metric in METRICS])
+                self._refuse(quantity, [metric.name for metric in metrics.METRICS])
             study[quantity] = found.name
         asked = [_AskedOfTask(self.results, task, *question.sides, study) for task in tasks]
         return [*(of_task.numbers(confidence) for of_task in asked), _numbers_together(asked, confidence)]
@@ -80,7 +78,7 @@ class TrialsEvidence(TaskEvidence):
             _tidy(result, task, Quantity(metric, method))
             for task, results in self.results.get(MAIN, {}).items()
             for result in results
-            for metric in METRICS
+            for metric in metrics.METRICS
             for method in result.measured
         ]
         return pd.concat([frame for frame in frames if frame is not None], ignore_index=True).assign(source=self.source)
@@ -113,11 +111,11 @@ class _AskedOfTask:
     @property
     def no_learning(self) -> str:
         """Why predictions say nothing here: in-context learning does not beat chance. Empty if they do."""
-        if not any(isinstance(one.metric, PredictionMetric) for one in self.study):
+        if not any(isinstance(one.metric, metrics.PredictionMetric) for one in self.study):
             return ""
         own = self.study[self.left]
         results = self._of(own if own == OWN else MAIN) or self._of(own)
-        right = _columns(results, accuracy(IN_CONTEXT))
+        right = _columns(results, metrics.accuracy(IN_CONTEXT))
         most_frequent = np.bincount(np.concatenate([result.gold for result in results])).argmax()
         guessed = [(result.gold == most_frequent).astype(float) for result in results]
         if proportions.tango(right, guessed, 1 - 2 * SIGNIFICANCE).low > 0:
@@ -126,7 +124,7 @@ class _AskedOfTask:
         return f"in-context learning does not beat chance (accuracy {reached:.2f}, most frequent {chance:.2f})"
 
     @property
-    def columns(self) -> tuple[list[Column], list[Column]]:
+    def columns(self) -> tuple[list[resampling.Column], list[resampling.Column]]:
         """One column per trial for each side."""
         mine = _columns(self._of(self.study[self.left]), self.left)
         if isinstance(self.right, Quantity):
@@ -166,11 +164,11 @@ def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbe
     """The mean over the tasks that count, each as heavy as another; undecided where others could turn it."""
     counting = [of_task for of_task in asked if not of_task.absence and not of_task.no_learning]
     if not counting:
-        return Numbers(EVERY_TASK, note="no task counts", undecided=True)
+        return Numbers(claims.EVERY_TASK, note="no task counts", undecided=True)
     columns = [of_task.columns for of_task in counting]
     left, right = [mine for mine, _ in columns], [other for _, other in columns]
     return Numbers(
-        EVERY_TASK,
+        claims.EVERY_TASK,
         float(np.mean([_average(mine) for mine in left])),
         float(np.mean([_average(other) for other in right])),
         intervals.hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence),
@@ -180,7 +178,9 @@ def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbe
     )
 
 
-def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence: float) -> intervals.Interval:
+def _interval(
+    mine: Sequence[resampling.Column], side: Sequence[resampling.Column] | float, confidence: float
+) -> intervals.Interval:
     """Over queries or steps; where there is one value per trial, Student's over trials, and none for a single trial."""
     if max(len(column) for column in mine) > 1:
         return proportions.difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
@@ -189,15 +189,15 @@ def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence
     return intervals.seeds_interval(values, confidence)
 
 
-def _columns(results: Iterable[TrialResult], quantity: Quantity) -> list[Column]:
+def _columns(results: Iterable[TrialResult], quantity: Quantity) -> list[resampling.Column]:
     return [column for result in results if (column := result.column(quantity)) is not None]
 
 
-def _queries(columns: Sequence[Column]) -> int:
+def _queries(columns: Sequence[resampling.Column]) -> int:
     return int(sum(resampling.queries_that_count(column).sum() for column in columns))
 
 
-def _average(columns: Sequence[Column]) -> float:
+def _average(columns: Sequence[resampling.Column]) -> float:
     counted = np.concatenate(list(columns))
     counted = counted[~np.isnan(counted)]
     return float(counted.mean()) if len(counted) else np.nan
@@ -208,13 +208,13 @@ def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | 
     if values is None:
         return None
     rows = []
-    if not isinstance(metric, LearningMetric):
+    if not isinstance(metric, metrics.LearningMetric):
         of_queries = resampling.by_query(values)
         counted = ~np.isnan(of_queries)
         counted[:, 0] = True
         queries = result.query_rows[np.nonzero(counted)[0]]
         rows.append(pd.DataFrame({"layer": pd.NA, "query": queries, "value": of_queries[counted]}))
-    by_layer = None if isinstance(metric, PredictionMetric) else result.values_by_layer(quantity)
+    by_layer = None if isinstance(metric, metrics.PredictionMetric) else result.values_by_layer(quantity)
     if by_layer is not None:
         layers = mean_over_rows(by_layer)
         rows.append(pd.DataFrame({"layer": range(len(layers)), "query": pd.NA, "value": layers}))

@@ -13,8 +13,7 @@ from typing import IO
 
 from torch import Tensor
 
-from icl_claims.errors import StoreError
-from icl_claims.metrics import Answer
+from icl_claims import errors, metrics
 
 FOLDERS = {"zero_shot": "zs", "in_context": "icl"}
 FILE = "record_info.jsonl"
@@ -32,7 +31,7 @@ class RecordWriter:
         self._files: dict[str, IO[bytes]] = {}
         self._places: dict[str, dict[int, tuple[int, int]]] = {}
 
-    def watch(self, batch: list[int], answers: Mapping[str, Answer]) -> None:
+    def watch(self, batch: list[int], answers: Mapping[str, metrics.Answer]) -> None:
         """Write the answers to a batch of queries."""
         with self._writing():
             for method, answer in answers.items():
@@ -44,7 +43,7 @@ class RecordWriter:
         with self._writing():
             return [self._ordered(method, file) for method, file in self._files.items()]
 
-    def _write(self, method: str, batch: list[int], answer: Answer, maps: Tensor) -> None:
+    def _write(self, method: str, batch: list[int], answer: metrics.Answer, maps: Tensor) -> None:
         if method not in self._files:
             made = self.folder / FOLDERS.get(method, method)
             made.mkdir(parents=True, exist_ok=True)
@@ -77,4 +76,6 @@ class RecordWriter:
             yield
         except OSError as error:
             todo = "Name a folder with room: ⟨export_records⟩ DIR."
-            raise StoreError(f"Activations cannot be written to {self.folder}", got=str(error), todo=todo) from error
+            raise errors.StoreError(
+                f"Activations cannot be written to {self.folder}", got=str(error), todo=todo
+            ) from error

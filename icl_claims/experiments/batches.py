@@ -9,14 +9,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from icl_claims.errors import ModelError
+from icl_claims import errors, models
 from icl_claims.experiments.result import BatchNumbers, Entry
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.methods import Batch, pairs
 from icl_claims.metrics import Answer, LayerMetric, Seen, SetMetric
-from icl_claims.models import LanguageModel
-from icl_claims.models.embedded import Say
 from icl_claims.questions import Named
 from icl_claims.tasks import Prompts, Queries
 
@@ -36,7 +34,7 @@ def in_batches(
     tokens: int = TOKENS_PER_BATCH,
     *,
     among: Sequence[int] | None = None,
-    say: Say = lambda _text: None,
+    say: models.Say = lambda _text: None,
 ) -> None:
     """Have queries worked on in batches; where one runs out of memory, it and all later ones are halved.
 
@@ -107,15 +105,15 @@ def _neighbours(indices: Sequence[int]) -> list[list[int]]:
     return pairs
 
 
-def out_of_memory(what: str) -> ModelError:
+def out_of_memory(what: str) -> errors.ModelError:
     """The error of work that no smaller batch can help."""
-    return ModelError(
+    return errors.ModelError(
         f"The memory of the device is full with {what}",
         todo="Use ⟨dtype⟩ bfloat16, fewer demonstrations (⟨k⟩), or ⟨device⟩ spread or cpu.",
     )
 
 
-def tokens_that_fit(model: LanguageModel, prompts: Prompts, compared: int) -> int:
+def tokens_that_fit(model: models.LanguageModel, prompts: Prompts, compared: int) -> int:
     """The tokens of a batch of a trial; a power of two times the least, so that little less memory changes nothing.
 
     `compared` methods answer beside zero-shot and in-context learning.
@@ -126,7 +124,7 @@ def tokens_that_fit(model: LanguageModel, prompts: Prompts, compared: int) -> in
     return tokens
 
 
-def batch_memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int, tokens: int) -> int:
+def batch_memory(model: models.LanguageModel, prompts: Sequence[Prompts], compared: int, tokens: int) -> int:
     """About how many bytes the largest batch of some trials holds at once, the weights aside."""
     size, config = model.dtype.itemsize, model.config
     context = max(len(asked.demonstrations.context) for asked in prompts)

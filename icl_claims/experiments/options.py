@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icl_claims.errors import UsageError
-from icl_claims.protocol import Protocol, choices
+from icl_claims import errors, protocol
 
 if TYPE_CHECKING:
     from icl_claims.experiments.profiles import Choices
@@ -96,7 +95,7 @@ OPTIONS = (
         (PYTEST, "plan", "trial"),
         Path,
     ),
-    *(Option(one.name, one.help, "NAME", OF_TRIALS, values=one.values) for one in choices()),
+    *(Option(one.name, one.help, "NAME", OF_TRIALS, values=one.values) for one in protocol.choices()),
     Option("seed", "seed of the draw of demonstrations; default: the profile's first", "N", ("trial",), int, least=0),
     Option("permutation", "order of the demonstrations; 0 leaves it", "N", ("trial",), int, 0, 0),
     Option(
@@ -146,15 +145,15 @@ def chosen(given: Mapping[str, Any]) -> "Choices":
     for option in (one for one in OPTIONS if one.name in named):
         name, value = option.name, named[option.name]
         if option.values and value not in option.values:
-            raise UsageError(f"⟨{name}⟩ has no such value", expected=" or ".join(option.values), got=repr(value))
+            raise errors.UsageError(f"⟨{name}⟩ has no such value", expected=" or ".join(option.values), got=repr(value))
         if option.least is not None and value < option.least:
-            raise UsageError(f"⟨{name}⟩ is too small", expected=f"at least {option.least}", got=str(value))
+            raise errors.UsageError(f"⟨{name}⟩ is too small", expected=f"at least {option.least}", got=str(value))
     profile = find_profile(named.get("profile", "embedded"))
     values = {field.name: named[field.name] for field in fields(Choices) if field.name in named}
     for name, read in (("rates", _written_rates), ("tasks", names_of), ("seeds", seeds_of), ("studies", _studies_of)):
         if name in values:
             values[name] = read(name, values[name])
-    readings = {one.name: named[one.name] for one in fields(Protocol) if one.name in named}
+    readings = {one.name: named[one.name] for one in fields(protocol.Protocol) if one.name in named}
     data = named_directory(named.get("data"), profile.source)
     return Choices(**{**values, "profile": profile, "data": data, "protocol": readings})
 
@@ -167,7 +166,7 @@ def names_of(name: str, text: str) -> tuple[str, ...]:
     """
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     if not names:
-        raise UsageError(f"⟨{name}⟩ names nothing", expected="names separated by commas", got=repr(text))
+        raise errors.UsageError(f"⟨{name}⟩ names nothing", expected="names separated by commas", got=repr(text))
     return names
 
 
@@ -183,7 +182,7 @@ def seeds_of(name: str, text: str) -> tuple[int, ...]:
             raise ValueError
     except ValueError as error:
         wanted = "whole numbers separated by commas"
-        raise UsageError(f"⟨{name}⟩ cannot be read", expected=wanted, got=repr(text)) from error
+        raise errors.UsageError(f"⟨{name}⟩ cannot be read", expected=wanted, got=repr(text)) from error
     return seeds
 
 
@@ -196,5 +195,5 @@ def _studies_of(name: str, text: str) -> tuple[str, ...]:
 def _written_rates(name: str, file: str | Path) -> Path:
     if not Path(file).is_file():
         wanted = "a file that `icl-claims tune --write FILE` wrote"
-        raise UsageError(f"The file of ⟨{name}⟩ is not there", expected=wanted, got=str(file))
+        raise errors.UsageError(f"The file of ⟨{name}⟩ is not there", expected=wanted, got=str(file))
     return Path(file)

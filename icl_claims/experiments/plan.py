@@ -8,16 +8,11 @@ from typing import Any, Self
 
 import torch
 
-from icl_claims.experiments.batches import PROMPTED, batch_memory, free_memory, room_for_learned, tokens_that_fit
-from icl_claims.experiments.profiles import Choices
-from icl_claims.experiments.result import TrialStore
+from icl_claims.experiments import batches, profiles, result, trial, tuning
 from icl_claims.experiments.spec import TrialSpec, code_digest
 from icl_claims.experiments.studies import Study, find_study
-from icl_claims.experiments.trial import prompts_of
-from icl_claims.experiments.tuning import LearningRates, learning_rates
 from icl_claims.methods import InContext, Method, ZeroShot, at_rate, is_diagnosed, learner_of
-from icl_claims.models import LanguageModel
-from icl_claims.models.embedded import Say
+from icl_claims.models import LanguageModel, Say
 from icl_claims.models.reference import model_digest
 from icl_claims.protocol import Protocol
 from icl_claims.tasks import Demonstrations, Prompts, Task, TaskData
@@ -35,14 +30,14 @@ class Run:
         model: its digest.
     """
 
-    choices: Choices
+    choices: profiles.Choices
     tasks: tuple[Task, ...]
     studies: tuple[str, ...]
     protocol: Protocol
     data: Mapping[str, TaskData]
     model: str
     dtype: str
-    rates: LearningRates
+    rates: tuning.LearningRates
 
     @property
     def k(self) -> int:
@@ -51,7 +46,7 @@ class Run:
 
 
 def resolve(
-    choices: Choices,
+    choices: profiles.Choices,
     model: LanguageModel | None = None,
     say: Say = lambda _text: None,
     *,
@@ -82,7 +77,7 @@ def resolve(
     studies = choices.chosen_studies()
     protocol = Protocol(**{"calibration": profile.calibration, **choices.protocol})
     own_model = choices.model in (None, profile.model) and profile.model is not None
-    rates = learning_rates(profile, digest, own_model=own_model, file=choices.rates).including(profile, tasks)
+    rates = tuning.learning_rates(profile, digest, own_model=own_model, file=choices.rates).including(profile, tasks)
     return Run(choices, tasks, studies, protocol, data, digest, dtype, rates)
 
 
@@ -185,7 +180,7 @@ class Estimate:
         return sum(self.by_task.values(), Work())
 
 
-def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) -> Estimate:
+def estimate(run: Run, model: LanguageModel, store: result.TrialStore | None = None) -> Estimate:
     """Count what the chosen trials will do, and measure a few hundred tokens of it.
 
     Raises:
@@ -193,7 +188,7 @@ def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) ->
         PromptError: a task cannot be put to this model.
     """
     specs = [spec for study in run.studies for spec in plan_trials(run, study)]
-    prompts = [prompts_of(spec, model, run.data[spec.task]) for spec in specs]
+    prompts = [trial.prompts_of(spec, model, run.data[spec.task]) for spec in specs]
     rate = next(iter(run.rates.by_task.values()))
     speed = measure_speed(model, [at_rate(method, rate) for method in find_study("main").methods])
     by_task: dict[str, Work] = {}
@@ -207,7 +202,7 @@ def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) ->
         else:
             seconds += speed.seconds(work)
     held = memory(model, prompts, max(len(spec.methods) for spec in specs))
-    return Estimate(by_task, kept, seconds, held, free_memory(model.device), speed)
+    return Estimate(by_task, kept, seconds, held, batches.free_memory(model.device), speed)
 
 
 def work_of(spec: TrialSpec, prompts: Prompts) -> Work:
@@ -221,7 +216,7 @@ def work_of(spec: TrialSpec, prompts: Prompts) -> Work:
         trials=1,
         prefix_tokens=context * readers,
         query_tokens=asked,
-        answered_tokens=asked * (PROMPTED + len(spec.methods)),
+        answered_tokens=asked * (batches.PROMPTED + len(spec.methods)),
         attended_pairs=asked * context * readers,
         steps=learners * len(prompts.demonstrations.sequences),
         trained_tokens=learners * sum(map(len, prompts.demonstrations.sequences)),
@@ -262,14 +257,16 @@ def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> d
     sequence = max(len(shown) for asked in prompts for shown in asked.demonstrations.sequences)
     heads, hidden, vocabulary = int(config.num_attention_heads), int(config.hidden_size), int(config.vocab_size)
     diagnosed = sum(map(is_diagnosed, find_study("main").answering))
-    tokens = min(tokens_that_fit(model, asked, compared) for asked in prompts)
+    tokens = min(batches.tokens_that_fit(model, asked, compared) for asked in prompts)
     kept_for_gradients = model.layers * sequence * (20 * hidden + 2 * heads * sequence) * size
     return {
         "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.network.parameters()),
         "keys and values of the demonstrations": context * of_a_token,
         "keys of the demonstrations, by method": diagnosed * context * of_a_token // 2,
-        "tuned keys and values": min(compared * tuned * size, room_for_learned(model.device) + 2 * tuned * size),
-        "a batch of queries": batch_memory(model, prompts, compared, tokens),
+        "tuned keys and values": min(
+            compared * tuned * size, batches.room_for_learned(model.device) + 2 * tuned * size
+        ),
+        "a batch of queries": batches.batch_memory(model, prompts, compared, tokens),
         "a training step": 3 * tuned * max(4, size) + kept_for_gradients + sequence * vocabulary * (size + 3 * 4),
     }
 

@@ -5,23 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from icl_claims.errors import UsageError
+from icl_claims import errors, models
 from icl_claims.experiments.studies import STUDIES, find_study
-from icl_claims.models import LanguageModel
-from icl_claims.models.embedded import Say
 from icl_claims.models.reference import load_model
 from icl_claims.protocol import Calibration, Protocol
-from icl_claims.tasks import (
-    MINIATURE,
-    PAPERS_TASKS,
-    SYNTHETIC,
-    TASKS,
-    DataSource,
-    Task,
-    known_task,
-    read_own_task,
-    real_tasks,
-)
+from icl_claims.tasks import catalogue, sources
 
 
 @dataclass(frozen=True)
@@ -43,12 +31,14 @@ class Profile:
     draws: int
     calibration: Calibration
     learning_rates: Mapping[str, float]
-    source: DataSource = MINIATURE
+    source: sources.DataSource = sources.MINIATURE
     studies: tuple[str, ...] = tuple(STUDIES)
     needs_cuda: bool = False
 
 
-PUBLISHED_RATES = {name: rate for name in PAPERS_TASKS if (rate := TASKS[name].learning_rate) is not None}
+PUBLISHED_RATES = {
+    name: rate for name in catalogue.PAPERS_TASKS if (rate := catalogue.TASKS[name].learning_rate) is not None
+}
 # Of .001, .003, .01, .03 and .1, the rate whose finetuned model is most accurate (calibrated) on 40 training examples
 # that are not among its 16 demonstrations (miniature tasks, seed 101); the larger of equals. No query was looked at.
 EMBEDDED_RATES = {"sst2": 0.03, "sst5": 0.001, "mr": 0.001, "subj": 0.1, "agnews": 0.01, "cb": 0.1}
@@ -61,7 +51,7 @@ WITHIN_MINUTES = ("main", "labels", "untrained")
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("tiny", "tiny", 16, 128, 3, "none", TINY_RATES, SYNTHETIC),
+        Profile("tiny", "tiny", 16, 128, 3, "none", TINY_RATES, sources.SYNTHETIC),
         Profile("embedded", "embedded", 16, 40, 1, "contextual", EMBEDDED_RATES, studies=WITHIN_MINUTES),
         Profile("paper", None, 32, None, 3, "none", PUBLISHED_RATES, needs_cuda=True),
     )
@@ -75,7 +65,7 @@ def find_profile(name: str) -> Profile:
         UsageError: there is none.
     """
     if name not in PROFILES:
-        raise UsageError("Unknown profile", expected=f"one of {', '.join(PROFILES)}", got=repr(name))
+        raise errors.UsageError("Unknown profile", expected=f"one of {', '.join(PROFILES)}", got=repr(name))
     return PROFILES[name]
 
 
@@ -118,10 +108,10 @@ class Choices:
         reference = self.model or self.profile.model
         if reference is None:
             todo = "Name one: ⟨model⟩ fairseq:DIR, path:DIR or hub:NAME."
-            raise UsageError(f"The profile {self.profile.name} has no model of its own", todo=todo)
+            raise errors.UsageError(f"The profile {self.profile.name} has no model of its own", todo=todo)
         return reference
 
-    def load_model(self, say: Say = lambda _text: None) -> LanguageModel:
+    def load_model(self, say: models.Say = lambda _text: None) -> models.LanguageModel:
         """The model to run.
 
         Raises:
@@ -131,26 +121,29 @@ class Choices:
         return load_model(self.model_reference, device=self.device or "auto", dtype=self.dtype or "float32", say=say)
 
     @property
-    def source(self) -> DataSource:
+    def source(self) -> sources.DataSource:
         """Where the examples come from.
 
         Raises:
             DataError: the data directory is not a folder.
         """
-        return self.profile.source if self.data is None else real_tasks(self.data)
+        return self.profile.source if self.data is None else sources.real_tasks(self.data)
 
-    def chosen_tasks(self) -> tuple[Task, ...]:
+    def chosen_tasks(self) -> tuple[catalogue.Task, ...]:
         """The tasks to run: known ones in the catalogue's order, then the reader's, whose names have a slash.
 
         Raises:
             UsageError: an unknown name.
             DataError: a folder of the reader's cannot be read.
         """
-        names = self.tasks or PAPERS_TASKS
-        named = [read_own_task(Path(one)) if "/" in one or "\\" in one else known_task(one) for one in names]
+        names = self.tasks or catalogue.PAPERS_TASKS
+        named = [
+            catalogue.read_own_task(Path(one)) if "/" in one or "\\" in one else catalogue.known_task(one)
+            for one in names
+        ]
         known = {task.name for task in named if not task.own}
         own = {task.name: task for task in named if task.own}
-        return (*(task for task in TASKS.values() if task.name in known), *own.values())
+        return (*(task for task in catalogue.TASKS.values() if task.name in known), *own.values())
 
     def chosen_studies(self) -> tuple[str, ...]:
         """The studies that are run where a claim asks for them.
@@ -160,6 +153,6 @@ class Choices:
         """
         return self.profile.studies if self.studies is None else tuple(find_study(name).name for name in self.studies)
 
-    def runs(self, task: Task) -> tuple[tuple[int, int], ...]:
+    def runs(self, task: catalogue.Task) -> tuple[tuple[int, int], ...]:
         """The (seed, permutation) pairs of a task's trials."""
         return task.runs[: self.profile.draws] if self.seeds is None else tuple((seed, 0) for seed in self.seeds)

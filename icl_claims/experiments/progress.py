@@ -17,21 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments.batches import in_batches
-from icl_claims.experiments.result import BY_ENTRY, BatchNumbers
+from icl_claims import errors, models, tasks
+from icl_claims.experiments import batches, result
 from icl_claims.methods import AskedInOtherWords, Learned
-from icl_claims.models import LanguageModel, Prefix
-from icl_claims.storage.checksummed import (
-    START,
-    Checkpoint,
-    FinishedPart,
-    flat,
-    grouped,
-    read_checksummed,
-    write_checksummed,
-)
-from icl_claims.tasks import Queries
+from icl_claims.storage import checksummed
 
 LEARNED = "learned"
 _SPILLED = "learned-"
@@ -48,7 +37,7 @@ class LearnedSpill(Mapping[str, Learned]):
         near: folder of this process alone, in which files are written; None for the system's temporary folder.
     """
 
-    model: LanguageModel
+    model: models.LanguageModel
     in_memory: int
     near: Path | None = None
     _places: dict[str, Learned | Path] = field(default_factory=dict)
@@ -74,10 +63,12 @@ class LearnedSpill(Mapping[str, Learned]):
         if isinstance(place, Learned):
             return place
         try:
-            manifest, arrays = read_checksummed(place, verified=False)
-        except StoreError as error:
+            manifest, arrays = checksummed.read_checksummed(place, verified=False)
+        except errors.StoreError as error:
             todo = "Run it again: what else is finished of the trial is read from its checkpoint."
-            raise StoreError(f"What {method} learned was cut or removed meanwhile: {error}", todo=todo) from error
+            raise errors.StoreError(
+                f"What {method} learned was cut or removed meanwhile: {error}", todo=todo
+            ) from error
         learned = unpacked(manifest.facts["learned"], arrays, self.model)
         if self._fits(learned):
             self._places[method] = learned
@@ -104,11 +95,11 @@ class LearnedSpill(Mapping[str, Learned]):
         try:
             self._folder = self._folder or self._folder_of_this_run()
             folder = self._folder / str(len(self))
-            write_checksummed(folder, folder.name, {"learned": facts}, arrays)
+            checksummed.write_checksummed(folder, folder.name, {"learned": facts}, arrays)
         except OSError as error:
             self._can_be_written = False
             text = f"What methods learn stays in memory, for it can be written nowhere ({error})."
-            warnings.warn(text, StoreWarning, stacklevel=2)
+            warnings.warn(text, errors.StoreWarning, stacklevel=2)
             return None
         return folder
 
@@ -145,16 +136,18 @@ def packed(learned: Learned) -> tuple[dict[str, Any], dict[str, np.ndarray]] | N
     arrays = {name: held for name, held in values.items() if isinstance(held, np.ndarray)}
     facts = {
         "kind": _name_of(type(learned)),
-        "tokens": {name: held.tokens for name, held in values.items() if isinstance(held, Prefix)},
+        "tokens": {name: held.tokens for name, held in values.items() if isinstance(held, models.Prefix)},
         "named": [name for name, held in values.items() if isinstance(held, Mapping)],
-        "plain": {name: held for name, held in values.items() if not isinstance(held, np.ndarray | Prefix | Mapping)},
+        "plain": {
+            name: held for name, held in values.items() if not isinstance(held, np.ndarray | models.Prefix | Mapping)
+        },
         "layout": {name: (str(held.dtype).removeprefix("torch."), held.stride()) for name, held in tensors.items()},
     }
     as_bytes = {name: tensor.detach().cpu().contiguous().view(torch.uint8).numpy() for name, tensor in tensors.items()}
     return facts, as_bytes | arrays
 
 
-def unpacked(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], model: LanguageModel) -> Learned:
+def unpacked(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], model: models.LanguageModel) -> Learned:
     """What a method learned, from what `packed` gave; tensors are laid out in memory as they were."""
     if facts["kind"] == _PARAPHRASED:
         return AskedInOtherWords.of(unpacked(facts["learned"], arrays, model))
@@ -187,7 +180,7 @@ def _can_be_packed(held: Any) -> bool:
         return all(isinstance(value, Tensor) for value in held.values())
     if isinstance(held, tuple | list):
         return all(isinstance(value, int | float | str) for value in held)
-    return isinstance(held, Prefix | np.ndarray | int | float | str | None)
+    return isinstance(held, models.Prefix | np.ndarray | int | float | str | None)
 
 
 def _all_tensors(learned: Learned) -> Iterator[Tensor]:
@@ -197,17 +190,17 @@ def _all_tensors(learned: Learned) -> Iterator[Tensor]:
 
 
 def _tensors(held: Any) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(held, Prefix):
+    if isinstance(held, models.Prefix):
         for side, layers in (("keys", held.keys), ("values", held.values)):
             yield from ((f"{side}{_INNER}{layer}", tensor) for layer, tensor in enumerate(layers))
     elif isinstance(held, Mapping):
         yield from ((name, tensor) for name, tensor in held.items() if isinstance(tensor, Tensor))
 
 
-def _prefix(tensors: Mapping[str, Tensor], tokens: int) -> Prefix:
+def _prefix(tensors: Mapping[str, Tensor], tokens: int) -> models.Prefix:
     layers = range(len(tensors) // 2)
     keys, values = (tuple(tensors[f"{side}{_INNER}{layer}"] for layer in layers) for side in ("keys", "values"))
-    return Prefix(keys, values, tokens)
+    return models.Prefix(keys, values, tokens)
 
 
 def _tensor(content: np.ndarray, dtype: str, stride: tuple[int, ...]) -> Tensor:
@@ -231,8 +224,8 @@ class TrialProgress:
 
     tokens: int
     learned: LearnedSpill
-    checkpoint: Checkpoint | None = None
-    blocks: dict[str, list[tuple[list[int], BatchNumbers]]] = field(default_factory=lambda: defaultdict(list))
+    checkpoint: checksummed.Checkpoint | None = None
+    blocks: dict[str, list[tuple[list[int], result.BatchNumbers]]] = field(default_factory=lambda: defaultdict(list))
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     notes: list[str] = field(default_factory=list)
@@ -247,10 +240,10 @@ class TrialProgress:
         """
         before = None
         for part in () if self.checkpoint is None else self.checkpoint.recall():
-            before = part.facts["where"] if part.kind == START else before
+            before = part.facts["where"] if part.kind == checksummed.START else before
             self._take_up(part)
         if before is None:
-            self._keep(START, {**facts, "tokens": self.tokens, "where": dict(where)}, {})
+            self._keep(checksummed.START, {**facts, "tokens": self.tokens, "where": dict(where)}, {})
         elif before != where:
             then, now = (", ".join(f"{name} {value}" for name, value in place.items()) for place in (before, where))
             self.notes.append(f"begun with {then}, went on with {now}")
@@ -263,11 +256,11 @@ class TrialProgress:
             folder = self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
         self.learned.put(method, learned, folder)
 
-    def answer(self, asked: str, queries: Queries, work: Callable[[list[int]], BatchNumbers]) -> None:
+    def answer(self, asked: str, queries: tasks.Queries, work: Callable[[list[int]], result.BatchNumbers]) -> None:
         """Have those queries answered that have no block yet, in the batches of an uninterrupted run, and keep them."""
         done = {index for batch, _ in self.blocks[asked] for index in batch}
         left = [index for index in range(len(queries)) if index not in done]
-        in_batches(
+        batches.in_batches(
             queries,
             lambda batch, tokens: self.keep_block(asked, batch, work(batch), tokens),
             self._tokens_left.get(asked, self.tokens),
@@ -275,10 +268,10 @@ class TrialProgress:
             say=self.notes.append,
         )
 
-    def keep_block(self, asked: str, batch: list[int], numbers: BatchNumbers, tokens: int) -> None:
+    def keep_block(self, asked: str, batch: list[int], numbers: result.BatchNumbers, tokens: int) -> None:
         """Keep the numbers of a batch of queries, and the limit of the batches that follow."""
         self.blocks[asked].append((batch, numbers))
-        index, arrays = flat(numbers)
+        index, arrays = checksummed.flat(numbers)
         self._keep(asked, {"batch": batch, "groups": list(numbers), "index": index, "tokens": tokens}, arrays)
 
     def _keep(self, kind: str, facts: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> Path | None:
@@ -287,15 +280,17 @@ class TrialProgress:
         so_far = {"failures": self.failures, "seconds": dict(self.seconds), "notes": self.notes}
         return self.checkpoint.keep(kind, {**facts, **so_far}, numbers)
 
-    def _take_up(self, part: FinishedPart) -> None:
+    def _take_up(self, part: checksummed.FinishedPart) -> None:
         facts = part.facts
         self.failures, self.notes = dict(facts["failures"]), list(facts["notes"])
         self.seconds = defaultdict(float, facts["seconds"])
-        if part.kind == START:
+        if part.kind == checksummed.START:
             self.tokens = facts["tokens"]
         elif part.kind == LEARNED:
             self.learned.put_file(facts["method"], part.folder)
         else:
-            numbers: BatchNumbers = grouped(facts["index"], part.numbers, facts["groups"], BY_ENTRY)
+            numbers: result.BatchNumbers = checksummed.grouped(
+                facts["index"], part.numbers, facts["groups"], result.BY_ENTRY
+            )
             self.blocks[part.kind].append((facts["batch"], numbers))
             self._tokens_left[part.kind] = facts["tokens"]

@@ -9,14 +9,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from jaxtyping import Float, Int
 
-from icl_claims import metrics
-from icl_claims.errors import StoreError
+from icl_claims import errors, metrics, questions
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, orders_of
-from icl_claims.questions import Named, Quantity
-from icl_claims.storage.checksummed import Checkpoint, flat, grouped
-from icl_claims.storage.files import cache_folder
-from icl_claims.storage.store import Content, Store
+from icl_claims.storage import checksummed, store
 
 
 class Entry(NamedTuple):
@@ -27,7 +23,7 @@ class Entry(NamedTuple):
     reference: str = IN_CONTEXT.name
 
     @classmethod
-    def of(cls, quantity: Quantity) -> Self:
+    def of(cls, quantity: questions.Quantity) -> Self:
         """The entry of a quantity."""
         return cls(quantity.metric.name, quantity.method.name, (quantity.reference or IN_CONTEXT).name)
 
@@ -79,23 +75,23 @@ class TrialResult:
         return tuple(self.log_probabilities)
 
     @property
-    def measured(self) -> tuple[Named, ...]:
+    def measured(self) -> tuple[questions.Named, ...]:
         """The methods that answered, then the nulls and baselines that were measured."""
         held = {entry.method for entry in (*self.by_layer, *self.over_queries)} | set(self.methods)
         return tuple(named for named in self.spec.named if named.name in held)
 
-    def predicted(self, method: Named) -> Int[np.ndarray, " queries"]:
+    def predicted(self, method: questions.Named) -> Int[np.ndarray, " queries"]:
         """The label that a method gives to each query, calibrated as the specification says."""
         said, without = self.log_probabilities[method.name], self.content_free[method.name]
         return metrics.predicted_labels(said, without, self.spec.protocol.calibration)
 
-    def mean(self, quantity: Quantity) -> float:
+    def mean(self, quantity: questions.Quantity) -> float:
         """The mean of a quantity over queries, or steps; NaN if it was not measured or nothing counts."""
         column = self.column(quantity)
         counted = np.array([]) if column is None else column[~np.isnan(column)]
         return float(counted.mean()) if len(counted) else np.nan
 
-    def column(self, quantity: Quantity) -> Float[np.ndarray, "_ ..."] | None:
+    def column(self, quantity: questions.Quantity) -> Float[np.ndarray, "_ ..."] | None:
         """One value per query, NaN where it does not count; the quantity is their mean. None if it was not measured.
 
         Metrics of attention are means over layers; those of predictions are 0 or 1. RPA has [queries, 2] values, one
@@ -109,7 +105,7 @@ class TrialResult:
         first, last = (round(share * values.shape[1]) for share in quantity.layers)
         return _mean(values[:, first : max(last, first + 1)], axis=1).astype(float)
 
-    def values_by_layer(self, quantity: Quantity) -> Float[np.ndarray, "_ layers"] | None:
+    def values_by_layer(self, quantity: questions.Quantity) -> Float[np.ndarray, "_ layers"] | None:
         """One row per query, per step or per trial, and a column per layer. None if it was not measured."""
         metric, method = quantity.metric, quantity.method.name
         if isinstance(metric, metrics.SetMetric):
@@ -125,7 +121,7 @@ class TrialResult:
         return values
 
     def _of_predictions(
-        self, metric: metrics.PredictionMetric, method: Named, reference: Named
+        self, metric: metrics.PredictionMetric, method: questions.Named, reference: questions.Named
     ) -> Float[np.ndarray, "queries ..."] | None:
         if not {method.name, reference.name, ZERO_SHOT.name} <= set(self.methods):
             return None
@@ -162,16 +158,11 @@ _GROUPS = ("log_probabilities", "content_free", "by_layer", "over_queries", "gra
 _FACTS = ("losses", "failures", "seconds", "provenance")
 
 
-def default_store() -> Path:
-    """The folder of trials in the cache."""
-    return cache_folder() / "trials"
-
-
 class TrialStore:
     """Caches results, so that no trial is run twice, by any number of processes; by default in the cache."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._store = Store(folder or default_store())
+        self._store = store.Store(folder or store.default_store())
 
     def get_or_run(self, spec: TrialSpec, run: Callable[[], TrialResult]) -> TrialResult:
         """The result of a trial, run now if it never was; other processes wait for it meanwhile."""
@@ -186,19 +177,19 @@ class TrialStore:
         """Whether a trial was run before."""
         return self._store.holds(spec.key())
 
-    def checkpoint(self, spec: TrialSpec) -> Checkpoint | None:
+    def checkpoint(self, spec: TrialSpec) -> checksummed.Checkpoint | None:
         """Checkpoint of a trial, for the process running it; None if the store is not writable."""
         return self._store.checkpoint(spec.key())
 
 
-def packed_result(spec: TrialSpec, result: TrialResult) -> Content:
+def packed_result(spec: TrialSpec, result: TrialResult) -> store.Content:
     """A result as facts and arrays."""
-    index, arrays = flat({group: getattr(result, group) for group in _GROUPS})
+    index, arrays = checksummed.flat({group: getattr(result, group) for group in _GROUPS})
     facts = {"spec": spec.record(), "index": index, **{name: getattr(result, name) for name in _FACTS}}
     return facts, {name: getattr(result, name) for name in _ROWS} | arrays
 
 
-def unpacked_result(spec: TrialSpec, content: Content) -> TrialResult:
+def unpacked_result(spec: TrialSpec, content: store.Content) -> TrialResult:
     """The result that `packed_result` made into facts and arrays.
 
     Raises:
@@ -207,8 +198,10 @@ def unpacked_result(spec: TrialSpec, content: Content) -> TrialResult:
     facts, arrays = content
     try:
         rows: dict[str, Any] = {name: arrays[name] for name in _ROWS}
-        groups: dict[str, Any] = grouped(facts["index"], arrays, _GROUPS, BY_ENTRY)
+        groups: dict[str, Any] = checksummed.grouped(facts["index"], arrays, _GROUPS, BY_ENTRY)
         return TrialResult(spec=spec, **rows, **groups, **{name: facts[name] for name in _FACTS})
     except KeyError as error:
         todo = "Another version of the project wrote it: delete its folder."
-        raise StoreError(f"The stored trial {spec.key()[:12]} lacks a part", expected=str(error), todo=todo) from error
+        raise errors.StoreError(
+            f"The stored trial {spec.key()[:12]} lacks a part", expected=str(error), todo=todo
+        ) from error

@@ -9,15 +9,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from icl_claims.errors import UsageError
+from icl_claims import errors, models, questions
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
-from icl_claims.models import LanguageModel
-from icl_claims.models.random_models import Kept
 from icl_claims.protocol import Protocol
-from icl_claims.questions import Named
 from icl_claims.storage.files import source_digest
 from icl_claims.tasks import TASK_FILE, TaskData
 
@@ -63,7 +60,7 @@ class TrialSpec:
     permutation: int
     queries: int | None
     methods: tuple[Method, ...]
-    weights: Literal["trained"] | Kept = "trained"
+    weights: Literal["trained"] | models.Kept = "trained"
     dtype: str = "float32"
     protocol: Protocol = Protocol()
     diagnostics: bool = True
@@ -76,13 +73,22 @@ class TrialSpec:
         for method in (one for one in self.methods if isinstance(one, Paraphrased)):
             if by_name.get(method.method.name, method.method) != method.method:
                 wanted = f"the parameters of {method.method.name}, with which it shares what is learned"
-                raise UsageError(f"The method {method.name} has other parameters", expected=wanted)
+                raise errors.UsageError(f"The method {method.name} has other parameters", expected=wanted)
         if len({*names, ZERO_SHOT.name, IN_CONTEXT.name}) != len(names) + 2:
-            raise UsageError("Two methods of a trial have one name", expected="names that differ", got=", ".join(names))
+            raise errors.UsageError(
+                "Two methods of a trial have one name", expected="names that differ", got=", ".join(names)
+            )
 
     @classmethod
     def of(
-        cls, model: LanguageModel, data: TaskData, methods: Iterable[Method], *, k: int, seed: int = 0, **options: Any
+        cls,
+        model: models.LanguageModel,
+        data: TaskData,
+        methods: Iterable[Method],
+        *,
+        k: int,
+        seed: int = 0,
+        **options: Any,
     ) -> Self:
         """The specification of a trial of a model on a task."""
         chosen = {"permutation": 0, "queries": None, "dtype": str(model.dtype).removeprefix("torch."), **options}
@@ -104,7 +110,7 @@ class TrialSpec:
         return (*BY_LAYER, *self.metrics)
 
     @property
-    def named(self) -> tuple[Named, ...]:
+    def named(self) -> tuple[questions.Named, ...]:
         """Everything that numbers can be of: methods, nulls, and what chance gives."""
         baselines = (baseline for metric in self.layer_metrics for baseline, _ in metric.baselines)
         return (*self.answering, *self.nulls, *dict.fromkeys(baselines))
@@ -154,7 +160,7 @@ def _own_source(thing: Any) -> dict[str, Any]:
         return {}
     if not file.is_file():
         todo = "Write it into a file and import it from there."
-        raise UsageError("The source of a method or metric of your own is not found", got=repr(thing), todo=todo)
+        raise errors.UsageError("The source of a method or metric of your own is not found", got=repr(thing), todo=todo)
     return {"source": source_digest([file], file.parent)}
 
 

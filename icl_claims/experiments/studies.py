@@ -5,32 +5,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from icl_claims.errors import UsageError
-from icl_claims.methods import (
-    Clipping,
-    Finetuning,
-    InContext,
-    LayerCausal,
-    Linearized,
-    Method,
-    Null,
-    Paraphrased,
-    Reordered,
-    SwitchedLabels,
-    ZeroShot,
-    is_diagnosed,
-    learns_weights,
-    nulls_of_method,
-    pairs,
-)
+from icl_claims import errors, questions
+from icl_claims.methods import Clipping, Finetuning, LayerCausal, Linearized, Method, base, nulls, prompting
 from icl_claims.metrics import BY_LAYER, METRICS, Baseline, LayerMetric, LearningMetric, PredictionMetric
-from icl_claims.models.random_models import Kept
-from icl_claims.questions import Named, Quantity
+from icl_claims.models import Kept
 
 ORDERS = 10
 CLIPS = (0.2, 1.0, 5.0, 9.0, 12.0, 15.0)  # of those that the authors tried on Subj, and the 12 they printed
 SWITCHES: tuple[Literal["cyclic", "random"], ...] = ("cyclic", "random")
-ZERO_SHOT, IN_CONTEXT, STANDARD = ZeroShot(), InContext(), Finetuning()
+ZERO_SHOT, IN_CONTEXT, STANDARD = prompting.ZeroShot(), prompting.InContext(), Finetuning()
 OWN = "own"
 
 
@@ -56,7 +39,7 @@ class Study:
         """All methods that answer."""
         return (ZERO_SHOT, IN_CONTEXT, *self.methods)
 
-    def measures(self, quantity: Quantity) -> bool:
+    def measures(self, quantity: questions.Quantity) -> bool:
         """Whether its trials hold a quantity."""
         metric, method, reference = quantity.metric, quantity.method, quantity.reference or IN_CONTEXT
         names = {answering.name for answering in self.answering}
@@ -65,7 +48,7 @@ class Study:
         if isinstance(metric, PredictionMetric):
             return method.name in names and (not metric.over_orders or bool(orders_of(method.name, self.methods)))
         if isinstance(metric, LearningMetric):
-            learned = {one.name for one in self.methods if learns_weights(one)}
+            learned = {one.name for one in self.methods if base.learns_weights(one)}
             return {method.name, STANDARD.name} <= learned if metric.of_standard else method.name in learned
         if not isinstance(metric, LayerMetric) or metric not in (*BY_LAYER, *self.metrics):
             return False
@@ -76,26 +59,28 @@ class Study:
             return reference == IN_CONTEXT and any(method == baseline for baseline, _ in metric.baselines)
         return (method.name, reference.name) in {(one.name, other.name) for one, other in self._seen_by(metric, inside)}
 
-    def _seen_by(self, metric: LayerMetric, inside: bool) -> Iterator[tuple[Named, Named]]:
+    def _seen_by(self, metric: LayerMetric, inside: bool) -> Iterator[tuple[questions.Named, questions.Named]]:
         """The methods and nulls that a metric by layer is computed of, and what each is compared with."""
-        compared = pairs(self.answering) if metric.compares else tuple((one, IN_CONTEXT) for one in self.answering)
+        compared = (
+            prompting.pairs(self.answering) if metric.compares else tuple((one, IN_CONTEXT) for one in self.answering)
+        )
         for method, reference in compared:
             still = metric.of_updates and method == ZERO_SHOT
-            unlike = "scores" in metric.needs and isinstance(method, Paraphrased)
-            if not (still or unlike or (inside and not (is_diagnosed(method) and is_diagnosed(reference)))):
+            unlike = "scores" in metric.needs and isinstance(method, prompting.Paraphrased)
+            if not (still or unlike or (inside and not (base.is_diagnosed(method) and base.is_diagnosed(reference)))):
                 yield method, reference
         if metric.compares and not inside:
             yield from ((null, IN_CONTEXT) for null in self.nulls)
 
     @property
-    def nulls(self) -> tuple[Null, ...]:
+    def nulls(self) -> tuple[nulls.Null, ...]:
         """The nulls of its methods."""
-        return tuple(null for method in self.methods for null in nulls_of_method(method))
+        return tuple(null for method in self.methods for null in nulls.nulls_of_method(method))
 
 
-def orders_of(method: str, methods: Iterable[Method]) -> tuple[Reordered, ...]:
+def orders_of(method: str, methods: Iterable[Method]) -> tuple[prompting.Reordered, ...]:
     """The same method with the demonstrations in other orders."""
-    return tuple(other for other in methods if isinstance(other, Reordered) and other.method.name == method)
+    return tuple(other for other in methods if isinstance(other, prompting.Reordered) and other.method.name == method)
 
 
 _FT, _LC = STANDARD, LayerCausal()
@@ -126,15 +111,15 @@ STUDIES = {
         Study(
             "labels",
             "demonstrations with false labels",
-            (_FT, *(SwitchedLabels(method, switch) for switch in SWITCHES for method in (IN_CONTEXT, _FT))),
+            (_FT, *(prompting.SwitchedLabels(method, switch) for switch in SWITCHES for method in (IN_CONTEXT, _FT))),
         ),
         Study(
             "orders",
             "the same demonstrations in other orders, and another template",
             (
                 _FT,
-                *(Reordered(method, order) for order in range(1, ORDERS + 1) for method in (IN_CONTEXT, _FT)),
-                Paraphrased(ZERO_SHOT),
+                *(prompting.Reordered(method, order) for order in range(1, ORDERS + 1) for method in (IN_CONTEXT, _FT)),
+                prompting.Paraphrased(ZERO_SHOT),
             ),
         ),
         Study("untrained", "random blocks between trained embeddings and head", (_FT,), "embeddings_norms_head"),
@@ -151,16 +136,16 @@ def find_study(name: str) -> Study:
         UsageError: There is none.
     """
     if name not in STUDIES:
-        raise UsageError("Unknown study", expected=f"one of {', '.join(STUDIES)}", got=repr(name))
+        raise errors.UsageError("Unknown study", expected=f"one of {', '.join(STUDIES)}", got=repr(name))
     return STUDIES[name]
 
 
-def study_of(quantity: Quantity, studies: Iterable[Study] = STUDIES.values()) -> Study | None:
+def study_of(quantity: questions.Quantity, studies: Iterable[Study] = STUDIES.values()) -> Study | None:
     """The first study whose trials hold a quantity; None if none does."""
     return next((study for study in studies if study.measures(quantity)), None)
 
 
-def own_study(quantities: Iterable[Quantity]) -> Study | None:
+def own_study(quantities: Iterable[questions.Quantity]) -> Study | None:
     """The study of what the reader's own claims ask for and none of ours measures; None if there is nothing.
 
     It holds the reader's own methods and, for the reader's own metrics, all methods that they are asked of.
@@ -188,7 +173,7 @@ def every_method() -> tuple[Method, ...]:
 
 
 @cache
-def known_names() -> dict[str, Named]:
+def known_names() -> dict[str, questions.Named]:
     """Every metric, method, null and baseline that we measure, by its name."""
     measured = (named for study in STUDIES.values() for named in (*study.answering, *study.nulls))
     baselines = (baseline for metric in BY_LAYER for baseline, _ in metric.baselines)

@@ -11,23 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from icl_claims.errors import DivergenceError, UsageError
-from icl_claims.experiments.batches import measure, out_of_memory, partners_in, room_for_learned, said, tokens_that_fit
+from icl_claims import errors, methods, metrics, models, tasks
+from icl_claims.experiments import batches, studies
 from icl_claims.experiments.progress import LearnedSpill, TrialProgress
 from icl_claims.experiments.result import BatchNumbers, Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.studies import ZERO_SHOT
-from icl_claims.methods import Batch, Method, TrainingTokens
-from icl_claims.metrics import Answer, SetMetric
-from icl_claims.models import LanguageModel
-from icl_claims.models.random_models import untrained
 from icl_claims.storage.checksummed import Checkpoint
-from icl_claims.tasks import Draw, Prompts, Queries, TaskData, build_prompts
 from icl_claims.version import __version__
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and how much of it is done, from 0 to 1."""
-Watch = Callable[[list[int], Mapping[str, Answer]], None]
+Watch = Callable[[list[int], Mapping[str, metrics.Answer]], None]
 """Shown the answers to a batch of queries, by method, before they are forgotten."""
 SHARE_OF_LEARNING = 0.4  # of a trial's time, for the progress bar
 
@@ -37,15 +31,15 @@ class _Trial:
     """A trial under way: what was learned, how it meets the demonstrations, and the numbers so far."""
 
     spec: TrialSpec
-    model: LanguageModel
-    prompts: Prompts
+    model: models.LanguageModel
+    prompts: tasks.Prompts
     state: TrialProgress
     progress: Progress
     watch: Watch | None
-    training: dict[str, TrainingTokens] = field(default_factory=dict)
+    training: dict[str, methods.TrainingTokens] = field(default_factory=dict)
 
     @property
-    def answering(self) -> list[Method]:
+    def answering(self) -> list[methods.Method]:
         """The methods that have not failed."""
         return [method for method in self.spec.answering if method.name not in self.state.failures]
 
@@ -55,12 +49,12 @@ class _Trial:
             self.progress(f"learning: {method.title}", SHARE_OF_LEARNING * number / len(self.spec.answering))
             try:
                 self._learn(method)
-            except DivergenceError as error:
+            except errors.DivergenceError as error:
                 self.state.failures[method.name] = str(error)
             except torch.OutOfMemoryError as error:
-                raise out_of_memory(f"what {method.name} learns") from error
+                raise batches.out_of_memory(f"what {method.name} learns") from error
 
-    def _learn(self, method: Method) -> None:
+    def _learn(self, method: methods.Method) -> None:
         if method.name not in self.state.learned:
             with self._timed(f"learn {method.name}"):
                 learned = method.learn(self.model, self.prompts.demonstrations, self.state.learned)
@@ -72,7 +66,7 @@ class _Trial:
 
     def answer(self) -> None:
         queries, fillers = self.prompts.queries, self.prompts.content_free
-        self.state.answer("content_free", fillers, lambda batch: said(self._answers(fillers.some(batch))))
+        self.state.answer("content_free", fillers, lambda batch: batches.said(self._answers(fillers.some(batch))))
         self.state.answer("queries", queries, self._measured)
         self.progress("answered", 1.0)
 
@@ -84,21 +78,23 @@ class _Trial:
         with self._timed("metrics"):
             gold = np.array(self.prompts.gold)[batch]
             lengths = [len(span) for span in self.prompts.demonstrations.spans]
-            of_batch = Batch(answers, answers[ZERO_SHOT.name], batch, partners_in(batch), self.spec.seed)
-            found = measure(self.spec, of_batch, gold, lengths)
+            of_batch = methods.Batch(
+                answers, answers[studies.ZERO_SHOT.name], batch, batches.partners_in(batch), self.spec.seed
+            )
+            found = batches.measure(self.spec, of_batch, gold, lengths)
         if self.watch is not None:
             self.watch(batch, answers)
         return found
 
-    def _answers(self, queries: Queries, *, inside: bool = False) -> dict[str, Answer]:
-        answers: dict[str, Answer] = {}
+    def _answers(self, queries: tasks.Queries, *, inside: bool = False) -> dict[str, metrics.Answer]:
+        answers: dict[str, metrics.Answer] = {}
         for method in self.answering:
             name, looked_into = method.name, inside and self.spec.diagnoses(method)
             with self._timed(f"answer {name}"):
                 try:
                     training = self.training.get(name) if looked_into else None
                     answers[name] = self.state.learned[name].answer(queries, lens=looked_into, training=training)
-                except DivergenceError as error:
+                except errors.DivergenceError as error:
                     self.state.failures[name] = str(error)
         return answers
 
@@ -110,10 +106,10 @@ class _Trial:
         finally:
             self.state.seconds[what] += time.perf_counter() - start
 
-    def result(self, data: TaskData) -> TrialResult:
+    def result(self, data: tasks.TaskData) -> TrialResult:
         answered, features = self._assembled("queries", "log_probabilities"), self._assembled("queries", "features")
         without_content = self._assembled("content_free", "log_probabilities")
-        over_all = {metric.name: metric for metric in self.spec.layer_metrics if isinstance(metric, SetMetric)}
+        over_all = {metric.name: metric for metric in self.spec.layer_metrics if isinstance(metric, metrics.SetMetric)}
         result = TrialResult(
             spec=self.spec,
             query_rows=np.array(self.prompts.query_rows),
@@ -149,7 +145,7 @@ class _Trial:
                     whole[entry][batch] = values
         return whole
 
-    def _provenance(self, data: TaskData) -> dict[str, Any]:
+    def _provenance(self, data: tasks.TaskData) -> dict[str, Any]:
         shown = self.prompts.demonstrations
         return {
             "model": self.model.name,
@@ -171,8 +167,8 @@ class _Trial:
 
 def run_trial(
     spec: TrialSpec,
-    model: LanguageModel,
-    data: TaskData,
+    model: models.LanguageModel,
+    data: tasks.TaskData,
     progress: Progress = lambda _what, _done: None,
     watch: Watch | None = None,
     *,
@@ -209,12 +205,12 @@ def run_trial(
         StoreError: somebody cut or removed a file of spilled weights.
     """
     if (model.digest, data.digest) != (spec.model, spec.data):
-        raise UsageError("The model or the data are not those of the trial's specification")
+        raise errors.UsageError("The model or the data are not those of the trial's specification")
     if spec.weights != "trained":
-        model = untrained(model, spec.weights, spec.seed)
+        model = models.untrained(model, spec.weights, spec.seed)
     prompts = prompts_of(spec, model, data)
-    tokens = tokens_per_batch or tokens_that_fit(model, prompts, len(spec.methods))
-    in_memory = room_for_learned(model.device) if learned_in_memory is None else learned_in_memory
+    tokens = tokens_per_batch or batches.tokens_that_fit(model, prompts, len(spec.methods))
+    in_memory = batches.room_for_learned(model.device) if learned_in_memory is None else learned_in_memory
     learned = LearnedSpill(model, in_memory, None if checkpoint is None else checkpoint.folder)
     state = TrialProgress(tokens, learned, checkpoint)
     state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model))
@@ -224,21 +220,21 @@ def run_trial(
     return running.result(data)
 
 
-def prompts_of(spec: TrialSpec, model: LanguageModel, data: TaskData) -> Prompts:
+def prompts_of(spec: TrialSpec, model: models.LanguageModel, data: tasks.TaskData) -> tasks.Prompts:
     """What the trial of a specification says to the model.
 
     Raises:
         PromptError: the task cannot be put to this model.
     """
-    return build_prompts(
+    return tasks.build_prompts(
         data,
         model.tokens,
-        Draw(spec.k, spec.seed, spec.permutation, spec.queries),
+        tasks.Draw(spec.k, spec.seed, spec.permutation, spec.queries),
         spec.protocol,
         context_length=model.context_length,
     )
 
 
-def _where(model: LanguageModel) -> dict[str, Any]:
+def _where(model: models.LanguageModel) -> dict[str, Any]:
     """What rounding depends on."""
     return {"device": str(model.device), "threads": torch.get_num_threads(), "torch": str(torch.__version__)}

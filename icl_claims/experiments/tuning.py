@@ -9,14 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from icl_claims.errors import DivergenceError, StoreError, UsageError
-from icl_claims.experiments.batches import in_batches
-from icl_claims.experiments.profiles import Profile
-from icl_claims.experiments.trial import Progress
-from icl_claims.methods import Finetuning, Learned
-from icl_claims.metrics import predicted_labels
-from icl_claims.models import LanguageModel
-from icl_claims.protocol import Calibration, Protocol
+from icl_claims import errors, methods, metrics, models, protocol
+from icl_claims.experiments import batches, profiles, trial
 from icl_claims.storage.files import cache_folder, write_atomically
 from icl_claims.tasks import Draw, Prompts, Queries, Task, TaskData, build_prompts, shuffle
 
@@ -33,14 +27,16 @@ class Search:
     """
 
     k: int
-    calibration: Calibration
+    calibration: protocol.Calibration
     seeds: tuple[int, ...] = (101, 102, 103)
     held_out: int = 40
     grid: tuple[float, ...] = GRID
 
     def __post_init__(self) -> None:
         if not self.seeds or not self.grid or min(self.grid) <= 0 or self.held_out < 1:
-            raise UsageError("A search for learning rates", expected="seeds, rates above 0 and held-out examples")
+            raise errors.UsageError(
+                "A search for learning rates", expected="seeds, rates above 0 and held-out examples"
+            )
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,9 @@ class Tuned:
     accuracies: Mapping[float, float]
 
 
-def tune(model: LanguageModel, data: TaskData, search: Search, progress: Progress = lambda _what, _done: None) -> Tuned:
+def tune(
+    model: models.LanguageModel, data: TaskData, search: Search, progress: trial.Progress = lambda _what, _done: None
+) -> Tuned:
     """Find a learning rate.
 
     A rate whose learning diverges has no right answer in that draw. The evaluation set of the task is not read.
@@ -80,7 +78,7 @@ def most_accurate(accuracies: Mapping[float, float]) -> float:
     return max(accuracies, key=lambda rate: (round(accuracies[rate], 9), rate))
 
 
-def held_out_prompts(model: LanguageModel, data: TaskData, search: Search, seed: int) -> Prompts:
+def held_out_prompts(model: models.LanguageModel, data: TaskData, search: Search, seed: int) -> Prompts:
     """The prompts of one draw: k training examples are learned from, and some of the others are asked.
 
     Raises:
@@ -89,7 +87,7 @@ def held_out_prompts(model: LanguageModel, data: TaskData, search: Search, seed:
     drawn = shuffle(data.train, seed)
     shown, asked = drawn[: search.k], drawn[search.k : search.k + search.held_out]
     if not asked:
-        raise UsageError(
+        raise errors.UsageError(
             f"No training example of {data.task.title} is left to compare learning rates on",
             expected=f"more than {search.k} training examples",
             got=str(len(data.train)),
@@ -99,27 +97,27 @@ def held_out_prompts(model: LanguageModel, data: TaskData, search: Search, seed:
         replace(data, train=shown, validation=asked),
         model.tokens,
         Draw(search.k, seed),
-        Protocol(calibration=search.calibration),
+        protocol.Protocol(calibration=search.calibration),
         context_length=model.context_length,
     )
 
 
-def _accuracy(model: LanguageModel, prompts: Prompts, rate: float, calibration: Calibration) -> float:
+def _accuracy(model: models.LanguageModel, prompts: Prompts, rate: float, calibration: protocol.Calibration) -> float:
     try:
-        learned = Finetuning(rate).learn(model, prompts.demonstrations)
+        learned = methods.Finetuning(rate).learn(model, prompts.demonstrations)
         asked, without_content = (_answers(learned, queries) for queries in (prompts.queries, prompts.content_free))
-    except DivergenceError:
+    except errors.DivergenceError:
         return 0.0
-    return float((predicted_labels(asked, without_content, calibration) == np.array(prompts.gold)).mean())
+    return float((metrics.predicted_labels(asked, without_content, calibration) == np.array(prompts.gold)).mean())
 
 
-def _answers(learned: Learned, queries: Queries) -> np.ndarray:
+def _answers(learned: methods.Learned, queries: Queries) -> np.ndarray:
     answers = np.full((len(queries), len(queries.label_ids)), np.nan)
 
     def answer(batch: list[int], _tokens: int) -> None:
         answers[batch] = learned.answer(queries.some(batch)).log_probabilities.cpu().double().numpy()
 
-    in_batches(queries, answer)
+    batches.in_batches(queries, answer)
     return answers
 
 
@@ -130,7 +128,7 @@ class LearningRates:
     by_task: Mapping[str, float]
     origin: str
 
-    def including(self, profile: Profile, tasks: Iterable[Task]) -> Self:
+    def including(self, profile: profiles.Profile, tasks: Iterable[Task]) -> Self:
         """The rates of these tasks too: each task's own under the profile, else the median of the profile's."""
         more = {task.name: task.learning_rates.get(profile.name) for task in tasks if task.name not in self.by_task}
         own = {name: rate for name, rate in more.items() if rate is not None}
@@ -146,7 +144,9 @@ def rates_file(digest: str) -> Path:
     return cache_folder() / "learning_rates" / f"{digest}.json"
 
 
-def learning_rates(profile: Profile, digest: str, *, own_model: bool, file: Path | None = None) -> LearningRates:
+def learning_rates(
+    profile: profiles.Profile, digest: str, *, own_model: bool, file: Path | None = None
+) -> LearningRates:
     """The learning rates of a model under a profile.
 
     Args:
@@ -164,7 +164,7 @@ def learning_rates(profile: Profile, digest: str, *, own_model: bool, file: Path
         return LearningRates(profile.learning_rates, f"of the profile {profile.name}")
     found = read_rates(file or rates_file(digest))
     if file is not None and found.get("model") != digest:
-        raise UsageError(
+        raise errors.UsageError(
             f"The learning rates in {file} are not of this model",
             expected=f"a file about the model {digest[:12]}",
             got=f"one about {str(found['model'])[:12]}" if found else "no such file",
@@ -193,7 +193,7 @@ def read_rates(file: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
+        raise errors.StoreError(
             f"The learning rates in {file} cannot be read",
             expected="the JSON that `icl-claims tune` writes",
             got=f"{type(error).__name__}: {error}",
@@ -216,4 +216,4 @@ def write_rates(file: Path, digest: str, name: str, tasks: Mapping[str, Mapping[
     except OSError as error:
         problem, got = f"The learning rates cannot be written to {file}", error.strerror or str(error)
         todo = "Name another file, or another cache with ICL_CLAIMS_CACHE."
-        raise StoreError(problem, got=got, todo=todo) from error
+        raise errors.StoreError(problem, got=got, todo=todo) from error

@@ -9,11 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from icl_claims.errors import DivergenceError, ModelError, UsageError
-from icl_claims.metrics import Answer, shares_of_demonstrations
+from icl_claims import errors, metrics, questions, tasks
 from icl_claims.models import Keys, LanguageModel, Prefix, Weights, at_least_single, layer_norms
-from icl_claims.questions import Named
-from icl_claims.tasks import Demonstrations, Queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,7 @@ class Learned:
     losses: tuple[float, ...] = ()
     gradient_norms: Float[np.ndarray, "steps layers"] | None = None
 
-    def training_tokens(self, demonstrations: Demonstrations) -> TrainingTokens:
+    def training_tokens(self, demonstrations: tasks.Demonstrations) -> TrainingTokens:
         """The demonstrations in the context as queries can attend to them, to be read once and kept.
 
         Where they lie in the prefix, each after those before it, their keys are taken from it. Else each is read with
@@ -74,7 +71,9 @@ class Learned:
             keys = self.model.keys_of(rows, self.prefix, self.weights)
         return TrainingTokens(keys, tuple(map(len, spans)))
 
-    def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
+    def answer(
+        self, queries: tasks.Queries, *, lens: bool = False, training: TrainingTokens | None = None
+    ) -> metrics.Answer:
         """Answer a batch of queries, none of which sees another.
 
         Args:
@@ -97,7 +96,7 @@ class Learned:
                 blocks=lens,
                 against=None if training is None else training.keys,
             )
-        except ModelError as error:
+        except errors.ModelError as error:
             if not self.weights:
                 raise
             raise diverged() from error
@@ -105,12 +104,12 @@ class Learned:
         labels = torch.tensor(queries.label_ids, device=device)
         read = shares = None
         if training is not None and seen.scores_against is not None:
-            by_layer = (shares_of_demonstrations(scores, training.lengths) for scores in seen.scores_against)
+            by_layer = (metrics.shares_of_demonstrations(scores, training.lengths) for scores in seen.scores_against)
             shares = torch.stack([of_layer.to(device) for of_layer in by_layer])
         if lens:
             with torch.inference_mode():
                 read = self.model.blocks.label_log_probabilities(seen.block_outputs, queries.label_ids).to(device)
-        return Answer(
+        return metrics.Answer(
             log_probabilities=seen.logits.log_softmax(-1)[:, labels],
             attention_outputs=seen.attention_outputs,
             scores=seen.scores,
@@ -138,9 +137,9 @@ def weight_changes(model: LanguageModel, weights: Weights) -> dict[str, Tensor]:
     return {name: at_least_single(weights[name]) - at_least_single(value) for name, value in before.items()}
 
 
-def diverged() -> DivergenceError:
+def diverged() -> errors.DivergenceError:
     """The error of a change of weights after which a model answers with no numbers."""
-    return DivergenceError(
+    return errors.DivergenceError(
         "Learning diverged",
         expected="weights that give finite logits",
         got="NaN or infinity",
@@ -168,7 +167,7 @@ class Method(Protocol):
         """The method's name in print: zero-shot, in-context learning, finetuning, ..."""
         ...
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: tasks.Demonstrations, known: Known | None = None) -> Learned:
         """Learn, leaving the model itself as it was.
 
         Known is what other methods of this learning rate learned from the same demonstrations, for methods that build
@@ -177,7 +176,7 @@ class Method(Protocol):
         ...
 
 
-def learned_by(method: Method, model: LanguageModel, demonstrations: Demonstrations, known: Known) -> Learned:
+def learned_by(method: Method, model: LanguageModel, demonstrations: tasks.Demonstrations, known: Known) -> Learned:
     """What a method learned, as far as it is known; else it learns now."""
     return known[method.name] if method.name in known else method.learn(model, demonstrations, known)
 
@@ -250,12 +249,12 @@ class Descending(Method, Protocol):
         ...
 
 
-def name_of(word: str, loss: str | None, clip: Named | None = None, *more: str) -> str:
+def name_of(word: str, loss: str | None, clip: questions.Named | None = None, *more: str) -> str:
     """A method's name in tables, with what is particular about its loss, its clipping, and more."""
     return "_".join((word, *(["label_only"] if loss == "label_only" else []), *([clip.name] if clip else []), *more))
 
 
-def title_with(words: str, loss: str | None, clip: Named | None = None) -> str:
+def title_with(words: str, loss: str | None, clip: questions.Named | None = None) -> str:
     """A method's name in print, with what is particular about its loss and its clipping."""
     return words + (", of labels alone" if loss == "label_only" else "") + (f" {clip.title}" if clip else "")
 
@@ -268,5 +267,5 @@ def rate_of(method: Descending) -> float:
     """
     if method.learning_rate is None:
         todo = "Give it one, such as Finetuning(0.01); in a trial the task's own is filled in."
-        raise UsageError(f"The method {method.name} has no learning rate", todo=todo)
+        raise errors.UsageError(f"The method {method.name} has no learning rate", todo=todo)
     return method.learning_rate

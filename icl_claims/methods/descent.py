@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from icl_claims.errors import DivergenceError, UsageError
+from icl_claims import errors, tasks
 from icl_claims.methods.base import Descending, Known, Learned, Method, learned_by, rate_of
 from icl_claims.models import LanguageModel, TunedParameter, Weights, all_finite, as_float, at_least_single, layer_norms
 from icl_claims.protocol import ClippedNorm, Loss, Protocol
-from icl_claims.tasks import Demonstrations
 
 DIVERGED = 100.0
 """Nats a token above which learning counts as diverged: guessing among 50,000 tokens costs 11."""
@@ -60,7 +59,7 @@ def sgd_step(
 def tuned(
     method: Descending,
     model: LanguageModel,
-    demonstrations: Demonstrations,
+    demonstrations: tasks.Demonstrations,
     weights: Weights,
     losses: Sequence[float],
     norms: Sequence[Mapping[int, float]],
@@ -103,8 +102,8 @@ def finite(loss: float, method: Descending, step: int, predictions: int = 1) -> 
     return loss
 
 
-def _diverged(method: Descending, step: int, got: str) -> DivergenceError:
-    return DivergenceError(
+def _diverged(method: Descending, step: int, got: str) -> errors.DivergenceError:
+    return errors.DivergenceError(
         f"{method.name} diverged at step {step + 1}",
         expected=f"a loss of at most {DIVERGED:g} nats a token for each prediction",
         got=got,
@@ -148,7 +147,7 @@ class Clipping:
 
     def __post_init__(self) -> None:
         if self.to_finetuning == (self.at is not None) or (self.at is not None and not self.at > 0):
-            raise UsageError(
+            raise errors.UsageError(
                 f"Clipping by {self.norm or 'the norm of the protocol'} makes no sense",
                 expected="no bound but finetuning's" if self.to_finetuning else "a bound above 0",
                 got=f"at={self.at}",
@@ -198,7 +197,7 @@ class Clipping:
         if self.at is not None:
             return self.at
         if finetuned is None or finetuned.gradient_norms is None:
-            raise UsageError(f"Clipping by {self.norm}", expected="what standard finetuning learned", got="none")
+            raise errors.UsageError(f"Clipping by {self.norm}", expected="what standard finetuning learned", got="none")
         return float(finetuned.gradient_norms[:, layer].mean())
 
 
@@ -215,7 +214,7 @@ class Descent:
 
     method: Descending
     model: LanguageModel
-    demonstrations: Demonstrations
+    demonstrations: tasks.Demonstrations
     loss: Loss
     clip: Clipping | None
     finetuned: Learned | None
@@ -226,7 +225,7 @@ class Descent:
         method: Descending,
         standard: Method,
         model: LanguageModel,
-        demonstrations: Demonstrations,
+        demonstrations: tasks.Demonstrations,
         known: Known | None,
         loss: Loss | None,
         clip: Clipping | None,

@@ -9,22 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from icl_claims.errors import UsageError
+from icl_claims import errors, models, protocol, tasks
 from icl_claims.methods.base import Known, Learned, Stepping, learned_by, name_of, title_with, weight_changes
 from icl_claims.methods.descent import Clipping, Descent, Step, gradients_of, loss_scale, masters, settled, trainable
 from icl_claims.methods.finetuning import Finetuning
-from icl_claims.models import (
-    ROWS_READ_AT_ONCE,
-    Blocks,
-    LanguageModel,
-    Weights,
-    as_float,
-    at_least_single,
-    hidden_of,
-    layer_norms,
-)
-from icl_claims.protocol import Loss
-from icl_claims.tasks import Demonstrations
 
 Update = Literal["concurrent", "sequential"]
 """All layers step at once on the sum of their losses (the authors' code), or one after the other (their words)."""
@@ -55,7 +43,7 @@ class LayerCausal(Stepping):
     """
 
     update: Update = "concurrent"
-    loss: Loss | None = None
+    loss: protocol.Loss | None = None
     clip: Clipping | None = None
     norm_matched: bool = False
     diagnosed: ClassVar[bool] = True
@@ -88,13 +76,15 @@ class LayerCausal(Stepping):
 
     def _check(self, clip: Clipping) -> None:
         if self.update == "sequential" and not clip.by_layer:
-            raise UsageError(
+            raise errors.UsageError(
                 "A sequential update has the gradients of one layer at a time",
                 expected="clipping by layer",
                 got=f"by {clip.norm}",
             )
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
+    def learn(
+        self, model: models.LanguageModel, demonstrations: tasks.Demonstrations, known: Known | None = None
+    ) -> Learned:
         """Take one step, of all layers, on each demonstration.
 
         Raises:
@@ -110,26 +100,28 @@ class LayerCausal(Stepping):
         step = self._concurrent_step if self.update == "concurrent" else self._sequential_step
         return descent.learned(partial(step, descent), predictions=model.layers)
 
-    def _learn_norm_matched(self, model: LanguageModel, demonstrations: Demonstrations, known: Known) -> Learned:
+    def _learn_norm_matched(
+        self, model: models.LanguageModel, demonstrations: tasks.Demonstrations, known: Known
+    ) -> Learned:
         finetuned = learned_by(Finetuning(self.learning_rate, self.loss), model, demonstrations, known)
         unmatched = learned_by(replace(self, norm_matched=False), model, demonstrations, known)
         weights = with_changes_as_long(model, unmatched.weights, finetuned)
         weights = settled(self, model, weights, len(unmatched.losses))
         return replace(unmatched, weights=weights, prefix=model.read_prefix([demonstrations.bos], weights))
 
-    def _concurrent_step(self, descent: Descent, weights: Weights, sequence: Sequence[int]) -> Step:
+    def _concurrent_step(self, descent: Descent, weights: models.Weights, sequence: Sequence[int]) -> Step:
         return descent.step(lambda *case: torch.stack(block_losses(*case)).sum(), weights, sequence)
 
-    def _sequential_step(self, descent: Descent, weights: Weights, sequence: Sequence[int]) -> Step:
+    def _sequential_step(self, descent: Descent, weights: models.Weights, sequence: Sequence[int]) -> Step:
         model, leaves, updated, total = descent.model, trainable(weights), dict(weights), 0.0
         norms: dict[int, float] = {}
         by_layer = [[p for p in model.tuned_parameters if p.layer == layer] for layer in range(model.layers)]
 
         def update_block(layer: int, args: Any, kwargs: Any, output: Any) -> Any:
             nonlocal total
-            loss = block_loss(model.blocks, hidden_of(output), sequence, descent.loss)
+            loss = block_loss(model.blocks, models.hidden_of(output), sequence, descent.loss)
             gradients = gradients_of(loss, [leaves[p.name] for p in by_layer[layer]], model.dtype)
-            total += as_float(loss)
+            total += models.as_float(loss)
             own, of_layer = descent.moved(by_layer[layer], updated, gradients)
             norms.update(of_layer)
             updated.update(own)
@@ -141,14 +133,14 @@ class LayerCausal(Stepping):
         return total, updated, norms
 
 
-def with_changes_as_long(model: LanguageModel, weights: Weights, finetuned: Learned) -> dict[str, Tensor]:
+def with_changes_as_long(model: models.LanguageModel, weights: models.Weights, finetuned: Learned) -> dict[str, Tensor]:
     """Weights whose change has, in every layer, the direction it had and the length of finetuning's.
 
     Returns:
         The new weights; those of a layer that did not change stay.
     """
     changes, others = weight_changes(model, weights), weight_changes(model, finetuned.weights)
-    own, wanted = (layer_norms(model.tuned_parameters, of.values()) for of in (changes, others))
+    own, wanted = (models.layer_norms(model.tuned_parameters, of.values()) for of in (changes, others))
     before = masters(model.tuned_values())
     return {
         p.name: before[p.name] + changes[p.name] * (wanted[p.layer] / own[p.layer] if own[p.layer] else 1.0)
@@ -157,7 +149,7 @@ def with_changes_as_long(model: LanguageModel, weights: Weights, finetuned: Lear
 
 
 def block_losses(
-    model: LanguageModel, weights: Weights, sequence: Sequence[int], loss: Loss = "all_tokens"
+    model: models.LanguageModel, weights: models.Weights, sequence: Sequence[int], loss: protocol.Loss = "all_tokens"
 ) -> list[Tensor]:
     """The loss of every block's own prediction, lowest first, each with a graph that ends at the block's input.
 
@@ -169,16 +161,16 @@ def block_losses(
     outputs: list[Tensor] = []
 
     def keep(_layer: int, _args: Any, _kwargs: Any, output: Any) -> None:
-        outputs.append(hidden_of(output))
+        outputs.append(models.hidden_of(output))
 
     with model.blocks.around(before=detached, after=keep):
         model.sequence_logits(sequence, weights, keep=(0,))
-    at_once = max(1, ROWS_READ_AT_ONCE // len(sequence))
+    at_once = max(1, models.ROWS_READ_AT_ONCE // len(sequence))
     parts = [outputs[first : first + at_once] for first in range(0, len(outputs), at_once)]
     return [of_block for part in parts for of_block in _losses(model.blocks, part, sequence, loss)]
 
 
-def block_loss(blocks: Blocks, hidden: Tensor, sequence: Sequence[int], loss: Loss) -> Tensor:
+def block_loss(blocks: models.Blocks, hidden: Tensor, sequence: Sequence[int], loss: protocol.Loss) -> Tensor:
     """The loss of what final norm and head read from one block's output [1, tokens, hidden], differentiable in it."""
     (only,) = _losses(blocks, [hidden], sequence, loss)
     return only
@@ -191,7 +183,9 @@ def detached(args: Any, kwargs: Any) -> tuple[Any, Any]:
     }
 
 
-def _losses(blocks: Blocks, outputs: Sequence[Tensor], sequence: Sequence[int], loss: Loss) -> Sequence[Tensor]:
+def _losses(
+    blocks: models.Blocks, outputs: Sequence[Tensor], sequence: Sequence[int], loss: protocol.Loss
+) -> Sequence[Tensor]:
     counted = sequence if loss == "all_tokens" else sequence[-2:]
     read: Callable[..., Tensor] = _HeadLosses.apply
     return read(blocks, list(counted[1:]), *(hidden[:, -len(counted) : -1] for hidden in outputs)).unbind()
@@ -201,12 +195,12 @@ class _HeadLosses(torch.autograd.Function):
     """Keeps the gradients in the hidden states, which are all that the head has to tell, instead of its logits."""
 
     @staticmethod
-    def forward(ctx: Any, blocks: Blocks, wanted: list[int], *outputs: Tensor) -> Tensor:
+    def forward(ctx: Any, blocks: models.Blocks, wanted: list[int], *outputs: Tensor) -> Tensor:
         ctx.scale = loss_scale(outputs[0].dtype)
         device = next(blocks.head.parameters()).device
         with torch.enable_grad():
             hidden = torch.cat([output.detach().to(device) for output in outputs]).requires_grad_()
-            logits = at_least_single(blocks.read(hidden)).flatten(0, 1)
+            logits = models.at_least_single(blocks.read(hidden)).flatten(0, 1)
             targets = torch.tensor(wanted, device=device).repeat(len(outputs))
             losses = nn.functional.cross_entropy(logits, targets, reduction="none").view(len(outputs), -1).mean(1)
             (gradients,) = torch.autograd.grad(losses.sum() * ctx.scale, hidden)

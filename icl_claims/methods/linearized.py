@@ -15,13 +15,10 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-from icl_claims.errors import UsageError
+from icl_claims import errors, metrics, protocol, tasks
 from icl_claims.methods.base import Known, Learned, Stepping, TrainingTokens, diverged, name_of, rate_of, title_with
 from icl_claims.methods.descent import finite, loss_scale, masters, sequence_loss, settled, sgd_step, stacked, trainable
-from icl_claims.metrics import Answer
 from icl_claims.models import LanguageModel, Prefix, Weights, all_finite, as_float, at_least_single, layer_norms
-from icl_claims.protocol import Loss
-from icl_claims.tasks import Demonstrations, Queries
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Linearized(Stepping):
     Source: "Rethinking ...", section 2.3, equation 5; SGD on the offsets d, as the authors' code has it.
     """
 
-    loss: Loss | None = None
+    loss: protocol.Loss | None = None
     definition: ClassVar[str] = "The model's first-order expansion around its own weights is trained and asked."
     formula: ClassVar[str] = (
         r"f_\text{lin}(x;\, \theta) = f(x;\, \theta_0) + "
@@ -59,7 +56,7 @@ class Linearized(Stepping):
         """Its place among the lines of figures; None where something about it is particular."""
         return 4 if self.variant_of is None else None
 
-    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
+    def learn(self, model: LanguageModel, demonstrations: tasks.Demonstrations, known: Known | None = None) -> Learned:
         """Take one step on each demonstration.
 
         Raises:
@@ -92,7 +89,7 @@ class Linearized(Stepping):
         )
 
     def _gradients(
-        self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int], counted: Loss
+        self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int], counted: protocol.Loss
     ) -> tuple[float, tuple[Tensor, ...]]:
         """The loss at f_lin, and J^T times its gradient there: both from one pass through the model."""
         leaves, scale = trainable(start), loss_scale(model.dtype)
@@ -116,7 +113,9 @@ class LearnedLinearly(Learned):
     changes: Weights = field(kw_only=True)
     prefix_changes: Prefix = field(kw_only=True)
 
-    def answer(self, queries: Queries, *, lens: bool = False, training: TrainingTokens | None = None) -> Answer:
+    def answer(
+        self, queries: tasks.Queries, *, lens: bool = False, training: TrainingTokens | None = None
+    ) -> metrics.Answer:
         """Answer a batch of queries: log-probabilities of linearised logits, linearised outputs and scores.
 
         Raises:
@@ -125,7 +124,7 @@ class LearnedLinearly(Learned):
             UsageError: attention to tokens of demonstrations is asked for.
         """
         if training is not None:
-            raise UsageError(
+            raise errors.UsageError(
                 "Attention to the demonstrations' tokens", expected="a prefix or weights", got="a first-order expansion"
             )
         model = self.model
@@ -145,7 +144,7 @@ class LearnedLinearly(Learned):
             outputs, scores = first_order(seen.attention_outputs), first_order(seen.scores)
         if not all_finite(logits):
             raise diverged()
-        return Answer(
+        return metrics.Answer(
             log_probabilities=logits.log_softmax(-1)[:, labels],
             attention_outputs=outputs,
             scores=scores,

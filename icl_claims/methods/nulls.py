@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from icl_claims.errors import UsageError
+from icl_claims import errors, models
 from icl_claims.methods.base import Method, learns_weights, variant_of
 from icl_claims.metrics import Answer
-from icl_claims.models import at_least_single
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +122,11 @@ def nulls_of_method(method: Method) -> tuple[Null, ...]:
 
 def _updates(answer: Answer, zero_shot: Answer) -> tuple[Tensor, Tensor]:
     if answer.scores is None or zero_shot.scores is None:
-        raise UsageError(
+        raise errors.UsageError(
             "A null of updates needs attention scores", got="the answer of a paraphrased method, which has none"
         )
-    outputs = at_least_single(answer.attention_outputs) - at_least_single(zero_shot.attention_outputs)
-    return outputs, at_least_single(answer.scores) - at_least_single(zero_shot.scores)
+    outputs = models.at_least_single(answer.attention_outputs) - models.at_least_single(zero_shot.attention_outputs)
+    return outputs, models.at_least_single(answer.scores) - models.at_least_single(zero_shot.scores)
 
 
 def _moved(zero_shot: Answer, outputs: Tensor, scores: Tensor) -> Answer:

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from icl_claims.protocol import Agreement, RandomBaseline
-from icl_claims.questions import Named, Quantity
+from icl_claims import protocol, questions
 
 Need = Literal["outputs", "scores", "lens", "shares"]
 """Attention outputs; attention scores; each layer's own prediction; the attention to the demonstrations."""
@@ -60,7 +59,7 @@ class Seen:
     queries: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
     seed: int = 0
-    random_baseline: RandomBaseline = "update"
+    random_baseline: protocol.RandomBaseline = "update"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ class Predicted:
     zero_shot: Int[np.ndarray, " queries"]
     gold: Int[np.ndarray, " queries"]
     orders: Int[np.ndarray, "orders queries"] | None = None
-    agreement: Agreement = "same_label"
+    agreement: protocol.Agreement = "same_label"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +136,9 @@ class Metric:
     unit: str = ""
     percent: bool = False
 
-    def __call__(self, method: Named, reference: Named | None = None) -> Quantity:
+    def __call__(self, method: questions.Named, reference: questions.Named | None = None) -> questions.Quantity:
         """The metric of a method, where it compares with that of a reference, or of in-context learning."""
-        return Quantity(self, method, reference)
+        return questions.Quantity(self, method, reference)
 
     def of(self, found: Any) -> Any:
         """The values of the metric, from what it is computed from (`Predicted`, `Seen` or `Course`)."""

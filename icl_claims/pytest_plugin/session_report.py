@@ -12,12 +12,8 @@ from icl_claims.claims import coverage_of_papers
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.options import chosen_options, report_folder
 from icl_claims.pytest_plugin.records import RunRecord
-from icl_claims.report import Record
-from icl_claims.report.compare import RunComparison, claim_in_words, compare_runs, comparison_text
+from icl_claims.report import Record, compare, ledger, words, write
 from icl_claims.report.document import VERDICTS, Document, find_run, make_document, read_document, run_facts, save_run
-from icl_claims.report.ledger import section_of
-from icl_claims.report.words import paper_name, source_name
-from icl_claims.report.write import figures_of_page, write_report
 
 _COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
 
@@ -35,7 +31,7 @@ class SessionReport:
 
     claims: Sequence[Record]
     written: tuple[Path, ...] = ()
-    comparison: RunComparison | None = None
+    comparison: compare.RunComparison | None = None
     named: bool = False
     problem: str = ""
     cached: int = 0
@@ -53,7 +49,7 @@ class SessionReport:
             print_summary(terminal, self.claims, self.comparison)
         if self.named and self.comparison is not None:
             terminal.section("comparison")
-            terminal.write(comparison_text(self.comparison))
+            terminal.write(compare.comparison_text(self.comparison))
         if terminal.verbosity >= -1:
             counts = Counter(claim["verdict"] for claim in self.claims)
             terminal.write_line(", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word]))
@@ -77,8 +73,10 @@ def leave(run: RunRecord, claims: Sequence[Record], *, interrupted: bool) -> Ses
     figures = config.getoption("claims_figures")
     try:
         before = _run_before(named, folder / "runs")
-        comparison = compare_runs(before, document) if before is not None else None
-        written = write_report(folder, document, figures=Path(figures) if figures else None, draw=figures_of_page)
+        comparison = compare.compare_runs(before, document) if before is not None else None
+        written = write.write_report(
+            folder, document, figures=Path(figures) if figures else None, draw=write.figures_of_page
+        )
         saved = save_run(document, folder / "runs")
     except IclClaimsError as error:
         return SessionReport(document["claims"], problem=str(error))
@@ -95,7 +93,7 @@ def _run_before(named: str | None, folder: Path) -> Document | None:
         return None
 
 
-def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunComparison | None) -> None:
+def print_summary(terminal: Any, claims: Sequence[Record], comparison: compare.RunComparison | None) -> None:
     """Print a line per claim, by section, with a word for each source of evidence; first what changed since before.
 
     The claims are in the papers' order. The terminal is pytest's reporter.
@@ -105,11 +103,13 @@ def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunCompar
         name = f" ({comparison.old['name']})" if comparison.old["name"] else ""
         terminal.write_line(f"changed since the run of {comparison.old['finished']}{name}")
         for change in comparison.verdicts:
-            terminal.write(f"  {claim_in_words(change.claim)}: {change.old} -> ")
+            terminal.write(f"  {compare.claim_in_words(change.claim)}: {change.old} -> ")
             terminal.write(change.new, **{_COLOURS[change.new]: True})
             terminal.write_line("")
-    for (paper, section), group in groupby(claims, key=lambda claim: (claim["paper"], section_of(claim["where"]))):
-        terminal.write_line(f"{paper_name(paper)}, {section[:1].lower()}{section[1:]}", bold=True)
+    for (paper, section), group in groupby(
+        claims, key=lambda claim: (claim["paper"], ledger.section_of(claim["where"]))
+    ):
+        terminal.write_line(f"{words.paper_name(paper)}, {section[:1].lower()}{section[1:]}", bold=True)
         by_name: dict[str, list[Record]] = {}
         for claim in group:
             by_name.setdefault(claim["id"], []).append(claim)
@@ -120,7 +120,11 @@ def print_summary(terminal: Any, claims: Sequence[Record], comparison: RunCompar
 def _print_claim(terminal: Any, name: str, records: Sequence[Record]) -> None:
     terminal.write(f"  {name:<28}")
     for place, claim in enumerate(records):
-        label = f"needs {claim['condition']}:" if claim["condition"] else source_name(claim["source"], claim["profile"])
+        label = (
+            f"needs {claim['condition']}:"
+            if claim["condition"]
+            else words.source_name(claim["source"], claim["profile"])
+        )
         terminal.write(f"{';' if place else ''} {label} ")
         terminal.write(claim["verdict"], **{_COLOURS[claim["verdict"]]: True})
         terminal.write(" (as known)" if claim["known_refutation"] else "")

@@ -15,20 +15,14 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from icl_claims.evidence.asking import AbsentEvidence
+from icl_claims.evidence import asking, trials
 from icl_claims.evidence.figure_data import figure_data
-from icl_claims.evidence.trials import Results, TrialsEvidence
-from icl_claims.experiments.plan import Run, plan_trials, resolve
-from icl_claims.experiments.profiles import Choices
+from icl_claims.experiments import plan, profiles, trial
 from icl_claims.experiments.result import TrialResult, TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import STUDIES, Study
-from icl_claims.experiments.trial import run_trial
 from icl_claims.models import LanguageModel
-from icl_claims.pytest_plugin.collection import asked_of_trials
-from icl_claims.pytest_plugin.fixtures import visible
-from icl_claims.pytest_plugin.options import choices_of
-from icl_claims.pytest_plugin.workers import Worker, worker_of
+from icl_claims.pytest_plugin import collection, fixtures, options, workers
 
 DONE = "done"
 Report = Callable[[str, str, float], None]
@@ -40,38 +34,38 @@ class TrialsOfRun:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._known: dict[str, TrialsEvidence | AbsentEvidence] = {}
+        self._known: dict[str, trials.TrialsEvidence | asking.AbsentEvidence] = {}
         self._drawn: dict[str, int] = {}
         self.digest = cache(self._digest)
 
-    def __call__(self, profile: str) -> TrialsEvidence | AbsentEvidence:
+    def __call__(self, profile: str) -> trials.TrialsEvidence | asking.AbsentEvidence:
         """The trials of a profile; the chosen one by default."""
         if profile not in self._known:
-            self._known[profile] = self._evidence(choices_of(self._config, profile))
+            self._known[profile] = self._evidence(options.choices_of(self._config, profile))
         return self._known[profile]
 
     def _digest(self, profile: str) -> str:
         """SHA-256 of all that the trials of a profile are run with; empty if they cannot be run here."""
-        choices = choices_of(self._config, profile)
+        choices = options.choices_of(self._config, profile)
         if why_not(choices):
             return ""
         run, studies = self._resolve(choices)
-        keys = {study.name: [spec.key() for spec in plan_trials(run, study)] for study in studies}
+        keys = {study.name: [spec.key() for spec in plan.plan_trials(run, study)] for study in studies}
         found = {"trials": keys, "details": _details(choices, run)}
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
-    def _resolve(self, choices: Choices) -> tuple[Run, tuple[Study, ...]]:
+    def _resolve(self, choices: profiles.Choices) -> tuple[plan.Run, tuple[Study, ...]]:
         """What choices come to, with the tasks and the study of the reader's own claims."""
-        asked = asked_of_trials(self._config)
-        with visible(self._config) as say:
-            run = resolve(choices, say=say, own=asked.own_tasks, papers=asked.papers_tasks)
+        asked = collection.asked_of_trials(self._config)
+        with fixtures.visible(self._config) as say:
+            run = plan.resolve(choices, say=say, own=asked.own_tasks, papers=asked.papers_tasks)
         own = () if asked.own_study is None else (asked.own_study,)
         return run, (*(study for study in STUDIES.values() if study.name in ("main", *run.studies)), *own)
 
     def new_figure_data(self, profile: str) -> dict[str, Any]:
         """By profile, the numbers behind the figures, if studies were run since they were asked for last."""
         evidence = self(profile)
-        if isinstance(evidence, AbsentEvidence):
+        if isinstance(evidence, asking.AbsentEvidence):
             return {}
         name, studies = str(evidence.details["profile"]), list(evidence.results)
         if len(studies) == self._drawn.get(name):
@@ -79,36 +73,36 @@ class TrialsOfRun:
         self._drawn[name] = len(studies)
         return {name: figure_data(evidence, studies)}
 
-    def _evidence(self, choices: Choices) -> TrialsEvidence | AbsentEvidence:
+    def _evidence(self, choices: profiles.Choices) -> trials.TrialsEvidence | asking.AbsentEvidence:
         if reason := why_not(choices):
-            return AbsentEvidence("trials", reason, _details(choices))
-        worker = worker_of(self._config)
+            return asking.AbsentEvidence("trials", reason, _details(choices))
+        worker = workers.worker_of(self._config)
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
         run, studies = self._resolve(choices)
 
         @cache
         def load() -> LanguageModel:
-            with visible(self._config) as say:
+            with fixtures.visible(self._config) as say:
                 say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
                 return choices.load_model(say)
 
-        def run_study(study: Study) -> Results:
-            specs, quiet = plan_trials(run, study), self._config.get_verbosity() < 0
-            with visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
+        def run_study(study: Study) -> trials.Results:
+            specs, quiet = plan.plan_trials(run, study), self._config.get_verbosity() < 0
+            with fixtures.visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
                 return run_all(run, specs, load, _named(report, study.name), worker)
 
         own = (*STUDIES.values(), *(study for study in studies if study.name not in STUDIES))
-        return TrialsEvidence(StudiesOfRun(studies, run_study), _details(choices, run), own)
+        return trials.TrialsEvidence(StudiesOfRun(studies, run_study), _details(choices, run), own)
 
 
-class StudiesOfRun(Mapping[str, Results]):
+class StudiesOfRun(Mapping[str, trials.Results]):
     """The trials of each study, run when they are asked for; those that were run already are what it lists."""
 
-    def __init__(self, studies: Sequence[Study], run: Callable[[Study], Results]) -> None:
+    def __init__(self, studies: Sequence[Study], run: Callable[[Study], trials.Results]) -> None:
         self._studies, self._run = {study.name: study for study in studies}, run
-        self._done: dict[str, Results] = {}
+        self._done: dict[str, trials.Results] = {}
 
-    def __getitem__(self, name: str) -> Results:
+    def __getitem__(self, name: str) -> trials.Results:
         if name not in self._done:
             self._done[name] = self._run(self._studies[name])
         return self._done[name]
@@ -120,14 +114,14 @@ class StudiesOfRun(Mapping[str, Results]):
         return len(self._done)
 
 
-def _details(choices: Choices, run: Run | None = None) -> dict[str, Any]:
+def _details(choices: profiles.Choices, run: plan.Run | None = None) -> dict[str, Any]:
     known = {"profile": choices.profile.name, "changed": list(choices.changed)}
     if run is None:
         return known
     return {**known, "learning_rates": run.rates.origin, "model": choices.model_reference, "data": choices.source.name}
 
 
-def why_not(choices: Choices) -> str:
+def why_not(choices: profiles.Choices) -> str:
     """Why the trials of a profile cannot be run here; empty where they can."""
     if not choices.profile.needs_cuda:
         return ""
@@ -139,7 +133,7 @@ def why_not(choices: Choices) -> str:
 
 
 def run_all(
-    run: Run, specs: Sequence[TrialSpec], load: Callable[[], LanguageModel], report: Report, worker: Worker
+    run: plan.Run, specs: Sequence[TrialSpec], load: Callable[[], LanguageModel], report: Report, worker: workers.Worker
 ) -> dict[str, list[TrialResult]]:
     """Run, or read from the store, the trials of a study; those that other workers run meanwhile are waited for last.
 
@@ -152,7 +146,9 @@ def run_all(
             report(title, what, len(results) + min(done, 0.999))
 
         checkpoint, tokens = store.checkpoint(spec), run.choices.tokens_per_batch
-        return run_trial(spec, load(), run.data[spec.task], progress, checkpoint=checkpoint, tokens_per_batch=tokens)
+        return trial.run_trial(
+            spec, load(), run.data[spec.task], progress, checkpoint=checkpoint, tokens_per_batch=tokens
+        )
 
     for ask in (store.get_or_run_unless_busy, store.get_or_run):
         for number, spec in worker.in_its_order(list(enumerate(specs))):

@@ -6,11 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from icl_claims.claims import EVERY_TASK
-from icl_claims.report import Record
+from icl_claims.report import Record, ledger, words
 from icl_claims.report.document import Document
-from icl_claims.report.ledger import key_of
 from icl_claims.report.page import page_environment
-from icl_claims.report.words import interval, number, source_name
 from icl_claims.tasks import title_of_task
 
 Effect = dict[str, float]
@@ -73,7 +71,7 @@ def compare_runs(old: Document, new: Document) -> RunComparison:
 
     A difference changed beyond its interval where the old and the new interval have no value in common.
     """
-    before, after = ({key_of(claim): claim for claim in document["claims"]} for document in (old, new))
+    before, after = ({ledger.key_of(claim): claim for claim in document["claims"]} for document in (old, new))
     both = [(before[key], claim) for key, claim in after.items() if key in before]
     return RunComparison(
         old=old["run"],
@@ -131,12 +129,12 @@ def comparison_page(comparison: RunComparison) -> str:
 def claim_in_words(claim: ComparedClaim) -> str:
     """A claim with the source and the condition that tell its records apart."""
     condition = f", needs {claim.condition}" if claim.condition else ""
-    return f"{claim.id} ({source_name(claim.source, claim.profile)}{condition})"
+    return f"{claim.id} ({words.source_name(claim.source, claim.profile)}{condition})"
 
 
 def effect_in_words(effect: Effect) -> str:
     """A difference and its interval."""
-    return f"{number(effect['estimate'])} {interval(effect['low'], effect['high'])}"
+    return f"{words.number(effect['estimate'])} {words.interval(effect['low'], effect['high'])}"
 
 
 def _lines(comparison: RunComparison) -> Iterator[str]:

@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from icl_claims.report import Record
+from icl_claims.report import Record, ledger, words
 from icl_claims.report.document import Document
-from icl_claims.report.ledger import key_of, section_of, title_of_paper
-from icl_claims.report.words import reasons, source_name
 
 STATUSES = ("passed", "failed", "skipped", "pending", "other")
 # A known refutation is an expected failure, and what is undecided neither passed nor failed.
@@ -50,13 +48,13 @@ def _test(claim: Record) -> dict[str, Any]:
     if claim["effect"]:
         labels |= {f"effect_{name}": claim["effect"][name] for name in ("estimate", "low", "high")}
     return {
-        "id": str(uuid.uuid5(_NAMES, " ".join(key_of(claim)))),
+        "id": str(uuid.uuid5(_NAMES, " ".join(ledger.key_of(claim)))),
         "name": _statement(claim),
         "status": "other" if known else STATUS[claim["verdict"]],
         "rawStatus": claim["verdict"] + (", as known" if known else ""),
         "duration": round(1000 * claim.get("seconds", 0.0)),
-        "suite": [claim["paper"], section_of(claim["where"])],
-        "message": reasons(claim),
+        "suite": [claim["paper"], ledger.section_of(claim["where"])],
+        "message": words.reasons(claim),
         "tags": [claim["source"]],
         "labels": {name: value for name, value in labels.items() if value not in ("", None)},
         "filePath": claim["test"].partition("::")[0],
@@ -96,7 +94,7 @@ ASSERTOR = "urn:icl-claims:assertor"
 def as_earl(document: Document) -> dict[str, Any]:
     """The document as one JSON-LD graph: an assertion for each record; claims are test criteria, sources subjects."""
     run, claims = document["run"], document["claims"]
-    titles = {claim["paper"]: title_of_paper(claim) for claim in claims}
+    titles = {claim["paper"]: ledger.title_of_paper(claim) for claim in claims}
     papers = [_node(_urn("paper", name), "dct:BibliographicResource", title=title) for name, title in titles.items()]
     subjects = {_subject(claim): _subject_node(claim) for claim in claims}
     criteria = {_criterion(claim): _criterion_node(claim) for claim in claims}
@@ -108,7 +106,7 @@ def as_earl(document: Document) -> dict[str, Any]:
 
 def _assertion(claim: Record, finished: str) -> dict[str, Any]:
     known = f" Known: {claim['known_refutation']}" if claim["known_refutation"] else ""
-    said = {"outcome": OUTCOME[claim["verdict"]], "title": claim["verdict"], "info": reasons(claim) + known}
+    said = {"outcome": OUTCOME[claim["verdict"]], "title": claim["verdict"], "info": words.reasons(claim) + known}
     return {
         "@type": "earl:Assertion",
         "assertedBy": ASSERTOR,
@@ -128,7 +126,7 @@ def _criterion_node(claim: Record) -> dict[str, Any]:
 def _subject_node(claim: Record) -> dict[str, Any]:
     named = {name: claim["provenance"].get(name) for name in ("model", "data")}
     facts = ", ".join(f"{name} {value}" for name, value in named.items() if isinstance(value, str) and value)
-    title = f"{claim['paper']}: {source_name(claim['source'], claim['profile'])}"
+    title = f"{claim['paper']}: {words.source_name(claim['source'], claim['profile'])}"
     return _node(_subject(claim), "earl:TestSubject", title=title, **({"description": facts} if facts else {}))
 
 

@@ -9,13 +9,9 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from icl_claims.protocol import DIFFERENCES
-from icl_claims.report import Record, ledger, words
+from icl_claims import protocol, tasks
+from icl_claims.report import Record, drawing, ledger, tables, words
 from icl_claims.report.document import VERDICTS, Document
-from icl_claims.report.drawing import CachedFigure, Picture
-from icl_claims.report.tables import papers_tables
-from icl_claims.report.words import number, source_name
-from icl_claims.tasks import title_of_task
 
 COLUMNS = ("printed", "author_runs", "trials", "exact")  # of the ledger: its sources in their order
 HEIGHT, MIDDLE = 10, 5  # of a row of a forest plot
@@ -23,7 +19,7 @@ NARROWEST = 0.8  # percent of the width that a null band of one value takes
 _SIDES = {"left": "value", "right": "against"}
 
 
-def render_page(document: Document, pictures: Mapping[str, Sequence[Picture | CachedFigure]]) -> str:
+def render_page(document: Document, pictures: Mapping[str, Sequence[drawing.Picture | drawing.CachedFigure]]) -> str:
     """The page of a complete document, with what was drawn from the numbers of each profile."""
     claims, run = document["claims"], document["run"]
     entries, listings = ledger.entries_of(claims), ledger.listings_of(claims)
@@ -42,13 +38,13 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[Picture | Ca
         papers=dict.fromkeys(claim["paper"] for claim in claims),
         listings=list(listings.values()),
         pictures={profile: drawn for profile, drawn in pictures.items() if drawn},
-        tables=papers_tables(document["pictures"]),
+        tables=tables.papers_tables(document["pictures"]),
         coverage=document["coverage"],
         metrics=words.METRIC_TERMS,
         methods=words.method_terms(),
         nulls=words.NULL_DEFINITIONS,
         own_terms=words.own_terms_of(claims),
-        differences=DIFFERENCES,
+        differences=protocol.DIFFERENCES,
     )
 
 
@@ -72,13 +68,13 @@ def page_environment() -> Environment:
         "forest_plot": forest_plot,
         "interval": words.interval,
         "marked": _marked,
-        "name_of": lambda claim: f"{claim['id']}, {source_name(claim['source'], claim['profile'])}",
-        "number": number,
+        "name_of": lambda claim: f"{claim['id']}, {words.source_name(claim['source'], claim['profile'])}",
+        "number": words.number,
         "paper": words.paper_name,
         "sentence": words.verdict_sentence,
         "side": lambda claim, side: claim["quantity"][side]["title"] if claim["quantity"] else _SIDES[side],
-        "source": source_name,
-        "task": title_of_task,
+        "source": words.source_name,
+        "task": tasks.title_of_task,
         "words": ledger.in_words,
     }
     return environment
@@ -88,7 +84,7 @@ def _counts(claims: Iterable[Record]) -> dict[str, dict[str, int]]:
     """By source and profile: how many claims got each word; what claims need is counted apart."""
     counts: dict[str, dict[str, int]] = {}
     for claim in sorted(claims, key=lambda claim: (bool(claim["condition"]), COLUMNS.index(claim["source"]))):
-        name = "what claims need" if claim["condition"] else source_name(claim["source"], claim["profile"])
+        name = "what claims need" if claim["condition"] else words.source_name(claim["source"], claim["profile"])
         counts.setdefault(name, dict.fromkeys(VERDICTS, 0))[claim["verdict"]] += 1
     return counts
 
@@ -147,7 +143,7 @@ def forest_plot(claim: Record) -> ForestPlot | None:
         return float(round(2 + 96 * (value - low) / span, 1))
 
     rows = tuple(_row(finding, scale) for finding in findings)
-    return ForestPlot(rows, _pooled(pooled, scale), (number(low, 2), number(high, 2)), scale(0.0))
+    return ForestPlot(rows, _pooled(pooled, scale), (words.number(low, 2), words.number(high, 2)), scale(0.0))
 
 
 _Scale = Callable[[float], float]

@@ -20,8 +20,7 @@ from icl_claims.report.document import Document, check_document, document_text
 from icl_claims.report.drawing import CachedFigure, Picture
 from icl_claims.report.figures import draw_pictures
 from icl_claims.report.page import render_page
-from icl_claims.storage.checksummed import read_manifest, write_checksummed
-from icl_claims.storage.files import cache_folder, source_digest, write_atomically
+from icl_claims.storage import checksummed, files
 
 _Draw = Callable[[Mapping[str, Any], str], Iterable[Picture | CachedFigure]]
 """Gives figures from the numbers of a profile, and its name."""
@@ -58,7 +57,7 @@ def write_whole(path: Path, text: str) -> None:
         ReportError: It cannot be written.
     """
     try:
-        write_atomically(path, text)
+        files.write_atomically(path, text)
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error}", todo="Name another file or folder.") from error
 
@@ -79,7 +78,7 @@ def save_pictures(pictures: Iterable[Picture], folder: Path) -> None:
 
 def default_figures() -> Path:
     """The folder of figures in the cache: a folder for each state of the code that drew some."""
-    return cache_folder() / "figures"
+    return files.cache_folder() / "figures"
 
 
 def outdated_figures() -> list[Path]:
@@ -92,11 +91,11 @@ def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[CachedFigu
     key = hashlib.sha256(json.dumps([profile, numbers], sort_keys=True).encode()).hexdigest()
     folder = default_figures() / _code() / key
     with suppress(StoreError):
-        return [CachedFigure(**figure) for figure in read_manifest(folder, key).facts["figures"]]
+        return [CachedFigure(**figure) for figure in checksummed.read_manifest(folder, key).facts["figures"]]
     drawn = [CachedFigure(one.title, one.caption, str(one.inline())) for one in draw_pictures(numbers, profile)]
     with suppress(OSError):
         shutil.rmtree(folder, ignore_errors=True)  # what is damaged
-        write_checksummed(folder, key, {"figures": [asdict(figure) for figure in drawn]}, {})
+        checksummed.write_checksummed(folder, key, {"figures": [asdict(figure) for figure in drawn]}, {})
     return drawn
 
 
@@ -104,4 +103,4 @@ def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[CachedFigu
 def _code() -> str:
     """SHA-256 of what draws: the report's code, and matplotlib's version."""
     report = Path(__file__).parent
-    return hashlib.sha256(f"{mpl.__version__} {source_digest(report.rglob('*.py'), report)}".encode()).hexdigest()
+    return hashlib.sha256(f"{mpl.__version__} {files.source_digest(report.rglob('*.py'), report)}".encode()).hexdigest()

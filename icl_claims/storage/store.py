@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.storage import checksummed
+from icl_claims.storage import checksummed, files
 
 PARTIAL, DAMAGED, LOCK = ".partial", ".damaged", ".lock"
 Content = tuple[dict[str, Any], dict[str, np.ndarray]]
@@ -149,6 +149,11 @@ class StoredFolder:
     def spec(self) -> dict[str, Any]:
         """The specification of the trial; empty if it cannot be read."""
         return dict(self.facts.get("spec", {}))
+
+
+def default_store() -> Path:
+    """The folder of trials in the cache."""
+    return files.cache_folder() / "trials"
 
 
 def entries(store: Path) -> list[StoredFolder]:

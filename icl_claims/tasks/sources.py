@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from icl_claims.errors import DataError
-from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task, known_task
-from icl_claims.tasks.examples import Example, TaskData, read_task
+from icl_claims.tasks import catalogue, examples
 
 NEUTRAL_WORDS, CLASS_WORDS = 24, 48
 ROWS = {"train": 240, "validation": 128}
@@ -78,7 +77,7 @@ def _keep(
     return np.where(np.arange(words.shape[2]) < kept[:, :, None], words, NO_WORD)
 
 
-def synthetic_task(task: Task | str) -> TaskData:
+def synthetic_task(task: catalogue.Task | str) -> examples.TaskData:
     """The examples of a task, or of the known task of a name, in invented words, the same on every machine.
 
     A label of these examples is a class that is told by its words. Which verbalizer stands for it is drawn anew for
@@ -91,7 +90,7 @@ def synthetic_task(task: Task | str) -> TaskData:
     Raises:
         DataError: the task has more labels than there are words for.
     """
-    task = known_task(task) if isinstance(task, str) else task
+    task = catalogue.known_task(task) if isinstance(task, str) else task
     if task.labels * TEXTS.vocabulary > CLASS_WORDS:
         most = CLASS_WORDS // TEXTS.vocabulary
         raise DataError(
@@ -99,17 +98,17 @@ def synthetic_task(task: Task | str) -> TaskData:
         )
     rng = np.random.default_rng(crc32(task.name.encode()))
     classes = draw_classes(rng, 1, task.labels, TEXTS.vocabulary)
-    splits: dict[str, tuple[Example, ...]] = {}
+    splits: dict[str, tuple[examples.Example, ...]] = {}
     for split, rows in ROWS.items():
         labels = rng.permutation(np.arange(rows) % task.labels)
         texts = {field: draw_texts(rng, TEXTS, classes, labels[None])[0] for field in task.fields}
         splits[split] = tuple(
-            Example({field: written(drawn[row]) for field, drawn in texts.items()}, int(label), row)
+            examples.Example({field: written(drawn[row]) for field, drawn in texts.items()}, int(label), row)
             for row, label in enumerate(labels)
         )
     content = {split: [(example.fields, example.label) for example in rows] for split, rows in splits.items()}
     digest = hashlib.sha256(json.dumps(["labels redrawn", content], sort_keys=True).encode()).hexdigest()
-    return TaskData(task, splits["train"], splits["validation"], "synthetic", digest, redraws_labels=True)
+    return examples.TaskData(task, splits["train"], splits["validation"], "synthetic", digest, redraws_labels=True)
 
 
 def written(text: Int[np.ndarray, " slots"]) -> str:
@@ -119,7 +118,7 @@ def written(text: Int[np.ndarray, " slots"]) -> str:
 
 def vocabulary() -> tuple[str, ...]:
     """Every word and mark of the papers' tasks' templates and verbalizers, then the invented words."""
-    tasks = [TASKS[name] for name in PAPERS_TASKS]
+    tasks = [catalogue.TASKS[name] for name in catalogue.PAPERS_TASKS]
     without_content = (task.prompt(dict.fromkeys(task.fields, "")) for task in tasks)
     said = (*without_content, *(word for task in tasks for word in task.verbalizers))
     marks = dict.fromkeys(mark for text in said for mark in re.findall(r"\w+|[^\w\s]", text))
@@ -134,10 +133,10 @@ class DataSource:
     """Gives the examples of every task."""
 
     name: str
-    read: Callable[[Task], TaskData]
+    read: Callable[[catalogue.Task], examples.TaskData]
 
 
-MINIATURE = DataSource("miniature tasks", partial(read_task, directory=None))
+MINIATURE = DataSource("miniature tasks", partial(examples.read_task, directory=None))
 SYNTHETIC = DataSource("synthetic tasks of invented words", synthetic_task)
 
 
@@ -150,7 +149,7 @@ def real_tasks(directory: Path) -> DataSource:
     if not directory.is_dir():
         wanted, todo = "one with a folder per task", f"Check ⟨data⟩ and the environment variable {ENVIRONMENT}."
         raise DataError("The data directory is no folder", expected=wanted, got=str(directory), todo=todo)
-    return DataSource(f"the real tasks in {directory}", partial(read_task, directory=directory))
+    return DataSource(f"the real tasks in {directory}", partial(examples.read_task, directory=directory))
 
 
 def named_directory(chosen: str | Path | None, source: DataSource) -> Path | None:

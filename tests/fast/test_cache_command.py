@@ -12,10 +12,10 @@ from icl_claims import cli
 from icl_claims.cli.cache import age
 from icl_claims.experiments.plan import plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES, Choices
-from icl_claims.experiments.result import TrialStore, default_store
+from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import code_digest
 from icl_claims.storage.checksummed import NUMBERS
-from icl_claims.storage.store import Store
+from icl_claims.storage.store import Store, default_store
 from tests.fast.stored_trials import made_up_content, made_up_result
 
 

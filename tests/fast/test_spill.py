@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from icl_claims.errors import StoreError, StoreWarning
-from icl_claims.experiments import progress
 from icl_claims.experiments.progress import LearnedSpill, bytes_of
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Learned, Linearized, Paraphrased, ZeroShot
 from icl_claims.models.random_models import random_model
 from icl_claims.protocol import Protocol
+from icl_claims.storage import checksummed
 from icl_claims.storage.checksummed import Checkpoint, parts_in
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_what_was_spilled_before(model, learned, tmp_path, mo
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(progress, "write_checksummed", full)
+    monkeypatch.setattr(checksummed, "write_checksummed", full)
     with pytest.warns(StoreWarning, match="No space left"):
         kept.put("in_context", learned["in_context"])
     assert_same(kept["finetuning"], learned["finetuning"])

@@ -491,6 +491,5 @@ def test_an_own_task_runs_at_its_own_rate_or_the_median(model_of, tmp_path):
 def test_a_further_known_task_runs_only_where_it_is_named(model_of, monkeypatch, tmp_path):
     task = read_own_task(Path(own_task(tmp_path)))
     monkeypatch.setattr(catalogue, "TASKS", {**TASKS, "trec": task})
-    monkeypatch.setattr("icl_claims.experiments.profiles.TASKS", {**TASKS, "trec": task})
     assert [task.name for task in Choices(PROFILES["tiny"]).chosen_tasks()] == list(TASKS)
     assert [task.name for task in Choices(PROFILES["tiny"], tasks=("trec", "cb")).chosen_tasks()] == ["cb", "trec"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from icl_claims.errors import StoreError
-from icl_claims.experiments.result import TrialStore, default_store, packed_result, unpacked_result
+from icl_claims.experiments.result import TrialStore, packed_result, unpacked_result
+from icl_claims.storage.store import default_store
 from tests.fast.stored_trials import SPEC, assert_same_result, made_up_result
 
 RESULT = made_up_result()

@@ -169,7 +169,7 @@ def run(tmp_path, monkeypatch):
         ran.append((spec.task, spec.seed))
         return made_up_result(spec.seed, task=spec.task)
 
-    monkeypatch.setattr(trials_module, "run_trial", run_trial)
+    monkeypatch.setattr(trials_module.trial, "run_trial", run_trial)
 
     def run_with(worker=ALONE, load=lambda: "model"):
         ran.clear()

@@ -14,7 +14,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 import icl_claims
-from icl_claims.models.random_models import BOS, EOS, FIRST_WORD, random_network
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, FIRST_WORD, random_network
 from icl_claims.models.tokens import TokenEncoder
 
 # What a run of pytest inside a test imports is forgotten when it ends, but its packages still hand out the old modules;
@@ -25,6 +25,8 @@ for _name in (
     *(module.name for module in walk_packages(icl_claims.__path__, "icl_claims.")),
 ):
     import_module(_name)
+for _family in CONFIGURATIONS:
+    random_network(_family, 1, 0)  # transformers imports the modules of a family when they are asked for
 
 _RECORDED = "eager_with_recorded_scores"
 _scores: list[Tensor] = []

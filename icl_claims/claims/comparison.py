@@ -142,10 +142,10 @@ def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compare
         al. 2024; the other two are ours.
     """
     from icl_claims.experiments.studies import STUDIES
-    from icl_claims.methods import nulls_of_method
+    from icl_claims.methods import Method, nulls_of_method
 
     chance = [baseline for baseline, _ in getattr(similarity.metric, "baselines", ())]
-    of_method = nulls_of_method(similarity.method)  # type: ignore[arg-type]  # what claims ask of is a method
+    of_method = nulls_of_method(similarity.method) if isinstance(similarity.method, Method) else ()
     others = [replace(similarity, method=null) for null in (*chance, *of_method)]
     untrained = similarity.of_weights(UNTRAINED)
     if similarity.weights != UNTRAINED and any(study.measures(untrained) for study in STUDIES.values()):

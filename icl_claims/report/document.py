@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from math import isfinite
@@ -70,8 +71,12 @@ def run_facts(options: dict[str, Any], *, seconds: float, root: Path, name: str,
 
 
 def libraries() -> dict[str, str]:
-    """The versions of the libraries whose versions may change a number."""
-    return {name: metadata.version(name) for name in LIBRARIES}
+    """The versions of the libraries whose versions may change a number; without those that do not tell theirs."""
+    found = {}
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):  # a run is not lost because of it
+            found[name] = metadata.version(name)
+    return found
 
 
 def make_document(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from icl_claims.errors import ReportError
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.metrics import rpa, sim_aou
+from icl_claims.report import document
 from icl_claims.report.document import check_document, document_text, find_run, make_document, read_document, save_run
 from icl_claims.report.ledger import section_of
 from icl_claims.report.words import DASH, MINUS, number, p_value, verdict_sentence
@@ -197,3 +198,8 @@ def test_a_missing_run_is_an_error_that_names_the_others(tmp_path):
     save_run(make_document({**RUN, "name": "mine"}, [sample_record()]), tmp_path)
     with pytest.raises(ReportError, match="0001_mine"):
         find_run("yours", tmp_path)
+
+
+def test_a_library_that_does_not_tell_its_version_loses_no_run(monkeypatch):
+    monkeypatch.setattr(document, "LIBRARIES", ("numpy", "a-library-that-is-not-there"))
+    assert document.libraries() == {"numpy": np.__version__}

@@ -159,7 +159,7 @@ def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = No
 
 
 def dispatch(model: LanguageModel, device_map: Mapping[str, Place]) -> LanguageModel:
-    """The model with its modules where a map says; the norm goes with the head, a tied head with the embeddings.
+    """The model with its modules where a map says; what runs after the blocks goes with the head, a tied head with the embeddings.
 
     `logits_to_keep`, on the head's device, indexes the output of the norm: so the two share that device, and accelerate
     must not move the index to `first` with the other arguments. A tied head is the embedding matrix itself.
@@ -172,9 +172,9 @@ def dispatch(model: LanguageModel, device_map: Mapping[str, Place]) -> LanguageM
         return model
     network: Any = model.network
     name_of = {id(module): name for name, module in network.named_modules()}
-    embeddings, head = network.get_input_embeddings(), network.get_output_embeddings()
+    embeddings, head = network.get_input_embeddings(), model.blocks.head
     last = _place_of(name_of[id(embeddings if head.weight is embeddings.weight else head)], device_map)
-    complete = {**device_map, name_of[id(model.blocks.final_norm)]: last, name_of[id(head)]: last}
+    complete = {**device_map, **{name_of[id(module)]: last for module in model.blocks.after}}
     dispatch_model(network, complete, main_device=first, skip_keys=["logits_to_keep"])
     return model
 

@@ -143,10 +143,10 @@ def inspect(network: nn.Module, bos: int) -> Inspection:
     def record(module: nn.Module, _inputs: Any, output: Any) -> Any:
         ran.pop(module, None)
         ran[module] = isinstance(output, tuple)
-        if isinstance(module, nn.Linear | Conv1D):  # its output begins a graph of its own
-            outputs[module] = output.detach().requires_grad_()
-            return outputs[module]
-        return None
+        if not isinstance(module, nn.Linear | Conv1D) or not isinstance(output, Tensor):
+            return None
+        outputs[module] = output.detach().requires_grad_()
+        return outputs[module].clone()  # its output begins a graph of its own
 
     with refused_in_words(network), attending_as(network, INSPECTED), ExitStack() as hooks, torch.enable_grad():
         for module in network.modules():
@@ -159,7 +159,7 @@ def inspect(network: nn.Module, bos: int) -> Inspection:
         raise ModelError(
             f"{type(network).__name__} does not run all of its attention through the registered function",
             expected="one call by every attention layer",
-            got=f"{len(now.calls)} calls by {len(callers)} modules",
+            got=f"{len(now.calls)} calls by {len(callers)} modules" if now.calls else "none: it computes its own",
             todo=TRIED,
         )
     return Inspection(network, tuple(now.calls), ran, outputs)

@@ -32,9 +32,9 @@ def check_against_itself(model: "LanguageModel") -> None:
         ModelError: they differ by more than rounding; the error gives the numbers.
     """
     prefix, rows = _prompts(model)
-    seen = model.answer(rows, model.read_prefix(prefix), answer_at=-1, probe_at=-1, blocks=True)
-    ours = {"logits": seen.logits, "attention outputs": seen.attention_outputs}
-    with torch.inference_mode():
+    with refused_in_words(model.network), torch.inference_mode():
+        seen = model.answer(rows, model.read_prefix(prefix), answer_at=-1, probe_at=-1, blocks=True)
+        ours = {"logits": seen.logits, "attention outputs": seen.attention_outputs}
         ours["read-out of the last block"] = model.blocks.read(seen.block_outputs[-1])
     prompts = [[*prefix, *row] for row in rows]
     with attending_as(model.network, "eager"), torch.inference_mode(), refused_in_words(model.network):
@@ -49,8 +49,8 @@ def check_against_itself(model: "LanguageModel") -> None:
         limit = LIMIT + TIMES_ITS_OWN_ERROR * _deviation(plain[own], exact[own])
         if not (deviation := _deviation(numbers, exact[own])) <= limit:
             raise ModelError(
-                f"{model.name} is not the model that its network is: {what} differ when queries are packed behind a "
-                "prefix, so something besides causal attention joins the tokens or the layers",
+                f"{type(model.network).__name__} does more than causal attention between tokens: "
+                f"{what} differ when queries are packed behind a prefix",
                 expected=f"at most {limit:.2g} standard deviations from its own eager attention",
                 got=f"{deviation:.2g}",
                 todo=TRIED,

@@ -200,13 +200,13 @@ def _carries_tangent(*tensors: Tensor) -> bool:
 
 
 def registered_attention() -> str:
-    """The name of our attention for transformers' `attn_implementation`; from now on transformers knows it."""
+    """The name of our attention, with the masks that layers ask for; from now on transformers knows it."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
     for name in (NAME, INSPECTED):
         AttentionInterface.register(name, attend)
     AttentionMaskInterface.register(INSPECTED, _asked_mask)
-    return NAME
+    return INSPECTED
 
 
 def _asked_mask(*_shape: Any, mask_function: Callable[..., Any], **_options: Any) -> AskedMask:

@@ -195,7 +195,7 @@ def hidden_of(output: Any) -> Tensor:
 
 @contextmanager
 def outputs_at(modules: Sequence[nn.Module], places: Tensor | int) -> Iterator[list[Tensor]]:
-    """While open, the list gets the output of each module at some places of the first sequence, in order of the calls."""
+    """While open, the list gets every module's output at some places of the sequence, in the order of the calls."""
     kept: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:

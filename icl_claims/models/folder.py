@@ -10,9 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, OPTConfig
 from transformers.utils import logging as transformers_logging
 
 from icl_claims.errors import ModelError
-from icl_claims.models.attention import registered_attention
 from icl_claims.models.fairseq import opt_config, opt_name, opt_network, opt_of_xglm, read_fairseq_checkpoint
-from icl_claims.models.families import TITLES
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.tokens import find_bpe_files, read_fairseq_tokens, token_encoder, xglm_tokens
 from icl_claims.storage.files import DigestOf, file_digest
@@ -33,7 +31,7 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
         network: Any
         network, loading = AutoModelForCausalLM.from_pretrained(
             folder,
-            attn_implementation=registered_attention(),
+            attn_implementation="eager",
             dtype=dtype,
             local_files_only=True,
             weights_only=True,
@@ -43,9 +41,9 @@ def load_folder(folder: Path, *, name: str, device: torch.device, dtype: torch.d
     except Exception as error:  # transformers, safetensors and torch raise errors of many kinds here
         raise ModelError(
             f"The model in {folder} could not be loaded",
-            expected=f"a causal language model of one of these families: {TITLES}",
+            expected="a causal language model of transformers and its tokenizer",
             got=f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:200]}",
-            todo="If the file is truncated, download it again; if the family is another, use one of those.",
+            todo="If the file is truncated, download it again; docs/models.md lists the architectures that were tried.",
         ) from error
     finally:
         if progress_was_on:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from icl_claims.errors import ModelError
-from icl_claims.models.attention import INSPECTED, NAME, AttentionCall, AttentionPass
+from icl_claims.models.attention import NAME, AttentionCall, AttentionPass, registered_attention
 from icl_claims.models.blocks import Blocks, TunedParameter
 from icl_claims.models.layout import Layout
 
@@ -148,7 +148,12 @@ def inspect(network: nn.Module, bos: int) -> Inspection:
         outputs[module] = output.detach().requires_grad_()
         return outputs[module].clone()  # its output begins a graph of its own
 
-    with refused_in_words(network), attending_as(network, INSPECTED), ExitStack() as hooks, torch.enable_grad():
+    with (
+        refused_in_words(network),
+        attending_as(network, registered_attention()),
+        ExitStack() as hooks,
+        torch.enable_grad(),
+    ):
         for module in network.modules():
             hooks.enter_context(module.register_forward_hook(record))
         call: dict[str, Any] = {"position_ids": torch.arange(2, device=device)[None], "use_cache": False}

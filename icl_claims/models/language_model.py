@@ -202,10 +202,11 @@ class LanguageModel:
             PromptError: prefix and query together do not fit the model's context.
         """
         layout = Layout(tuple(map(len, rows)), self.device)
-        now = AttentionPass(layout, prefix, probe=layout.packed_index(probe_at), probe_against=against)
+        probe = layout.packed_index(probe_at)
+        now = AttentionPass(layout, prefix, probe=probe, probe_against=against)
         keep = layout.packed_index(answer_at).to(self.head_device)
         with (
-            outputs_at(self.attention_modules, now.probe) as attended,
+            outputs_at(self.attention_modules, probe) as attended,
             outputs_at(self.blocks.modules if blocks else (), keep) as block_outputs,
         ):
             logits = self._run(now, rows, keep, weights)

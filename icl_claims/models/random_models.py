@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from icl_claims.errors import ModelError
-from icl_claims.models.attention import registered_attention
 from icl_claims.models.families import FAMILIES
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.tokens import TokenEncoder
@@ -45,7 +44,7 @@ def random_model(family: str, layers: int, seed: int, dtype: torch.dtype = torch
     Raises:
         ModelError: an unknown family.
     """
-    network = random_network(family, layers, seed, attention=registered_attention()).to(dtype)
+    network = random_network(family, layers, seed).to(dtype)
     name = f"random:{family}:{layers}:{seed}"
     return LanguageModel(network, TokenEncoder(None, BOS, EOS), name=name, digest=f"{name}:{dtype}")
 

@@ -59,8 +59,9 @@ def check_against_itself(model: "LanguageModel") -> None:
 
 def _prompts(model: "LanguageModel") -> tuple[list[int], list[list[int]]]:
     """A prefix that opens with the beginning of text, and rows; ids all over the vocabulary, none of them special."""
-    vocabulary = model.network.get_input_embeddings().weight.shape[0]
-    special = {model.tokens.bos, model.tokens.separator, getattr(model.network.config, "pad_token_id", None)}
+    network: Any = model.network
+    vocabulary = network.get_input_embeddings().weight.shape[0]
+    special = {model.tokens.bos, model.tokens.separator, getattr(network.config, "pad_token_id", None)}
     ids = (at * 7919 % vocabulary for at in range(1, 10**6))
     usual = (index for index in ids if index not in special and index > 2)
     room = min(model.context_length - max(ROWS), PREFIX)

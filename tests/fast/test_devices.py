@@ -22,13 +22,11 @@ from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Lin
 from icl_claims.methods.descent import gradients_of, masters, sgd_step, trainable
 from icl_claims.methods.linearized import LearnedLinearly
 from icl_claims.models import blocks
-from icl_claims.models.attention import registered_attention
 from icl_claims.models.blocks import TunedParameter
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.layout import Layout
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
 from icl_claims.models.reference import dispatch, find_device, load_model, spread
-from icl_claims.models.tokens import TokenEncoder
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
@@ -60,8 +58,9 @@ every_method_and_family = pytest.mark.parametrize(
 )
 
 
-def model_of(network: nn.Module) -> LanguageModel:
-    return LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
+def without_numbers(model: LanguageModel) -> LanguageModel:
+    model.network.to("meta")
+    return model
 
 
 def tensors_of(answer) -> tuple[torch.Tensor, ...]:
@@ -79,7 +78,7 @@ def inside(learned):
 
 @every_method_and_family
 def test_learning_and_answering_stay_on_one_device(family, method):
-    model = model_of(random_network(family, 2, 0, attention=registered_attention()).to("meta"))
+    model = without_numbers(random_model(family, 2, 0))
     learned = method.learn(model, SHOWN)
     answer = inside(learned)
     held = (*tensors_of(answer), *learned.prefix.keys, *learned.weights.values())
@@ -88,7 +87,7 @@ def test_learning_and_answering_stay_on_one_device(family, method):
 
 
 def test_a_tensor_that_is_left_on_the_cpu_is_caught(monkeypatch):
-    model = model_of(random_network("llama", 2, 0, attention=registered_attention()).to("meta"))
+    model = without_numbers(random_model("llama", 2, 0))
     cpu = Layout((4,), torch.device("cpu"))
     monkeypatch.setattr(Layout, "column", property(lambda _self: torch.arange(cpu.tokens)))
     with pytest.raises(RuntimeError, match="device"):
@@ -213,7 +212,7 @@ def pretended_devices(monkeypatch):
 def test_a_model_on_two_devices_learns_and_answers(family, method, pretended_devices, caplog):
     if isinstance(method, Linearized) and family in ("gpt2", "opt"):
         pytest.skip("where a tensor has no values, torch's addmm forgets the device of a tangent that is zero")
-    model = model_of(random_network(family, 2, 0, attention=registered_attention()))
+    model = random_model(family, 2, 0)
     names = two_halves(model, "cpu", "meta")
     dispatch(model, dict(sorted(names.items(), key=lambda item: item[1] != "cpu")))
     with pretended_devices as mode:

@@ -7,13 +7,11 @@ import torch
 
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Finetuning, InContext, ZeroShot
-from icl_claims.models.attention import registered_attention
 from icl_claims.models.folder import load_fairseq
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network, untrained
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, untrained
 from icl_claims.models.reference import load_model, spread
-from icl_claims.models.tokens import TokenEncoder
-from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Queries
 
 KEEP = ("nothing", "embeddings_norms_head", "norms")
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 30), (7, 8, 9, 31)))
@@ -132,9 +130,9 @@ def _fairseq():
 
 @every_keep
 def test_no_tensor_is_left_on_another_device(keep):
-    network = random_network("llama", 2, 0, attention=registered_attention()).to("meta")
-    trained = LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
-    answer = Finetuning(0.1).learn(untrained(trained, keep, 3), SHOWN).answer(QUERIES)
+    model = untrained(random_model("llama", 2, 0), keep, 3)
+    model.network.to("meta")
+    answer = Finetuning(0.1).learn(model, SHOWN).answer(QUERIES)
     assert answer.log_probabilities.is_meta
 
 

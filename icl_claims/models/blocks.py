@@ -121,7 +121,6 @@ class Blocks:
         The network itself runs, with blocks that give this output: all that it does after its last block belongs to
         every block's prediction, be it a norm, a projection, the head, or the scaling and capping of logits.
         """
-        device = next(self.network.parameters()).device
         flat = hidden.reshape(1, -1, hidden.shape[-1])
         given = (flat,) if self.in_tuples else flat
         blocks, self.stack._modules = (
@@ -129,7 +128,7 @@ class Blocks:
             {name: _Finished(block, given) for name, block in self.stack._modules.items() if block is not None},
         )
         try:
-            ids = torch.zeros(flat.shape[:2], dtype=torch.long, device=device)
+            ids = flat.new_zeros(flat.shape[:2], dtype=torch.long)  # a spread model answers where it is asked
             output: Any = self.network(ids, position_ids=torch.zeros_like(ids), use_cache=False)
         finally:
             self.stack._modules = blocks

@@ -159,7 +159,7 @@ def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = No
 
 
 def dispatch(model: LanguageModel, device_map: Mapping[str, Place]) -> LanguageModel:
-    """The model with its modules where a map says; all after the blocks goes with the head, a tied one with the embeddings.
+    """The model with its modules where a map says; what follows the blocks is with the head.
 
     `logits_to_keep`, on the head's device, indexes the output of the norm: so the two share that device, and accelerate
     must not move the index to `first` with the other arguments. A tied head is the embedding matrix itself.

@@ -12,8 +12,7 @@ from icl_claims.errors import UsageError
 from icl_claims.methods import AnotherQuerysUpdate, Batch, Finetuning, GaussianUpdate, InContext, ZeroShot
 from icl_claims.metrics import Answer, sim_am_update, sim_aou
 from icl_claims.models.random_models import BOS, EOS, random_model
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 30), (7, 8, 9, 31), (11, 12, 30)))
 ROWS = tuple(tuple(np.random.default_rng(i).integers(3, 60, 3 + i % 5).tolist()) for i in range(12))

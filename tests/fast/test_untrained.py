@@ -10,8 +10,7 @@ from icl_claims.methods import Finetuning, InContext, ZeroShot
 from icl_claims.models.folder import load_fairseq
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, untrained
 from icl_claims.models.reference import load_model, spread
-from icl_claims.tasks.demonstrations import Demonstrations
-from icl_claims.tasks.prompts import Queries
+from icl_claims.tasks.prompts import Demonstrations, Queries
 
 KEEP = ("nothing", "embeddings_norms_head", "norms")
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 30), (7, 8, 9, 31)))

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.folder import load_fairseq
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
-from icl_claims.tasks.demonstrations import Demonstrations
+from icl_claims.tasks.prompts import Demonstrations
 from tests.slow.gradient_diagnostics import accumulated_block_gradient_norms
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 6), (7, 8, 9, 10), (11, 12, 13)))

@@ -179,7 +179,7 @@ def _refuse_other_attention(
     """Refuse what is not causal softmax attention of one sequence, which is all that `attend` computes."""
     other = [name for name in sorted(set(options) - _KEYS_OF_NO_CONSEQUENCE) if options[name] is not None]
     asked = [f"the option {name}" for name in other if (name, options[name]) != ("is_causal", True)]
-    if mask is not None and not isinstance(mask, AskedMask):
+    if mask is not None and not hasattr(mask, "sees"):
         asked.append("a mask of its own")
     if query.shape[-1] != value.shape[-1]:
         asked.append("values of another size than its keys (multi-head latent attention)")
@@ -209,7 +209,7 @@ def registered_attention() -> str:
     return INSPECTED
 
 
-def _asked_mask(*_shape: Any, mask_function: Callable[..., Any], **_options: Any) -> AskedMask:
-    mask = torch.empty(0).as_subclass(AskedMask)
+def _asked_mask(*, q_length: int, kv_length: int, mask_function: Callable[..., Any], **_options: Any) -> AskedMask:
+    mask = torch.zeros(1, 1, q_length, kv_length).as_subclass(AskedMask)
     mask.sees = mask_function
     return mask

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from icl_claims.errors import ModelError, PromptError
 from icl_claims.models.attention import AttentionPass, Keys, Prefix
 from icl_claims.models.blocks import all_finite, at_least_single, outputs_at
-from icl_claims.models.inspection import first_position, inspect, longest_context
+from icl_claims.models.inspection import TRIED, first_position, inspect, longest_context
 from icl_claims.models.layout import Layout
 from icl_claims.models.self_check import check_against_itself
 from icl_claims.models.tokens import TokenEncoder
@@ -76,6 +76,13 @@ class LanguageModel:
         self.tuned_parameters = found.tuned_parameters()
         self.first_position = first_position(self.network, tokens.bos)
         self.context_length = found.first_difference(longest_context(self.config) - self.first_position)
+        if self.context_length < 2:
+            raise ModelError(
+                f"{type(network).__name__} is not causal",
+                expected="tokens that see themselves and those before them",
+                got="one that sees tokens that come later",
+                todo=TRIED,
+            )
         check_against_itself(self)
 
     @property

@@ -64,9 +64,10 @@ def _prompts(model: "LanguageModel") -> tuple[list[int], list[list[int]]]:
     special = {model.tokens.bos, model.tokens.separator, getattr(network.config, "pad_token_id", None)}
     ids = (at * 7919 % vocabulary for at in range(1, 10**6))
     usual = (index for index in ids if index not in special and index > 2)
-    room = min(model.context_length - max(ROWS), PREFIX)
+    lengths = [min(length, model.context_length // 2) for length in ROWS]
+    room = min(model.context_length - max(lengths), PREFIX)
     prefix = [model.tokens.bos, *(next(usual) for _ in range(room - 1))]
-    return prefix, [[next(usual) for _ in range(length)] for length in ROWS]
+    return prefix, [[next(usual) for _ in range(length)] for length in lengths]
 
 
 def _plain(model: "LanguageModel", prompts: Sequence[Sequence[int]]) -> Plain:

@@ -22,6 +22,7 @@ from icl_claims.experiments.result import TrialResult, TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import STUDIES, Study
 from icl_claims.models import LanguageModel
+from icl_claims.models.reference import described
 from icl_claims.pytest_plugin import collection, fixtures, options, workers
 
 DONE = "done"
@@ -118,7 +119,8 @@ def _details(choices: profiles.Choices, run: plan.Run | None = None) -> dict[str
     known = {"profile": choices.profile.name, "changed": list(choices.changed)}
     if run is None:
         return known
-    return {**known, "learning_rates": run.rates.origin, "model": choices.model_reference, "data": choices.source.name}
+    model = described(choices.model_reference)
+    return {**known, "learning_rates": run.rates.origin, "model": model, "data": choices.source.name}
 
 
 def why_not(choices: profiles.Choices) -> str:

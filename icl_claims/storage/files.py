@@ -58,13 +58,25 @@ def file_digest(path: Path) -> str:
 
 
 def remembered_digest(path: Path) -> str:
-    """SHA-256 of a file as it was when it was last read, if its size and time of change are still the same."""
+    """SHA-256 of a file as it was when it was last read, if the file system says that it did not change since."""
     try:
         note = json.loads(_note(path).read_text(encoding="utf-8"))
         digest: str = note.pop("sha256")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return file_digest(path)
     return digest if note == _seen(path) else file_digest(path)
+
+
+def remembered(what: str, make: Callable[[], str]) -> str:
+    """The text that `make` gives and that follows from what `what` says, made once and noted in the cache."""
+    note = cache_folder() / "models" / "digests" / f"{hashlib.sha256(what.encode()).hexdigest()}.json"
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        if (found := json.loads(note.read_text(encoding="utf-8")))["what"] == what:
+            return str(found["made"])
+    made = make()
+    with suppress(OSError):
+        write_atomically(note, json.dumps({"what": what, "made": made}))
+    return made
 
 
 def source_digest(paths: Iterable[Path], root: Path, *, words: Collection[str] = ()) -> str:
@@ -109,8 +121,10 @@ def _is_words(node: Any, words: Collection[str]) -> bool:
 
 
 def _seen(path: Path) -> dict[str, str | int]:
+    """What tells whether a file changed; unlike the time of its content, a program cannot set that of its change."""
     stat = path.stat()
-    return {"path": str(path.resolve()), "size": stat.st_size, "changed": stat.st_mtime_ns}
+    times = {"modified": stat.st_mtime_ns, "changed": stat.st_ctime_ns}
+    return {"path": str(path.resolve()), "size": stat.st_size, "inode": stat.st_ino, **times}
 
 
 def _note(path: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import importlib.util
 import weakref
 from dataclasses import replace
 
@@ -260,13 +259,6 @@ def test_a_model_that_does_not_fit_the_memory_is_refused():
 def test_a_model_of_which_some_is_left_off_the_gpus_is_refused(monkeypatch, places):
     monkeypatch.setattr("accelerate.infer_auto_device_map", lambda *_given, **_how: places)
     with pytest.raises(ModelError, match=f"left for {places['lm_head']}"):
-        spread(random_model("llama", 1, 0))
-
-
-def test_without_accelerate_spreading_is_refused_with_advice(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    monkeypatch.setattr("icl_claims.models.reference.find_spec", lambda _name: None)
-    with pytest.raises(ModelError, match=r"icl-claims\[multi-gpu\]"):
         spread(random_model("llama", 1, 0))
 
 

@@ -346,7 +346,10 @@ def test_a_query_that_is_not_asked_still_needs_room(word_encoder):
 
 
 def test_a_verbalizer_of_several_tokens_is_refused_by_name(word_encoder):
-    with pytest.raises(PromptError, match=r"verbalizer 'yes' of Tiny is not one token .* expected 1 token, got 3"):
+    with pytest.raises(
+        PromptError,
+        match=r"verbalizer 'yes' of Tiny is not one token .* expected 1 token of its own, got 3: yes yes yes",
+    ):
         label_tokens(TINY, word_encoder(pieces={"yes": 3}))
 
 

@@ -30,10 +30,12 @@ class Encoder(typing.Protocol):
     @property
     def unknown(self) -> frozenset[int]:
         """Stand for whatever the vocabulary lacks."""
-        ...
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, without special tokens."""
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """The tokens of some ids."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,6 @@ class Demonstrations:
 
     def _written(self, index: int) -> tuple[int, ...]:
         return (*self.templates[index], self.label_ids[self.labels[index]])
-
-    def names(self, ids: Sequence[int]) -> list[str]:
-        """The tokens of some ids."""
-        ...
 
 
 @dataclass(frozen=True)

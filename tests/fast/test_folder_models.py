@@ -118,7 +118,7 @@ def test_the_digest_changes_with_configuration_and_tokenizer(saved, folder, name
 
 
 @pytest.mark.parametrize("name", ["special_tokens_map.json", "added_tokens.json", "sentencepiece.bpe.model"])
-def test_the_digest_changes_with_a_file_that_a_tokenizer_can_read(saved, folder, name):
+def test_the_digest_changes_with_any_file_of_a_tokenizer(saved, folder, name):
     (folder / name).write_text("{}", encoding="utf-8")
     assert digest(folder) != digest(saved)
 
@@ -210,7 +210,7 @@ def test_weights_without_a_place_in_the_model_are_refused(folder):
     )
 
 
-def test_a_layer_that_the_configuration_does_not_count_is_refused(folder):
+def test_a_layer_beyond_the_configuration_is_refused(folder):
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}), encoding="utf-8")
     refuse(f"path:{folder}", "have no place .* among them model.layers.1")
@@ -227,7 +227,7 @@ def test_an_adapter_beside_a_model_is_refused(folder, name):
     refuse(f"path:{folder}", "An adapter lies in", todo="merge_and_unload")
 
 
-def test_a_token_that_the_model_does_not_embed_is_refused_at_load(folder):
+def test_a_token_without_an_embedding_is_refused_at_load(folder):
     words = {**WORDS, **{f"word{index}": index for index in range(8, 60)}, "<|endoftext|>": 61}
     tokenizer(words, eos_token="<|endoftext|>").save_pretrained(folder)
     refuse(f"path:{folder}", r"not embed: expected ids below 61, got 1 above, such as 61 for '<\|endoftext\|>'")
@@ -246,7 +246,7 @@ def test_a_configuration_that_is_not_json_is_refused(folder):
     refuse(f"path:{folder}", "could not be loaded")
 
 
-def test_an_unknown_architecture_is_refused_with_those_that_were_tried(folder):
+def test_an_unknown_architecture_is_refused_with_the_list(folder):
     (folder / "config.json").write_text(json.dumps({"model_type": "perceptron"}), encoding="utf-8")
     refuse(f"path:{folder}", "ValueError: .* `perceptron`", todo="docs/models.md")
 

@@ -212,7 +212,7 @@ def test_a_truncated_file_is_refused(tmp_path, network, left):
     refuse(path, "is not a GGUF file that can be read")
 
 
-def test_an_architecture_that_transformers_does_not_know_is_refused(tmp_path, network):
+def test_an_architecture_unknown_to_transformers_is_refused(tmp_path, network):
     path, _ = write(tmp_path / "model.gguf", network, architecture="rwkv7")
     assert "path:DIR" in refuse(path, "transformers cannot de-quantise .* got rwkv7: ValueError: .*rwkv7")
 

@@ -93,7 +93,7 @@ def test_direct_sim_am_measures_the_size_of_updates(evidence: ExactEvidence, dec
         evidence.equal(lowest, torch.full((1, 1), bound, dtype=torch.float64), "the bound is reached")
 
     @given(st.floats(0.02, 0.5), st.integers(3, 12), SEEDS)
-    @example(0.02, 3, 2521)  # one head's map is a fifth of the other's before both are scaled to unit length
+    @example(0.02, 3, 2521)  # one head's map is far smaller than the other's until each has unit length
     def only_the_direct_score_depends_on_size(size: float, width: int, seed: int) -> None:
         zero_shot, one, other = (m / m.norm(dim=-1, keepdim=True) for m in normal(seed, 3, 1, 2, 1, width))
         full, small = ((zero_shot + t * one, zero_shot + t * other) for t in (1.0, size))

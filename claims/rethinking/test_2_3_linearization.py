@@ -136,7 +136,8 @@ def test_after_the_first_step_the_models_features_have_changed(evidence: ExactEv
 
 def second_derivative(function: Function, at: Tensor, direction: Tensor) -> Tensor:
     """Along a direction, by differentiating twice."""
-    return jvp(lambda point: jvp(function, point, direction, create_graph=True)[1], at, direction)[1]
+    curvature: Tensor = jvp(lambda point: jvp(function, point, direction, create_graph=True)[1], at, direction)[1]
+    return curvature
 
 
 def error_of_expansion(net: Network, model: LinearModel, change: Tensor) -> Tensor:

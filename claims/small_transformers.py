@@ -58,9 +58,12 @@ class Small:
         """The model as the methods see it; shared between cases, never to be changed."""
         return _model(self)
 
-    def plain(self) -> nn.Module:
-        """The same weights in transformers' own hands; a new network, free to be changed."""
-        return random_network(self.family, self.layers, self.seed, attention="sdpa").double().requires_grad_(False)
+    def plain(self, attention: str = "sdpa") -> nn.Module:
+        """The same weights in transformers' own hands; a new network, free to be changed.
+
+        Of its attentions, `eager` alone gives its weights, but takes their softmax in float32.
+        """
+        return random_network(self.family, self.layers, self.seed, attention=attention).double().requires_grad_(False)
 
     def with_changed(self, blocks: Sequence[int]) -> Small:
         """The same transformer, but for these blocks."""

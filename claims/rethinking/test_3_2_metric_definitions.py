@@ -219,7 +219,7 @@ def attention_output_by_hook(small: Small, ids: Sequence[int]) -> Tensor:
 
 def log_attention_to(small: Small, ids: Sequence[int], last: int) -> Tensor:
     """Log of the attention weights of the last token over so many last tokens: layers, heads, tokens."""
-    attentions = small.plain()(torch.tensor([ids]), use_cache=False, output_attentions=True).attentions
+    attentions = small.plain("eager")(torch.tensor([ids]), use_cache=False, output_attentions=True).attentions
     return torch.stack([weights[0, :, -1, -last:] for weights in attentions]).log()
 
 

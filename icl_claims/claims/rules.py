@@ -104,7 +104,7 @@ class TaskRule:
 class CaseRule:
     """A claim holds when it holds in every case: of mathematics to rounding, of figures to their last printed place."""
 
-    words: str = "holds in every case tried, to rounding"
+    words: str = "holds in every case tried, to rounding; where two things must differ, they do in most cases"
 
     def __str__(self) -> str:
         return self.words

@@ -58,7 +58,7 @@ def sim_aou(in_context: Outputs, other: Outputs, zero_shot: Outputs, *, normalis
     Returns:
         The cosine, in [-1, 1], of every query and layer; 0 where an update is 0.
     """
-    states = [h.float() for h in (in_context, other, zero_shot)]
+    states = [_wide(h) for h in (in_context, other, zero_shot)]
     if normalised:
         states = [normalize(h, dim=-1) for h in states]
     return cosine_similarity(states[0] - states[2], states[1] - states[2], dim=-1).T
@@ -87,8 +87,8 @@ def sim_aou_random(
     if baseline == "state":
         found: Tensor = sim_aou.values(in_context, drawn, zero_shot)
         return found
-    update = normalize(in_context.float(), dim=-1) - normalize(zero_shot.float(), dim=-1)
-    return cosine_similarity(update, drawn.float(), dim=-1).T
+    update = normalize(_wide(in_context), dim=-1) - normalize(_wide(zero_shot), dim=-1)
+    return cosine_similarity(update, _wide(drawn), dim=-1).T
 
 
 @metric(
@@ -108,7 +108,7 @@ def sim_am(in_context: AttentionMaps, other: AttentionMaps) -> Similarities:
     Returns:
         The mean cosine, in [-1, 1], of every query and layer.
     """
-    return cosine_similarity(in_context.float(), other.float(), dim=-1).mean(dim=1).T
+    return cosine_similarity(_wide(in_context), _wide(other), dim=-1).mean(dim=1).T
 
 
 @metric(
@@ -133,8 +133,9 @@ def sim_am_update(in_context: AttentionMaps, other: AttentionMaps, zero_shot: At
         rounding, as in the first layer of models with rotary positions: such an update has no direction.
     """
     rounding = max(ROUNDING, ROUNDINGS * torch.finfo(zero_shot.dtype).eps)
-    by_context, by_other = in_context.float() - zero_shot.float(), other.float() - zero_shot.float()
-    moved = by_context.norm(dim=-1) > rounding * zero_shot.float().norm(dim=-1)
+    before = _wide(zero_shot)
+    by_context, by_other = _wide(in_context) - before, _wide(other) - before
+    moved = by_context.norm(dim=-1) > rounding * before.norm(dim=-1)
     cosines = cosine_similarity(by_context, by_other, dim=-1).where(moved, torch.nan)
     return cosines.nanmean(dim=1).T
 
@@ -225,3 +226,8 @@ def _tau_of_lengths(found: Seen) -> Float[np.ndarray, "queries layers"]:
 def kendall(in_context: Shares, other: Shares) -> Float[np.ndarray, "queries layers"]:
     """Kendall's tau between two orders of the demonstrations, for every query and layer."""
     return kendall_tau(in_context, other).T
+
+
+def _wide(h: Tensor) -> Tensor:
+    """In float32 at least; float64 stays what it is."""
+    return h.to(torch.promote_types(h.dtype, torch.float32))

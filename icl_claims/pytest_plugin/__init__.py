@@ -1,5 +1,6 @@
 """The pytest plugin: options, markers, fixtures, words of a verdict. Nothing heavy is imported until a claim asks."""
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -20,8 +21,11 @@ WORDS = {
 """How pytest counts, marks and prints a verdict, by its word and the outcome of the test."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and refuse options that make no sense before anything runs."""
+    if config.getoption("hypothesis_profile", None) == "icl_claims":
+        import_module("icl_claims.evidence.exact")  # which registers that profile, before Hypothesis looks for it
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     share_threads(config)

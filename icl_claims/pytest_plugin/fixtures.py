@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from icl_claims.pytest_plugin.records import CachedVerdict, verdict_record
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
+    from icl_claims.evidence.exact import ExactEvidence
     from icl_claims.evidence.trials import TrialsEvidence
     from icl_claims.models import LanguageModel
     from icl_claims.pytest_plugin.verdict_cache import VerdictCache
@@ -60,9 +62,7 @@ def evidence(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Any
         if cached is not None and (known := cached.get(request.node.nodeid, source, _digest_of_evidence(request))):
             return known
         if source == "exact":
-            from icl_claims.evidence.exact import ExactEvidence
-
-            return ExactEvidence()
+            return _exact_evidence(request)
         if source == "printed":
             from icl_claims.evidence.printed import PrintedEvidence
 
@@ -72,6 +72,24 @@ def evidence(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Any
 
             return AuthorRunsEvidence()
         return request.getfixturevalue("trials")(profile)
+
+
+def _exact_evidence(request: pytest.FixtureRequest) -> ExactEvidence:
+    """Exact evidence, under Hypothesis's settings for claims until the test is over."""
+    from icl_claims.evidence.exact import exact_evidence
+
+    seed, chosen = _examples(request.config)
+    named = f" --hypothesis-profile={request.config.getoption('hypothesis_profile')}" if chosen else ""
+    again = f"pytest {quote(request.node.nodeid)} --claims-again{named}"
+    lent = ExitStack()
+    request.addfinalizer(lent.close)
+    return lent.enter_context(exact_evidence(chosen=chosen, seed=seed, again=again))
+
+
+def _examples(config: pytest.Config) -> tuple[str | None, bool]:
+    """The seed of examples that the reader asked for, and whether they chose a profile of Hypothesis."""
+    seed, profile = (config.getoption(f"hypothesis_{name}", None) for name in ("seed", "profile"))
+    return seed, profile is not None
 
 
 @pytest.fixture
@@ -121,6 +139,8 @@ def report_again(node: pytest.Function, verdict: CachedVerdict) -> None:
 def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
     """Cache key of the evidence, code apart; empty if another run could not reproduce it."""
     source, profile = request.node.callspec.params["evidence"]
+    if source == "exact" and _examples(request.config) == (None, True):
+        return ""
     if source != "trials":
         return str(source)
     digest: str = request.getfixturevalue("trials").digest(profile)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,6 @@ import pytest
 from icl_claims.claims import EVERY_TASK, at_least
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.asking import AbsentEvidence, Numbers
-from icl_claims.evidence.exact import DisagreementError, ExactEvidence
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
@@ -402,37 +400,3 @@ def test_provenance_names_every_trial():
         "queries": 60,
         "model": "tiny",
     }
-
-
-# Mathematics
-
-
-def test_two_sides_that_agree_are_counted():
-    evidence = ExactEvidence()
-    verdict = evidence.every(lambda: evidence.equal([1.0, 2.0], np.array([1.0, 2.0 + 1e-12]), "x = y"))
-    assert (verdict.word, verdict.cases) == ("supported", 1)
-    assert evidence.worst == pytest.approx(5e-13, rel=1e-2)
-
-
-@pytest.mark.parametrize(
-    "disagree",
-    [
-        lambda e: e.equal([1.0], [1.1], "x = y"),
-        lambda e: e.equal([1.0], [np.nan], "x = y"),
-        lambda e: e.equal([1.0], [[1.0]], "x = y"),
-        lambda e: e.different([1.0], [1.0], "x = y"),
-        lambda e: e.different([np.nan], [1.0], "x = y"),
-        lambda e: e.check(False, "x = y"),
-    ],
-)
-def test_a_disagreement_refutes_and_names_the_equation(disagree):
-    evidence = ExactEvidence()
-    verdict = evidence.every(lambda: disagree(evidence))
-    assert verdict.word == "refuted"
-    assert "x = y" in verdict.why
-
-
-def test_an_error_of_another_kind_is_not_a_verdict():
-    with pytest.raises(ZeroDivisionError):
-        ExactEvidence().every(lambda: SimpleNamespace(value=1 / 0))
-    assert issubclass(DisagreementError, AssertionError)

@@ -148,6 +148,22 @@ def test_similarities_lie_between_minus_one_and_one(states, maps):
 
 
 @given(activations(), activations(heads=2))
+def test_similarities_of_float64_are_exact_and_others_in_float32(states, maps):
+    exact = [m.double() for m in (*states, *maps)]
+    icl, ft, zsl = exact[:3]
+    for normalised in (True, False):
+        a, b, z = (h / h.norm(dim=-1, keepdim=True) if normalised else h for h in (icl, ft, zsl))
+        wanted = ((a - z) * (b - z)).sum(-1) / (a - z).norm(dim=-1) / (b - z).norm(dim=-1)
+        torch.testing.assert_close(sim_aou.values(icl, ft, zsl, normalised=normalised), wanted.T, atol=1e-9, rtol=0)
+    m, n, z = exact[3:]
+    for found, a, b in ((sim_am.values(m, n), m, n), (sim_am_update.values(m, n, z), m - z, n - z)):
+        wanted = ((a * b).sum(-1) / a.norm(dim=-1) / b.norm(dim=-1)).mean(1)
+        torch.testing.assert_close(found, wanted.T, atol=1e-9, rtol=0)
+    halved = [h.bfloat16() for h in states]
+    assert {sim_aou.values(*given_states).dtype for given_states in (states, halved)} == {torch.float32}
+
+
+@given(activations(), activations(heads=2))
 def test_doing_as_in_context_learning_has_similarity_one(states, maps):
     icl, _, zsl = states
     torch.testing.assert_close(sim_aou.values(icl, icl, zsl), torch.ones(icl.shape[1], icl.shape[0]))

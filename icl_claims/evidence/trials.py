@@ -124,6 +124,19 @@ class _AskedOfTask:
         return f"in-context learning does not beat chance (accuracy {reached:.2f}, most frequent {chance:.2f})"
 
     @property
+    def unresolved(self) -> str:
+        """What is left out since updates are too small for the dtype of the model; empty if nothing is."""
+        left_out = []
+        for quantity, study in self.study.items():
+            if isinstance(quantity.metric, metrics.LayerMetric) and quantity.metric.of_updates:
+                results = self._of(study)
+                values = [found for one in results if (found := one.values_by_layer(quantity)) is not None]
+                if lost := np.isnan(np.concatenate(values)).mean():
+                    resolves = f"updates that {results[0].spec.dtype} does not resolve"
+                    left_out.append(f"{quantity} leaves out {lost:.0%} of its values, of {resolves}")
+        return "; ".join(left_out)
+
+    @property
     def columns(self) -> tuple[list[resampling.Column], list[resampling.Column]]:
         """One column per trial for each side."""
         mine = _columns(self._of(self.study[self.left]), self.left)
@@ -138,7 +151,7 @@ class _AskedOfTask:
         mine, other = self.columns
         interval = _interval(mine, other if isinstance(self.right, Quantity) else float(self.right), confidence)
         counted, of_queries = _queries(mine), max(map(len, mine)) > 1
-        unknown = "no query counts"
+        unknown = self.unresolved or "no query counts"
         if counted:
             unknown = "no spread" if of_queries else "one draw, and one number per draw"
         predicted, no_learning = intervals.prediction_interval(mine), self.no_learning
@@ -148,7 +161,7 @@ class _AskedOfTask:
             _average(other),
             interval,
             count=counted,
-            note=no_learning,
+            note=no_learning or self.unresolved,
             unclear="the interval does not decide" if np.isfinite(interval.low) else unknown,
             undecided=bool(no_learning),
             needed=(significance.queries_needed if of_queries else significance.seeds_needed)(interval, counted),

@@ -7,7 +7,7 @@ from typing import Any
 
 from icl_claims import errors, models
 from icl_claims.experiments.studies import STUDIES, find_study
-from icl_claims.models.reference import load_model
+from icl_claims.models.reference import find_device, load_model
 from icl_claims.protocol import Calibration, Protocol
 from icl_claims.tasks import catalogue, sources
 
@@ -110,6 +110,16 @@ class Choices:
             todo = "Name one: ⟨model⟩ fairseq:DIR, path:DIR or hub:NAME."
             raise errors.UsageError(f"The profile {self.profile.name} has no model of its own", todo=todo)
         return reference
+
+    @property
+    def where(self) -> dict[str, str]:
+        """The dtype and the kind of device of the model to load.
+
+        Raises:
+            ModelError: there is no such device.
+        """
+        name = "auto" if self.device in (None, "spread") else self.device
+        return {"dtype": self.dtype or "float32", "device": find_device(name).type}
 
     def load_model(self, say: models.Say = lambda _text: None) -> models.LanguageModel:
         """The model to run.

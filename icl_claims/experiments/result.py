@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -159,10 +160,13 @@ _FACTS = ("losses", "failures", "seconds", "provenance")
 
 
 class TrialStore:
-    """Caches results, so that no trial is run twice, by any number of processes; by default in the cache."""
+    """Caches results, so that no trial is run twice, by any number of processes; by default in the cache.
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._store = store.Store(folder or store.default_store())
+    Results that were written before `since` are run again.
+    """
+
+    def __init__(self, folder: Path | None = None, *, since: datetime | None = None) -> None:
+        self._store = store.Store(folder or store.default_store(), since=since)
 
     def get_or_run(self, spec: TrialSpec, run: Callable[[], TrialResult]) -> TrialResult:
         """The result of a trial, run now if it never was; other processes wait for it meanwhile."""

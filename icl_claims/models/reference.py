@@ -166,7 +166,7 @@ def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = No
             f"{model.name} does not fit the GPUs of this machine",
             expected="room for all of its weights",
             got=f"some left for {' and '.join(sorted(without_room))}",
-            todo="Use ⟨dtype⟩ bfloat16, or a machine with more GPU memory.",
+            todo="Use ⟨dtype⟩ float16, or a machine with more GPU memory.",
         )
     return dispatch(model, device_map)
 

@@ -9,7 +9,12 @@ from icl_claims.pytest_plugin.collection import CollectedClaims, pytest_collecti
 from icl_claims.pytest_plugin.fixtures import cached, decide, evidence, model, named_errors, report_again, trials
 from icl_claims.pytest_plugin.options import MARKERS, check_options, pytest_addoption, pytest_ignore_collect
 from icl_claims.pytest_plugin.records import CachedVerdict, RunRecord, claim_of
-from icl_claims.pytest_plugin.workers import pytest_xdist_make_scheduler, share_threads
+from icl_claims.pytest_plugin.workers import (
+    beginning,
+    pytest_configure_node,
+    pytest_xdist_make_scheduler,
+    share_threads,
+)
 
 WORDS = {
     ("inconclusive", "skipped"): ("inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})),
@@ -29,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     share_threads(config)
+    beginning(config)
     check_options(config)
     collected = CollectedClaims(config)
     config.pluginmanager.register(collected, "icl_claims_collected")

@@ -43,23 +43,22 @@ def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]
 
 
 @pytest.fixture(scope="session")
-def cached(request: pytest.FixtureRequest) -> VerdictCache | None:
-    """The verdicts that the same code reached before; None if every claim is to be decided again."""
-    if request.config.getoption("claims_again"):
-        return None
+def cached(request: pytest.FixtureRequest) -> VerdictCache:
+    """The verdicts that the same code reached before; those of this run alone if every claim is to be decided again."""
     from icl_claims.pytest_plugin.verdict_cache import verdict_cache
 
-    tests = {item.path for item in request.session.items if item.get_closest_marker("claim")}
-    return verdict_cache(request.config, tests)
+    items: Any = request.session.items
+    tests = {item.path: item.module.__name__ for item in items if item.get_closest_marker("claim")}
+    return verdict_cache(request.config, tests, again=request.config.getoption("claims_again"))
 
 
 @pytest.fixture
-def evidence(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Any:
+def evidence(request: pytest.FixtureRequest, cached: VerdictCache) -> Any:
     """The evidence that the test's parameter names; the verdict itself where the same evidence gave one before."""
     source, profile = request.param
     claim: Claim = request.node.get_closest_marker("claim").args[0]
     with named_errors():
-        if cached is not None and (known := cached.get(request.node.nodeid, source, _digest_of_evidence(request))):
+        if known := cached.get(request.node.nodeid, source, _digest_of_evidence(request)):
             return known
         if source == "exact":
             return _exact_evidence(request)
@@ -93,7 +92,7 @@ def _examples(config: pytest.Config) -> tuple[str | None, bool]:
 
 
 @pytest.fixture
-def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Callable[..., None]:
+def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[..., None]:
     """Record a verdict, and give the test the outcome that belongs to it.
 
     It takes a `Verdict`, or a `Comparison` that the claim's rule decides, with other comparisons that are shown
@@ -114,11 +113,11 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Calla
             found = claim.rule.decide(with_null_band(shown, beside), beside)
         record = verdict_record(found, asked.provenance() if hasattr(asked, "provenance") else {})
         digest = _digest_of_evidence(request)
-        if cached is not None and digest:
+        if digest:
             cached.put(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":
             drawn = request.getfixturevalue("trials").new_figure_data(request.node.callspec.params["evidence"][1])
-            if cached is not None and drawn:
+            if drawn:
                 cached.put_pictures(digest, drawn)
             request.node.user_properties.append(("pictures", drawn))
         _report(request, asked.source, record)

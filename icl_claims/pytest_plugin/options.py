@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("compare", "RUN", "say what changed since a saved run (number, name, file or last); fail if a verdict did"),
     ):
         group.addoption(pytest_option(name), metavar=metavar, help=text)
-    again = "decide every claim again, also those that the same code decided before on the same evidence"
+    again = "run every trial and decide every claim again, also where the same code did before on the same evidence"
     group.addoption("--claims-again", action="store_true", help=again)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
@@ -78,6 +79,7 @@ class TrialsOfRun:
         if reason := why_not(choices):
             return asking.AbsentEvidence("trials", reason, _details(choices))
         worker = workers.worker_of(self._config)
+        since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
         run, studies = self._resolve(choices)
 
@@ -90,7 +92,7 @@ class TrialsOfRun:
         def run_study(study: Study) -> trials.Results:
             specs, quiet = plan.plan_trials(run, study), self._config.get_verbosity() < 0
             with fixtures.visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
-                return run_all(run, specs, load, _named(report, study.name), worker)
+                return run_all(run, specs, load, _named(report, study.name), worker, since=since)
 
         own = (*STUDIES.values(), *(study for study in studies if study.name not in STUDIES))
         return trials.TrialsEvidence(StudiesOfRun(studies, run_study), _details(choices, run), own)
@@ -135,13 +137,20 @@ def why_not(choices: profiles.Choices) -> str:
 
 
 def run_all(
-    run: plan.Run, specs: Sequence[TrialSpec], load: Callable[[], LanguageModel], report: Report, worker: workers.Worker
+    run: plan.Run,
+    specs: Sequence[TrialSpec],
+    load: Callable[[], LanguageModel],
+    report: Report,
+    worker: workers.Worker,
+    *,
+    since: datetime | None = None,
 ) -> dict[str, list[TrialResult]]:
     """Run, or read from the store, the trials of a study; those that other workers run meanwhile are waited for last.
 
-    The model is not loaded where all trials are stored. The results are by task, in the order of the specifications.
+    The model is not loaded where all trials are stored; those written before `since` count as if they were not. The
+    results are by task, in the order of the specifications.
     """
-    store, results = TrialStore(), dict[str, TrialResult]()
+    store, results = TrialStore(since=since), dict[str, TrialResult]()
 
     def run_one(spec: TrialSpec, title: str) -> TrialResult:
         def progress(what: str, done: float) -> None:

@@ -1,14 +1,12 @@
-"""Files: the cache folder, writing whole or not at all, and SHA-256 of bytes and of code without its words."""
+"""Files: the cache folder, writing whole or not at all, and SHA-256 of their bytes."""
 
-import ast
 import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from platformdirs import user_cache_path
 
@@ -77,47 +75,6 @@ def remembered(what: str, make: Callable[[], str]) -> str:
     with suppress(OSError):
         write_atomically(note, json.dumps({"what": what, "made": made}))
     return made
-
-
-def source_digest(paths: Iterable[Path], root: Path, *, words: Collection[str] = ()) -> str:
-    """SHA-256 of source files, which stays the same when only comments, docstrings or the layout change.
-
-    A Python file counts by its syntax tree without bare strings, every other file by its bytes.
-
-    Args:
-        paths: The files; their order makes no difference.
-        root: A folder above them. Each file's name within it counts too.
-        words: Names of arguments, fields and functions that do not count either, for they only hold words for readers.
-
-    Raises:
-        SyntaxError: a Python file cannot be parsed.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        is_python = path.suffix == ".py"
-        content = repr(_syntax(ast.parse(path.read_bytes()), words)).encode() if is_python else path.read_bytes()
-        digest.update(json.dumps([path.relative_to(root).as_posix(), len(content)]).encode() + content)
-    return digest.hexdigest()
-
-
-def _syntax(node: Any, words: Collection[str]) -> Any:
-    """A syntax tree as nested tuples; fields that are empty are left out, as another version of Python may add some."""
-    if isinstance(node, list):
-        return tuple(_syntax(item, words) for item in node if not _is_words(item, words))
-    if not isinstance(node, ast.AST):
-        return node
-    fields = ((name, getattr(node, name, None)) for name in node._fields)
-    return type(node).__name__, *((name, _syntax(value, words)) for name, value in fields if value not in (None, []))
-
-
-def _is_words(node: Any, words: Collection[str]) -> bool:
-    """Whether a part of a tree decides nothing: a bare string, such as a docstring, or a value under such a name."""
-    match node:
-        case ast.Expr(value=ast.Constant(value=str())):
-            return True
-        case ast.keyword(arg=name) | ast.FunctionDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
-            return name in words
-    return False
 
 
 def _seen(path: Path) -> dict[str, str | int]:

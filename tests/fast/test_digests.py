@@ -13,7 +13,8 @@ from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.reference import load_model, model_digest
 from icl_claims.storage import files
-from icl_claims.storage.files import file_digest, remembered, remembered_digest, source_digest
+from icl_claims.storage.files import file_digest, remembered, remembered_digest
+from icl_claims.storage.source_code import source_digest
 
 
 @pytest.fixture(autouse=True)

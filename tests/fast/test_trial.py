@@ -16,7 +16,7 @@ from icl_claims.experiments.batches import batches_by_length
 from icl_claims.experiments.plan import plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.result import Entry
-from icl_claims.experiments.spec import CODE_THAT_MAKES_NUMBERS, PACKAGE, SAID_IN_PRINT, TrialSpec, code_digest
+from icl_claims.experiments.spec import CODE_THAT_MAKES_NUMBERS, SAID_IN_PRINT, TrialSpec, code_digest
 from icl_claims.experiments.studies import find_study
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import (
@@ -34,7 +34,7 @@ from icl_claims.metrics import accuracy, changed, gradient_norm, kendall, rec2ft
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.protocol import Protocol
-from icl_claims.storage.files import source_digest
+from icl_claims.storage.source_code import PACKAGE, source_digest
 from icl_claims.tasks import catalogue
 from icl_claims.tasks.catalogue import TASKS, read_own_task
 from icl_claims.tasks.examples import Example, TaskData, shuffle

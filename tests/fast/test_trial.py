@@ -398,7 +398,7 @@ def test_what_things_say_of_themselves_is_no_code(code, room, before, after):
         ("metrics/similarity.py", "normalised=False", "normalised=True"),
         ("metrics/similarity.py", '"sim_aou_unnormalised"', '"sim_aou_plain"'),
         ("metrics/similarity.py", "found.reference.scores", "found.zero_shot.scores"),
-        ("methods/finetuning.py", "finite(as_float(loss), self, step)", "finite(as_float(loss), self, 0)"),
+        ("methods/descent.py", "finite(loss, self.method, number,", "finite(loss, self.method, 0,"),
         ("methods/prompting.py", '"zero_shot"', '"zsl"'),
         ("methods/prompting.py", "isinstance(m, Finetuning)", "isinstance(m, InContext)"),
     ],

@@ -42,6 +42,9 @@ class Planted(TaskEvidence):
     def numbers(self, question, tasks, confidence):
         return [PlantedNumbers(task, says=self.outcome(task)) for task in (*tasks, EVERY_TASK)]
 
+    def provenance(self):
+        return self.details
+
 
 def by_name(id_of_claim):
     return next(claim for claim in data_claims("trials") if claim.claim.id == id_of_claim)

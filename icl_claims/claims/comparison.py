@@ -21,7 +21,7 @@ class Finding:
         outcome: Whether the claim holds there, fails, cannot be decided, or has no evidence.
         left: The quantity that the claim is about, compared with `right`; `difference` is left - right.
         low: Lower bound of the difference; with `high`, what the outcome was read from.
-        queries: How many queries, steps or trials the difference rests on; 0 for a printed number.
+        queries: How many queries or trials the difference rests on; 0 for a printed number.
         note: Why the outcome is unclear or absent.
         needed: About how many queries, or runs, would decide an unclear outcome, if the difference is as it seems.
         detectable: The smallest difference that so many queries would find in four of five repetitions.

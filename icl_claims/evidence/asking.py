@@ -10,10 +10,17 @@ import numpy as np
 
 from icl_claims.claims import Comparison, Finding, Outcome, denied, jointly
 from icl_claims.errors import ClaimError
-from icl_claims.questions import Compared, Denied, Joint, Near, Quantity, Question
+from icl_claims.questions import Compared, Denied, Joint, Near, NotAbove, Quantity, Question, TwoSided
 from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
-from icl_claims.statistics.significance import CONFIDENCE_FOR_EQUIVALENCE, equivalence
+from icl_claims.statistics.significance import CONFIDENCE_FOR_EQUIVALENCE, equivalence, non_superiority
 from icl_claims.tasks import PAPERS_TASKS
+
+
+_OUTCOMES: dict[str, Outcome] = {
+    **dict.fromkeys(("as asked", "equivalent", "not above"), "holds"),
+    **dict.fromkeys(("against it", "different", "above"), "fails"),
+    "unclear": "unclear",
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Numbers:
     Args:
         task: Name of the task, or `EVERY_TASK`.
         interval: Interval of the difference of the two means, at the confidence that the question asks for.
-        count: How many queries, steps or runs it rests on.
+        count: How many queries or runs it rests on.
         note: What is always said.
         unclear: What is said if the interval does not decide.
         absent: Why there is no evidence; empty if there is.
@@ -45,7 +52,7 @@ class Numbers:
     detectable: float | None = None
     predicted: tuple[float, float] = (np.nan, np.nan)
 
-    def finding(self, question: Compared | Near) -> Finding:
+    def finding(self, question: TwoSided) -> Finding:
         """What they say to a question."""
         if self.absent:
             return Finding(self.task, "absent", note=self.absent)
@@ -67,16 +74,17 @@ class Numbers:
             predicted_high=_finite(self.predicted[1]),
         )
 
-    def _judged(self, question: Compared | Near) -> Outcome:
+    def _judged(self, question: TwoSided) -> Outcome:
         """Whether the whole interval lies on the side, or within the margin, that the question asks for."""
-        if isinstance(question, Near):
-            outcomes: dict[str, Outcome] = {"equivalent": "holds", "different": "fails"}
-            return outcomes.get(equivalence(self.interval, question.within * abs(self.right)), "unclear")
-        if self.interval.excludes_below(0.0):
-            return "holds" if question.upwards else "fails"
-        if self.interval.excludes_above(0.0):
-            return "fails" if question.upwards else "holds"
-        return "unclear"
+        higher, lower = self.interval.excludes_below(0.0), self.interval.excludes_above(0.0)
+        match question:
+            case Near(within=share):
+                found: str = equivalence(self.interval, share * abs(self.right))
+            case NotAbove(within=share):
+                found = non_superiority(self.interval, share * abs(self.right))
+            case Compared(upwards=upwards):
+                found = "as asked" if (higher if upwards else lower) else "against it" if higher or lower else "unclear"
+        return _OUTCOMES[found]
 
 
 class TaskEvidence(ABC):
@@ -85,7 +93,7 @@ class TaskEvidence(ABC):
     source: str
 
     @abstractmethod
-    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
         """What is known of both sides of a question, task by task and then over all of them.
 
         The question's own tasks and confidence are not looked at.
@@ -105,7 +113,7 @@ class TaskEvidence(ABC):
             ClaimError: The source holds nothing of the kind on any task.
         """
         match question:
-            case Compared() | Near():
+            case TwoSided():
                 usual = CONFIDENCE_FOR_EQUIVALENCE if isinstance(question, Near) else CONFIDENCE
                 numbers = self.numbers(question, question.tasks or PAPERS_TASKS, question.confidence or usual)
                 upwards = question.upwards if isinstance(question, Compared) else None
@@ -143,7 +151,7 @@ class AbsentEvidence(TaskEvidence):
     why: str
     details: dict[str, Any] = field(default_factory=dict)
 
-    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
         """None, for the same reason on every task."""
         return [Numbers(task, absent=self.why) for task in tasks]
 

@@ -12,7 +12,7 @@ from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
 from icl_claims.experiments.result import TrialResult, mean_over_rows
 from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, study_of
 from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric, accuracy
-from icl_claims.questions import Compared, Near, Quantity, Side
+from icl_claims.questions import Quantity, Side, TwoSided
 from icl_claims.statistics import intervals, proportions, resampling, significance
 from icl_claims.statistics.resampling import Column
 
@@ -37,7 +37,7 @@ class TrialsEvidence(TaskEvidence):
     studies: tuple[Study, ...] = tuple(STUDIES.values())
     source: str = "trials"
 
-    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
         """Quantities over the queries of each task, by the interval of their difference.
 
         A question about predictions is undecided on a task where in-context learning does not beat chance.
@@ -181,7 +181,7 @@ def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbe
 
 
 def _interval(mine: Sequence[Column], side: Sequence[Column] | float, confidence: float) -> intervals.Interval:
-    """Over queries or steps; where there is one value per trial, Student's over trials, and none for a single trial."""
+    """Over queries; where there is one value per trial, Student's over trials, and none for a single trial."""
     if max(len(column) for column in mine) > 1:
         return proportions.difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
     others = [side] * len(mine) if isinstance(side, float) else [_average([column]) for column in side]

@@ -227,7 +227,10 @@ class NotAbove(TwoSided):
 
     def __post_init__(self) -> None:
         if not self.within > 0:
-            wanted, todo = "a share above 0", "Say by how much less than the other's mean a difference would not matter."
+            wanted, todo = (
+                "a share above 0",
+                "Say by how much less than the other's mean a difference would not matter.",
+            )
             raise ClaimError(f"Not even equal quantities are {self}", expected=wanted, got=f"{self.within=}", todo=todo)
 
     def __str__(self) -> str:

@@ -43,8 +43,8 @@ def test_layer_causal_gradients_are_larger_in_the_lower_layers() -> Asked:
 
 @rethinking.claim("grad-damped", where="section 3.4, second fallacy, and figure 3", on="trials")
 def test_standard_gradients_of_early_layers_are_damped() -> Asked:
-    """What reaches the early layers through the whole model is damped: with the same weights, their gradients in standard
-    finetuning are smaller than those of their own predictions' losses.
+    """What reaches the early layers through the whole model is damped: in standard finetuning their gradients are
+    smaller than those that the same weights have in the losses of these layers' own predictions.
     """
     early = first_gradient_norm(FT).at(LOWER_LAYERS)
     return (

@@ -15,7 +15,6 @@ from icl_claims.statistics.intervals import CONFIDENCE, UNDEFINED, Interval
 from icl_claims.statistics.significance import CONFIDENCE_FOR_EQUIVALENCE, equivalence, non_superiority
 from icl_claims.tasks import PAPERS_TASKS
 
-
 _OUTCOMES: dict[str, Outcome] = {
     **dict.fromkeys(("as asked", "equivalent", "not above"), "holds"),
     **dict.fromkeys(("against it", "different", "above"), "fails"),

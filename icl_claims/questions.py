@@ -88,7 +88,15 @@ class Quantity:
         return NotAbove(self, other, within=within)
 
     def at(self, layers: Depth) -> Quantity:
-        """The quantity in some of the layers only."""
+        """The quantity in some of the layers only.
+
+        Raises:
+            ClaimError: It is no part of the depth.
+        """
+        if not 0 <= layers[0] < layers[1] <= 1:
+            raise ClaimError(
+                "No part of a model's depth", expected="two shares from 0 to 1, the lower first", got=str(layers)
+            )
         return replace(self, layers=layers)
 
     def of_weights(self, weights: str) -> Quantity:

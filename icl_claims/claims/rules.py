@@ -86,6 +86,15 @@ class TaskRule:
         return Verdict(word, f"{why}.", comparison, 0, beside, change, _plain_numbers(comparison))
 
     def _would_change(self, word: Word, holds: int, fails: int, tasks: Iterable[Finding]) -> str:
+        counted = sum(finding.outcome != "absent" for finding in tasks)
+        missing = counted < self.of if self.overall else counted < self.at_least
+        if word != "supported" and missing:
+            asks = f"{self.at_least} of {self.of} tasks" if self.at_least else ""
+            asks = " and ".join(filter(None, (asks, f"the mean over {self.of}" if self.overall else "")))
+            wanted = f"It cannot be supported here: it is about {asks}, and {counted} have evidence"
+            if word == "inconclusive" and (more := self.of - self.at_least + 1 - fails) <= counted - holds - fails:
+                wanted += f". It would be refuted if {more} more failed"
+            return f"{wanted}."
         if word == "inconclusive":
             waiting = [f for f in tasks if f.outcome == "unclear" and f.needed is not None]
             wanted = f"It would be supported if {self.at_least - holds} more of the undecided tasks held"

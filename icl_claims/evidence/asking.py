@@ -22,6 +22,10 @@ _OUTCOMES: dict[str, Outcome] = {
 }
 
 
+class NotHeldError(ClaimError):
+    """A source holds nothing of the kind on any task; beside the question that decides, it is then left out."""
+
+
 @dataclass(frozen=True)
 class Numbers:
     """What a source says about two sides of a comparison on one task, or on all of them.
@@ -98,7 +102,7 @@ class TaskEvidence(ABC):
         The question's own tasks and confidence are not looked at.
 
         Raises:
-            ClaimError: The source holds nothing of the kind on any task.
+            NotHeldError: The source holds nothing of the kind on any task.
         """
 
     @abstractmethod
@@ -109,7 +113,8 @@ class TaskEvidence(ABC):
         """What every task says to a question.
 
         Raises:
-            ClaimError: The source holds nothing of the kind on any task.
+            NotHeldError: The source holds nothing of the kind on any task.
+            ClaimError: No trial measures it.
         """
         match question:
             case TwoSided():
@@ -122,7 +127,7 @@ class TaskEvidence(ABC):
                 required = [self.ask(part) for part in question.parts if not part.optional]
                 known = self.answers(*(part for part in question.parts if part.optional))
                 if not required and not known:
-                    raise ClaimError(f"The source {self.source} knows no part of a question", got=str(question))
+                    raise NotHeldError(f"The source {self.source} knows no part of a question", got=str(question))
                 return jointly([*required, *known])
             case Denied():
                 return denied(self.ask(question.question))
@@ -132,14 +137,14 @@ class TaskEvidence(ABC):
         """What the source says to those questions for which it holds something on some task; others are left out."""
         found = []
         for question in questions:
-            with suppress(ClaimError):  # raised for what the source holds nowhere
+            with suppress(NotHeldError):
                 found.append(self.ask(question))
         return tuple(one for one in found if any(finding.outcome != "absent" for finding in one.tasks))
 
     def _refuse(self, quantity: Quantity, known: Sequence[str]) -> NoReturn:
         of_metric = [name for name in known if name.startswith(f"{quantity.metric.name} of ")]
         wanted = f"one of {', '.join(of_metric or known)}"
-        raise ClaimError(f"The source {self.source} holds no {quantity.name}", expected=wanted, got=quantity.name)
+        raise NotHeldError(f"The source {self.source} holds no {quantity.name}", expected=wanted, got=quantity.name)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from icl_claims.claims import EVERY_TASK
+from icl_claims.errors import ClaimError
 from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
 from icl_claims.experiments.result import TrialResult, mean_over_rows
-from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, study_of
+from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, measured_of, study_of
 from icl_claims.metrics import METRICS, LearningMetric, PredictionMetric, accuracy
 from icl_claims.questions import Quantity, Side, TwoSided
 from icl_claims.statistics import intervals, proportions, resampling, significance
@@ -48,8 +49,9 @@ class TrialsEvidence(TaskEvidence):
         study = {}
         for quantity in question.quantities:
             found = study_of(quantity, self.studies)
-            if found is None:
-                self._refuse(quantity, [metric.name for metric in METRICS])
+            if found is None:  # a slip: unlike a table, trials measure whatever they are asked for in a known name
+                wanted = ", ".join(measured_of(quantity.metric, self.studies))
+                raise ClaimError(f"The source {self.source} measures no {quantity.name}", expected=wanted)
             study[quantity] = found.name
         asked = [_AskedOfTask(self.results, task, *question.sides, study) for task in tasks]
         return [*(of_task.numbers(confidence) for of_task in asked), _numbers_together(asked, confidence)]

@@ -38,7 +38,7 @@ class TaskRule:
     """A claim about tasks holds when it holds on at least so many of them, and, if `overall`, for the mean over them.
 
     A task that is undecided or was not run counts for neither side, so the verdict is `supported` or `refuted` only
-    where the undecided tasks could not turn it.
+    where the undecided tasks could not turn it. A claim about the mean alone asks for none (`ON_AVERAGE`).
     """
 
     at_least: int
@@ -46,11 +46,14 @@ class TaskRule:
     overall: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.at_least <= self.of:
-            wanted = f"at_least={self.at_least} must be between 1 and {self.of}"
+        fewest = 0 if self.overall else 1
+        if not fewest <= self.at_least <= self.of:
+            wanted = f"at_least={self.at_least} must be between {fewest} and {self.of}"
             raise ClaimError(f"A rule asks for the impossible: {wanted}")
 
     def __str__(self) -> str:
+        if not self.at_least:
+            return f"holds for the mean over {self.of} tasks"
         words = f"holds on at least {self.at_least} of {self.of} tasks" if self.of > 1 else "holds on the task"
         return words + (" and over all of them together" if self.overall else "")
 
@@ -72,7 +75,8 @@ class TaskRule:
             outcome = "absent" if together is None else together.outcome
             supported, refuted = supported and outcome == "holds", refuted or outcome == "fails"
         word: Word = "supported" if supported else "refuted" if refuted else "inconclusive"
-        why = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {self.at_least} are needed"
+        needed = f"{self.at_least} are needed" if self.at_least else "their mean decides"
+        why = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {needed}"
         undecided = [f for f in tasks if f.outcome in ("unclear", "absent")]
         if undecided:
             why += f"; undecided: {_named(undecided)}"
@@ -82,6 +86,15 @@ class TaskRule:
         return Verdict(word, f"{why}.", comparison, 0, beside, change, _plain_numbers(comparison))
 
     def _would_change(self, word: Word, holds: int, fails: int, tasks: Iterable[Finding]) -> str:
+        counted = sum(finding.outcome != "absent" for finding in tasks)
+        missing = counted < self.of if self.overall else counted < self.at_least
+        if word != "supported" and missing:
+            asks = f"{self.at_least} of {self.of} tasks" if self.at_least else ""
+            asks = " and ".join(filter(None, (asks, f"the mean over {self.of}" if self.overall else "")))
+            wanted = f"It cannot be supported here: it is about {asks}, and {counted} have evidence"
+            if word == "inconclusive" and (more := self.of - self.at_least + 1 - fails) <= counted - holds - fails:
+                wanted += f". It would be refuted if {more} more failed"
+            return f"{wanted}."
         if word == "inconclusive":
             waiting = [f for f in tasks if f.outcome == "unclear" and f.needed is not None]
             wanted = f"It would be supported if {self.at_least - holds} more of the undecided tasks held"
@@ -139,6 +152,7 @@ def at_least(count: int, *, of: int = 6, overall: bool = False) -> TaskRule:
 # How the words of a paper become a count of tasks; fixed before any number was seen.
 GENERALLY = TaskRule(5)  # a sentence without a count: one exception is allowed
 ON_MOST_TASKS = TaskRule(4)  # "most": more than half
+ON_AVERAGE = TaskRule(0, overall=True)  # "on average": the mean over tasks, whatever single ones say
 IN_EVERY_CASE = CaseRule()  # an identity
 
 

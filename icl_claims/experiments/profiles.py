@@ -161,7 +161,8 @@ class Choices:
         Raises:
             UsageError: an unknown name.
         """
-        return self.profile.studies if self.studies is None else tuple(find_study(name).name for name in self.studies)
+        names = self.profile.studies if self.studies is None else self.studies
+        return tuple(find_study(name).name for name in names)
 
     def runs(self, task: catalogue.Task) -> tuple[tuple[int, int], ...]:
         """The (seed, permutation) pairs of a task's trials."""

@@ -33,9 +33,18 @@ def lens_loss(
     source="Rethinking, figure 3",
     takes=lambda found: {"norms": found.gradient_norms},
 )
-def gradient_norm(norms: Steps | None) -> Steps | None:
-    """The norms themselves, one row per step."""
-    return norms
+def gradient_norm(norms: Steps | None, *, first: int | None = None) -> Float[np.ndarray, "_ layers"] | None:
+    """The norms themselves, one row per step, of the first so many steps or of all."""
+    return None if norms is None else norms[:first]
+
+
+first_gradient_norm = variant(
+    gradient_norm,
+    "first_gradient_norm",
+    "gradient norm at the first step",
+    "The same at the first step, where all methods still have the same weights.",
+    first=1,
+)
 
 
 @metric(

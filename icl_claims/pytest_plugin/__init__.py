@@ -1,13 +1,34 @@
 """The pytest plugin: options, markers, fixtures, words of a verdict. Nothing heavy is imported until a claim asks."""
 
+from collections.abc import Generator
 from importlib import import_module
 from typing import Any
 
 import pytest
 
-from icl_claims.pytest_plugin.collection import CollectedClaims, pytest_collection_modifyitems, pytest_generate_tests
-from icl_claims.pytest_plugin.fixtures import cached, decide, evidence, model, named_errors, report_again, trials
-from icl_claims.pytest_plugin.options import MARKERS, check_options, pytest_addoption, pytest_ignore_collect
+from icl_claims.pytest_plugin.collection import (
+    CollectedClaims,
+    pytest_collection_modifyitems,
+    pytest_generate_tests,
+    pytest_itemcollected,
+)
+from icl_claims.pytest_plugin.fixtures import (
+    cached,
+    check_decided,
+    decide,
+    evidence,
+    model,
+    named_errors,
+    report_again,
+    trials,
+)
+from icl_claims.pytest_plugin.options import (
+    MARKERS,
+    check_options,
+    pytest_addoption,
+    pytest_ignore_collect,
+    pytest_report_header,
+)
 from icl_claims.pytest_plugin.records import CachedVerdict, RunRecord, claim_of
 from icl_claims.pytest_plugin.workers import (
     beginning,
@@ -57,6 +78,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         record: Any = pyfuncitem.funcargs["decide"]
         record(asked.ask(decides), beside=asked.answers(*secondary))
     return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Let no claim's test pass that decides nothing."""
+    yield
+    with named_errors():
+        check_decided(item)
 
 
 def pytest_report_teststatus(

@@ -14,7 +14,7 @@ import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError
 from icl_claims.pytest_plugin.options import choices_of, pytest_option
-from icl_claims.pytest_plugin.records import CachedVerdict, verdict_record
+from icl_claims.pytest_plugin.records import CachedVerdict, claim_of, mark_of, verdict_record
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
@@ -48,15 +48,16 @@ def cached(request: pytest.FixtureRequest) -> VerdictCache:
     from icl_claims.pytest_plugin.verdict_cache import verdict_cache
 
     items: Any = request.session.items
-    tests = {item.path: item.module.__name__ for item in items if item.get_closest_marker("claim")}
-    return verdict_cache(request.config, tests, again=request.config.getoption("claims_again"))
+    tests = {item.path: item.module.__name__ for item in items if mark_of(item)}
+    with named_errors():
+        return verdict_cache(request.config, tests, again=request.config.getoption("claims_again"))
 
 
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest, cached: VerdictCache) -> Any:
     """The evidence that the test's parameter names; the verdict itself where the same evidence gave one before."""
     source, profile = request.param
-    claim: Claim = request.node.get_closest_marker("claim").args[0]
+    claim = _claim(request.node)
     with named_errors():
         if known := cached.get(request.node.nodeid, source, _digest_of_evidence(request)):
             return known
@@ -104,7 +105,7 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[...
         from icl_claims.claims.comparison import with_null_band
         from icl_claims.evidence.printed import with_printed_numbers
 
-        claim: Claim = request.node.get_closest_marker("claim").args[0]
+        claim = _claim(request.node)
         asked = request.getfixturevalue("evidence")
         if not isinstance(found, Verdict):
             beside = (*found.parts, *beside)
@@ -123,6 +124,31 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[...
         _report(request, asked.source, record)
 
     return decided
+
+
+def check_decided(item: pytest.Item) -> None:
+    """Refuse a claim's test that went through and decided nothing.
+
+    Raises:
+        ClaimError: It never called `decide`.
+    """
+    claim = claim_of(item)
+    if claim is not None and "verdict" not in claim:
+        todo = "Take the fixture `decide` and call it, or return a question."
+        raise ClaimError(
+            f"The test of the claim {claim['id']} ended and decided nothing", expected="a verdict", todo=todo
+        )
+
+
+def _claim(item: Any) -> Claim:
+    mark = mark_of(item)
+    if mark is None:
+        wanted, todo = "a test that decides a claim", "Declare one: @paper.claim(...)."
+        raise ClaimError(
+            "The fixtures `evidence` and `decide` are for claims", expected=wanted, got=item.nodeid, todo=todo
+        )
+    claim: Claim = mark.args[0]
+    return claim
 
 
 def report_again(node: pytest.Function, verdict: CachedVerdict) -> None:
@@ -170,10 +196,10 @@ def expected_refutation(item: Any, source: str) -> str | None:
     Raises:
         ClaimError: The file is malformed.
     """
-    claim, (_, profile) = item.get_closest_marker("claim").args[0].id, item.callspec.params["evidence"]
+    claim, (_, profile) = _claim(item).id, item.callspec.params["evidence"]
     for folder in item.path.parents:
         if (folder / REFUTATIONS).is_file():
-            known = _known(folder / REFUTATIONS)
+            known = known_refutations(folder / REFUTATIONS)
             if source != "trials":
                 return known.get((claim, source, ""))
             choices = choices_of(item.config, profile)
@@ -184,14 +210,24 @@ def expected_refutation(item: Any, source: str) -> str | None:
 
 
 @cache
-def _known(path: Path) -> dict[tuple[str, str, str], str]:
+def known_refutations(path: Path) -> dict[tuple[str, str, str], str]:
     """Reasons by claim, source and, for trials, profile."""
+    from icl_claims.claims import SOURCES
+    from icl_claims.experiments.profiles import PROFILES
+
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("refuted", [])
-        return {(entry["claim"], entry["source"], entry.get("profile", "")): entry["reason"] for entry in entries}
+        known = {(entry["claim"], entry["source"], entry.get("profile", "")): entry["reason"] for entry in entries}
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         wanted = "tables [[refuted]] with claim, source and reason"
         raise ClaimError(f"{path} is malformed", expected=wanted, got=str(error)) from error
+    for claim, source, profile in known:  # an entry that is never looked up would pass in silence
+        profiles = PROFILES if source == "trials" else ("",)
+        if source not in SOURCES or profile not in profiles:
+            wanted = f"a source of {', '.join(SOURCES)}, with a profile of {', '.join(PROFILES)} for trials alone"
+            got = f"{source!r}, {profile!r}"
+            raise ClaimError(f"{path} registers {claim} for nothing that there is", expected=wanted, got=got)
+    return known
 
 
 @contextmanager

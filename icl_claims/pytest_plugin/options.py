@@ -64,6 +64,16 @@ def check_options(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{door}{error.as_told(pytest_option)}") from error
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say up front what trials of some of the papers' tasks cannot decide."""
+    chosen_here = config.getoption("claims_tasks")
+    if chosen_here is None:
+        return None
+    from icl_claims.report.words import limit_of_tasks
+
+    return limit_of_tasks([task.name for task in choices_of(config).chosen_tasks()]) or None
+
+
 def choices_of(config: pytest.Config, profile: str = "") -> Choices:
     """What the options choose, with this profile instead of theirs if one is named.
 

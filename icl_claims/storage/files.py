@@ -10,11 +10,23 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from icl_claims.errors import StoreError
+
 
 def cache_folder() -> Path:
-    """The folder that the environment variable ICL_CLAIMS_CACHE names; else one in the user's cache."""
+    """The folder that the environment variable ICL_CLAIMS_CACHE names; else one in the user's cache.
+
+    Raises:
+        StoreError: none is named, and the user has no home.
+    """
     chosen = os.environ.get("ICL_CLAIMS_CACHE")
-    return Path(chosen) if chosen else user_cache_path("icl_claims")
+    try:
+        return Path(chosen) if chosen else user_cache_path("icl_claims")
+    except RuntimeError as error:  # of Path.home
+        todo = "Set ICL_CLAIMS_CACHE to a folder."
+        raise StoreError(
+            "There is no place for a cache", expected="a home folder", got=str(error), todo=todo
+        ) from error
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -51,7 +51,7 @@ class Store:
 
     def holds(self, key: str) -> bool:
         """Whether the content of a key is cached; it is not checked."""
-        return (self.folder / key / checksummed.MANIFEST).is_file()
+        return os.path.isfile(self.folder / key / checksummed.MANIFEST)  # noqa: PTH113  Path's raises where it may not look
 
     def get(self, key: str) -> Content | None:
         """The content of a key, or None; a damaged one is set aside with a warning."""
@@ -169,8 +169,18 @@ def default_store() -> Path:
 
 
 def entries(store: Path) -> list[StoredFolder]:
-    """All entries of a store, the newest first; the arrays are not read."""
-    folders = [path for path in store.iterdir() if path.suffix != LOCK] if store.is_dir() else []
+    """All entries of a store, the newest first; the arrays are not read.
+
+    Raises:
+        StoreError: nobody may look into it.
+    """
+    try:
+        folders = [path for path in store.iterdir() if path.suffix != LOCK]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        todo = "Set ICL_CLAIMS_CACHE to a folder of your own."
+        raise StoreError(f"{store} cannot be read", got=error.strerror or str(error), todo=todo) from error
     found = filter(None, map(_entry, folders))
     return sorted(found, key=lambda entry: (entry.written, entry.key), reverse=True)
 

@@ -82,6 +82,24 @@ def test_either_side_may_come_first():
     assert str(~near) == "not: SimAOU of layer-causal finetuning equals SimAOU of finetuning, give or take 10%"
 
 
+def test_not_higher_is_no_denial_of_higher_and_has_a_margin():
+    question = sim_aou(LC).not_above(sim_aou(FT), within=0.1)
+    assert str(question) == "SimAOU of layer-causal finetuning not above SimAOU of finetuning, or by less than 10%"
+    assert question.on("subj").quantities == (sim_aou(LC), sim_aou(FT))
+    for nothing in (0.0, -0.1, float("nan")):
+        with pytest.raises(ClaimError, match=r"Not even equal quantities are .*: expected a share above 0"):
+            sim_aou(LC).not_above(sim_aou(FT), within=nothing)
+
+
+def test_a_table_says_what_is_not_higher():
+    asked = sim_am(LC).not_above(sim_am(FT), within=0.01)
+    turned = sim_am(FT).not_above(sim_am(LC), within=0.01)
+    assert set(outcomes(PRINTED.ask(sim_am(LC) < sim_am(FT))).values()) == {"holds"}
+    assert set(outcomes(PRINTED.ask(asked)).values()) == {"holds"}
+    assert set(outcomes(PRINTED.ask(turned)).values()) == {"fails"}
+    assert PRINTED.ask(asked).upwards is None
+
+
 def test_joining_is_flat_and_keeps_the_order_of_the_sentence():
     one, two, three = sim_aou(LC) > sim_aou(FT), sim_am(LC) < sim_am(FT), ~(accuracy(FT) > 0.5)
     assert (one & two & three).parts == (one & (two & three)).conjuncts == (one, two, three)

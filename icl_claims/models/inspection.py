@@ -60,8 +60,8 @@ class Inspection:
             )
         done = list(self.ran)
         after = done[done.index(blocks[-1]) + 1 :]
-        outside = tuple(module for module in after if not any(block in module.modules() for block in blocks[-1:]))
-        return Blocks(self.network, stack, blocks, tuple(names), self.ran[blocks[-1]], outside)
+        beyond = tuple(module for module in after if blocks[-1] not in set(module.modules()))  # not what holds them
+        return Blocks(self.network, stack, blocks, tuple(names), self.ran[blocks[-1]], beyond)
 
     def tuned_parameters(self) -> tuple[TunedParameter, ...]:
         """K and V projections, weights and biases, of every attention layer, in order.
@@ -99,23 +99,26 @@ class Inspection:
 
     def first_difference(self, context: int) -> int:
         """The first position of a context where some layer's mask is not as ours; its end if there is none."""
+        device = self.calls[0].queries.device
         for sees, window in {(call.sees, call.window) for call in self.calls if call.sees is not None}:
+
+            def differs(place: int, sees: Any = sees, window: int | None = window, context: int = context) -> bool:
+                return not _as_ours(sees, window, place, context, device)
+
             near = [0, 4, context - 1, window or 0, *(2**power for power in range(3, 25))]
             places = sorted({at + one for at in near for one in (-1, 0, 1) if 0 <= at + one < context})
-            wrong = next((place for place in places if not _as_ours(sees, window, place, context)), None)
+            wrong = next(filter(differs, places), None)
             if wrong is not None:
                 fine = max((place for place in places if place < wrong), default=-1)
-                between = range(fine + 1, wrong)
-                context = (
-                    fine + 1 + bisect_left(between, True, key=lambda place: not _as_ours(sees, window, place, context))
-                )
+                context = fine + 1 + bisect_left(range(fine + 1, wrong), True, key=differs)
         return context
 
 
-def _as_ours(sees: Callable[..., Any], window: int | None, position: int, context: int) -> bool:
+def _as_ours(sees: Callable[..., Any], window: int | None, position: int, context: int, device: torch.device) -> bool:
     """Whether a query at a position sees the keys of a context that our attention lets it see."""
-    keys, zero = torch.arange(context), torch.zeros((), dtype=torch.long)
-    asked = torch.as_tensor(sees(zero, zero, torch.tensor(position), keys)).expand(context)
+    keys = torch.arange(context, device=device)
+    first, query = keys[0], torch.tensor(position, device=device)
+    asked = torch.as_tensor(sees(first, first, query, keys), device=device).expand(context)
     return bool((asked == ((keys <= position) & (position - keys < (window or context)))).all())
 
 

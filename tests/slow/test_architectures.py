@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import Counter
 
 import pytest
 
-from tests.slow.architectures import PAGE, TYPES, Tried, page, try_type
+from tests.slow.architectures import PAGE, TYPES, WORDS, Tried, page, try_type
 
 PARTS = 5
+OUTCOME = {f"## {title}": outcome for outcome, title in WORDS.items()}
 SOME = [kind for kind in TYPES if zlib.crc32(kind.encode()) % PARTS == 0]
+
+
+def outcomes_of(text: str) -> dict[str, str]:
+    """What a page says of each type; reasons may hold numbers that differ from machine to machine."""
+    found, outcome = {}, ""
+    for line in text.splitlines():
+        outcome = OUTCOME.get(line, outcome)
+        if outcome == "right" or line.startswith("| `"):
+            found |= dict.fromkeys(re.findall("`([^`]*)`", line if outcome == "right" else line.split("|")[1]), outcome)
+    return found
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -27,7 +39,7 @@ def test_every_architecture_is_right_or_refused():
     counts = Counter(result.outcome for result in tried)
     assert not [result for result in tried if result.outcome in ("wrong", "raw")]
     assert counts["right"] >= 100
-    assert PAGE.read_text(encoding="utf-8") == page(tried)
+    assert outcomes_of(PAGE.read_text(encoding="utf-8")) == {result.kind: result.outcome for result in tried}
 
 
 def test_the_page_names_every_architecture_once():

@@ -186,7 +186,7 @@ def test_updating_layers_in_turn_differs_in_the_second_order(evidence: ExactEvid
                 - layer_causal_change(small, demonstrations, "concurrent", learning_rate=rate)
                 for rate in (1e-4, 5e-5)
             ]
-            evidence.equal(gaps[0], 4 * gaps[1], f"{small.family}: second order in the step", within=0.02)
+            evidence.equal(gaps[0], 4 * gaps[1], f"{small.family}: second order in the step", within=0.1)
 
     @few_cases
     @given(small_transformers(layers=1), small_demonstrations())

@@ -19,6 +19,7 @@ from icl_claims.claims import Verdict
 
 # Float64 rounds at 1e-16; the longest chains of operations here (hundreds of steps of descent) lose six digits of it.
 _ROUNDING = 1e-9
+_NOTHING = 1e-15  # a difference of numbers of size 1 that is rounding, however small what it is compared with
 _Array = Tensor | ArrayLike
 
 PROFILE = "icl_claims"
@@ -62,7 +63,7 @@ class ExactEvidence:
     def equal(self, left: _Array, right: _Array, what: str, *, within: float = _ROUNDING) -> None:
         """Hold two independent ways of computing one thing against each other.
 
-        The allowed deviation, `within`, is relative to the larger of the two sides' largest entries (and of 1e-6).
+        The allowed deviation, `within`, is relative to the larger of the two sides' largest entries; 1e-15 is none.
 
         Raises:
             DisagreementError: They differ by more, or in shape; its text begins with `what`.
@@ -140,8 +141,8 @@ class ExactEvidence:
         )
         if a.shape != b.shape:
             raise DisagreementError(f"{what}: the sides have shapes {a.shape} and {b.shape}")
-        size = max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0), 1e-6)
-        return float(np.abs(a - b).max(initial=0.0) / size)
+        gap, size = np.abs(a - b).max(initial=0.0), max(np.abs(side).max(initial=0.0) for side in (a, b))
+        return 0.0 if gap <= _NOTHING else float(gap / size)
 
 
 @contextmanager

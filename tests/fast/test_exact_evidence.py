@@ -28,6 +28,7 @@ def test_two_sides_that_agree_are_counted():
         lambda e: e.equal([1.0], [1.1], "x = y"),
         lambda e: e.equal([1.0], [np.nan], "x = y"),
         lambda e: e.equal([1.0], [[1.0]], "x = y"),
+        lambda e: e.equal([1e-8], [1.1e-8], "x = y", within=0.02),
         lambda e: e.different([1.0], [1.0], "x = y"),
         lambda e: e.different([np.nan], [1.0], "x = y"),
         lambda e: e.different([1.0], [[1.0]], "x = y"),

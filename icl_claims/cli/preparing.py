@@ -203,6 +203,8 @@ def _rate_entry(tuned: tuning.Tuned, search: tuning.Search, data: tasks.TaskData
         "seeds": list(search.seeds),
         "held_out": search.held_out,
         "calibration": search.calibration,
+        "chance": round(tuned.chance, 4),
+        "doubts": list(tuned.doubts),
         "data": data.source,
         "data_digest": data.digest,
     }
@@ -224,3 +226,6 @@ def _print_rates(
         accuracies = (f"{accuracy:.3f}" for accuracy in tuned.accuracies.values())
         table.add_row(examples[task].task.title, *accuracies, f"{tuned.learning_rate:g}")
     Console().print(table)
+    for task, tuned in found.items():
+        for doubt in tuned.doubts:
+            Console().print(f"{examples[task].task.title}: {doubt}.", style="yellow", highlight=False)

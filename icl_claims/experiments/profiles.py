@@ -90,6 +90,14 @@ class Choices:
     tokens_per_batch: int | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
+    def __post_init__(self) -> None:
+        if self.seeds is not None and len({*self.seeds}) < len(self.seeds):
+            wanted, got = (
+                "different ones: the same draw twice is no second observation",
+                ", ".join(map(str, self.seeds)),
+            )
+            raise errors.UsageError("Two of the ⟨seeds⟩ are the same", expected=wanted, got=got)
+
     @property
     def changed(self) -> tuple[str, ...]:
         """What the reader changed that can change a verdict."""

@@ -218,6 +218,7 @@ def opt_network(
     state = {f"model.decoder.{name}": tensor for name, tensor in given.items()} | {"lm_head.weight": head}
     own = {name: tensor.detach().to(device, dtype, copy=True) for name, tensor in state.items()}
     network.load_state_dict(own, assign=True)
+    network.config.fairseq = {"scaled": scaled, "shared": shared}
     return network
 
 

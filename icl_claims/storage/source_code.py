@@ -121,7 +121,7 @@ def _imported_by(module: _Module) -> Iterator[_Module]:
         around = (name.rsplit(".", cut)[0] for name in wanted for cut in range(name.count(".") + 1))
         found = [one for name in dict.fromkeys(around) if (one := _find(name)) is not None]
         yield from found
-        if any(not _is_ours_or_pythons(one.file) and not _library(one) for one in found if one.name in wanted):
+        if not any(_is_ours_or_pythons(one.file) or _library(one) for one in found):
             yield from (one for name in inside if (one := _find(name)) is not None)
 
 

@@ -51,6 +51,7 @@ class Demonstrations:
         context_order: indices of those that in-context learning is shown, in its order.
         learning_order: indices of those that finetuning steps on, in its order.
         protocol: readings that a method follows in what its own parameters leave open.
+        seed: that of their draw, from which a method draws, too.
 
     Raises:
         UsageError: not one label for every template, or a label of no class.
@@ -64,6 +65,7 @@ class Demonstrations:
     context_order: tuple[int, ...]
     learning_order: tuple[int, ...]
     protocol: Protocol = Protocol()
+    seed: int = 0
 
     def __post_init__(self) -> None:
         classes = len(self.label_ids)
@@ -250,6 +252,7 @@ def build_prompts(
             context_order=context_order,
             learning_order=learning_order,
             protocol=protocol,
+            seed=draw.seed,
         ),
         demonstration_rows=tuple(drawn[i].row for i in learning_order),
         queries=written([example.fields for example in asked]),

@@ -140,7 +140,7 @@ def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compare
         but: A null that is left out, because the claim itself asks about it.
 
     Raises:
-        ClaimError: No null takes the place of this method's update.
+        ClaimError: It is no comparison of updates, or no null takes the place of this method's.
 
     Source: the random update is that of "Rethinking ...", section 3.2; an untrained model is the control of Deutch et
         al. 2024; the other two are ours.
@@ -148,13 +148,12 @@ def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compare
     from icl_claims.methods import Method, nulls_of_method, variant_of
 
     method = similarity.method
-    if not isinstance(method, Method) or not nulls_of_method(method):
+    compares = getattr(similarity.metric, "compares", False)
+    if not compares or not isinstance(method, Method) or not nulls_of_method(method):
         original = variant_of(method) if isinstance(method, Method) else None
         todo = "Leave `nulls_of` out." if original is None else f"Ask for those of {original.title}, or leave it out."
-        wanted = "a method that changes weights, and no variant of another"
-        raise ClaimError(
-            f"No null stands in the place of {method.title}", expected=wanted, got=similarity.name, todo=todo
-        )
+        wanted = "a similarity of a method that changes weights, and is no variant of another"
+        raise ClaimError("There are no nulls", expected=wanted, got=similarity.title, todo=todo)
     return tuple(similarity > other for other in _nulls(similarity) if other != but)
 
 

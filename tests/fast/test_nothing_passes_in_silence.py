@@ -16,8 +16,8 @@ from icl_claims.claims import GENERALLY, ON_AVERAGE, Comparison, Finding, at_lea
 from icl_claims.errors import ClaimError, StoreError, UsageError
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.profiles import PROFILES, Choices, Profile
-from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, ZeroShot
-from icl_claims.metrics import RANDOM_UPDATE, sim_am, sim_aou
+from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal
+from icl_claims.metrics import RANDOM_UPDATE, accuracy, drift, sim_am, sim_aou
 from icl_claims.pytest_plugin.collection import collect_claims
 from icl_claims.pytest_plugin.fixtures import known_refutations
 from icl_claims.report.page import render_page
@@ -171,17 +171,20 @@ def test_the_page_says_in_its_head_what_some_tasks_cannot_do():
 
 
 @pytest.mark.parametrize(
-    ("method", "todo"),
+    ("similarity", "todo"),
     [
-        (LayerCausal(clip=Clipping(at=12.0)), "Ask for those of layer-causal finetuning"),
-        (InContext(), "Leave `nulls_of` out"),
-        (ZeroShot(), "Leave `nulls_of` out"),
-        (RANDOM_UPDATE, "Leave `nulls_of` out"),
+        (sim_am(LayerCausal(clip=Clipping(at=12.0))), "Ask for those of layer-causal finetuning"),
+        (sim_am(InContext()), "Leave `nulls_of` out"),
+        (sim_am(RANDOM_UPDATE), "Leave `nulls_of` out"),
+        (drift(FT), "Leave `nulls_of` out"),
+        (accuracy(FT), "Leave `nulls_of` out"),
     ],
 )
-def test_nulls_that_a_method_lacks_are_refused(method, todo):
-    with pytest.raises(ClaimError, match=rf"No null stands in the place of .*, got sim_am of .*{todo}"):
-        nulls_of(sim_am(method))
+def test_nulls_that_there_are_not_are_refused(similarity, todo):
+    with pytest.raises(
+        ClaimError, match=rf"There are no nulls: expected a similarity .*, got {similarity.title}. {todo}"
+    ):
+        nulls_of(similarity)
 
 
 # Finding a claim

@@ -177,13 +177,6 @@ def test_a_seventh_task_that_is_named_breaks_no_claim_about_six(run):
     assert {trial["task"] for trial in claim["provenance"]["trials"]} == {"cb", "topics"}
 
 
-def test_a_task_that_lies_nowhere_is_an_error_that_names_it(run):
-    claims = CLAIMS.replace('.on("topics")', '.on("nowhere")')
-    result, found, _ = run(claims)
-    assert {claim["verdict"] for claim in found.values()} == {"error"}
-    result.stdout.fnmatch_lines(["*The task is unknown*nowhere*"])
-
-
 def test_a_seventh_known_task_changes_nothing_unless_it_is_named(monkeypatch):
     tables = [claim for claim in data_claims("printed") if claim.claim.questions][:6]
 

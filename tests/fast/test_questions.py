@@ -21,7 +21,7 @@ from icl_claims.methods import (
     LayerCausal,
     SwitchedLabels,
 )
-from icl_claims.metrics import RANDOM_UPDATE, accuracy, drift, sim_am, sim_am_update, sim_aou
+from icl_claims.metrics import RANDOM_UPDATE, accuracy, sim_am, sim_aou
 from icl_claims.questions import Quantity
 
 PRINTED, RUNS = PrintedEvidence("rethinking"), AuthorRunsEvidence()
@@ -193,11 +193,6 @@ def test_a_claim_about_a_null_does_not_show_it_again():
     random = sim_aou(RANDOM_UPDATE)
     assert random in [question.right for question in nulls_of(sim_aou(FT))]
     assert random not in [question.right for question in nulls_of(sim_aou(FT), but=random)]
-
-
-def test_what_learns_no_weights_has_no_null_of_its_update():
-    assert nulls_of(sim_am_update(InContext())) == nulls_of(sim_am(SwitchedLabels(FT, "cyclic"))) == ()
-    assert all(question.right.metric == drift for question in nulls_of(drift(FT)))
 
 
 def test_tables_and_logs_do_not_say_in_which_study_a_method_is():

@@ -86,31 +86,35 @@ class TaskRule:
         return Verdict(word, f"{why}.", comparison, 0, beside, change, _plain_numbers(comparison))
 
     def _would_change(self, word: Word, holds: int, fails: int, tasks: Iterable[Finding]) -> str:
-        counted = sum(finding.outcome != "absent" for finding in tasks)
-        missing = counted < self.of if self.overall else counted < self.at_least
-        if word != "supported" and missing:
-            asks = f"{self.at_least} of {self.of} tasks" if self.at_least else ""
-            asks = " and ".join(filter(None, (asks, f"the mean over {self.of}" if self.overall else "")))
-            wanted = f"It cannot be supported here: it is about {asks}, and {counted} have evidence"
-            if word == "inconclusive" and (more := self.of - self.at_least + 1 - fails) <= counted - holds - fails:
+        counted, over_all = sum(finding.outcome != "absent" for finding in tasks), f"over {EVERY_TASK}"
+        more = self.of - self.at_least + 1 - fails
+        could_hold = counted - fails if word == "inconclusive" else counted
+        if word != "supported" and counted < self.of and (self.overall or could_hold < self.at_least):
+            asked = (f"{self.at_least} of {self.of} tasks",) * bool(self.at_least)
+            asked += (f"the mean over {self.of}",) * self.overall
+            wanted = f"It cannot be supported here: it is about {' and '.join(asked)}, and {counted} have evidence"
+            wanted += f", {fails} of them against it" if fails else ""
+            if word == "inconclusive" and more <= counted - holds - fails:
                 wanted += f". It would be refuted if {more} more failed"
             return f"{wanted}."
         if word == "inconclusive":
             waiting = [f for f in tasks if f.outcome == "unclear" and f.needed is not None]
             wanted = f"It would be supported if {self.at_least - holds} more of the undecided tasks held"
             if self.at_least <= holds:
-                wanted = f"It would be supported if it held over {EVERY_TASK}"
-            if fails <= self.of - self.at_least:
-                wanted += f", and refuted if {self.of - self.at_least + 1 - fails} more failed"
+                wanted = f"It would be supported if it held {over_all}"
+            if self.at_least and more > 0:
+                wanted += f", and refuted if {more} more failed"
+            elif not self.at_least:
+                wanted += ", and refuted if it failed there"
             if waiting:
                 needed = ", ".join(f"{title_of_task(f.task)} about {f.needed}" for f in waiting)
                 wanted += f". If the differences are as they seem, these would decide (queries, or runs): {needed}"
             return wanted + "."
+        count = self.at_least if word == "refuted" else self.of - self.at_least + 1
+        places = (f"on {count} of {self.of} tasks",) * bool(self.at_least) + (over_all,) * self.overall
         if word == "supported":
-            either = f", or over {EVERY_TASK}" if self.overall else ""
-            return f"It would be refuted if it failed on {self.of - self.at_least + 1} of {self.of} tasks{either}."
-        both = f" and over {EVERY_TASK}" if self.overall else ""
-        return f"It would be supported if it held on {self.at_least} of {self.of} tasks{both}."
+            return f"It would be refuted if it failed {', or '.join(places)}."
+        return f"It would be supported if it held {' and '.join(places)}."
 
 
 @dataclass(frozen=True)

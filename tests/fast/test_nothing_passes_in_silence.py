@@ -132,9 +132,9 @@ def decided(rule, *outcomes):
     ("outcomes", "word", "refuted"),
     [
         (("holds", "holds"), "inconclusive", ""),
-        (("fails", "holds"), "inconclusive", ""),
-        (("fails", "unclear"), "inconclusive", ". It would be refuted if 1 more failed"),
-        (("fails", "fails"), "refuted", ""),
+        (("fails", "holds"), "inconclusive", ", 1 of them against it"),
+        (("fails", "unclear"), "inconclusive", ", 1 of them against it. It would be refuted if 1 more failed"),
+        (("fails", "fails"), "refuted", ", 2 of them against it"),
     ],
 )
 def test_two_tasks_cannot_support_a_claim_about_five(outcomes, word, refuted):
@@ -147,6 +147,10 @@ def test_what_could_still_be_supported_is_told_how():
     assert "It would be supported if" in decided(GENERALLY, *["holds"] * 4, "unclear", "absent").would_change
     assert (
         "5 of 6 tasks and the mean over 6" in decided(at_least(5, overall=True), *["holds"] * 5, "absent").would_change
+    )
+    assert (
+        "3 of 6 tasks, and 3 have evidence, 1 of"
+        in decided(at_least(3), "holds", "holds", "fails", *["absent"] * 3).would_change
     )
     assert "about the mean over 6, and 5 have" in decided(ON_AVERAGE, *["holds"] * 5, "absent").would_change
 

@@ -10,7 +10,7 @@ from icl_claims.methods import Finetuning, InContext, ZeroShot
 from icl_claims.models.folder import load_fairseq
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, untrained
 from icl_claims.models.reference import load_model, spread
-from icl_claims.models.tokens import PAD, TokenEncoder
+from icl_claims.models.tokens import PAD
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
 KEEP = ("nothing", "embeddings_norms_head", "norms")

@@ -77,7 +77,7 @@ def test_untrained_weights_are_spread_as_fairseq_draws_them(real, folder):
         made = real.load(folder / "model.pt", dictionary, trained=False).named_parameters()
         theirs.append({opt_name(name.removeprefix("decoder.")): value for name, value in made})
         made = untrained(trained, "nothing", seed).network.named_parameters()
-        ours.append({name.removeprefix("model.decoder."): value for name, value in made})
+        ours.append({opt_name(name).removeprefix("model.decoder."): value for name, value in made})
     for name in theirs[0]:
         drawn, wanted = (torch.stack([of[name] for of in side]).detach().numpy() for side in (ours, theirs))
         if name == "embed_tokens.weight" and trained.config.fairseq["scaled"]:

@@ -28,7 +28,7 @@ CODE_THAT_MAKES_NUMBERS = (
     "storage/checksummed.py",
 )
 """Everything that makes numbers, puts those of batches together, or says which are made."""
-LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
+MAKE_NUMBERS = ("torch", "transformers", "tokenizers", "numpy")
 """The libraries whose own code makes numbers."""
 SAID_IN_PRINT = ("title", "definition", "formula", "source", "look", "drawn_by_layer")
 """Names of what metrics and methods say of themselves in print and in figures, on which no number depends."""
@@ -41,9 +41,9 @@ def kernels() -> str:
     return f"attention {' '.join(attention)}, products {torch.get_float32_matmul_precision()}"
 
 
-def libraries() -> dict[str, str]:
+def number_makers() -> dict[str, str]:
     """The versions of the libraries whose own code makes numbers."""
-    return {name: metadata.version(name) for name in LIBRARIES}
+    return {name: metadata.version(name) for name in MAKE_NUMBERS}
 
 
 @cache
@@ -97,7 +97,7 @@ class TrialSpec:
     metrics: tuple[LayerMetric, ...] = ()
     device: str = "cpu"
     kernels: str = field(default_factory=kernels)
-    libraries: Mapping[str, str] = field(default_factory=libraries, hash=False)
+    libraries: Mapping[str, str] = field(default_factory=number_makers, hash=False)
     code: str = field(default_factory=code_digest)
 
     def __post_init__(self) -> None:

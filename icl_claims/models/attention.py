@@ -20,7 +20,7 @@ from torch.autograd import forward_ad
 
 from icl_claims.errors import ModelError
 from icl_claims.models.layout import Layout
-from icl_claims.models.partial_attention import Scores, attend_alone, attend_before, attend_within, grouped
+from icl_claims.models.partial_attention import Scores, attend_alone, attend_before, attend_within, by_key_head
 
 NAME, INSPECTED = "icl_claims", "icl_claims_inspected"
 """Names of our attention in transformers: without masks, and with the masks that layers ask for."""
@@ -152,7 +152,7 @@ def attend(
         now.keys.append(k.contiguous())
         now.values.append(v.contiguous())
     if now.probe is not None:
-        at_probe = grouped(q[:, now.probe.to(q.device)] * made.scale, k.shape[0])
+        at_probe = by_key_head(q[:, now.probe.to(q.device)] * made.scale, k.shape[0])
         within_row = made.bent(torch.einsum("kgrd,rkwd->kgrw", at_probe, layout.pad(k)).flatten(0, 1))
         now.scores.append(within_row * layout.real)
         if now.probe_against is not None:
@@ -163,7 +163,7 @@ def attend(
         return attend_alone(q, k, v, made, layout).transpose(0, 1)[None], None
     within = attend_within(q, k, v, made, layout)
     if s_aux is not None:
-        within = within.with_sinks(grouped(s_aux, k.shape[0])[..., None])
+        within = within.with_sinks(by_key_head(s_aux, k.shape[0])[..., None])
     if now.prefix is None:
         attended = within.attended
     else:

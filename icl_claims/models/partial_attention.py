@@ -79,7 +79,7 @@ def attend_part(
     return Part(scores.softmax(-1).to(v.dtype) @ v, scores.logsumexp(-1))
 
 
-def grouped(q: Tensor, kv_heads: int) -> Tensor:
+def by_key_head(q: Tensor, kv_heads: int) -> Tensor:
     """[heads, ...] as [kv_heads, group, ...]: query head h reads key head h // group."""
     return q.view(kv_heads, -1, *q.shape[1:])
 
@@ -99,7 +99,7 @@ def attend_within(q: Tensor, k: Tensor, v: Tensor, made: Scores, layout: Layout)
     kv_heads, group = k.shape[0], q.shape[0] // k.shape[0]
     own_keys, own_values = (layout.pad(x)[:, :, None].expand(-1, -1, group, -1, -1).flatten(1, 2) for x in (k, v))
     part = attend_part(layout.pad(q), own_keys, own_values, made, layout.sees_itself(made.window))
-    attended, log_mass = (grouped(layout.pack(x), kv_heads) for x in (part.attended, part.log_mass))
+    attended, log_mass = (by_key_head(layout.pack(x), kv_heads) for x in (part.attended, part.log_mass))
     return Part(attended, log_mass)
 
 

@@ -64,7 +64,7 @@ def test_two_things_differ_if_they_do_in_most_cases(apart, word):
         assert f"x and y: the sides differ in only {sum(apart)} of {len(apart)} cases" in verdict.why
 
 
-def test_the_cases_of_one_property_do_not_outvote_those_of_another():
+def test_cases_of_one_property_do_not_outvote_those_of_another():
     evidence = ExactEvidence()
     many = [lambda: evidence.different([1.0], [2.0], "x and y")] * 3
     assert evidence.every(*many, lambda: evidence.different([1.0], [1.0], "x and y")).word == "refuted"
@@ -86,7 +86,7 @@ def drawn(**options):
     return numbers, evidence.seed
 
 
-def test_examples_are_the_same_in_every_run_but_others_with_a_seed():
+def test_examples_are_the_same_in_every_run_unless_seeded():
     numbers, seed = drawn()
     assert (len(numbers), seed) == (50, None)
     assert drawn() == (numbers, None)
@@ -104,7 +104,7 @@ def test_a_chosen_profile_says_how_many_examples_are_tried(restored):
     assert len(drawn()[0]) == 50
 
 
-def test_no_verdict_rests_on_the_speed_of_a_machine_or_on_earlier_failures(restored):
+def test_no_verdict_rests_on_speed_or_on_earlier_failures(restored):
     settings.register_profile("hasty", deadline=1)
     settings.load_profile("hasty")
     for chosen in (False, True):

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from icl_claims.errors import ModelError
 from icl_claims.models.attention import NAME, AttentionCall, AttentionPass, registered_attention
@@ -92,7 +91,7 @@ class Inspection:
                 )
             for module, used in made.items():
                 for name, parameter in module.named_parameters(recurse=False):
-                    along_rows = parameter.dim() == 2 and not isinstance(module, Conv1D)
+                    along_rows = parameter.dim() == 2 and not _is_conv1d(module)
                     part = None if module not in queries else used[:, None] if along_rows else used
                     found.append(TunedParameter(f"{name_of[module]}.{name}", layer, part))
         return tuple(found)
@@ -112,6 +111,13 @@ class Inspection:
                 fine = max((place for place in places if place < wrong), default=-1)
                 context = fine + 1 + bisect_left(range(fine + 1, wrong), True, key=differs)
         return context
+
+
+def _is_conv1d(module: nn.Module) -> bool:
+    """Whether a projection is GPT-2's: a linear map whose weight is transposed."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module, Conv1D)
 
 
 def _as_ours(sees: Callable[..., Any], window: int | None, position: int, context: int, device: torch.device) -> bool:
@@ -146,7 +152,7 @@ def inspect(network: nn.Module, bos: int) -> Inspection:
     def record(module: nn.Module, _inputs: Any, output: Any) -> Any:
         ran.pop(module, None)
         ran[module] = isinstance(output, tuple)
-        if not isinstance(module, nn.Linear | Conv1D) or not isinstance(output, Tensor):
+        if not (isinstance(module, nn.Linear) or _is_conv1d(module)) or not isinstance(output, Tensor):
             return None
         outputs[module] = output.detach().requires_grad_()
         return outputs[module].clone()  # its output begins a graph of its own

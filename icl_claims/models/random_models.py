@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from icl_claims.errors import ModelError
-from icl_claims.models.fairseq import sinusoidal_table
 from icl_claims.models.families import FAMILIES
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.tokens import PAD, TokenEncoder
@@ -123,6 +122,8 @@ def _draw_as_fairseq(network: Any, *, scaled: bool, shared: bool) -> None:
 
     Source: fairseq 0.12, `MultiheadAttention.reset_parameters`, `TransformerDecoderBase` and `transformer.Embedding`.
     """
+    from icl_claims.models.fairseq import sinusoidal_table
+
     decoder, hidden = network.model.decoder, network.config.hidden_size
     with torch.no_grad():
         for layer in decoder.layers:

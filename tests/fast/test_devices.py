@@ -303,14 +303,14 @@ def trial_with(word_encoder, monkeypatch):
         model = random_model("llama", 2, 0)
         model.tokens = word_encoder()
         spec = TrialSpec(model.digest, DATA.digest, "sst2", 3, 5, 0, None, (Finetuning(0.1),), protocol=CONTEXTUAL)
-        answer = model.answer
+        answer = model.activations
 
         def answer_in_room(rows, *args, **how):
             if room is not None and builtins.sum(map(len, rows)) > room:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
             return answer(rows, *args, **how)
 
-        monkeypatch.setattr(model, "answer", answer_in_room)
+        monkeypatch.setattr(model, "activations", answer_in_room)
         return run_trial(spec, model, DATA, tokens_per_batch=batch)
 
     return run

@@ -61,7 +61,7 @@ def trial(word_encoder, tmp_path):
         model.tokens = word_encoder()
         chosen = {"seed": 5, "protocol": CONTEXTUAL, "metrics": metrics}
         spec = TrialSpec.of(model, DATA, methods, k=3, **chosen)
-        checkpoint, answer = Checkpoint(tmp_path / folder, "key"), model.answer
+        checkpoint, answer = Checkpoint(tmp_path / folder, "key"), model.activations
         keep, kept = checkpoint.keep, []
 
         def keep_until_interrupted(*part):
@@ -75,7 +75,7 @@ def trial(word_encoder, tmp_path):
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return answer(rows, *given, **how)
 
-        checkpoint.keep, model.answer = keep_until_interrupted, answer_in_room
+        checkpoint.keep, model.activations = keep_until_interrupted, answer_in_room
         return run_trial(spec, model, DATA, checkpoint=checkpoint, **{"tokens_per_batch": TOKENS, **options})
 
     return run

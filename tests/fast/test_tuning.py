@@ -145,14 +145,14 @@ def test_accuracies_follow_from_the_seeds(model):
 
 
 def test_memory_that_runs_out_halves_the_batch_here_too(model, monkeypatch):
-    wanted, answer = tune(model, DATA, SEARCH), model.answer
+    wanted, answer = tune(model, DATA, SEARCH), model.activations
 
     def in_little_room(rows, *given, **how):
         if len(rows) > 3:
             raise torch.OutOfMemoryError("full")
         return answer(rows, *given, **how)
 
-    monkeypatch.setattr(model, "answer", in_little_room)
+    monkeypatch.setattr(model, "activations", in_little_room)
     assert tune(model, DATA, SEARCH) == wanted
 
 

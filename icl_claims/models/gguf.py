@@ -15,10 +15,9 @@ from filelock import FileLock
 from icl_claims.errors import ModelError
 from icl_claims.models.folder import check_weights, first_line, read_tokens, without_progress_bars
 from icl_claims.models.tokens import fingerprint, token_encoder
-from icl_claims.storage.files import DigestOf, cache_folder, sha256_of
+from icl_claims.storage.files import DigestOf, Say, cache_folder, sha256_of
 
 MANIFEST, WEIGHTS = "MANIFEST.json", "model.safetensors"
-Say = Callable[[str], None]
 _SPLIT_AS_GPT2 = re.compile("gpt-2|phi-2|mpt|olmo|jais|starcoder|refact|command-r|smollm|codeshell|exaone|minerva-7b")
 """Kinds of byte-level BPE that may be split as GPT-2's, which transformers does with all that it does not know.
 

@@ -10,9 +10,9 @@ from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.embedded import EMBEDDED_MODEL, embedded_folder
 from icl_claims.models.folder import ABOUT, digest_of_folder, load_fairseq, load_folder
-from icl_claims.models.gguf import Say, facts_of, gguf_folder
+from icl_claims.models.gguf import facts_of, gguf_folder
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.storage.files import DigestOf, file_digest, remembered_digest
+from icl_claims.storage.files import DigestOf, Say, file_digest, remembered_digest
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -48,6 +48,8 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+Say = Callable[[str], None]
+"""Told a sentence before what takes long."""
 DigestOf = Callable[[Path], str]
 """Any of the ways to know the SHA-256 of a file."""
 

@@ -251,7 +251,7 @@ def test_the_hooks_that_move_tensors_change_no_number():
 
 
 def test_a_model_that_does_not_fit_the_memory_is_refused():
-    with pytest.raises(ModelError, match=r"does not fit the GPUs.*left for disk.*Use dtype bfloat16"):
+    with pytest.raises(ModelError, match=r"does not fit the GPUs.*left for disk.*Use dtype float16"):
         spread(random_model("llama", 4, 0), {"cpu": 9_000})
 
 
@@ -339,7 +339,7 @@ def test_halved_batches_give_the_numbers_of_small_batches(trial_with):
 
 
 def test_a_query_that_does_not_fit_alone_is_an_error_with_advice(trial_with):
-    with pytest.raises(ModelError, match=r"memory of the device is full with \d queries of .*dtype bfloat16"):
+    with pytest.raises(ModelError, match=r"memory of the device is full with \d queries of .*dtype float16"):
         trial_with(room=2)
 
 

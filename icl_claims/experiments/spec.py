@@ -14,12 +14,11 @@ import torch
 
 from icl_claims import errors, models, questions
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
-from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Method, Null, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
 from icl_claims.protocol import Protocol
 from icl_claims.storage.source_code import PACKAGE, own_source, source_digest
-from icl_claims.tasks import TASK_FILE, TaskData
+from icl_claims.tasks import TaskData
 
 _Record = Mapping[str, Any]
 CODE_THAT_MAKES_NUMBERS = (
@@ -48,11 +47,9 @@ def number_makers() -> dict[str, str]:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 of the source that makes numbers, whatever its words say, and of what tasks say of themselves."""
+    """SHA-256 of the source that makes numbers, whatever its words say."""
     files = (path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern))
-    code = source_digest(files, PACKAGE, words=SAID_IN_PRINT)
-    tasks = fixtures_folder() / "tasks"
-    return hashlib.sha256((code + source_digest(tasks.glob(f"*/{TASK_FILE}"), tasks)).encode()).hexdigest()
+    return source_digest(files, PACKAGE, words=SAID_IN_PRINT)
 
 
 @dataclass(frozen=True)

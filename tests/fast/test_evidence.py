@@ -142,6 +142,17 @@ def test_similarities_are_compared_by_a_paired_bootstrap():
     assert (got.outcome, got.queries) == ("holds", 60)
 
 
+@pytest.mark.parametrize(("lost", "outcome"), [(60, "unclear"), (15, "holds")])
+def test_updates_that_the_dtype_does_not_resolve_are_named(lost, outcome):
+    result = trial()
+    values = result.by_layer[Entry.of(sim_aou(FT))]
+    values[:lost] = np.nan
+    coarse = replace(result, spec=replace(result.spec, dtype="bfloat16"))
+    got = finding(coarse, sim_aou(FT) > RANDOM)
+    share = f"leaves out {lost / 60:.0%} of its values, of updates that bfloat16 does not resolve"
+    assert (got.outcome, got.note) == (outcome, f"{sim_aou(FT)} {share}")
+
+
 def test_a_task_that_was_not_run_is_absent():
     found = by_task(trials({"sst2": [trial()]}).ask(sim_aou(FT) > RANDOM))
     assert {task: found[task].outcome for task in PAPERS_TASKS} == dict.fromkeys(PAPERS_TASKS, "absent") | {

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, partial
 from importlib import metadata
+from types import ModuleType
 from typing import Any, Literal, Self
 
 import torch
@@ -207,6 +208,8 @@ def _plain(value: Any) -> Any:
     if callable(value):
         source = _source(value)
         return {"function": getattr(value, "__qualname__", ""), "with": _plain(_within(value, source)), **source}
+    if isinstance(value, ModuleType):
+        return {"module": value.__name__, "source": own_source((value.__name__,))}
     if hasattr(value, "tolist"):
         return value.tolist()
     problem = "A parameter of a method or metric of your own cannot be told from another one"

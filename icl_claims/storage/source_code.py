@@ -80,7 +80,7 @@ def own_source(modules: Iterable[str]) -> str:
         waiting += _imported_by(module)
     if not seen:
         return ""
-    files = sorted(source_digest([file], file.parent) for file in seen)
+    files = sorted(_read(file, file.stat().st_mtime_ns).digest for file in seen)
     return hashlib.sha256(json.dumps([files, sorted(libraries)]).encode()).hexdigest()
 
 
@@ -105,24 +105,35 @@ def _find(name: str) -> _Module | None:
 
 def _imported_by(module: _Module) -> Iterator[_Module]:
     """What a module of the reader's own imports, at its head or later, and the packages around that."""
-    if module.file.suffix != ".py":
-        return
-    for node in ast.walk(ast.parse(module.file.read_bytes())):
-        match node:
-            case ast.Import(names=names):
-                wanted, inside = [alias.name for alias in names], list[str]()
-            case ast.ImportFrom(module=of, names=names, level=level):
-                base = "." * level + (of or "")
-                with suppress(ImportError):
-                    base = util.resolve_name(base, module.package)
-                wanted, inside = [base], [f"{base}.{alias.name}" for alias in names]
-            case _:
-                continue
-        around = (name.rsplit(".", cut)[0] for name in wanted for cut in range(name.count(".") + 1))
+    for base, names in _read(module.file, module.file.stat().st_mtime_ns).imported:
+        try:
+            wanted = util.resolve_name(base, module.package)
+        except ImportError:  # a relative import of a module outside any package
+            continue
+        around = (wanted.rsplit(".", cut)[0] for cut in range(wanted.count(".") + 1))
         found = [one for name in dict.fromkeys(around) if (one := _find(name)) is not None]
         yield from found
         if not any(_is_ours_or_pythons(one.file) or _library(one) for one in found):
-            yield from (one for name in inside if (one := _find(name)) is not None)
+            yield from (one for name in names if (one := _find(f"{wanted}.{name}")) is not None)
+
+
+class _Read(NamedTuple):
+    digest: str
+    imported: tuple[tuple[str, tuple[str, ...]], ...]
+    """Modules as they are written, with leading dots, and the names that are taken from each."""
+
+
+@cache
+def _read(file: Path, changed: int) -> _Read:
+    """A file as it was at the time of a change, in nanoseconds."""
+    digest, imported = source_digest([file], file.parent), list[tuple[str, tuple[str, ...]]]()
+    for node in ast.walk(ast.parse(file.read_bytes())) if file.suffix == ".py" else ():
+        match node:
+            case ast.Import(names=names):
+                imported += [(alias.name, ()) for alias in names]
+            case ast.ImportFrom(module=of, names=names, level=level):
+                imported.append(("." * level + (of or ""), tuple(alias.name for alias in names)))
+    return _Read(digest, tuple(dict.fromkeys(imported)))
 
 
 @cache
@@ -135,8 +146,8 @@ def _is_ours_or_pythons(file: Path) -> bool:
 @cache
 def _library(module: _Module) -> str:
     """The installed library that a module is of, with its version; empty where it is the reader's own."""
-    inside = module.name.count(".") + (module.file.stem == "__init__")
-    top, root = module.name.partition(".")[0], module.file.parents[inside]
+    top, inside = module.name.partition(".")[0], module.name.count(".") + (module.file.stem == "__init__")
+    root = module.file.parents[min(inside, len(module.file.parents) - 1)]
     named = [info for info in root.glob("*-info") if info.name.lower().startswith(f"{top.lower()}-")]
     for info in dict.fromkeys((*named, *sorted(root.glob("*-info")))):
         told = [info / name for name in ("direct_url.json", "top_level.txt", "RECORD")]

@@ -126,15 +126,14 @@ def test_own_method_metric_and_task_are_run_and_decided(run):
         assert words in page
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_again_runs_the_trials_again_each_once(run, pytester, workers):
+def test_again_runs_the_trials_again(run, pytester):
     def written():
         return {path.parent.name: read_manifest(path.parent).written for path in store.glob("*/manifest.json")}
 
     store = pytester.path / "cache" / "trials"
     run(CLAIMS)
     before = written()
-    run(CLAIMS, "--claims-again", "-n", workers)
+    run(CLAIMS, "--claims-again")
     after = written()
     assert before.keys() == after.keys()
     assert all(after[key] > before[key] for key in before)

@@ -27,9 +27,9 @@ class PlainLearning:
         self.network.set_attn_implementation("sdpa")
         self._pretrained = {name: value.clone() for name, value in model.tuned_values().items()}
         blocks = model.blocks
-        names = {id(module): name for name, module in model.network.named_modules()}
+        names = {module: name for name, module in model.network.named_modules()}
         self._blocks: list[Any] = [self.network.get_submodule(name) for name in blocks.names]
-        self._norm, self._head = (self.network.get_submodule(names[id(m)]) for m in (blocks.final_norm, blocks.head))
+        self._norm, self._head = (self.network.get_submodule(names[module]) for module in blocks.after)
 
     def finetune(self, sequences: Sequence[Sequence[int]], learning_rate: float) -> dict[str, Tensor]:
         """One step on the language-modelling loss of each sequence; the tuned values, by name."""

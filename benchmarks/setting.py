@@ -11,7 +11,6 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from icl_claims.experiments.profiles import PROFILES
-from icl_claims.models.attention import registered_attention
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Draw, TaskData
@@ -136,7 +135,7 @@ class Setting:
             config.layer_types = config.layer_types[:layers]
         with torch.random.fork_rng():
             torch.manual_seed(SEED)
-            network = AutoModelForCausalLM.from_config(config, attn_implementation=registered_attention())
+            network = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
         name = f"{self.model.name} with {layers} layers"
         other = Setting(LanguageModel(network, self.model.tokens, name=self.model.name, digest=name), self.effort)
         other.__dict__.update(data=self.data, prompts=self.prompts)

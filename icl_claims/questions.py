@@ -78,8 +78,25 @@ class Quantity:
         """Ask whether this quantity is as large as another, give or take a share of the other's mean on a task."""
         return Near(self, other, within=within)
 
+    def not_above(self, other: Quantity, *, within: float) -> NotAbove:
+        """Ask whether this quantity is not higher than another, which equal ones are not; see `NotAbove`.
+
+        >>> from icl_claims import Finetuning, LayerCausal, sim_am
+        >>> print(sim_am(LayerCausal()).not_above(sim_am(Finetuning()), within=0.1))
+        SimAM of layer-causal finetuning not above SimAM of finetuning, or by less than 10%
+        """
+        return NotAbove(self, other, within=within)
+
     def at(self, layers: Depth) -> Quantity:
-        """The quantity in some of the layers only."""
+        """The quantity in some of the layers only.
+
+        Raises:
+            ClaimError: It is no part of the depth.
+        """
+        if not 0 <= layers[0] < layers[1] <= 1:
+            raise ClaimError(
+                "No part of a model's depth", expected="two shares from 0 to 1, the lower first", got=str(layers)
+            )
         return replace(self, layers=layers)
 
     def of_weights(self, weights: str) -> Quantity:
@@ -200,6 +217,32 @@ class Near(TwoSided):
 
     def __str__(self) -> str:
         return f"{self.left} equals {self.right}, give or take {self.within:.0%}"
+
+
+@dataclass(frozen=True)
+class NotAbove(TwoSided):
+    """Whether a quantity is not higher than another: "does not improve", "is not higher".
+
+    `a < b` asks for more, which equal quantities never meet. No number of queries shows that a difference is exactly 0
+    or less, so it holds where the quantity is not found to be higher, and would be by less than a share of the other's
+    mean on the task; it fails exactly where `a > b` holds.
+
+    Raises:
+        ClaimError: The share is not above 0, so that equal quantities would be undecided for ever.
+    """
+
+    within: float
+
+    def __post_init__(self) -> None:
+        if not self.within > 0:
+            wanted, todo = (
+                "a share above 0",
+                "Say by how much less than the other's mean a difference would not matter.",
+            )
+            raise ClaimError(f"Not even equal quantities are {self}", expected=wanted, got=f"{self.within=}", todo=todo)
+
+    def __str__(self) -> str:
+        return f"{self.left} not above {self.right}, or by less than {self.within:.0%}"
 
 
 @dataclass(frozen=True)

@@ -68,11 +68,11 @@ def test_over_unchanged_demonstrations_the_first_step_repeats(evidence: ExactEvi
         start = tokens = attention.query_tokens(case.weights, case.queries)
         for _ in range(layers):
             tokens = attention.attend_linearly(layer, demonstrations, tokens)
-        moved = attention.answers(tokens - start, case.inputs.shape[1])
+        before, after = (attention.answers(each, case.inputs.shape[1]) for each in (start, tokens))
         first = case.queries @ (case.stepped([case.rate]) - case.weights).T
-        evidence.equal(moved, layers * first, "as many times the first step", within=1e-7)
+        evidence.equal(after, before + layers * first, "as many times the first step")
         descent = case.queries @ (case.stepped([case.rate] * layers) - case.weights).T
-        evidence.different(moved, descent, "not as many steps")
+        evidence.different(after - before, descent, "not as many steps")
 
     decide(evidence.every(the_same_step_again))
 

@@ -1,11 +1,13 @@
 """Rethinking, section 3.4 and figure 3: two reasons why layer-causal finetuning might do worse.
 
 Gradients are those of the keys' and values' projections, before any clipping. Where the two methods' are compared, it
-is at the first step, which both take from the same weights; the ratio is a logarithm, 0 where they are equal.
+is at the first step, which both take from the same weights; the ratio is a logarithm, 0 where they are equal. What
+layer-causal finetuning does at a layer is the gradient of that layer's own prediction, so that the ratio is also by how
+much the layers above damp it.
 """
 
 from icl_claims.claims import Asked, rethinking
-from icl_claims.metrics import drift, first_log_gradient_ratio, gradient_norm, lens_loss, log_gradient_ratio
+from icl_claims.metrics import drift, first_gradient_norm, first_log_gradient_ratio, lens_loss, log_gradient_ratio
 
 from ..quantities import FT, LC, LOWER_LAYERS, MIDDLE_LAYERS, UPPER_LAYERS, ZSL
 
@@ -42,7 +44,11 @@ def test_layer_causal_gradients_are_larger_in_the_lower_layers() -> Asked:
 @rethinking.claim("grad-damped", where="section 3.4, second fallacy, and figure 3", on="trials")
 def test_standard_gradients_of_early_layers_are_damped() -> Asked:
     """What reaches the early layers through the whole model is damped: in standard finetuning their gradients are
-    smaller than those of their own predictions' losses.
+    smaller than those that the same weights have in the losses of these layers' own predictions.
     """
-    early = gradient_norm(FT).at(LOWER_LAYERS)
-    return early < gradient_norm(LC).at(LOWER_LAYERS), early < gradient_norm(FT).at(UPPER_LAYERS)
+    early = first_gradient_norm(FT).at(LOWER_LAYERS)
+    return (
+        first_log_gradient_ratio(LC).at(LOWER_LAYERS) > 0.0,
+        early < first_gradient_norm(LC).at(LOWER_LAYERS),
+        early < first_gradient_norm(FT).at(UPPER_LAYERS),
+    )

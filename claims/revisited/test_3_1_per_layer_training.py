@@ -41,7 +41,7 @@ def test_the_loss_of_a_layer_has_a_gradient_in_that_layer_only(evidence: ExactEv
     """
 
     @few_cases
-    @given(small_transformers(double=True), small_demonstrations(most=1))
+    @given(small_transformers(), small_demonstrations(most=1))
     def gradients_of_one_loss_in_other_layers_are_zero(
         transformers: tuple[Small, ...], demonstrations: Demonstrations
     ) -> None:
@@ -54,7 +54,7 @@ def test_the_loss_of_a_layer_has_a_gradient_in_that_layer_only(evidence: ExactEv
                     evidence.check(bool(size > 0) if own == layer else bool(size == 0), what)
 
     @few_cases
-    @given(small_transformers(double=True), small_demonstrations(most=1))
+    @given(small_transformers(), small_demonstrations(most=1))
     def the_sum_of_losses_has_the_gradient_of_each_layers_own(
         transformers: tuple[Small, ...], demonstrations: Demonstrations
     ) -> None:
@@ -73,7 +73,7 @@ def test_the_loss_of_a_layer_has_a_gradient_in_that_layer_only(evidence: ExactEv
                 evidence.equal(of_sum * parts, of_cut, what, within=SINGLE_PRECISION)
 
     @few_cases
-    @given(small_transformers(double=True), small_demonstrations(most=1))
+    @given(small_transformers(), small_demonstrations(most=1))
     def without_detaching_lower_layers_would_feel_it(
         transformers: tuple[Small, ...], demonstrations: Demonstrations
     ) -> None:
@@ -98,7 +98,7 @@ def test_a_step_is_one_step_on_the_sum_of_the_losses(evidence: ExactEvidence, de
     """A step of per-layer training is one step of gradient descent on the sum of the losses of all layers."""
 
     @few_cases
-    @given(small_transformers(double=True), small_demonstrations(most=2))
+    @given(small_transformers(), small_demonstrations(most=2))
     def steps_are_those_written_out(transformers: tuple[Small, ...], demonstrations: Demonstrations) -> None:
         for small in transformers:
             learned = layer_causal.LayerCausal(LEARNING_RATE).learn(small.model(), demonstrations)
@@ -114,7 +114,7 @@ def test_a_step_is_one_step_on_the_sum_of_the_losses(evidence: ExactEvidence, de
             evidence.equal(*changes, f"{small.family}: the step, written out", within=SINGLE_PRECISION)
 
     @few_cases
-    @given(small_transformers(double=True), small_demonstrations(most=1))
+    @given(small_transformers(), small_demonstrations(most=1))
     def it_is_one_step_not_one_for_each_layer(transformers: tuple[Small, ...], demonstrations: Demonstrations) -> None:
         for small in transformers:
             at_once, one_by_one = (

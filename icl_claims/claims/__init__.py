@@ -21,6 +21,7 @@ from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcom
 from icl_claims.claims.rules import (
     GENERALLY,
     IN_EVERY_CASE,
+    ON_AVERAGE,
     ON_MOST_TASKS,
     CaseRule,
     Rule,

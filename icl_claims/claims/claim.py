@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
@@ -65,7 +66,8 @@ class Paper:
         def declared(test: _Test) -> Deciding:
             statement = " ".join((test.__doc__ or "").split())
             if not statement:
-                todo = "State the claim in the docstring of its test."
+                stripped, todo = sys.flags.optimize > 1, "State the claim in the docstring of its test."
+                todo = "Run Python without -OO, which drops all docstrings." if stripped else todo
                 raise ClaimError(f"The claim {name} has no statement", expected="a sentence", todo=todo)
             claim = Claim(name, self, where, statement, rule, _asks(test))
             return claim.decided_on(*on.split(), trained=trained)(test)

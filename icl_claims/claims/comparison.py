@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from icl_claims.errors import ClaimError
 from icl_claims.questions import Compared, Quantity, Side
 
 Outcome = Literal["holds", "fails", "unclear", "absent"]
@@ -21,7 +22,7 @@ class Finding:
         outcome: Whether the claim holds there, fails, cannot be decided, or has no evidence.
         left: The quantity that the claim is about, compared with `right`; `difference` is left - right.
         low: Lower bound of the difference; with `high`, what the outcome was read from.
-        queries: How many queries, steps or trials the difference rests on; 0 for a printed number.
+        queries: How many queries or trials the difference rests on; 0 for a printed number.
         note: Why the outcome is unclear or absent.
         needed: About how many queries, or runs, would decide an unclear outcome, if the difference is as it seems.
         detectable: The smallest difference that so many queries would find in four of five repetitions.
@@ -138,9 +139,26 @@ def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compare
         similarity: A metric of a method that learns weights.
         but: A null that is left out, because the claim itself asks about it.
 
+    Raises:
+        ClaimError: It is no comparison of updates, or no null takes the place of this method's.
+
     Source: the random update is that of "Rethinking ...", section 3.2; an untrained model is the control of Deutch et
         al. 2024; the other two are ours.
     """
+    from icl_claims.methods import Method, nulls_of_method, variant_of
+
+    method = similarity.method
+    compares = getattr(similarity.metric, "compares", False)
+    if not compares or not isinstance(method, Method) or not nulls_of_method(method):
+        original = variant_of(method) if isinstance(method, Method) else None
+        todo = "Leave `nulls_of` out." if original is None else f"Ask for those of {original.title}, or leave it out."
+        wanted = "a similarity of a method that changes weights, and is no variant of another"
+        raise ClaimError("There are no nulls", expected=wanted, got=similarity.title, todo=todo)
+    return tuple(similarity > other for other in _nulls(similarity) if other != but)
+
+
+def _nulls(similarity: Quantity) -> list[Quantity]:
+    """What chance gives in the place of a similarity, as far as the metric and the method have such a thing."""
     from icl_claims.experiments.studies import STUDIES
     from icl_claims.methods import Method, nulls_of_method
 
@@ -150,7 +168,7 @@ def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compare
     untrained = similarity.of_weights(UNTRAINED)
     if similarity.weights != UNTRAINED and any(study.measures(untrained) for study in STUDIES.values()):
         others.append(untrained)
-    return tuple(similarity > other for other in others if other != but)
+    return others
 
 
 def with_null_band(comparison: Comparison, beside: Sequence[Comparison]) -> Comparison:
@@ -159,7 +177,7 @@ def with_null_band(comparison: Comparison, beside: Sequence[Comparison]) -> Comp
     def is_null(other: Comparison) -> bool:
         if comparison.left is None or other.left != comparison.left or not isinstance(other.right, Quantity):
             return False
-        return (comparison.left > other.right) in nulls_of(comparison.left)
+        return other.right in _nulls(comparison.left)
 
     by_task = [{finding.task: finding.right for finding in null.findings} for null in filter(is_null, beside)]
 

@@ -38,7 +38,7 @@ class TaskRule:
     """A claim about tasks holds when it holds on at least so many of them, and, if `overall`, for the mean over them.
 
     A task that is undecided or was not run counts for neither side, so the verdict is `supported` or `refuted` only
-    where the undecided tasks could not turn it.
+    where the undecided tasks could not turn it. A claim about the mean alone asks for none (`ON_AVERAGE`).
     """
 
     at_least: int
@@ -46,11 +46,14 @@ class TaskRule:
     overall: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.at_least <= self.of:
-            wanted = f"at_least={self.at_least} must be between 1 and {self.of}"
+        fewest = 0 if self.overall else 1
+        if not fewest <= self.at_least <= self.of:
+            wanted = f"at_least={self.at_least} must be between {fewest} and {self.of}"
             raise ClaimError(f"A rule asks for the impossible: {wanted}")
 
     def __str__(self) -> str:
+        if not self.at_least:
+            return f"holds for the mean over {self.of} tasks"
         words = f"holds on at least {self.at_least} of {self.of} tasks" if self.of > 1 else "holds on the task"
         return words + (" and over all of them together" if self.overall else "")
 
@@ -72,7 +75,8 @@ class TaskRule:
             outcome = "absent" if together is None else together.outcome
             supported, refuted = supported and outcome == "holds", refuted or outcome == "fails"
         word: Word = "supported" if supported else "refuted" if refuted else "inconclusive"
-        why = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {self.at_least} are needed"
+        needed = f"{self.at_least} are needed" if self.at_least else "their mean decides"
+        why = f"Holds on {holds} and fails on {fails} of {self.of} tasks, and {needed}"
         undecided = [f for f in tasks if f.outcome in ("unclear", "absent")]
         if undecided:
             why += f"; undecided: {_named(undecided)}"
@@ -82,29 +86,42 @@ class TaskRule:
         return Verdict(word, f"{why}.", comparison, 0, beside, change, _plain_numbers(comparison))
 
     def _would_change(self, word: Word, holds: int, fails: int, tasks: Iterable[Finding]) -> str:
+        counted, over_all = sum(finding.outcome != "absent" for finding in tasks), f"over {EVERY_TASK}"
+        more = self.of - self.at_least + 1 - fails
+        could_hold = counted - fails if word == "inconclusive" else counted
+        if word != "supported" and counted < self.of and (self.overall or could_hold < self.at_least):
+            asked = (f"{self.at_least} of {self.of} tasks",) * bool(self.at_least)
+            asked += (f"the mean over {self.of}",) * self.overall
+            wanted = f"It cannot be supported here: it is about {' and '.join(asked)}, and {counted} have evidence"
+            wanted += f", {fails} of them against it" if fails else ""
+            if word == "inconclusive" and more <= counted - holds - fails:
+                wanted += f". It would be refuted if {more} more failed"
+            return f"{wanted}."
         if word == "inconclusive":
             waiting = [f for f in tasks if f.outcome == "unclear" and f.needed is not None]
             wanted = f"It would be supported if {self.at_least - holds} more of the undecided tasks held"
             if self.at_least <= holds:
-                wanted = f"It would be supported if it held over {EVERY_TASK}"
-            if fails <= self.of - self.at_least:
-                wanted += f", and refuted if {self.of - self.at_least + 1 - fails} more failed"
+                wanted = f"It would be supported if it held {over_all}"
+            if self.at_least and more > 0:
+                wanted += f", and refuted if {more} more failed"
+            elif not self.at_least:
+                wanted += ", and refuted if it failed there"
             if waiting:
                 needed = ", ".join(f"{title_of_task(f.task)} about {f.needed}" for f in waiting)
                 wanted += f". If the differences are as they seem, these would decide (queries, or runs): {needed}"
             return wanted + "."
+        count = self.at_least if word == "refuted" else self.of - self.at_least + 1
+        places = (f"on {count} of {self.of} tasks",) * bool(self.at_least) + (over_all,) * self.overall
         if word == "supported":
-            either = f", or over {EVERY_TASK}" if self.overall else ""
-            return f"It would be refuted if it failed on {self.of - self.at_least + 1} of {self.of} tasks{either}."
-        both = f" and over {EVERY_TASK}" if self.overall else ""
-        return f"It would be supported if it held on {self.at_least} of {self.of} tasks{both}."
+            return f"It would be refuted if it failed {', or '.join(places)}."
+        return f"It would be supported if it held {' and '.join(places)}."
 
 
 @dataclass(frozen=True)
 class CaseRule:
     """A claim holds when it holds in every case: of mathematics to rounding, of figures to their last printed place."""
 
-    words: str = "holds in every case tried, to rounding"
+    words: str = "holds in every case tried, to rounding; where two things must differ, they do in most cases"
 
     def __str__(self) -> str:
         return self.words
@@ -139,6 +156,7 @@ def at_least(count: int, *, of: int = 6, overall: bool = False) -> TaskRule:
 # How the words of a paper become a count of tasks; fixed before any number was seen.
 GENERALLY = TaskRule(5)  # a sentence without a count: one exception is allowed
 ON_MOST_TASKS = TaskRule(4)  # "most": more than half
+ON_AVERAGE = TaskRule(0, overall=True)  # "on average": the mean over tasks, whatever single ones say
 IN_EVERY_CASE = CaseRule()  # an identity
 
 

@@ -57,7 +57,9 @@ def list_claims(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """List the claims: id, paper, place, the sources of evidence that can decide each, and what it asks.
+    """List the claims: id, tests, paper, place, the sources of evidence that can decide each, and what it asks.
+
+    `pytest -k ID` runs the tests of a claim, and so does pytest with the names of its tests.
 
     For example: icl-claims list examples/own_study --things
     """
@@ -68,11 +70,16 @@ def list_claims(
     if as_json:
         typer.echo(json.dumps({"claims": claims, **collected.things()}, indent=1, ensure_ascii=False))
         return
-    table = Table(
-        Column("id", overflow="fold"), "paper", "where", "sources", "statement", "asks", title=f"{len(claims)} claims"
-    )
+    named = Column("id, and tests", overflow="fold")
+    table = Table(named, "paper", "where", "sources", "statement", "asks", title=f"{len(claims)} claims")
     for claim in claims:
-        row = (claim["id"], claim["paper"], claim["where"], ", ".join(claim["sources"]), claim["statement"])
+        row = (
+            "\n".join((claim["id"], *claim["tests"])),
+            claim["paper"],
+            claim["where"],
+            ", ".join(claim["sources"]),
+            claim["statement"],
+        )
         table.add_row(*map(escape, (*row, claim["asks"][0] if claim["asks"] else "")))
     Console().print(table)
     for title, rows in collected.things().items() if things else ():

@@ -3,23 +3,26 @@
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 import torch
 import transformers
+from packaging.requirements import Requirement
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from icl_claims import errors, tasks
 from icl_claims.experiments import plan, profiles, result, tuning
-from icl_claims.models import LanguageModel, embedded, families
+from icl_claims.models import LanguageModel, embedded, families, gguf
 from icl_claims.report.words import duration
 from icl_claims.storage.store import default_store
 
@@ -38,8 +41,28 @@ def examine() -> list[Line]:
     """Everything a run of claims needs, one line each."""
     threads = torch.get_num_threads()
     libraries = f"torch {torch.__version__}, transformers {transformers.__version__}, {threads} threads"
-    machine = [Line("Python", platform.python_version()), Line("libraries", libraries), *_devices(), _memory()]
+    installed = [Line("Python", platform.python_version()), Line("libraries", libraries), _packages()]
+    machine = [*installed, *_devices(), _memory()]
     return [*machine, _embedded_model(), _disk(), Line("models that can be used", families.TITLES), *_data()]
+
+
+def _packages() -> Line:
+    """Whether all that the project declares to need is installed, in a version that it declares to work with."""
+    try:
+        declared = map(Requirement, metadata.requires("icl-claims") or [])
+    except metadata.PackageNotFoundError:
+        return Line("packages", "icl-claims itself is not installed", "pip install icl-claims")
+    needed = [one for one in declared if not one.marker or one.marker.evaluate()]
+    missing = [str(one).partition(";")[0] for one in needed if not _is_installed(one)]
+    todo = f"pip install {' '.join(map(repr, missing))}" if missing else ""
+    return Line("packages", f"{len(needed) - len(missing)} of {len(needed)} needed", todo)
+
+
+def _is_installed(needed: Requirement) -> bool:
+    try:
+        return needed.specifier.contains(metadata.version(needed.name), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _devices() -> list[Line]:
@@ -59,14 +82,15 @@ def _memory() -> Line:
 
 
 def _embedded_model() -> Line:
-    cache = embedded.model_cache()
-    if any(cache.glob(f"smollm2-135m-instruct-{embedded.GGUF_SHA256[:12]}/MANIFEST.json")):
+    cache = gguf.model_cache()
+    if any(cache.glob(f"gguf-{embedded.GGUF_SHA256}/MANIFEST.json")):
         return Line("embedded model", f"cached in {cache}")
     return Line("embedded model", "not fetched yet", f"The first run fetches {embedded.EMBEDDED_MODEL}: 93 MB.")
 
 
 def _disk() -> Line:
-    free = embedded.free_space(embedded.model_cache()) / _GIB
+    cache = gguf.model_cache().absolute()
+    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free / _GIB
     todo = "" if free > 1 else "Set ICL_CLAIMS_CACHE to a folder with 1 GiB free."
     return Line("disk", f"{free:.0f} GiB free for models and trials ({default_store()})", todo)
 
@@ -179,6 +203,8 @@ def _rate_entry(tuned: tuning.Tuned, search: tuning.Search, data: tasks.TaskData
         "seeds": list(search.seeds),
         "held_out": search.held_out,
         "calibration": search.calibration,
+        "chance": round(tuned.chance, 4),
+        "doubts": list(tuned.doubts),
         "data": data.source,
         "data_digest": data.digest,
     }
@@ -200,3 +226,6 @@ def _print_rates(
         accuracies = (f"{accuracy:.3f}" for accuracy in tuned.accuracies.values())
         table.add_row(examples[task].task.title, *accuracies, f"{tuned.learning_rate:g}")
     Console().print(table)
+    for task, tuned in found.items():
+        for doubt in tuned.doubts:
+            Console().print(f"{examples[task].task.title}: {doubt}.", style="yellow", highlight=False)

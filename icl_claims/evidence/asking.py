@@ -10,9 +10,19 @@ import numpy as np
 
 from icl_claims.claims import Comparison, Finding, Outcome, denied, jointly
 from icl_claims.errors import ClaimError
-from icl_claims.questions import Compared, Denied, Joint, Near, Quantity, Question
+from icl_claims.questions import Compared, Denied, Joint, Near, NotAbove, Quantity, Question, TwoSided
 from icl_claims.statistics import intervals, significance
 from icl_claims.tasks import PAPERS_TASKS
+
+_OUTCOMES: dict[str, Outcome] = {
+    **dict.fromkeys(("as asked", "equivalent", "not above"), "holds"),
+    **dict.fromkeys(("against it", "different", "above"), "fails"),
+    "unclear": "unclear",
+}
+
+
+class NotHeldError(ClaimError):
+    """A source holds nothing of the kind on any task; beside the question that decides, it is then left out."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,7 @@ class Numbers:
     Args:
         task: Name of the task, or `EVERY_TASK`.
         interval: Interval of the difference of the two means, at the confidence that the question asks for.
-        count: How many queries, steps or runs it rests on.
+        count: How many queries or runs it rests on.
         note: What is always said.
         unclear: What is said if the interval does not decide.
         absent: Why there is no evidence; empty if there is.
@@ -44,7 +54,7 @@ class Numbers:
     detectable: float | None = None
     predicted: tuple[float, float] = (np.nan, np.nan)
 
-    def finding(self, question: Compared | Near) -> Finding:
+    def finding(self, question: TwoSided) -> Finding:
         """What they say to a question."""
         if self.absent:
             return Finding(self.task, "absent", note=self.absent)
@@ -66,16 +76,17 @@ class Numbers:
             predicted_high=_finite(self.predicted[1]),
         )
 
-    def _judged(self, question: Compared | Near) -> Outcome:
+    def _judged(self, question: TwoSided) -> Outcome:
         """Whether the whole interval lies on the side, or within the margin, that the question asks for."""
-        if isinstance(question, Near):
-            outcomes: dict[str, Outcome] = {"equivalent": "holds", "different": "fails"}
-            return outcomes.get(significance.equivalence(self.interval, question.within * abs(self.right)), "unclear")
-        if self.interval.excludes_below(0.0):
-            return "holds" if question.upwards else "fails"
-        if self.interval.excludes_above(0.0):
-            return "fails" if question.upwards else "holds"
-        return "unclear"
+        higher, lower = self.interval.excludes_below(0.0), self.interval.excludes_above(0.0)
+        match question:
+            case Near(within=share):
+                found: str = significance.equivalence(self.interval, share * abs(self.right))
+            case NotAbove(within=share):
+                found = significance.non_superiority(self.interval, share * abs(self.right))
+            case Compared(upwards=upwards):
+                found = "as asked" if (higher if upwards else lower) else "against it" if higher or lower else "unclear"
+        return _OUTCOMES[found]
 
 
 class TaskEvidence(ABC):
@@ -84,13 +95,13 @@ class TaskEvidence(ABC):
     source: str
 
     @abstractmethod
-    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
         """What is known of both sides of a question, task by task and then over all of them.
 
         The question's own tasks and confidence are not looked at.
 
         Raises:
-            ClaimError: The source holds nothing of the kind on any task.
+            NotHeldError: The source holds nothing of the kind on any task.
         """
 
     @abstractmethod
@@ -101,10 +112,11 @@ class TaskEvidence(ABC):
         """What every task says to a question.
 
         Raises:
-            ClaimError: The source holds nothing of the kind on any task.
+            NotHeldError: The source holds nothing of the kind on any task.
+            ClaimError: No trial measures it.
         """
         match question:
-            case Compared() | Near():
+            case TwoSided():
                 usual = significance.CONFIDENCE_FOR_EQUIVALENCE if isinstance(question, Near) else intervals.CONFIDENCE
                 numbers = self.numbers(question, question.tasks or PAPERS_TASKS, question.confidence or usual)
                 upwards = question.upwards if isinstance(question, Compared) else None
@@ -114,7 +126,7 @@ class TaskEvidence(ABC):
                 required = [self.ask(part) for part in question.parts if not part.optional]
                 known = self.answers(*(part for part in question.parts if part.optional))
                 if not required and not known:
-                    raise ClaimError(f"The source {self.source} knows no part of a question", got=str(question))
+                    raise NotHeldError(f"The source {self.source} knows no part of a question", got=str(question))
                 return jointly([*required, *known])
             case Denied():
                 return denied(self.ask(question.question))
@@ -124,14 +136,14 @@ class TaskEvidence(ABC):
         """What the source says to those questions for which it holds something on some task; others are left out."""
         found = []
         for question in questions:
-            with suppress(ClaimError):  # raised for what the source holds nowhere
+            with suppress(NotHeldError):
                 found.append(self.ask(question))
         return tuple(one for one in found if any(finding.outcome != "absent" for finding in one.tasks))
 
     def _refuse(self, quantity: Quantity, known: Sequence[str]) -> NoReturn:
         of_metric = [name for name in known if name.startswith(f"{quantity.metric.name} of ")]
         wanted = f"one of {', '.join(of_metric or known)}"
-        raise ClaimError(f"The source {self.source} holds no {quantity.name}", expected=wanted, got=quantity.name)
+        raise NotHeldError(f"The source {self.source} holds no {quantity.name}", expected=wanted, got=quantity.name)
 
 
 @dataclass(frozen=True)
@@ -142,7 +154,7 @@ class AbsentEvidence(TaskEvidence):
     why: str
     details: dict[str, Any] = field(default_factory=dict)
 
-    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
         """None, for the same reason on every task."""
         return [Numbers(task, absent=self.why) for task in tasks]
 

@@ -16,7 +16,7 @@ from icl_claims.claims import EVERY_TASK
 from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
-from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Near, Quantity, Side
+from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Quantity, Side, TwoSided
 from icl_claims.statistics import intervals, proportions, resampling, significance
 
 RUNS_FILE = "published/author_runs.csv"
@@ -173,17 +173,17 @@ class _Draws:
         difference, margin = mine.value - other.value, (mine.unit + other.unit) / 2
         return intervals.Interval(difference, difference - margin, difference + margin)
 
-    def note(self, question: Compared | Near) -> str:
+    def note(self, question: TwoSided) -> str:
         """How many draws there are and agree, and which runs they are from."""
         both, runs = list(zip(*self.pairs, strict=True)), len(self.pairs)
         counts = " and ".join(dict.fromkeys(f"{one.counted} of {one.of}" for side in both for one in side if one.of))
         if runs == 1:
             words = "one run" + (f" ({counts})" if counts else "")
-        elif isinstance(question, Near):
-            words = f"{runs} runs"
-        else:
+        elif isinstance(question, Compared):
             agree = sum(difference > 0 if question.upwards else difference < 0 for difference in self.differences)
             words = f"{agree} of {runs} runs agree"
+        else:
+            words = f"{runs} runs"
         sides = [dict.fromkeys(f"{one.run}, {one.precision}" for one in side if one.run) for side in both]
         return f"{words}; " + " against ".join(dict.fromkeys("; ".join(side) for side in sides if side))
 
@@ -199,7 +199,7 @@ class AuthorRunsEvidence(TaskEvidence):
 
     source: str = "author_runs"
 
-    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
         """Quantities over the draws of demonstrations that were run with both, one interval per task.
 
         Raises:
@@ -225,7 +225,7 @@ class AuthorRunsEvidence(TaskEvidence):
         return {"file": f"fixtures/{RUNS_FILE}", "model": "fairseq dense 1.3B", "runs": runs}
 
 
-def _numbers_of(task: str, draws: _Draws | None, question: Compared | Near, confidence: float) -> Numbers:
+def _numbers_of(task: str, draws: _Draws | None, question: TwoSided, confidence: float) -> Numbers:
     if draws is None:
         return Numbers(task, absent="not logged")
     interval, runs = draws.interval(confidence), len(draws.pairs)

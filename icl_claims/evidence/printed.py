@@ -14,7 +14,7 @@ from icl_claims.claims import EVERY_TASK, Comparison, Finding
 from icl_claims.evidence.asking import Numbers, TaskEvidence
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.metrics import METRICS
-from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Near, Quantity, Side
+from icl_claims.questions import TRAINED, WHOLE_DEPTH, Quantity, Side, TwoSided
 from icl_claims.statistics.intervals import Interval
 
 _FILE = "published/printed_tables.csv"
@@ -91,7 +91,7 @@ class PrintedEvidence(TaskEvidence):
         """The figure of a task in the first table that prints it."""
         return next(iter(self.figures(quantity, task)), None)
 
-    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
         """Printed figures, of one table where one prints both, cut or rounded as they may have been.
 
         Raises:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from icl_claims import claims, metrics
+from icl_claims.errors import ClaimError
 from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
 from icl_claims.experiments.result import TrialResult, mean_over_rows
-from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, study_of
-from icl_claims.questions import Compared, Near, Quantity, Side
+from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, measured_of, study_of
+from icl_claims.questions import Quantity, Side, TwoSided
 from icl_claims.statistics import intervals, proportions, resampling, significance
 
 Results = Mapping[str, Sequence[TrialResult]]
@@ -35,7 +36,7 @@ class TrialsEvidence(TaskEvidence):
     studies: tuple[Study, ...] = tuple(STUDIES.values())
     source: str = "trials"
 
-    def numbers(self, question: Compared | Near, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
         """Quantities over the queries of each task, by the interval of their difference.
 
         A question about predictions is undecided on a task where in-context learning does not beat chance.
@@ -46,8 +47,9 @@ class TrialsEvidence(TaskEvidence):
         study = {}
         for quantity in question.quantities:
             found = study_of(quantity, self.studies)
-            if found is None:
-                self._refuse(quantity, [metric.name for metric in metrics.METRICS])
+            if found is None:  # a slip: unlike a table, trials measure whatever they are asked for in a known name
+                wanted = ", ".join(measured_of(quantity.metric, self.studies))
+                raise ClaimError(f"The source {self.source} measures no {quantity.name}", expected=wanted)
             study[quantity] = found.name
         asked = [_AskedOfTask(self.results, task, *question.sides, study) for task in tasks]
         return [*(of_task.numbers(confidence) for of_task in asked), _numbers_together(asked, confidence)]
@@ -124,6 +126,19 @@ class _AskedOfTask:
         return f"in-context learning does not beat chance (accuracy {reached:.2f}, most frequent {chance:.2f})"
 
     @property
+    def unresolved(self) -> str:
+        """What is left out since updates are too small for the dtype of the model; empty if nothing is."""
+        left_out = []
+        for quantity, study in self.study.items():
+            if isinstance(quantity.metric, metrics.LayerMetric) and quantity.metric.of_updates:
+                results = self._of(study)
+                values = [found for one in results if (found := one.values_by_layer(quantity)) is not None]
+                if lost := np.isnan(np.concatenate(values)).mean():
+                    resolves = f"updates that {results[0].spec.dtype} does not resolve"
+                    left_out.append(f"{quantity} leaves out {lost:.0%} of its values, of {resolves}")
+        return "; ".join(left_out)
+
+    @property
     def columns(self) -> tuple[list[resampling.Column], list[resampling.Column]]:
         """One column per trial for each side."""
         mine = _columns(self._of(self.study[self.left]), self.left)
@@ -138,7 +153,7 @@ class _AskedOfTask:
         mine, other = self.columns
         interval = _interval(mine, other if isinstance(self.right, Quantity) else float(self.right), confidence)
         counted, of_queries = _queries(mine), max(map(len, mine)) > 1
-        unknown = "no query counts"
+        unknown = self.unresolved or "no query counts"
         if counted:
             unknown = "no spread" if of_queries else "one draw, and one number per draw"
         predicted, no_learning = intervals.prediction_interval(mine), self.no_learning
@@ -148,7 +163,7 @@ class _AskedOfTask:
             _average(other),
             interval,
             count=counted,
-            note=no_learning,
+            note=no_learning or self.unresolved,
             unclear="the interval does not decide" if np.isfinite(interval.low) else unknown,
             undecided=bool(no_learning),
             needed=(significance.queries_needed if of_queries else significance.seeds_needed)(interval, counted),
@@ -181,7 +196,7 @@ def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbe
 def _interval(
     mine: Sequence[resampling.Column], side: Sequence[resampling.Column] | float, confidence: float
 ) -> intervals.Interval:
-    """Over queries or steps; where there is one value per trial, Student's over trials, and none for a single trial."""
+    """Over queries; where there is one value per trial, Student's over trials, and none for a single trial."""
     if max(len(column) for column in mine) > 1:
         return proportions.difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
     others = [side] * len(mine) if isinstance(side, float) else [_average([column]) for column in side]

@@ -109,7 +109,7 @@ def out_of_memory(what: str) -> errors.ModelError:
     """The error of work that no smaller batch can help."""
     return errors.ModelError(
         f"The memory of the device is full with {what}",
-        todo="Use ⟨dtype⟩ bfloat16, fewer demonstrations (⟨k⟩), or ⟨device⟩ spread or cpu.",
+        todo="Use ⟨dtype⟩ float16, fewer demonstrations (⟨k⟩), or ⟨device⟩ spread or cpu.",
     )
 
 

@@ -47,7 +47,7 @@ OPTIONS = (
     ),
     Option(
         "model",
-        "model: embedded (SmolLM2-135M), tiny, path:DIR (a transformers folder), hub:NAME or fairseq:DIR; "
+        "model: embedded (SmolLM2-135M), tiny, path:DIR (a transformers folder), hub:NAME, gguf:FILE or fairseq:DIR; "
         "default: the profile's",
         "REF",
     ),

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 
 from icl_claims.experiments import batches, profiles, result, trial, tuning
-from icl_claims.experiments.spec import TrialSpec, code_digest
+from icl_claims.experiments.spec import TrialSpec, where_run
 from icl_claims.experiments.studies import Study, find_study
 from icl_claims.methods import InContext, Method, ZeroShot, at_rate, is_diagnosed, learner_of
 from icl_claims.models import LanguageModel, Say
@@ -28,6 +28,7 @@ class Run:
     Args:
         data: examples by task.
         model: its digest.
+        where: its dtype and the kind of its device.
     """
 
     choices: profiles.Choices
@@ -36,7 +37,7 @@ class Run:
     protocol: Protocol
     data: Mapping[str, TaskData]
     model: str
-    dtype: str
+    where: Mapping[str, str]
     rates: tuning.LearningRates
 
     @property
@@ -73,12 +74,12 @@ def resolve(
         tasks = (*(tasks if papers or not own else ()), *own)
     data = {task.name: choices.source.read(task) for task in tasks}
     digest = model_digest(choices.model_reference, say=say) if model is None else model.digest
-    dtype = choices.dtype or "float32" if model is None else str(model.dtype).removeprefix("torch.")
+    where = choices.where if model is None else where_run(model)
     studies = choices.chosen_studies()
     protocol = Protocol(**{"calibration": profile.calibration, **choices.protocol})
     own_model = choices.model in (None, profile.model) and profile.model is not None
     rates = tuning.learning_rates(profile, digest, own_model=own_model, file=choices.rates).including(profile, tasks)
-    return Run(choices, tasks, studies, protocol, data, digest, dtype, rates)
+    return Run(choices, tasks, studies, protocol, data, digest, where, rates)
 
 
 def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
@@ -100,10 +101,10 @@ def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
             methods=tuple(at_rate(method, run.rates.by_task[task.name]) for method in asked.methods),
             metrics=asked.metrics,
             weights=asked.weights,
-            dtype=run.dtype,
             protocol=run.protocol,
             diagnostics=asked.diagnostics,
-            code=code_digest(),
+            dtype=run.where["dtype"],
+            device=run.where["device"],
         )
         for task in run.tasks
         for seed, permutation in choices.runs(task)

@@ -7,7 +7,7 @@ from typing import Any
 
 from icl_claims import errors, models
 from icl_claims.experiments.studies import STUDIES, find_study
-from icl_claims.models.reference import load_model
+from icl_claims.models.reference import find_device, load_model
 from icl_claims.protocol import Calibration, Protocol
 from icl_claims.tasks import catalogue, sources
 
@@ -90,6 +90,14 @@ class Choices:
     tokens_per_batch: int | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
+    def __post_init__(self) -> None:
+        if self.seeds is not None and len({*self.seeds}) < len(self.seeds):
+            wanted, got = (
+                "different ones: the same draw twice is no second observation",
+                ", ".join(map(str, self.seeds)),
+            )
+            raise errors.UsageError("Two of the ⟨seeds⟩ are the same", expected=wanted, got=got)
+
     @property
     def changed(self) -> tuple[str, ...]:
         """What the reader changed that can change a verdict."""
@@ -110,6 +118,16 @@ class Choices:
             todo = "Name one: ⟨model⟩ fairseq:DIR, path:DIR or hub:NAME."
             raise errors.UsageError(f"The profile {self.profile.name} has no model of its own", todo=todo)
         return reference
+
+    @property
+    def where(self) -> dict[str, str]:
+        """The dtype and the kind of device of the model to load.
+
+        Raises:
+            ModelError: there is no such device.
+        """
+        name = "auto" if self.device in (None, "spread") else self.device
+        return {"dtype": self.dtype or "float32", "device": find_device(name).type}
 
     def load_model(self, say: models.Say = lambda _text: None) -> models.LanguageModel:
         """The model to run.
@@ -151,7 +169,8 @@ class Choices:
         Raises:
             UsageError: an unknown name.
         """
-        return self.profile.studies if self.studies is None else tuple(find_study(name).name for name in self.studies)
+        names = self.profile.studies if self.studies is None else self.studies
+        return tuple(find_study(name).name for name in names)
 
     def runs(self, task: catalogue.Task) -> tuple[tuple[int, int], ...]:
         """The (seed, permutation) pairs of a task's trials."""

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from icl_claims import errors, models, tasks
 from icl_claims.experiments import batches, result
-from icl_claims.methods import AskedInOtherWords, Learned
+from icl_claims.methods import AskedInOtherWords, Learned, Method
 from icl_claims.storage import checksummed
 
 LEARNED = "learned"
@@ -29,8 +29,8 @@ _PARAPHRASED = "paraphrased"
 
 
 @dataclass(eq=False)
-class LearnedSpill(Mapping[str, Learned]):
-    """What each method learned, by its name, in the order in which it came; the same bits from memory and from files.
+class LearnedSpill(Mapping[Method, Learned]):
+    """What each method learned, in the order in which it came; the same bits from memory and from files.
 
     Args:
         in_memory: limit of the bytes that stay in memory, unless they can be written nowhere.
@@ -40,19 +40,19 @@ class LearnedSpill(Mapping[str, Learned]):
     model: models.LanguageModel
     in_memory: int
     near: Path | None = None
-    _places: dict[str, Learned | Path] = field(default_factory=dict)
+    _places: dict[Method, Learned | Path] = field(default_factory=dict)
     _folder: Path | None = None
     _can_be_written: bool = True
 
-    def put(self, method: str, learned: Learned, folder: Path | None = None) -> None:
+    def put(self, method: Method, learned: Learned, folder: Path | None = None) -> None:
         """Add what a method learned; the checksummed folder is one that holds it already."""
         self._places[method] = learned if self._fits(learned) else folder or self._spilled(learned) or learned
 
-    def put_file(self, method: str, folder: Path) -> None:
+    def put_file(self, method: Method, folder: Path) -> None:
         """Add what a method learned before, and a checksummed folder holds."""
         self._places[method] = folder
 
-    def __getitem__(self, method: str) -> Learned:
+    def __getitem__(self, method: Method) -> Learned:
         """What a method learned.
 
         Raises:
@@ -67,7 +67,7 @@ class LearnedSpill(Mapping[str, Learned]):
         except errors.StoreError as error:
             todo = "Run it again: what else is finished of the trial is read from its checkpoint."
             raise errors.StoreError(
-                f"What {method} learned was cut or removed meanwhile: {error}", todo=todo
+                f"What {method.name} learned was cut or removed meanwhile: {error}", todo=todo
             ) from error
         learned = unpacked(manifest.facts["learned"], arrays, self.model)
         if self._fits(learned):
@@ -77,7 +77,7 @@ class LearnedSpill(Mapping[str, Learned]):
     def __contains__(self, method: object) -> bool:
         return method in self._places
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Method]:
         return iter(self._places)
 
     def __len__(self) -> int:
@@ -231,29 +231,30 @@ class TrialProgress:
     notes: list[str] = field(default_factory=list)
     _tokens_left: dict[str, int] = field(default_factory=dict)
 
-    def begin(self, facts: Mapping[str, Any], where: Mapping[str, Any]) -> None:
+    def begin(self, facts: Mapping[str, Any], where: Mapping[str, Any], methods: Iterable[Method]) -> None:
         """Resume what an interrupted run finished, with its size of batches, or begin.
 
         Args:
             facts: about the trial, for whoever looks at the checkpoint.
+            methods: those of the trial, no two of one name.
             where: the device it is run on; a trial resumed elsewhere says so, for its numbers may differ by rounding.
         """
-        before = None
+        before, named = None, {method.name: method for method in methods}
         for part in () if self.checkpoint is None else self.checkpoint.recall():
             before = part.facts["where"] if part.kind == checksummed.START else before
-            self._take_up(part)
+            self._take_up(part, named)
         if before is None:
             self._keep(checksummed.START, {**facts, "tokens": self.tokens, "where": dict(where)}, {})
         elif before != where:
             then, now = (", ".join(f"{name} {value}" for name, value in place.items()) for place in (before, where))
             self.notes.append(f"begun with {then}, went on with {now}")
 
-    def keep_learned(self, method: str, learned: Learned) -> None:
+    def keep_learned(self, method: Method, learned: Learned) -> None:
         """Keep what a method learned: a change of weights took many steps, while a prefix is read again as fast."""
         folder = None
         if self.checkpoint is not None and learned.weights and (content := packed(learned)) is not None:
             facts, numbers = content
-            folder = self._keep(LEARNED, {"method": method, "learned": facts}, numbers)
+            folder = self._keep(LEARNED, {"method": method.name, "learned": facts}, numbers)
         self.learned.put(method, learned, folder)
 
     def answer(self, asked: str, queries: tasks.Queries, work: Callable[[list[int]], result.BatchNumbers]) -> None:
@@ -280,14 +281,14 @@ class TrialProgress:
         so_far = {"failures": self.failures, "seconds": dict(self.seconds), "notes": self.notes}
         return self.checkpoint.keep(kind, {**facts, **so_far}, numbers)
 
-    def _take_up(self, part: checksummed.FinishedPart) -> None:
+    def _take_up(self, part: checksummed.FinishedPart, methods: Mapping[str, Method]) -> None:
         facts = part.facts
         self.failures, self.notes = dict(facts["failures"]), list(facts["notes"])
         self.seconds = defaultdict(float, facts["seconds"])
         if part.kind == checksummed.START:
             self.tokens = facts["tokens"]
         elif part.kind == LEARNED:
-            self.learned.put_file(facts["method"], part.folder)
+            self.learned.put_file(methods[facts["method"]], part.folder)
         else:
             numbers: result.BatchNumbers = checksummed.grouped(
                 facts["index"], part.numbers, facts["groups"], result.BY_ENTRY

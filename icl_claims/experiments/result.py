@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -86,7 +87,7 @@ class TrialResult:
         return metrics.predicted_labels(said, without, self.spec.protocol.calibration)
 
     def mean(self, quantity: questions.Quantity) -> float:
-        """The mean of a quantity over queries, or steps; NaN if it was not measured or nothing counts."""
+        """The mean of a quantity over queries; NaN if it was not measured or nothing counts."""
         column = self.column(quantity)
         counted = np.array([]) if column is None else column[~np.isnan(column)]
         return float(counted.mean()) if len(counted) else np.nan
@@ -95,15 +96,17 @@ class TrialResult:
         """One value per query, NaN where it does not count; the quantity is their mean. None if it was not measured.
 
         Metrics of attention are means over layers; those of predictions are 0 or 1. RPA has [queries, 2] values, one
-        for each change of a query. Gradients have one value per step of learning; those of the first step, changes of
-        weights, and metrics of all queries together have a single one. The weights are always the trial's.
+        for each change of a query. Metrics of learning, and those of all queries together, have a single value: the
+        steps of one descent each follow from the one before, and are no independent evidence. The weights are always
+        the trial's.
         """
         if isinstance(quantity.metric, metrics.PredictionMetric):
             return self._of_predictions(quantity.metric, quantity.method, quantity.reference or IN_CONTEXT)
         if (values := self.values_by_layer(quantity)) is None:
             return None
         first, last = (round(share * values.shape[1]) for share in quantity.layers)
-        return _mean(values[:, first : max(last, first + 1)], axis=1).astype(float)
+        column = _mean(values[:, first : max(last, first + 1)], axis=1).astype(float)
+        return _mean(column[None], axis=1) if isinstance(quantity.metric, metrics.LearningMetric) else column
 
     def values_by_layer(self, quantity: questions.Quantity) -> Float[np.ndarray, "_ layers"] | None:
         """One row per query, per step or per trial, and a column per layer. None if it was not measured."""
@@ -159,10 +162,13 @@ _FACTS = ("losses", "failures", "seconds", "provenance")
 
 
 class TrialStore:
-    """Caches results, so that no trial is run twice, by any number of processes; by default in the cache."""
+    """Caches results, so that no trial is run twice, by any number of processes; by default in the cache.
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._store = store.Store(folder or store.default_store())
+    Results that were written before `since` are run again.
+    """
+
+    def __init__(self, folder: Path | None = None, *, since: datetime | None = None) -> None:
+        self._store = store.Store(folder or store.default_store(), since=since)
 
     def get_or_run(self, spec: TrialSpec, run: Callable[[], TrialResult]) -> TrialResult:
         """The result of a trial, run now if it never was; other processes wait for it meanwhile."""

@@ -3,29 +3,54 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+import sys
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, partial
-from pathlib import Path
+from importlib import metadata
+from types import ModuleType
 from typing import Any, Literal, Self
+
+import torch
 
 from icl_claims import errors, models, questions
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
-from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.methods import Method, Null, Paraphrased, is_diagnosed, nulls_of_method
+from icl_claims.methods import Method, Null, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
 from icl_claims.protocol import Protocol
-from icl_claims.storage.files import source_digest
-from icl_claims.tasks import TASK_FILE, TaskData
+from icl_claims.storage.source_code import PACKAGE, own_source, source_digest
+from icl_claims.tasks import TaskData
 
-PACKAGE = Path(__file__).parents[1]
 _Record = Mapping[str, Any]
 CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
-    *(f"experiments/{room}.py" for room in ("batches", "progress", "trial")),
+    *(f"experiments/{room}.py" for room in ("batches", "progress", "result", "spec", "trial")),
+    "storage/checksummed.py",
 )
+"""Everything that makes numbers, puts those of batches together, or says which are made."""
+MAKE_NUMBERS = ("torch", "transformers", "tokenizers", "numpy")
+"""The libraries whose own code makes numbers."""
 SAID_IN_PRINT = ("title", "definition", "formula", "source", "look", "drawn_by_layer")
 """Names of what metrics and methods say of themselves in print and in figures, on which no number depends."""
+
+
+def kernels() -> str:
+    """Which kernels of attention and of matrix products torch may choose from in this process, on whatever device."""
+    chosen_from = ("cudnn", "flash", "math", "mem_efficient")
+    attention = [name for name in chosen_from if getattr(torch.backends.cuda, f"{name}_sdp_enabled")()]
+    return f"attention {' '.join(attention)}, products {torch.get_float32_matmul_precision()}"
+
+
+def number_makers() -> dict[str, str]:
+    """The versions of the libraries whose own code makes numbers."""
+    return {name: metadata.version(name) for name in MAKE_NUMBERS}
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 of the source that makes numbers, whatever its words say."""
+    files = (path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern))
+    return source_digest(files, PACKAGE, words=SAID_IN_PRINT)
 
 
 @dataclass(frozen=True)
@@ -46,10 +71,13 @@ class TrialSpec:
         weights: `trained`, or what an untrained model keeps of the trained one.
         diagnostics: Whether the logit lens and the attention to the demonstrations are measured.
         metrics: Metrics of the reader's own, measured beside ours.
+        device: Kind of the device, such as cpu or cuda.
+        kernels: Those that torch may choose from.
+        libraries: Versions of the libraries that make numbers.
         code: Digest of the code that makes the numbers.
 
     Raises:
-        UsageError: Two methods have one name, or a paraphrased method has other parameters than the method of its name.
+        UsageError: Two methods have one name, or one is no frozen dataclass.
     """
 
     model: str
@@ -65,15 +93,20 @@ class TrialSpec:
     protocol: Protocol = Protocol()
     diagnostics: bool = True
     metrics: tuple[LayerMetric, ...] = ()
-    code: str = ""
+    device: str = "cpu"
+    kernels: str = field(default_factory=kernels)
+    libraries: Mapping[str, str] = field(default_factory=number_makers, hash=False)
+    code: str = field(default_factory=code_digest)
 
     def __post_init__(self) -> None:
         names = [method.name for method in self.methods]
-        by_name = dict(zip(names, self.methods, strict=True))
-        for method in (one for one in self.methods if isinstance(one, Paraphrased)):
-            if by_name.get(method.method.name, method.method) != method.method:
-                wanted = f"the parameters of {method.method.name}, with which it shares what is learned"
-                raise errors.UsageError(f"The method {method.name} has other parameters", expected=wanted)
+        method: Any
+        for method in self.methods:
+            if not (is_dataclass(method) and isinstance(method, Hashable)):
+                todo = "Write @dataclass(frozen=True) above its class: what it learned is found by its parameters."
+                raise errors.UsageError(
+                    f"The method {method.name} is no frozen dataclass", got=repr(type(method)), todo=todo
+                )
         if len({*names, ZERO_SHOT.name, IN_CONTEXT.name}) != len(names) + 2:
             raise errors.UsageError(
                 "Two methods of a trial have one name", expected="names that differ", got=", ".join(names)
@@ -91,7 +124,7 @@ class TrialSpec:
         **options: Any,
     ) -> Self:
         """The specification of a trial of a model on a task."""
-        chosen = {"permutation": 0, "queries": None, "dtype": str(model.dtype).removeprefix("torch."), **options}
+        chosen = {"permutation": 0, "queries": None, **where_run(model), **options}
         return cls(model.digest, data.digest, data.task.name, k, seed, methods=tuple(methods), **chosen)
 
     @property
@@ -123,54 +156,90 @@ class TrialSpec:
         """The specification as plain data, the same before and after it was written as JSON."""
         return {
             **vars(self),
+            "libraries": dict(self.libraries),
             "protocol": asdict(self.protocol),
-            "methods": [described(method) for method in self.methods],
-            "metrics": [{"name": metric.name, **_own_source(metric.values)} for metric in self.metrics],
+            "methods": [_plain(method) for method in self.methods],
+            "metrics": [_described_metric(metric) for metric in self.metrics],
         }
 
     def key(self) -> str:
-        """SHA-256 of the specification: two trials with one key have the same numbers."""
+        """SHA-256 of the specification: two trials with one key have the same numbers.
+
+        What is left to rounding is in their provenance alone: the card, the number of threads, the size of batches.
+        """
         return hashlib.sha256(json.dumps(self.record(), sort_keys=True).encode()).hexdigest()
 
 
-def described(method: Any) -> dict[str, Any]:
-    """A method and its parameters as plain data, a method within it likewise; of the reader's own, its source too."""
-    parameters = {field.name: getattr(method, field.name) for field in fields(method)}
+def where_run(model: models.LanguageModel) -> dict[str, str]:
+    """The dtype and the kind of device of a model."""
+    return {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
+
+
+_WORDS_OF_METRICS = {"title", "definition", "formula", "source", "unit", "percent", "drawn_by_layer"}
+
+
+def _described_metric(metric: LayerMetric) -> dict[str, Any]:
     return {
-        "kind": type(method).__name__,
-        "name": getattr(method, "name", ""),
-        **{name: described(value) if is_dataclass(value) else value for name, value in parameters.items()},
-        **_own_source(type(method)),
+        "kind": type(metric).__name__,
+        **{name: _plain(value) for name, value in vars(metric).items() if name not in _WORDS_OF_METRICS},
+        **_source(type(metric)),
     }
 
 
-def _own_source(thing: Any) -> dict[str, Any]:
-    """Digest of the file that defines something, where it is no part of this package; of a partial, its options too.
+def _plain(value: Any) -> Any:
+    """A parameter as plain data; a method or function with its own parameters, and the source if it is the reader's.
+
+    Raises:
+        UsageError: it is of a kind that nobody could tell from another one tomorrow.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        plain = [_plain(inner) for inner in value]
+        return sorted(plain, key=repr) if isinstance(value, set | frozenset) else plain
+    if is_dataclass(value) and not isinstance(value, type):
+        parameters = {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+        named = {"kind": type(value).__name__, "name": getattr(value, "name", "")}
+        return {**named, **parameters, **_source(type(value))}
+    if isinstance(value, partial):
+        return {"of": _plain(value.func), "given": _plain(value.args), "options": _plain(value.keywords)}
+    if callable(value):
+        source = _source(value)
+        return {"function": getattr(value, "__qualname__", ""), "with": _plain(_within(value, source)), **source}
+    if isinstance(value, ModuleType):
+        return {"module": value.__name__, "source": own_source((value.__name__,))}
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    problem = "A parameter of a method or metric of your own cannot be told from another one"
+    raise errors.UsageError(
+        problem, expected="numbers, texts, tuples, functions or frozen dataclasses", got=repr(value)
+    )
+
+
+def _within(function: Any, source: Mapping[str, str]) -> dict[str, Any]:
+    """What a function that is not ours takes from around it, or an object that can be called holds."""
+    if inspect.ismethod(function):
+        return {"self": function.__self__}
+    if inspect.isfunction(function):
+        around = inspect.getclosurevars(function).nonlocals if source else {}
+        return {name: value for name, value in around.items() if value is not function}
+    return {} if inspect.isbuiltin(function) or isinstance(function, type) else dict(getattr(function, "__dict__", {}))
+
+
+def _source(thing: Any) -> dict[str, str]:
+    """Digest of the reader's own code that a class or function rests on; nothing where all of it is ours.
 
     Raises:
         UsageError: it is in no file, so that nobody could tell it from what it will be tomorrow.
     """
-    if isinstance(thing, partial):
-        return {"options": thing.keywords, **_own_source(thing.func)}
-    try:
-        file = Path(inspect.getsourcefile(thing) or "")
-    except TypeError:
-        file = Path()
-    if file.is_relative_to(PACKAGE):
-        return {}
-    if not file.is_file():
+    module = getattr(thing, "__module__", None) or type(thing).__module__
+    if module not in sys.builtin_module_names and not getattr(sys.modules.get(module), "__file__", None):
         todo = "Write it into a file and import it from there."
         raise errors.UsageError("The source of a method or metric of your own is not found", got=repr(thing), todo=todo)
-    return {"source": source_digest([file], file.parent)}
-
-
-@cache
-def code_digest() -> str:
-    """SHA-256 of the source that makes numbers, whatever its words say, and of what tasks say of themselves."""
-    files = (path for pattern in CODE_THAT_MAKES_NUMBERS for path in PACKAGE.glob(pattern))
-    code = source_digest(files, PACKAGE, words=SAID_IN_PRINT)
-    tasks = fixtures_folder() / "tasks"
-    return hashlib.sha256((code + source_digest(tasks.glob(f"*/{TASK_FILE}"), tasks)).encode()).hexdigest()
+    source = own_source((module,))
+    return {"source": source} if source else {}
 
 
 @dataclass(frozen=True)
@@ -217,6 +286,8 @@ def _parts(record: _Record) -> dict[str, Any]:
         if name == "methods":
             for method in value:
                 parts |= {f"methods/{method['name']}/{inner}": of_it for inner, of_it in method.items()}
+        elif isinstance(value, Mapping):
+            parts |= {f"{name}/{inner}": of_it for inner, of_it in value.items()}
         else:
             parts[name] = value
     return parts

@@ -145,6 +145,17 @@ def study_of(quantity: questions.Quantity, studies: Iterable[Study] = STUDIES.va
     return next((study for study in studies if study.measures(quantity)), None)
 
 
+def measured_of(metric: questions.Named, studies: Iterable[Study] = STUDIES.values()) -> list[str]:
+    """The names of all quantities of a metric that trials hold; those of all metrics if they hold none of it."""
+    found = dict.fromkeys(
+        quantity.name
+        for study in studies
+        for method in (*study.answering, *study.nulls, *(one for one, _ in getattr(metric, "baselines", ())))
+        if study.measures(quantity := questions.Quantity(metric, method, weights=study.weights))
+    )
+    return list(found) or [one.name for one in METRICS]
+
+
 def own_study(quantities: Iterable[questions.Quantity]) -> Study | None:
     """The study of what the reader's own claims ask for and none of ours measures; None if there is nothing.
 

@@ -15,7 +15,7 @@ from icl_claims import errors, methods, metrics, models, tasks
 from icl_claims.experiments import batches, studies
 from icl_claims.experiments.progress import LearnedSpill, TrialProgress
 from icl_claims.experiments.result import BatchNumbers, Entry, TrialResult
-from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.spec import TrialSpec, where_run
 from icl_claims.storage.checksummed import Checkpoint
 from icl_claims.version import __version__
 
@@ -55,13 +55,13 @@ class _Trial:
                 raise batches.out_of_memory(f"what {method.name} learns") from error
 
     def _learn(self, method: methods.Method) -> None:
-        if method.name not in self.state.learned:
+        if method not in self.state.learned:
             with self._timed(f"learn {method.name}"):
                 learned = method.learn(self.model, self.prompts.demonstrations, self.state.learned)
-            self.state.keep_learned(method.name, learned)
+            self.state.keep_learned(method, learned)
         if self.spec.diagnoses(method):
             with self._timed(f"read demonstrations as {method.name}"):
-                learned = self.state.learned[method.name]
+                learned = self.state.learned[method]
                 self.training[method.name] = learned.training_tokens(self.prompts.demonstrations)
 
     def answer(self) -> None:
@@ -93,7 +93,7 @@ class _Trial:
             with self._timed(f"answer {name}"):
                 try:
                     training = self.training.get(name) if looked_into else None
-                    answers[name] = self.state.learned[name].answer(queries, lens=looked_into, training=training)
+                    answers[name] = self.state.learned[method].answer(queries, lens=looked_into, training=training)
                 except errors.DivergenceError as error:
                     self.state.failures[name] = str(error)
         return answers
@@ -123,7 +123,7 @@ class _Trial:
             provenance=self._provenance(data),
         )
         for method in self.answering:
-            learned = self.state.learned[method.name]
+            learned = self.state.learned[method]
             if learned.gradient_norms is not None:
                 result.gradient_norms[method.name] = learned.gradient_norms
             if learned.weights:
@@ -199,13 +199,18 @@ def run_trial(
         Numbers by query and layer. A method that diverged is named in `failures` and has no numbers.
 
     Raises:
-        UsageError: model or data are not those of the specification.
+        UsageError: model or data, dtype or kind of device are not those of the specification.
         ModelError: the model answers with something that is not a number.
         PromptError: the task cannot be put to this model.
         StoreError: somebody cut or removed a file of spilled weights.
     """
-    if (model.digest, data.digest) != (spec.model, spec.data):
-        raise errors.UsageError("The model or the data are not those of the trial's specification")
+    found = {"model": model.digest, "data": data.digest, **where_run(model)}
+    if wrong := [name for name, value in found.items() if getattr(spec, name) != value]:
+        problem = f"The {' and '.join(wrong)} are not those of the trial's specification"
+        wanted, got = (", ".join(str(of[name])[:12] for name in wrong) for of in (vars(spec), found))
+        raise errors.UsageError(
+            problem, expected=wanted, got=got, todo="Make it anew for this model: TrialSpec.of(...)."
+        )
     if spec.weights != "trained":
         model = models.untrained(model, spec.weights, spec.seed)
     prompts = prompts_of(spec, model, data)
@@ -213,7 +218,7 @@ def run_trial(
     in_memory = batches.room_for_learned(model.device) if learned_in_memory is None else learned_in_memory
     learned = LearnedSpill(model, in_memory, None if checkpoint is None else checkpoint.folder)
     state = TrialProgress(tokens, learned, checkpoint)
-    state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model))
+    state.begin({"spec": spec.record(), "provenance": {"model": model.name}}, _where(model), spec.answering)
     running = _Trial(spec, model, prompts, state, progress, watch)
     running.learn()
     running.answer()

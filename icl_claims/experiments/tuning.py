@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from filelock import FileLock
+from scipy.stats import binom
 
 from icl_claims import errors, methods, metrics, models, protocol
 from icl_claims.experiments import batches, profiles, trial
@@ -15,6 +17,7 @@ from icl_claims.storage.files import cache_folder, write_atomically
 from icl_claims.tasks import Draw, Prompts, Queries, Task, TaskData, build_prompts, shuffle
 
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+BEYOND_CHANCE = 0.05  # one-sided, of the exact binomial test of an accuracy against the most frequent label
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,10 @@ class Search:
     grid: tuple[float, ...] = GRID
 
     def __post_init__(self) -> None:
-        if not self.seeds or not self.grid or min(self.grid) <= 0 or self.held_out < 1:
-            raise errors.UsageError(
-                "A search for learning rates", expected="seeds, rates above 0 and held-out examples"
-            )
+        given = self.seeds and self.grid and min(self.grid) > 0 and self.held_out > 0
+        if not given or len({*self.seeds}) < len(self.seeds):
+            wanted = "different seeds, rates above 0 and held-out examples"
+            raise errors.UsageError("A search for learning rates", expected=wanted, got=f"seeds {self.seeds}")
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,27 @@ class Tuned:
     Args:
         learning_rate: the most accurate of the grid, the larger of equals.
         accuracies: of each rate, the mean over draws of the share of held-out examples that are answered rightly.
+        chance: the share that the most frequent label of the held-out examples has among them.
+        asked: how many were answered, in all draws.
     """
 
     learning_rate: float
     accuracies: Mapping[float, float]
+    chance: float
+    asked: int
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the rate may not be the best one, in words; none where nothing speaks against it."""
+        best, grid = self.accuracies[self.learning_rate], sorted(self.accuracies)
+        found = []
+        if len(grid) > 1 and self.learning_rate in (grid[0], grid[-1]):
+            side = "smallest" if self.learning_rate == grid[0] else "largest"
+            found.append(f"{self.learning_rate:g} is the {side} rate that was tried, and the best may lie beyond it")
+        if binom.sf(round(best * self.asked) - 1, self.asked, self.chance) > BEYOND_CHANCE:
+            words = f"an accuracy of {best:.2f} is no better than the most frequent label's, {self.chance:.2f}"
+            found.append(f"{words}, so that no rate was found to do anything")
+        return tuple(found)
 
 
 def tune(
@@ -64,13 +84,16 @@ def tune(
         PromptError: the task cannot be put to this model.
     """
     shares: dict[float, list[float]] = {rate: [] for rate in search.grid}
+    gold: list[int] = []
     for number, seed in enumerate(search.seeds):
         prompts = held_out_prompts(model, data, search, seed)
+        gold += prompts.gold
         for place, rate in enumerate(search.grid):
             progress(f"rate {rate:g}, draw {number + 1}", (number + place / len(search.grid)) / len(search.seeds))
             shares[rate].append(_accuracy(model, prompts, rate, search.calibration))
     accuracies = {rate: float(np.mean(of_rate)) for rate, of_rate in shares.items()}
-    return Tuned(most_accurate(accuracies), accuracies)
+    most_frequent = max(gold.count(label) for label in gold)
+    return Tuned(most_accurate(accuracies), accuracies, most_frequent / len(gold), len(gold))
 
 
 def most_accurate(accuracies: Mapping[float, float]) -> float:
@@ -174,6 +197,8 @@ def learning_rates(
     origin = f"of the profile {profile.name}, found for another model; `icl-claims tune` finds its own"
     if tuned:
         origin = f"found for this model on training examples ({file or rates_file(digest)})"
+        entries = found["tasks"].items()
+        origin += "".join(f"; {task}: {doubt}" for task, entry in entries for doubt in entry.get("doubts", ()))
         if missing := sorted(set(profile.learning_rates) - set(tuned)):
             origin += f"; of the profile {profile.name} for {', '.join(missing)}"
     return LearningRates({**profile.learning_rates, **tuned}, origin)
@@ -208,11 +233,13 @@ def write_rates(file: Path, digest: str, name: str, tasks: Mapping[str, Mapping[
     Raises:
         StoreError: the file cannot be written, or one that lies there cannot be read.
     """
-    before = read_rates(file)
-    kept = before["tasks"] if before.get("model") == digest else {}
     try:
-        content = {"model": digest, "name": name, "tasks": {**kept, **tasks}}
-        write_atomically(file, json.dumps(content, indent=1) + "\n")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_name(f".{file.name}.lock")):
+            before = read_rates(file)
+            kept = before["tasks"] if before.get("model") == digest else {}
+            content = {"model": digest, "name": name, "tasks": {**kept, **tasks}}
+            write_atomically(file, json.dumps(content, indent=1) + "\n")
     except OSError as error:
         problem, got = f"The learning rates cannot be written to {file}", error.strerror or str(error)
         todo = "Name another file, or another cache with ICL_CLAIMS_CACHE."

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icl_claims import errors, metrics, questions, tasks
-from icl_claims.models import Keys, LanguageModel, Prefix, Weights, at_least_single, layer_norms
+from icl_claims.models import Keys, LanguageModel, Prefix, Weights, all_finite, at_least_single, layer_norms
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +86,8 @@ class Learned:
             DivergenceError: logits are not finite after a change of weights.
             ModelError: logits are not finite as pretrained.
         """
-        try:
-            seen = self.model.answer(
+        with torch.inference_mode():
+            seen = self.model.activations(
                 queries.rows,
                 self.prefix,
                 answer_at=queries.answer_at,
@@ -96,10 +96,9 @@ class Learned:
                 blocks=lens,
                 against=None if training is None else training.keys,
             )
-        except errors.ModelError as error:
-            if not self.weights:
-                raise
-            raise diverged() from error
+        if self.weights and not all_finite(seen.logits):
+            raise diverged(self.model.dtype)
+        self.model.check_finite(seen.logits)
         device = seen.logits.device
         labels = torch.tensor(queries.label_ids, device=device)
         read = shares = None
@@ -127,24 +126,23 @@ class Learned:
         return np.array([moved[layer] / sizes[layer] if sizes[layer] else 0.0 for layer in range(self.model.layers)])
 
 
-Known = Mapping[str, Learned]
-"""What methods learned, by their names."""
-
-
 def weight_changes(model: LanguageModel, weights: Weights) -> dict[str, Tensor]:
     """By how much the K and V projections differ from their pretrained values, in single precision or finer."""
     before = model.tuned_values()
     return {name: at_least_single(weights[name]) - at_least_single(value) for name, value in before.items()}
 
 
-def diverged() -> errors.DivergenceError:
-    """The error of a change of weights after which a model answers with no numbers."""
-    return errors.DivergenceError(
-        "Learning diverged",
-        expected="weights that give finite logits",
-        got="NaN or infinity",
-        todo="Use a smaller learning rate.",
-    )
+def diverged(
+    dtype: torch.dtype, what: str = "Learning", step: str = "", rate: float | None = None
+) -> errors.DivergenceError:
+    """The error of learning that led to NaN or infinity; float16 ends so early that it may be to blame itself."""
+    smaller = "a smaller learning rate" if rate is None else f"a learning rate below {rate:g}"
+    if dtype != torch.float16:
+        problem, expected, todo = "diverged", "finite numbers", f"Use {smaller}."
+    else:
+        problem, expected = "left the range of float16", f"numbers up to {torch.finfo(dtype).max:g}"
+        todo = f"Use ⟨dtype⟩ float32, and {smaller} if it diverges there, too."
+    return errors.DivergenceError(f"{what} {problem}{step}", expected=expected, got="NaN or infinity", todo=todo)
 
 
 @runtime_checkable
@@ -167,18 +165,24 @@ class Method(Protocol):
         """The method's name in print: zero-shot, in-context learning, finetuning, ..."""
         ...
 
-    def learn(self, model: LanguageModel, demonstrations: tasks.Demonstrations, known: Known | None = None) -> Learned:
+    def learn(
+        self, model: LanguageModel, demonstrations: tasks.Demonstrations, known: "Known | None" = None
+    ) -> Learned:
         """Learn, leaving the model itself as it was.
 
-        Known is what other methods of this learning rate learned from the same demonstrations, for methods that build
-        on them; what is not there, they learn on the way.
+        Known is what other methods learned from the same demonstrations, for methods that build on them; what is not
+        there, they learn on the way.
         """
         ...
 
 
+Known = Mapping[Method, Learned]
+"""What methods learned; a method is found by all of its parameters."""
+
+
 def learned_by(method: Method, model: LanguageModel, demonstrations: tasks.Demonstrations, known: Known) -> Learned:
     """What a method learned, as far as it is known; else it learns now."""
-    return known[method.name] if method.name in known else method.learn(model, demonstrations, known)
+    return known[method] if method in known else method.learn(model, demonstrations, known)
 
 
 AMethod = TypeVar("AMethod")

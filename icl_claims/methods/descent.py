@@ -11,15 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icl_claims import errors, tasks
-from icl_claims.methods.base import Descending, Known, Learned, Method, learned_by, rate_of
+from icl_claims.methods.base import Descending, Known, Learned, Method, diverged, learned_by, rate_of
 from icl_claims.models import LanguageModel, TunedParameter, Weights, all_finite, as_float, at_least_single, layer_norms
 from icl_claims.protocol import ClippedNorm, Loss, Protocol
 
-DIVERGED = 100.0
-"""Nats a token above which learning counts as diverged: guessing among 50,000 tokens costs 11."""
-
 FLOAT16_LOSS_SCALE = 128.0
 """About what the authors' mixed precision began with: 4, on a loss that is a sum over some 30 tokens."""
+LEAST_LOSS_SCALE = 2.0**-24
+"""Below it a loss of 1 would be no number of float16 any more."""
 
 
 def masters(weights: Weights) -> dict[str, Tensor]:
@@ -32,17 +31,37 @@ def trainable(weights: Weights) -> dict[str, Tensor]:
     return {name: value.detach().requires_grad_() for name, value in weights.items()}
 
 
-def loss_scale(dtype: torch.dtype) -> float:
-    """What a loss is multiplied with so that small gradients do not vanish in float16; 1 in other dtypes."""
-    return FLOAT16_LOSS_SCALE if dtype == torch.float16 else 1.0
+def unscaled(gradients_at: Callable[[float], Iterable[Tensor]], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Gradients of a loss; in float16 by way of a loss so many times as large, so that small ones do not vanish.
+
+    Where one of these is beyond the range of float16, the loss is made half as large, as often as it takes. (The
+    authors' code leaves out such a step, and halves the loss of the next.)
+
+    Args:
+        gradients_at: gradients of so many times the loss; in float16 it is called again, so the graph must be retained.
+        dtype: that of the model.
+
+    Returns:
+        Those of the loss itself; NaN or infinity where no scale helps.
+    """
+    if dtype != torch.float16:
+        return tuple(gradients_at(1.0))
+    scale = FLOAT16_LOSS_SCALE
+    while True:
+        gradients = tuple(gradients_at(scale))
+        if all(map(all_finite, gradients)) or scale <= LEAST_LOSS_SCALE:
+            return tuple(at_least_single(gradient) / scale for gradient in gradients)
+        scale /= 2
 
 
 def gradients_of(loss: Tensor, leaves: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """Gradients of a loss, in float16 by way of a larger loss."""
-    scale = loss_scale(dtype)
-    if scale == 1.0:
-        return torch.autograd.grad(loss, leaves)
-    return tuple(gradient / scale for gradient in torch.autograd.grad(loss * scale, leaves))
+    """Gradients of a loss, in float16 by way of another one; NaN or infinity where the loss is."""
+    scaled = dtype == torch.float16 and all_finite(loss)
+
+    def at(scale: float) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(loss * scale, leaves, retain_graph=scaled)
+
+    return unscaled(at, dtype) if scaled else at(1.0)
 
 
 def sgd_step(
@@ -82,7 +101,7 @@ def settled(method: Descending, model: LanguageModel, weights: Weights, steps: i
     """
     rounded = model.as_parameters(weights)
     if not all(all_finite(value) for value in rounded.values()):
-        raise _diverged(method, steps - 1, "NaN or infinity")
+        raise _diverged(method, model.dtype, steps - 1)
     return rounded
 
 
@@ -91,24 +110,19 @@ def stacked(norms: Sequence[Mapping[int, float]], layers: int) -> Float[np.ndarr
     return np.array([[of_step[layer] for layer in range(layers)] for of_step in norms]).reshape(len(norms), layers)
 
 
-def finite(loss: float, method: Descending, step: int, predictions: int = 1) -> float:
-    """The loss of a step, counted from 0, if learning has not diverged: nats per token, summed over predictions.
+def finite(loss: float, method: Descending, dtype: torch.dtype, step: int) -> float:
+    """The loss of a step, counted from 0, if learning in this dtype has not diverged; a high one may come down again.
 
     Raises:
-        DivergenceError: it is no number, or above `DIVERGED` for each prediction.
+        DivergenceError: it is NaN or infinite.
     """
-    if not math.isfinite(loss) or loss > DIVERGED * predictions:
-        raise _diverged(method, step, f"{loss:.4g}")
+    if not math.isfinite(loss):
+        raise _diverged(method, dtype, step)
     return loss
 
 
-def _diverged(method: Descending, step: int, got: str) -> errors.DivergenceError:
-    return errors.DivergenceError(
-        f"{method.name} diverged at step {step + 1}",
-        expected=f"a loss of at most {DIVERGED:g} nats a token for each prediction",
-        got=got,
-        todo=f"Use a learning rate below {rate_of(method):g}.",
-    )
+def _diverged(method: Descending, dtype: torch.dtype, step: int) -> errors.DivergenceError:
+    return diverged(dtype, method.name, f" at step {step + 1}", rate_of(method))
 
 
 def next_token_losses(
@@ -236,12 +250,12 @@ class Descent:
             finetuned = learned_by(standard, model, demonstrations, known or {})
         return cls(method, model, demonstrations, loss or protocol.loss, clip and clip.under(protocol), finetuned)
 
-    def learned(self, step: Callable[[Weights, Sequence[int]], Step], predictions: int = 1) -> Learned:
+    def learned(self, step: Callable[[Weights, Sequence[int]], Step]) -> Learned:
         """Where the steps lead from the pretrained weights."""
         weights, losses, norms = masters(self.model.tuned_values()), [], []
         for number, sequence in enumerate(self.demonstrations.sequences):
             loss, weights, of_step = step(weights, sequence)
-            losses.append(finite(loss, self.method, number, predictions))
+            losses.append(finite(loss, self.method, self.model.dtype, number))
             norms.append(of_step)
         return tuned(self.method, self.model, self.demonstrations, weights, losses, norms)
 

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from icl_claims import errors, models, protocol, tasks
 from icl_claims.methods.base import Known, Learned, Stepping, learned_by, name_of, title_with, weight_changes
-from icl_claims.methods.descent import Clipping, Descent, Step, gradients_of, loss_scale, masters, settled, trainable
+from icl_claims.methods.descent import Clipping, Descent, Step, gradients_of, masters, settled, trainable
 from icl_claims.methods.finetuning import Finetuning
 
 Update = Literal["concurrent", "sequential"]
@@ -98,7 +98,7 @@ class LayerCausal(Stepping):
         standard = Finetuning(self.learning_rate, self.loss)
         descent = Descent.of(self, standard, model, demonstrations, known, self.loss, self.clip)
         step = self._concurrent_step if self.update == "concurrent" else self._sequential_step
-        return descent.learned(partial(step, descent), predictions=model.layers)
+        return descent.learned(partial(step, descent))
 
     def _learn_norm_matched(
         self, model: models.LanguageModel, demonstrations: tasks.Demonstrations, known: Known
@@ -196,14 +196,13 @@ class _HeadLosses(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, blocks: models.Blocks, wanted: list[int], *outputs: Tensor) -> Tensor:
-        ctx.scale = loss_scale(outputs[0].dtype)
-        device = next(blocks.head.parameters()).device
+        device, ctx.dtype = next(blocks.head.parameters()).device, outputs[0].dtype
         with torch.enable_grad():
             hidden = torch.cat([output.detach().to(device) for output in outputs]).requires_grad_()
             logits = models.at_least_single(blocks.read(hidden)).flatten(0, 1)
             targets = torch.tensor(wanted, device=device).repeat(len(outputs))
             losses = nn.functional.cross_entropy(logits, targets, reduction="none").view(len(outputs), -1).mean(1)
-            (gradients,) = torch.autograd.grad(losses.sum() * ctx.scale, hidden)
+            (gradients,) = gradients_of(losses.sum(), [hidden], outputs[0].dtype)
         ctx.save_for_backward(*(gradient.to(out.device) for gradient, out in zip(gradients, outputs, strict=True)))
         return losses.detach()
 
@@ -211,7 +210,7 @@ class _HeadLosses(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, of_losses: Tensor) -> tuple[Tensor | None, ...]:
         gradients = (
-            (gradient * (of_loss.to(gradient.device) / ctx.scale).to(gradient)).unsqueeze(0)
+            (gradient * of_loss.to(gradient)).to(ctx.dtype).unsqueeze(0)
             for gradient, of_loss in zip(ctx.saved_tensors, of_losses, strict=True)
         )
         return None, None, *gradients

@@ -5,9 +5,10 @@ J is never formed: forward-mode differentiation gives J d in the same pass that 
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +18,17 @@ from torch.overrides import TorchFunctionMode
 
 from icl_claims import errors, metrics, protocol, tasks
 from icl_claims.methods.base import Known, Learned, Stepping, TrainingTokens, diverged, name_of, rate_of, title_with
-from icl_claims.methods.descent import finite, loss_scale, masters, sequence_loss, settled, sgd_step, stacked, trainable
+from icl_claims.methods.descent import (
+    finite,
+    gradients_of,
+    masters,
+    sequence_loss,
+    settled,
+    sgd_step,
+    stacked,
+    trainable,
+    unscaled,
+)
 from icl_claims.models import LanguageModel, Prefix, Weights, all_finite, as_float, at_least_single, layer_norms
 
 
@@ -69,7 +80,7 @@ class Linearized(Stepping):
             loss, gradients = self._gradients(
                 model, start, changes, sequence, self.loss or demonstrations.protocol.loss
             )
-            losses.append(finite(loss, self, step))
+            losses.append(finite(loss, self, model.dtype, step))
             norms.append(layer_norms(model.tuned_parameters, gradients))
             changes = sgd_step(model.tuned_parameters, changes, gradients, rate_of(self))
         weights = settled(self, model, {name: start[name] + change for name, change in changes.items()}, len(losses))
@@ -92,15 +103,20 @@ class Linearized(Stepping):
         self, model: LanguageModel, start: Weights, changes: Weights, sequence: Sequence[int], counted: protocol.Loss
     ) -> tuple[float, tuple[Tensor, ...]]:
         """The loss at f_lin, and J^T times its gradient there: both from one pass through the model."""
-        leaves, scale = trainable(start), loss_scale(model.dtype)
+        leaves = trainable(start)
         with dual_numbers():
             logits = model.sequence_logits(sequence, with_tangents(leaves, changes))
             at_start, moved = parts(logits)
         leaf = (at_start + moved).detach().requires_grad_()
         loss = sequence_loss(leaf, sequence, counted)
-        (in_logits,) = torch.autograd.grad(loss * scale, leaf)
-        gradients = torch.autograd.grad(at_start, list(leaves.values()), in_logits.to(at_start.dtype))
-        return as_float(loss), tuple(gradient / scale for gradient in gradients)
+        (in_logits,) = gradients_of(loss, [leaf], model.dtype)
+        again = model.dtype == torch.float16
+
+        def gradients_at(scale: float) -> Iterable[Tensor]:
+            of_logits = (in_logits * scale).to(at_start.dtype)
+            return torch.autograd.grad(at_start, list(leaves.values()), of_logits, retain_graph=again)
+
+        return as_float(loss), unscaled(gradients_at, model.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +159,7 @@ class LearnedLinearly(Learned):
             read = [self._label_log_probabilities(hidden, labels) for hidden in seen.block_outputs]
             outputs, scores = first_order(seen.attention_outputs), first_order(seen.scores)
         if not all_finite(logits):
-            raise diverged()
+            raise diverged(self.model.dtype)
         return metrics.Answer(
             log_probabilities=logits.log_softmax(-1)[:, labels],
             attention_outputs=outputs,
@@ -174,15 +190,23 @@ _unpacked: Callable[[Tensor], tuple[Tensor, Tensor | None]] = forward_ad.unpack_
 @contextmanager
 def dual_numbers() -> Iterator[None]:
     """While this lasts, tensors can carry changes, and what is computed from them carries its own."""
-    with forward_ad.dual_level(), _ConstantWeights():
-        yield
+    with forward_ad.dual_level():
+        _compile_for_dual_numbers()
+        with _ConstantWeights():
+            yield
+
+
+@cache
+def _compile_for_dual_numbers() -> None:
+    """Have torch compile what it compiles for the first dual number of a process, which warns of torch's own code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        dual(torch.zeros(()), torch.zeros(()))
 
 
 def with_tangents(values: Mapping[str, Tensor], changes: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Dual numbers by name, from values and their changes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own: the first dual number compiles scripts
-        return {name: dual(value, changes[name]) for name, value in values.items()}
+    return {name: dual(value, changes[name]) for name, value in values.items()}
 
 
 def first_order(number: Tensor) -> Tensor:

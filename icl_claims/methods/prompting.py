@@ -74,11 +74,14 @@ class _Perturbed:
 class SwitchedLabels(_Perturbed):
     """A method that learns from demonstrations with false labels.
 
+    Args:
+        seed: of what is drawn; None for that of the demonstrations, so that every trial has other labels.
+
     Source: promised in "Understanding ...", section 1; no result, table or code of it exists.
     """
 
     switch: Switch
-    seed: int = 0
+    seed: int | None = None
     definition: ClassVar[str] = (
         "The texts of the demonstrations with false labels: each class gets the next one's "
         "label (cyclic), or another one's (permuted), or labels are drawn at random."
@@ -96,7 +99,8 @@ class SwitchedLabels(_Perturbed):
 
     def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
         """Learn from the same texts with other labels."""
-        labels = switched(demonstrations.labels, len(demonstrations.label_ids), self.switch, self.seed)
+        seed = demonstrations.seed if self.seed is None else self.seed
+        labels = switched(demonstrations.labels, len(demonstrations.label_ids), self.switch, seed)
         return self.method.learn(model, demonstrations.relabelled(labels))
 
 
@@ -167,7 +171,7 @@ def switched(labels: tuple[int, ...], classes: int, switch: Switch, seed: int) -
     A permutation leaves no class in its place, and is the same for all demonstrations; a label at random may happen to
     be the true one.
     """
-    drawn = np.random.default_rng(seed)
+    drawn = np.random.default_rng((seed, 0, 3))  # another stream than that of the demonstrations and of controls
     if switch == "random":
         return tuple(drawn.integers(0, classes, len(labels)).tolist())
     unmoved = np.arange(classes)

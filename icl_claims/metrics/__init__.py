@@ -3,7 +3,14 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from icl_claims.metrics.learning import drift, first_log_gradient_ratio, gradient_norm, lens_loss, log_gradient_ratio
+from icl_claims.metrics.learning import (
+    drift,
+    first_gradient_norm,
+    first_log_gradient_ratio,
+    gradient_norm,
+    lens_loss,
+    log_gradient_ratio,
+)
 from icl_claims.metrics.metric import (
     DEMONSTRATION_LENGTHS,
     RANDOM_UPDATE,

@@ -33,15 +33,25 @@ def lens_loss(
     source="Rethinking, figure 3",
     takes=lambda found: {"norms": found.gradient_norms},
 )
-def gradient_norm(norms: Steps | None) -> Steps | None:
-    """The norms themselves, one row per step."""
-    return norms
+def gradient_norm(norms: Steps | None, *, first: int | None = None) -> Float[np.ndarray, "_ layers"] | None:
+    """The norms themselves, one row per step, of the first so many steps or of all."""
+    return None if norms is None else norms[:first]
+
+
+first_gradient_norm = variant(
+    gradient_norm,
+    "first_gradient_norm",
+    "gradient norm at the first step",
+    "The same at the first step, where all methods still have the same weights.",
+    first=1,
+)
 
 
 @metric(
     LearningMetric,
     title="log ratio of gradient norms",
-    definition="Logarithm of a method's gradient norm over that of standard finetuning, step by step; 0 where equal.",
+    definition="Logarithm of a method's gradient norm over that of standard finetuning, step by step; 0 where equal. "
+    "A layer without a gradient, as one that adds nothing to its input, has no value.",
     source="Rethinking, section 3.4",
     takes=lambda found: {"norms": found.gradient_norms, "standard": found.standard},
     of_standard=True,
@@ -49,8 +59,11 @@ def gradient_norm(norms: Steps | None) -> Steps | None:
 def log_gradient_ratio(
     norms: Steps | None, standard: Steps | None, *, first: int | None = None
 ) -> Float[np.ndarray, "_ layers"] | None:
-    """log(||g|| / ||g of finetuning||), one row per step, of the first so many steps or of all."""
-    return None if norms is None or standard is None else np.asarray(np.log(norms[:first] / standard[:first]))
+    """log(||g|| / ||g of finetuning||), one row per step, of the first so many steps or of all; NaN where one is 0."""
+    if norms is None or standard is None:
+        return None
+    sizes = (np.where(of_side[:first] > 0, of_side[:first], np.nan) for of_side in (norms, standard))
+    return np.asarray(np.subtract(*map(np.log, sizes)))
 
 
 first_log_gradient_ratio = variant(

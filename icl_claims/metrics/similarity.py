@@ -12,8 +12,16 @@ from torch.nn.functional import cosine_similarity, normalize
 from icl_claims.metrics.metric import DEMONSTRATION_LENGTHS, RANDOM_UPDATE, LayerMetric, Seen, metric, variant
 from icl_claims.protocol import RandomBaseline
 
-ROUNDING = 1e-4  # relative, of float32: scores are sums of products of keys that long contexts have turned
-ROUNDINGS = 4  # of a coarser dtype, which its scores may be apart
+RESOLVED = 4.0
+"""An update is told from rounding if it is longer than so many times the dtype's epsilon, relative to what it changes.
+
+Measured on the models `tiny` and `embedded` against float32: rounding moves attention outputs by half an epsilon. One
+value of SimAOU is off by .1 to .5 in bfloat16 where the shorter update is below one epsilon, by .05 to .1 from one to
+two, by .02 to .09 from two to four, and by about .01 above that.
+"""
+TURNED = 1e-4
+"""The same for scores that demonstrations move: the keys of a query lie further back in the context, where rotary
+positions turn them by larger and thus coarser angles, in float32, too."""
 
 Outputs = Float[Tensor, "layers queries hidden"]
 AttentionMaps = Float[Tensor, "layers heads queries width"]
@@ -56,12 +64,15 @@ def sim_aou(in_context: Outputs, other: Outputs, zero_shot: Outputs, *, normalis
         normalised: whether each h is scaled to unit length first, as in the paper.
 
     Returns:
-        The cosine, in [-1, 1], of every query and layer; 0 where an update is 0.
+        The cosine, in [-1, 1], of every query and layer; NaN where an update is 0 or too small to be told from
+        rounding in the dtype of h_ZSL, which has no direction.
     """
-    states = [h.float() for h in (in_context, other, zero_shot)]
+    states = [_wide(h) for h in (in_context, other, zero_shot)]
     if normalised:
         states = [normalize(h, dim=-1) for h in states]
-    return cosine_similarity(states[0] - states[2], states[1] - states[2], dim=-1).T
+    by_context, by_other = states[0] - states[2], states[1] - states[2]
+    resolved = _resolved(by_context, states[2], zero_shot.dtype) & _resolved(by_other, states[2], zero_shot.dtype)
+    return cosine_similarity(by_context, by_other, dim=-1).where(resolved, torch.nan).T
 
 
 sim_aou_unnormalised = replace(
@@ -87,8 +98,10 @@ def sim_aou_random(
     if baseline == "state":
         found: Tensor = sim_aou.values(in_context, drawn, zero_shot)
         return found
-    update = normalize(in_context.float(), dim=-1) - normalize(zero_shot.float(), dim=-1)
-    return cosine_similarity(update, drawn.float(), dim=-1).T
+    before = normalize(_wide(zero_shot), dim=-1)
+    update = normalize(_wide(in_context), dim=-1) - before
+    resolved = _resolved(update, before, zero_shot.dtype)
+    return cosine_similarity(update, _wide(drawn), dim=-1).where(resolved, torch.nan).T
 
 
 @metric(
@@ -108,7 +121,7 @@ def sim_am(in_context: AttentionMaps, other: AttentionMaps) -> Similarities:
     Returns:
         The mean cosine, in [-1, 1], of every query and layer.
     """
-    return cosine_similarity(in_context.float(), other.float(), dim=-1).mean(dim=1).T
+    return cosine_similarity(_wide(in_context), _wide(other), dim=-1).mean(dim=1).T
 
 
 @metric(
@@ -129,14 +142,22 @@ def sim_am_update(in_context: AttentionMaps, other: AttentionMaps, zero_shot: At
     """Similarity of the updates of attention maps: cos(m_ICL - m_ZSL, m_other - m_ZSL), averaged over heads.
 
     Returns:
-        The mean cosine, in [-1, 1], of every query and layer; NaN where the demonstrations move no head's scores beyond
-        rounding, as in the first layer of models with rotary positions: such an update has no direction.
+        The mean cosine, in [-1, 1], of every query and layer, over the heads whose scores both updates move beyond
+        rounding. NaN where there is none, as in the first layer of models with rotary positions, in which the
+        demonstrations move nothing.
     """
-    rounding = max(ROUNDING, ROUNDINGS * torch.finfo(zero_shot.dtype).eps)
-    by_context, by_other = in_context.float() - zero_shot.float(), other.float() - zero_shot.float()
-    moved = by_context.norm(dim=-1) > rounding * zero_shot.float().norm(dim=-1)
+    before, dtype = _wide(zero_shot), zero_shot.dtype
+    by_context, by_other = _wide(in_context) - before, _wide(other) - before
+    moved = _resolved(by_context, before, dtype, least=TURNED) & _resolved(by_other, before, dtype)
     cosines = cosine_similarity(by_context, by_other, dim=-1).where(moved, torch.nan)
     return cosines.nanmean(dim=1).T
+
+
+def _resolved(update: Tensor, before: Tensor, dtype: torch.dtype, *, least: float = 0.0) -> Tensor:
+    """Whether what was computed in a dtype was moved further than by rounding, or than this share of what it was."""
+    rounding = max(least, RESOLVED * torch.finfo(dtype).eps)
+    moved: Tensor = update.norm(dim=-1) > rounding * before.norm(dim=-1)
+    return moved
 
 
 def uniform_updates(layers: int, hidden: int, queries: Sequence[int], seed: int, device: torch.device) -> Outputs:
@@ -225,3 +246,8 @@ def _tau_of_lengths(found: Seen) -> Float[np.ndarray, "queries layers"]:
 def kendall(in_context: Shares, other: Shares) -> Float[np.ndarray, "queries layers"]:
     """Kendall's tau between two orders of the demonstrations, for every query and layer."""
     return kendall_tau(in_context, other).T
+
+
+def _wide(h: Tensor) -> Tensor:
+    """In float32 at least; float64 stays what it is."""
+    return h.to(torch.promote_types(h.dtype, torch.float32))

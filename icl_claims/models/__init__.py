@@ -11,6 +11,6 @@ from icl_claims.models.blocks import (
     hidden_of,
     layer_norms,
 )
-from icl_claims.models.embedded import Say
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.random_models import Kept, untrained
+from icl_claims.storage.files import Say

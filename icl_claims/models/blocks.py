@@ -4,7 +4,6 @@ Reading a tensor's value waits for its device, and tensors on the meta device ha
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call
-
-from icl_claims.errors import ModelError
-from icl_claims.models.families import FINAL_NORMS, FUSED, SEPARATE, TITLES
 
 
 def has_values(tensor: Tensor) -> bool:
@@ -69,34 +65,6 @@ def layer_norms(parameters: Iterable[TunedParameter], values: Iterable[Tensor]) 
     return {layer: math.sqrt(square) for layer, square in squares.items()}
 
 
-def key_value_parameters(network: nn.Module, attention_modules: Sequence[nn.Module]) -> tuple[TunedParameter, ...]:
-    """K and V projections, weights and biases, of every attention layer, in order.
-
-    Projections fused with the query's (GPT-2's `c_attn`, GPT-NeoX's `query_key_value`) are tuned on K and V only.
-
-    Raises:
-        ModelError: an attention module keeps its projections in a way that is not known here.
-    """
-    name_of = {id(module): name for name, module in network.named_modules()}
-    found = []
-    attention: Any
-    for layer, attention in enumerate(attention_modules):
-        fused = next((fused for fused in FUSED if hasattr(attention, fused.name)), None)
-        if all(hasattr(attention, projection) for projection in SEPARATE):
-            fused = None
-        elif fused is None:
-            raise ModelError(
-                f"The key and value projections of {type(attention).__name__} were not found",
-                expected=f"{' and '.join(SEPARATE)}, or a fused {' or '.join(fused.name for fused in FUSED)}",
-                todo=f"Use a model of one of these families: {TITLES}.",
-            )
-        for projection in (fused.name,) if fused else SEPARATE:
-            for name, parameter in getattr(attention, projection).named_parameters():
-                part = fused.keys_and_values(parameter, attention.config.num_attention_heads) if fused else None
-                found.append(TunedParameter(f"{name_of[id(attention)]}.{projection}.{name}", layer, part))
-    return tuple(found)
-
-
 BeforeBlock = Callable[[Any, Any], Any]
 """Takes a block's positional and keyword arguments; returns those that the block is called with."""
 
@@ -107,26 +75,65 @@ ROWS_READ_AT_ONCE = 256
 """Positions whose logits are held at once: enough to pay for fetching the head's weights from memory."""
 
 
+class _Finished(nn.Module):
+    """Stands where a block stands and gives what is told; whatever else is asked of it, the block answers."""
+
+    def __init__(self, block: nn.Module, output: Any) -> None:
+        super().__init__()
+        self.__dict__["block"] = block  # not a submodule: its parameters are not registered again
+        self.output = output
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["block"], name)
+
+    def forward(self, *_args: Any, **_kwargs: Any) -> Any:
+        return self.__dict__["output"]
+
+
 @dataclass(frozen=True, eq=False)
 class Blocks:
     """The stack of a decoder.
 
     Args:
+        network: the whole model.
+        stack: its list of blocks.
         modules: the blocks, lowest first; each maps hidden states to hidden states.
         names: their qualified names in the network.
-        final_norm: applied to the last block's output, before the head.
-        head: map from hidden states to logits over the vocabulary.
+        in_tuples: whether a block gives a tuple that begins with its hidden states.
+        after: the modules that run after the blocks, such as the final norm; the last is the head.
     """
 
+    network: nn.Module
+    stack: nn.Module
     modules: tuple[nn.Module, ...]
     names: tuple[str, ...]
-    final_norm: nn.Module
-    head: nn.Module
+    in_tuples: bool
+    after: tuple[nn.Module, ...]
 
-    def read(self, hidden: Tensor) -> Tensor:
-        """Logits that a block's output would give if it were the last: the pretrained projection head on it."""
-        logits: Tensor = self.head(self.final_norm(hidden))
-        return logits
+    @property
+    def head(self) -> nn.Module:
+        """The map from hidden states to logits over the vocabulary."""
+        return self.after[-1]
+
+    def read(self, hidden: Float[Tensor, "*places hidden"]) -> Float[Tensor, "*places vocabulary"]:
+        """Logits that a block's output would give if it were the last.
+
+        The network itself runs, with blocks that give this output: all that it does after its last block belongs to
+        every block's prediction, be it a norm, a projection, the head, or the scaling and capping of logits.
+        """
+        flat = hidden.reshape(1, -1, hidden.shape[-1])
+        given = (flat,) if self.in_tuples else flat
+        blocks, self.stack._modules = (
+            self.stack._modules,
+            {name: _Finished(block, given) for name, block in self.stack._modules.items() if block is not None},
+        )
+        try:
+            ids = flat.new_zeros(flat.shape[:2], dtype=torch.long)  # a spread model answers where it is asked
+            output: Any = self.network(ids, position_ids=torch.zeros_like(ids), use_cache=False)
+        finally:
+            self.stack._modules = blocks
+        logits: Tensor = output.logits
+        return logits.view(*hidden.shape[:-1], -1)
 
     def label_log_probabilities(
         self, outputs: Sequence[Float[Tensor, "rows hidden"]], label_ids: Sequence[int]
@@ -185,24 +192,16 @@ def hidden_of(output: Any) -> Tensor:
     return hidden
 
 
-def find_blocks(network: nn.Module, attention_modules: Sequence[nn.Module], head: nn.Module) -> Blocks:
-    """The blocks that hold the attention modules, and the norm next to their list.
+@contextmanager
+def outputs_at(modules: Sequence[nn.Module], places: Tensor | int) -> Iterator[list[Tensor]]:
+    """While open, the list gets every module's output at some places of the sequence, in the order of the calls."""
+    kept: list[Tensor] = []
 
-    Raises:
-        ModelError: attention modules are not in one list of blocks with a final norm next to it.
-    """
-    modules = dict(network.named_modules())
-    name_of = {id(module): name for name, module in modules.items()}
-    matches = [re.match(r"(.*\.\d+)(\.|$)", name_of[id(attention)]) for attention in attention_modules]
-    names = [match.group(1) if match else "" for match in matches]
-    stacks = {name.rpartition(".")[0] for name in names}
-    if len(stacks) == 1 and all(names):
-        decoder = modules[stacks.pop().rpartition(".")[0]]
-        beside = dict(decoder.named_children())
-        if norms := [beside[name] for name in FINAL_NORMS if name in beside]:
-            return Blocks(tuple(modules[name] for name in names), tuple(names), norms[0], head)
-    raise ModelError(
-        f"The blocks of {type(network).__name__} were not found",
-        expected=f"attention layers in one list of blocks, and one of {', '.join(FINAL_NORMS)} beside it",
-        todo=f"Use a model of one of these families: {TITLES}.",
-    )
+    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        hidden = hidden_of(output)
+        kept.append(hidden[0, places.to(hidden.device) if isinstance(places, Tensor) else places])
+
+    with ExitStack() as hooks:
+        for module in modules:
+            hooks.enter_context(module.register_forward_hook(keep))
+        yield kept

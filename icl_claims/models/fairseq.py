@@ -18,7 +18,6 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, OPTConfig, PreTrainedModel
 
 from icl_claims.errors import ModelError
-from icl_claims.models.attention import registered_attention
 from icl_claims.models.tokens import BOS, END_OF_LINE, PAD
 
 PICKLE_LIMIT = 4 * 2**20  # bytes; a pickle that describes 1.3B parameters and their optimizer takes less than a tenth
@@ -211,7 +210,7 @@ def opt_network(
     if hidden % (heads := config.num_attention_heads):
         raise ModelError(f"{source} has {heads} heads", expected=f"a divisor of {hidden}, its hidden size")
     with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(config, attn_implementation=registered_attention(), dtype=dtype)
+        network = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=dtype)
     head = given.pop("head.weight")
     matrix = given.pop("embed_tokens.weight").float() * (math.sqrt(hidden) if scaled else 1.0)
     positions = sinusoidal_table(config.max_position_embeddings, hidden)
@@ -219,6 +218,7 @@ def opt_network(
     state = {f"model.decoder.{name}": tensor for name, tensor in given.items()} | {"lm_head.weight": head}
     own = {name: tensor.detach().to(device, dtype, copy=True) for name, tensor in state.items()}
     network.load_state_dict(own, assign=True)
+    network.config.fairseq = {"scaled": scaled, "shared": shared}
     return network
 
 

@@ -1,29 +1,22 @@
 """A causal language model as the methods see it: it reads a prefix, and gives answers of packed queries and logits."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassFieldValidationError
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from icl_claims.errors import ModelError, PromptError
-from icl_claims.models.attention import AttentionPass, Keys, Prefix, record_attention_output
-from icl_claims.models.blocks import (
-    Blocks,
-    TunedParameter,
-    all_finite,
-    at_least_single,
-    find_blocks,
-    hidden_of,
-    key_value_parameters,
-)
-from icl_claims.models.families import TITLES
+from icl_claims.models.attention import AttentionPass, Keys, Prefix
+from icl_claims.models.blocks import all_finite, at_least_single, outputs_at
+from icl_claims.models.inspection import TRIED, first_position, inspect, longest_context
 from icl_claims.models.layout import Layout
+from icl_claims.models.self_check import check_against_itself
 from icl_claims.models.tokens import TokenEncoder
 
 Weights = Mapping[str, Tensor]
@@ -57,22 +50,40 @@ class LanguageModel:
     The network itself is never changed: a method that tunes parameters passes its own values for them to every call.
 
     Args:
-        network: loaded with `attn_implementation="icl_claims"`.
+        network: a causal language model of transformers; its attention is `registered_attention` from now on.
         digest: SHA-256 over its weights, configuration and tokenizer.
 
+    Attributes:
+        blocks: the decoder blocks and the way from a block's output to logits.
+        tuned_parameters: the key and value projections, lowest layer first.
+        context_length: the longest sequence for which the model is what was compared, in tokens.
+        first_position: the number that the model gives to the position of a prompt's first token.
+
     Raises:
-        ModelError: some attention of the network does not go through the registered function.
+        ModelError: the network does not give the same numbers through this class as by itself, or cannot be tuned.
     """
 
     def __init__(self, network: nn.Module, tokens: TokenEncoder, *, name: str, digest: str) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.config.pad_token_id = None  # rows are packed: to look for padding would only wait for the device
+        with suppress(StrictDataclassFieldValidationError):  # some configurations insist on a padding token
+            self.config.pad_token_id = None  # rows are packed: to look for padding would only wait for the device
         self.tokens = tokens
         self.name = name
         self.digest = digest
-        self.attention_modules = self._discover_attention()
-        for module in self.attention_modules:
-            module.register_forward_hook(record_attention_output)
+        found = inspect(self.network, tokens.bos)
+        self.attention_modules = tuple(call.module for call in found.calls)
+        self.blocks = found.blocks()
+        self.tuned_parameters = found.tuned_parameters()
+        self.first_position = first_position(self.network, tokens.bos)
+        self.context_length = found.first_difference(longest_context(self.config) - self.first_position)
+        if self.context_length < 2:
+            raise ModelError(
+                f"{type(network).__name__} is not causal",
+                expected="tokens that see themselves and those before them",
+                got="one that sees tokens that come later",
+                todo=TRIED,
+            )
+        check_against_itself(self)
 
     @property
     def config(self) -> Any:
@@ -101,22 +112,6 @@ class LanguageModel:
     def layers(self) -> int:
         """Number of attention layers."""
         return len(self.attention_modules)
-
-    @property
-    def context_length(self) -> int:
-        """The longest sequence the model was made for, in tokens."""
-        return int(self.config.max_position_embeddings)
-
-    @cached_property
-    def blocks(self) -> Blocks:
-        """The decoder blocks, their final norm and the projection head."""
-        network: Any = self.network
-        return find_blocks(self.network, self.attention_modules, network.get_output_embeddings())
-
-    @cached_property
-    def tuned_parameters(self) -> tuple[TunedParameter, ...]:
-        """The key and value projections, lowest layer first."""
-        return key_value_parameters(self.network, self.attention_modules)
 
     def tuned_values(self) -> dict[str, Tensor]:
         """The pretrained values of the key and value projections, by name (not copies)."""
@@ -214,17 +209,15 @@ class LanguageModel:
             PromptError: prefix and query together do not fit the model's context.
         """
         layout = Layout(tuple(map(len, rows)), self.device)
-        now = AttentionPass(layout, prefix, probe=layout.packed_index(probe_at), probe_against=against)
+        probe = layout.packed_index(probe_at)
+        now = AttentionPass(layout, prefix, probe=probe, probe_against=against)
         keep = layout.packed_index(answer_at).to(self.head_device)
-        block_outputs: list[Tensor] = []
-
-        def record(_layer: int, _args: Any, _kwargs: Any, output: Any) -> None:
-            hidden = hidden_of(output)
-            block_outputs.append(hidden[0, keep.to(hidden.device)])
-
-        with self.blocks.around(after=record) if blocks else nullcontext():
+        with (
+            outputs_at(self.attention_modules, probe) as attended,
+            outputs_at(self.blocks.modules if blocks else (), keep) as block_outputs,
+        ):
             logits = self._run(now, rows, keep, weights)
-        outputs, scores = ([seen.to(logits.device) for seen in layers] for layers in (now.outputs, now.scores))
+        outputs, scores = ([seen.to(logits.device) for seen in layers] for layers in (attended, now.scores))
         return Activations(
             at_least_single(logits),
             torch.stack(outputs),
@@ -258,24 +251,12 @@ class LanguageModel:
                 todo="Use fewer demonstrations (⟨k⟩), or a model with a longer context.",
             )
         ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
-        positions = (now.layout.column + first_position)[None]
+        positions = (now.layout.column + first_position + self.first_position)[None]
         call: dict[str, Any] = {"position_ids": positions, "use_cache": False, "logits_to_keep": keep}
         with now.active():
             output: Any = functional_call(self.network, self.as_parameters(weights or {}), (ids,), call)
         logits: Tensor = output.logits[0]
-        return logits
-
-    def _discover_attention(self) -> tuple[nn.Module, ...]:
-        now = AttentionPass(Layout((2,), self.device))
-        call: dict[str, Any] = {"position_ids": torch.arange(2, device=self.device)[None], "use_cache": False}
-        with torch.inference_mode(), now.active():
-            self.network(torch.full((1, 2), self.tokens.bos, device=self.device), **call)
-        expected = int(self.config.num_hidden_layers)
-        if len(now.callers) != expected:
-            raise ModelError(
-                f"{type(self.network).__name__} does not run all of its attention through the registered function",
-                expected=f"{expected} attention layers",
-                got=f"{len(now.callers)}",
-                todo=f"Use a model of one of these families: {TITLES}.",
-            )
-        return tuple(now.callers)
+        kept = keep if isinstance(keep, int) else len(keep)
+        if len(logits) == kept:
+            return logits
+        return logits[-keep:] if isinstance(keep, int) else logits[keep]

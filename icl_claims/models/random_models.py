@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 from icl_claims.errors import ModelError
-from icl_claims.models.attention import registered_attention
 from icl_claims.models.families import FAMILIES
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.tokens import TokenEncoder
+from icl_claims.models.tokens import PAD, TokenEncoder
 
 VOCABULARY = 61
 CONTEXT = 64
@@ -45,7 +44,7 @@ def random_model(family: str, layers: int, seed: int, dtype: torch.dtype = torch
     Raises:
         ModelError: an unknown family.
     """
-    network = random_network(family, layers, seed, attention=registered_attention()).to(dtype)
+    network = random_network(family, layers, seed).to(dtype)
     name = f"random:{family}:{layers}:{seed}"
     return LanguageModel(network, TokenEncoder(None, BOS, EOS), name=name, digest=f"{name}:{dtype}")
 
@@ -84,6 +83,8 @@ Kept = Literal["nothing", "embeddings_norms_head", "norms"]
 def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     """The same architecture with weights as its own initialiser draws them, on the same devices and in the same dtype.
 
+    The own initialiser of a dense language model of fairseq is fairseq's, though it runs as an OPT model here.
+
     Returns:
         A model with its own digest; a head tied to the embeddings is tied here, too.
 
@@ -93,6 +94,8 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     with torch.random.fork_rng():  # transformers initialises from global state
         torch.manual_seed(seed)
         network: Any = type(trained)(copy.deepcopy(trained.config))
+        if embeddings := getattr(trained.config, "fairseq", None):
+            _draw_as_fairseq(network, **embeddings)
     device_map = getattr(trained, "hf_device_map", None)
     if device_map is None:
         network.to(model.device)
@@ -110,6 +113,34 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     from icl_claims.models.reference import dispatch
 
     return dispatch(made, device_map)
+
+
+def _draw_as_fairseq(network: Any, *, scaled: bool, shared: bool) -> None:
+    """Draw all weights as fairseq's modules draw theirs; norms are as they begin everywhere.
+
+    The matrix of embeddings may be scaled as it is read, and shared with the head; positions are no weights.
+
+    Source: fairseq 0.12, `MultiheadAttention.reset_parameters`, `TransformerDecoderBase` and `transformer.Embedding`.
+    """
+    from icl_claims.models.fairseq import sinusoidal_table
+
+    decoder, hidden = network.model.decoder, network.config.hidden_size
+    with torch.no_grad():
+        for layer in decoder.layers:
+            attention = layer.self_attn
+            for linear in (attention.q_proj, attention.k_proj, attention.v_proj, layer.fc1, layer.fc2):
+                linear.reset_parameters()  # torch's own, weights and biases
+            for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
+                nn.init.xavier_uniform_(linear.weight, gain=0.5**0.5)
+            nn.init.xavier_uniform_(attention.out_proj.weight)
+            attention.out_proj.bias.zero_()
+        head, embeddings = network.lm_head.weight, decoder.embed_tokens.weight
+        head.normal_(std=hidden**-0.5)
+        embeddings.copy_(head if shared else torch.randn_like(head) * hidden**-0.5)
+        embeddings[PAD] = 0
+        head.copy_(embeddings if shared else head)
+        embeddings.mul_(hidden**0.5 if scaled else 1.0)
+        decoder.embed_positions.weight.copy_(sinusoidal_table(network.config.max_position_embeddings, hidden))
 
 
 def _kept_parameters(model: LanguageModel, keep: Kept) -> set[str]:

@@ -1,7 +1,6 @@
 """Names of models, devices and dtypes, as a reader gives them, and the models they name; one may fill several GPUs."""
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,11 @@ import torch
 
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.models.embedded import Say, embedded_folder
-from icl_claims.models.folder import checked_files, fairseq_files, files_digest, load_fairseq, load_folder
+from icl_claims.models.embedded import EMBEDDED_MODEL, embedded_folder
+from icl_claims.models.folder import ABOUT, digest_of_folder, load_fairseq, load_folder
+from icl_claims.models.gguf import facts_of, gguf_folder
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.storage.files import DigestOf, file_digest, remembered_digest
+from icl_claims.storage.files import DigestOf, Say, file_digest, remembered_digest
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -27,8 +27,9 @@ def load_model(
 
     Args:
         reference: `embedded`; `tiny`, the small in-context learner that ships with the project; `path:DIR`, a folder
-            written by save_pretrained; `hub:NAME`; or `fairseq:DIR`, a folder with model.pt, dict.txt and the BPE files
-            of GPT-2 (encoder.json, vocab.bpe or vocab.json, merges.txt).
+            written by save_pretrained; `hub:NAME`; `gguf:FILE`, a GGUF file of an architecture that transformers
+            de-quantises; or `fairseq:DIR`, a folder with model.pt, dict.txt and the BPE files of GPT-2 (encoder.json,
+            vocab.bpe or vocab.json, merges.txt).
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`, or `spread` over all GPUs.
         dtype: float32, bfloat16 or float16.
         say: called with a sentence before what takes long.
@@ -54,13 +55,30 @@ def model_digest(reference: str, *, say: Say = lambda _text: None) -> str:
     """
     folder, is_fairseq = _locate(reference, say, remembered_digest)
     try:
-        return files_digest(fairseq_files(folder) if is_fairseq else checked_files(folder), remembered_digest)
+        return digest_of_folder(folder, is_fairseq=is_fairseq)
     except OSError as error:
         raise ModelError(
             f"The model {reference} cannot be read",
             got=f"{error.filename}: {error.strerror}",
             todo="Name a complete folder: path:DIR or fairseq:DIR.",
         ) from error
+
+
+def described(reference: str) -> str:
+    """A reference, and what a reader should know of the model besides: its quantisation, the digest of its file.
+
+    >>> described("tiny")
+    'tiny'
+
+    Raises:
+        ModelError: an unknown reference, or a GGUF file that cannot be read.
+    """
+    if reference == "embedded":
+        return f"{reference}: {EMBEDDED_MODEL}"
+    if not reference.startswith("gguf:"):
+        return reference
+    facts = facts_of(_locate(reference, lambda _text: None, remembered_digest)[0])
+    return f"{reference}: {facts['architecture']}, {facts['quantisation']}, SHA-256 {facts['gguf_sha256'][:12]}"
 
 
 def _locate(reference: str, say: Say, digest_of: DigestOf) -> tuple[Path, bool]:
@@ -72,11 +90,13 @@ def _locate(reference: str, say: Say, digest_of: DigestOf) -> tuple[Path, bool]:
         return fixtures_folder() / "tiny", False
     if kind == "hub" and rest:
         return _fetch_from_hub(rest), False
+    if kind == "gguf" and rest:
+        return gguf_folder(Path(rest).expanduser(), say=say, digest_of=digest_of), False
     if kind in ("path", "fairseq") and rest:
         return Path(rest).expanduser(), kind == "fairseq"
     raise ModelError(
         "Unknown model reference",
-        expected="embedded, tiny, path:DIR, hub:NAME or fairseq:DIR",
+        expected="embedded, tiny, path:DIR, hub:NAME, gguf:FILE or fairseq:DIR",
         got=repr(reference),
         todo="For example ⟨model⟩ hub:HuggingFaceTB/SmolLM2-360M or ⟨model⟩ path:./checkpoint.",
     )
@@ -107,7 +127,7 @@ def find_device(name: str) -> torch.device:
 def _fetch_from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
+    patterns = [*ABOUT, "*.safetensors"]
     try:
         folder = Path(snapshot_download(name, allow_patterns=patterns))
         if not any(folder.glob("*.safetensors")):  # older checkpoints, such as the fairseq dense models
@@ -130,15 +150,8 @@ def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = No
     `max_memory` are the bytes to use of each device, by GPU number or "cpu"; by default all that are free.
 
     Raises:
-        ModelError: accelerate is not installed, or the GPUs together cannot hold the model.
+        ModelError: the GPUs together cannot hold the model.
     """
-    if find_spec("accelerate") is None:
-        raise ModelError(
-            "A model cannot be spread over several GPUs",
-            expected="the package accelerate",
-            got="none",
-            todo="pip install 'icl-claims[multi-gpu]', or name one ⟨device⟩.",
-        )
     from accelerate import infer_auto_device_map
     from accelerate.utils import get_balanced_memory
 
@@ -153,13 +166,13 @@ def spread(model: LanguageModel, max_memory: Mapping[int | str, int] | None = No
             f"{model.name} does not fit the GPUs of this machine",
             expected="room for all of its weights",
             got=f"some left for {' and '.join(sorted(without_room))}",
-            todo="Use ⟨dtype⟩ bfloat16, or a machine with more GPU memory.",
+            todo="Use ⟨dtype⟩ float16, or a machine with more GPU memory.",
         )
     return dispatch(model, device_map)
 
 
 def dispatch(model: LanguageModel, device_map: Mapping[str, Place]) -> LanguageModel:
-    """The model with its modules where a map says; the norm goes with the head, a tied head with the embeddings.
+    """The model with its modules where a map says; what follows the blocks is with the head.
 
     `logits_to_keep`, on the head's device, indexes the output of the norm: so the two share that device, and accelerate
     must not move the index to `first` with the other arguments. A tied head is the embedding matrix itself.
@@ -172,9 +185,9 @@ def dispatch(model: LanguageModel, device_map: Mapping[str, Place]) -> LanguageM
         return model
     network: Any = model.network
     name_of = {id(module): name for name, module in network.named_modules()}
-    embeddings, head = network.get_input_embeddings(), network.get_output_embeddings()
+    embeddings, head = network.get_input_embeddings(), model.blocks.head
     last = _place_of(name_of[id(embeddings if head.weight is embeddings.weight else head)], device_map)
-    complete = {**device_map, name_of[id(model.blocks.final_norm)]: last, name_of[id(head)]: last}
+    complete = {**device_map, **{name_of[id(module)]: last for module in model.blocks.after}}
     dispatch_model(network, complete, main_device=first, skip_keys=["logits_to_keep"])
     return model
 

@@ -1,6 +1,9 @@
 """From text to token ids: transformers' tokenizers, and fairseq's, which is GPT-2's BPE numbered by a dictionary."""
 
+import hashlib
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,40 +22,88 @@ class TokenEncoder:
     Args:
         bos: id that opens every prompt (the end-of-text id if a model has no beginning-of-text).
         separator: id that ends a demonstration (the end-of-text id, as in the authors' prompts).
+        unknown: ids that stand for whatever the vocabulary lacks.
     """
 
     tokenizer: Any
     bos: int
     separator: int
+    unknown: frozenset[int] = frozenset()
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """Token ids of a text, without special tokens."""
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        """Token ids of a text, without special tokens; the name of one in the text is text like any other."""
+        return tuple(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    def names(self, ids: Iterable[int]) -> list[str]:
+        """The tokens of some ids, as the vocabulary writes them."""
+        names: list[str] = self.tokenizer.convert_ids_to_tokens(list(ids))
+        return names
 
 
-END_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>")
-CHAT_MARKERS = ("<|im_start|>", "<|im_end|>")
+END_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "<eos>", "<EOS_TOKEN>", "</s>")
+"""Tokens that separate documents in pretraining, under their usual names."""
+_CHAT_MARKER = re.compile(
+    r"[<\[]\|?(im_start|im_end|start_header_id|eot_id|eom_id|eot|start_of_turn|end_of_turn|endofturn|turn|user|assistant"
+    r"|end|return|END_OF_TURN_TOKEN)\|?[>\]]"
+)
+"""Tokens that open or end a turn of a conversation, such as `<|im_end|>`, `<|eot_id|>` and `<end_of_turn>`."""
 
 
 def token_encoder(tokenizer: Any, name: str) -> TokenEncoder:
-    """The encoder of a transformers tokenizer.
+    """The encoder of a transformers tokenizer, with the special tokens that it declares.
 
-    Chat models often declare a turn marker as their end-of-text token; where the vocabulary also holds the token that
-    separated documents in pretraining, that one is taken, and a turn marker is never taken to open a prompt.
+    Chat models often declare a turn marker as their end of text. Only there, the token that separated documents in
+    pretraining is taken, if the vocabulary holds one, and a turn marker is never taken to open a prompt.
 
     Raises:
         ModelError: the tokenizer has no end-of-text token, so nothing could separate demonstrations.
     """
     vocabulary = tokenizer.get_vocab()
-    end = next((vocabulary[token] for token in END_OF_TEXT if token in vocabulary), tokenizer.eos_token_id)
+    end, begin = tokenizer.eos_token_id, tokenizer.bos_token_id
+    if _CHAT_MARKER.fullmatch(tokenizer.eos_token or ""):
+        end = next((vocabulary[token] for token in END_OF_TEXT if token in vocabulary), end)
     if end is None:
         raise ModelError(
             f"The tokenizer of {name} has no end-of-text token",
             expected="an eos_token, which separates demonstrations",
             todo="Set eos_token in the folder's tokenizer_config.json.",
         )
-    begin = None if tokenizer.bos_token in CHAT_MARKERS else tokenizer.bos_token_id
-    return TokenEncoder(tokenizer, end if begin is None else begin, end)
+    opens = begin is not None and not _CHAT_MARKER.fullmatch(tokenizer.bos_token)
+    backend = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    unknown = {tokenizer.unk_token_id, vocabulary.get(getattr(backend, "unk_token", None))}
+    return TokenEncoder(tokenizer, begin if opens else end, end, frozenset(unknown - {None}))
+
+
+def check_vocabulary(tokens: TokenEncoder, rows: int, name: str) -> None:
+    """Check that a network embeds every token that its tokenizer can write.
+
+    Raises:
+        ModelError: the tokenizer has ids beyond the network's rows of embeddings.
+    """
+    never = {index for index, token in tokens.tokenizer.added_tokens_decoder.items() if token.special}
+    known = {index: token for token, index in tokens.tokenizer.get_vocab().items() if index not in never}
+    used = {**known, **dict(zip(ends := (tokens.bos, tokens.separator), tokens.names(ends), strict=True))}
+    if beyond := sorted(index for index in used if index >= rows):
+        raise ModelError(
+            f"The tokenizer of {name} has tokens that the model does not embed",
+            expected=f"ids below {rows}",
+            got=f"{len(beyond)} above, such as {beyond[0]} for {used[beyond[0]]!r}",
+            todo="Put the model's own tokenizer beside it; a token that was added later needs an embedding.",
+        )
+
+
+_TEXTS = (
+    "Sentence: a film with warmth Label: Positive Negative Review: Sentiment: terrible bad neutral good great",
+    "Input: Type: objective subjective Article: Answer: World Sports Business Technology. True, False, or Neither?",
+    "  Two  blanks,\ttabs\nand\n\nlines; 3,142 = 'don't' - caf\u00e9 \u65e5\u672c \u2013 \U0001f642",
+    "<s> </s> <unk> <|endoftext|> <|im_end|>",
+)
+
+
+def fingerprint(tokens: TokenEncoder) -> str:
+    """SHA-256 of what an encoder makes of a few fixed texts, and of its special tokens."""
+    said = [tokens.bos, tokens.separator, sorted(tokens.unknown), *map(tokens.encode, _TEXTS)]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
@@ -86,6 +137,11 @@ class FairseqTokens(LineTokens):
     def _encode_line(self, line: str) -> tuple[int, ...]:
         return tuple(self.of_bpe[number] for number in self.tokenizer.encode(line, add_special_tokens=False).ids)
 
+    def names(self, ids: Iterable[int]) -> list[str]:
+        """The symbols of BPE that dictionary indices stand for."""
+        number_of = {index: number for number, index in enumerate(self.of_bpe)}
+        return [self.tokenizer.id_to_token(number_of[index]) if index > UNKNOWN else SPECIAL[index] for index in ids]
+
 
 def xglm_tokens(tokenizer: Any, name: str) -> LineTokens:
     """The encoder of an XGLM checkpoint: fairseq's `<s>` and `</s>` where its vocabulary has them.
@@ -95,7 +151,7 @@ def xglm_tokens(tokenizer: Any, name: str) -> LineTokens:
     """
     vocabulary, usual = tokenizer.get_vocab(), token_encoder(tokenizer, name)
     begin, end = vocabulary.get(SPECIAL[BOS], usual.bos), vocabulary.get(SPECIAL[END_OF_LINE], usual.separator)
-    return LineTokens(tokenizer, begin, end)
+    return LineTokens(tokenizer, begin, end, usual.unknown)
 
 
 def read_fairseq_tokens(folder: Path) -> tuple[FairseqTokens, int]:
@@ -120,7 +176,7 @@ def read_fairseq_tokens(folder: Path) -> tuple[FairseqTokens, int]:
         raise ModelError(f"{vocabulary} does not number its symbols from 0", got=f"{len(bpe_ids)} symbols with gaps")
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     of_bpe = tuple(index_of.get(str(number), UNKNOWN) for number in bpe_ids)
-    return FairseqTokens(tokenizer, BOS, END_OF_LINE, of_bpe), len(index_of)
+    return FairseqTokens(tokenizer, BOS, END_OF_LINE, frozenset({UNKNOWN}), of_bpe), len(index_of)
 
 
 def read_dictionary(path: Path) -> dict[str, int]:
@@ -130,7 +186,7 @@ def read_dictionary(path: Path) -> dict[str, int]:
         ModelError: no such file, or a line that is not a type and its count, or a type that comes twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # an editor's byte order mark is no part of a type
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
             f"The dictionary {path} could not be read",

@@ -1,14 +1,41 @@
 """The pytest plugin: options, markers, fixtures, words of a verdict. Nothing heavy is imported until a claim asks."""
 
+from collections.abc import Generator
+from importlib import import_module
 from typing import Any
 
 import pytest
 
-from icl_claims.pytest_plugin.collection import CollectedClaims, pytest_collection_modifyitems, pytest_generate_tests
-from icl_claims.pytest_plugin.fixtures import cached, decide, evidence, model, named_errors, report_again, trials
-from icl_claims.pytest_plugin.options import MARKERS, check_options, pytest_addoption, pytest_ignore_collect
+from icl_claims.pytest_plugin.collection import (
+    CollectedClaims,
+    pytest_collection_modifyitems,
+    pytest_generate_tests,
+    pytest_itemcollected,
+)
+from icl_claims.pytest_plugin.fixtures import (
+    cached,
+    check_decided,
+    decide,
+    evidence,
+    model,
+    named_errors,
+    report_again,
+    trials,
+)
+from icl_claims.pytest_plugin.options import (
+    MARKERS,
+    check_options,
+    pytest_addoption,
+    pytest_ignore_collect,
+    pytest_report_header,
+)
 from icl_claims.pytest_plugin.records import CachedVerdict, RunRecord, claim_of
-from icl_claims.pytest_plugin.workers import pytest_xdist_make_scheduler, share_threads
+from icl_claims.pytest_plugin.workers import (
+    beginning,
+    pytest_configure_node,
+    pytest_xdist_make_scheduler,
+    share_threads,
+)
 
 WORDS = {
     ("inconclusive", "skipped"): ("inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})),
@@ -20,11 +47,15 @@ WORDS = {
 """How pytest counts, marks and prints a verdict, by its word and the outcome of the test."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and refuse options that make no sense before anything runs."""
+    if config.getoption("hypothesis_profile", None) == "icl_claims":
+        import_module("icl_claims.evidence.exact")  # which registers that profile, before Hypothesis looks for it
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     share_threads(config)
+    beginning(config)
     check_options(config)
     collected = CollectedClaims(config)
     config.pluginmanager.register(collected, "icl_claims_collected")
@@ -47,6 +78,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         record: Any = pyfuncitem.funcargs["decide"]
         record(asked.ask(decides), beside=asked.answers(*secondary))
     return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Let no claim's test pass that decides nothing."""
+    yield
+    with named_errors():
+        check_decided(item)
 
 
 def pytest_report_teststatus(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from icl_claims.errors import UsageError
-from icl_claims.pytest_plugin.records import claim_of, declare
+from icl_claims.errors import ClaimError, IclClaimsError, UsageError
+from icl_claims.pytest_plugin.records import claim_of, declare, mark_of
 from icl_claims.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ _ASKED = pytest.StashKey[list[tuple["Claim", Path]]]()
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a claim one test for each source of evidence, and trials a second one at the papers' own scale."""
-    mark = metafunc.definition.get_closest_marker("claim")
+    mark = mark_of(metafunc.definition)
     if mark is None or "evidence" not in metafunc.fixturenames:
         return
     params = []
@@ -40,15 +42,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("evidence", params, indirect=True, scope="function")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let `-k` select a test by the id of its claim."""
+    if (mark := mark_of(item)) is not None:
+        item.extra_keyword_matches.add(mark.args[0].id)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Write on every claim's test what it decides, so that even a crash before the verdict can be reported.
 
     Raises:
-        pytest.UsageError: Two claims have one id, so that the report could not tell them apart; or what one asks is no
-            question.
+        pytest.UsageError: Two claims have one id, so that the report could not tell them apart; what one asks is no
+            question, or about a task that is nowhere, or about something that no trial measures.
     """
     known: dict[str, tuple[Claim, str]] = {}
-    marked = [(item, mark) for item in items if (mark := item.get_closest_marker("claim"))]
+    marked = [(item, mark) for item in items if (mark := mark_of(item))]
     for item, mark in marked:
         claim, test = known.setdefault(mark.args[0].id, (mark.args[0], item.nodeid))
         if claim is not mark.args[0]:
@@ -57,6 +65,49 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_ASKED] = [(m.args[0], item.path.parent) for item, m in marked if "trials" in m.kwargs["sources"]]
     for item, mark in marked:
         item.user_properties.append(("claim", declare(item, mark)))
+    _check_what_is_asked(marked)
+
+
+def _check_what_is_asked(marked: Sequence[tuple[pytest.Item, pytest.Mark]]) -> None:
+    """Refuse names of tasks that are nowhere, and quantities that trials are asked for and never measure.
+
+    Of a task that no source knows, or beside the question that decides, they would be missed without a word.
+    """
+    if not any(mark.args[0].questions for _, mark in marked):
+        return
+    from icl_claims.experiments.studies import STUDIES, measured_of, own_study, study_of
+
+    on_trials = [mark.args[0] for _, mark in marked if "trials" in mark.kwargs["sources"]]
+    own = own_study(
+        dict.fromkeys(q for claim in on_trials for question in claim.questions for q in question.quantities)
+    )
+    studies = (*STUDIES.values(), *filter(None, (own,)))
+    for claim, item in {mark.args[0]: item for item, mark in marked}.items():
+        try:
+            for question in claim.questions:
+                for name in question.tasks or ():
+                    _place_of_own_task(name, item.path.parent)
+                for quantity in question.quantities if claim in on_trials else ():
+                    if study_of(quantity, studies) is None:
+                        wanted = ", ".join(measured_of(quantity.metric, studies))
+                        raise ClaimError("No trial measures what is asked", expected=wanted, got=quantity.name)
+        except IclClaimsError as error:
+            raise pytest.UsageError(f"{item.nodeid}: {error}") from error
+
+
+def _place_of_own_task(name: str, folder: Path) -> Path | None:
+    """Where a task of the reader's own lies, in `tasks/` beside the claims or above them; None for a known task.
+
+    Raises:
+        UsageError: There is no such task.
+    """
+    from icl_claims.tasks import PAPERS_TASKS, known_task
+
+    beside = (place / TASKS_FOLDER / name for place in (folder, *folder.parents) if name not in PAPERS_TASKS)
+    found = next((place for place in beside if place.is_dir()), None)
+    if found is None:
+        known_task(name)
+    return found
 
 
 class CollectedClaims:
@@ -125,11 +176,9 @@ def asked_of_trials(config: pytest.Config) -> AskedOfTrials:
     for claim, folder in claims:
         for name in (name for question in claim.questions for name in question.tasks or PAPERS_TASKS):
             papers |= name in PAPERS_TASKS
-            if name in PAPERS_TASKS or name in own:
-                continue
-            beside = (place / TASKS_FOLDER / name for place in (folder, *folder.parents))
-            found = next((place for place in beside if place.is_dir()), None)
-            own[name] = known_task(name) if found is None else read_own_task(found)
+            if name not in PAPERS_TASKS and name not in own:
+                found = _place_of_own_task(name, folder)
+                own[name] = known_task(name) if found is None else read_own_task(found)
         papers |= not claim.questions
     quantities = (q for claim, _ in claims for question in claim.questions for q in question.quantities)
     return AskedOfTrials(papers, tuple(own.values()), own_study(dict.fromkeys(quantities)))
@@ -145,18 +194,20 @@ class ClaimsOfFolder:
         self._asking: dict[str, Claim] = {}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Take in the claims that the tests decide, each with its sources and what it asks in print."""
+        """Take in the claims: each with its sources, what it asks in print, and its tests as pytest selects them."""
         self.config = session.config
         for item in session.items:
-            mark, declared = item.get_closest_marker("claim"), claim_of(item)
+            mark, declared = mark_of(item), claim_of(item)
             if mark is None or declared is None:
                 continue
             claim: Claim = self._asking.setdefault(declared["id"], mark.args[0])
             fields = {name: declared[name] for name in ("id", "paper", "where", "statement", "rule")}
-            fields |= {"asks": list(map(str, claim.questions)), "sources": []}
-            sources = self.claims.setdefault(claim.id, fields)["sources"]
-            if declared["source"] not in sources:
-                sources.append(declared["source"])
+            fields |= {"asks": list(map(str, claim.questions)), "sources": [], "tests": []}
+            found = self.claims.setdefault(claim.id, fields)
+            test = f"{os.path.relpath(item.path)}::{item.nodeid.partition('::')[2].partition('[')[0]}"
+            for known, new in ((found["sources"], declared["source"]), (found["tests"], test)):
+                if new not in known:
+                    known.append(new)
 
     def things(self) -> dict[str, list[dict[str, Any]]]:
         """The metrics, methods and tasks that they ask about, as plain data.

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError
 from icl_claims.pytest_plugin.options import choices_of, pytest_option
-from icl_claims.pytest_plugin.records import CachedVerdict, verdict_record
+from icl_claims.pytest_plugin.records import CachedVerdict, claim_of, mark_of, verdict_record
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Verdict
+    from icl_claims.evidence.exact import ExactEvidence
     from icl_claims.evidence.trials import TrialsEvidence
     from icl_claims.models import LanguageModel
     from icl_claims.pytest_plugin.verdict_cache import VerdictCache
@@ -41,28 +43,26 @@ def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]
 
 
 @pytest.fixture(scope="session")
-def cached(request: pytest.FixtureRequest) -> VerdictCache | None:
-    """The verdicts that the same code reached before; None if every claim is to be decided again."""
-    if request.config.getoption("claims_again"):
-        return None
+def cached(request: pytest.FixtureRequest) -> VerdictCache:
+    """The verdicts that the same code reached before; those of this run alone if every claim is to be decided again."""
     from icl_claims.pytest_plugin.verdict_cache import verdict_cache
 
-    tests = {item.path for item in request.session.items if item.get_closest_marker("claim")}
-    return verdict_cache(request.config, tests)
+    items: Any = request.session.items
+    tests = {item.path: item.module.__name__ for item in items if mark_of(item)}
+    with named_errors():
+        return verdict_cache(request.config, tests, again=request.config.getoption("claims_again"))
 
 
 @pytest.fixture
-def evidence(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Any:
+def evidence(request: pytest.FixtureRequest, cached: VerdictCache) -> Any:
     """The evidence that the test's parameter names; the verdict itself where the same evidence gave one before."""
     source, profile = request.param
-    claim: Claim = request.node.get_closest_marker("claim").args[0]
+    claim = _claim(request.node)
     with named_errors():
-        if cached is not None and (known := cached.get(request.node.nodeid, source, _digest_of_evidence(request))):
+        if known := cached.get(request.node.nodeid, source, _digest_of_evidence(request)):
             return known
         if source == "exact":
-            from icl_claims.evidence.exact import ExactEvidence
-
-            return ExactEvidence()
+            return _exact_evidence(request)
         if source == "printed":
             from icl_claims.evidence.printed import PrintedEvidence
 
@@ -74,8 +74,26 @@ def evidence(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Any
         return request.getfixturevalue("trials")(profile)
 
 
+def _exact_evidence(request: pytest.FixtureRequest) -> ExactEvidence:
+    """Exact evidence, under Hypothesis's settings for claims until the test is over."""
+    from icl_claims.evidence.exact import exact_evidence
+
+    seed, chosen = _examples(request.config)
+    named = f" --hypothesis-profile={request.config.getoption('hypothesis_profile')}" if chosen else ""
+    again = f"pytest {quote(request.node.nodeid)} --claims-again{named}"
+    lent = ExitStack()
+    request.addfinalizer(lent.close)
+    return lent.enter_context(exact_evidence(chosen=chosen, seed=seed, again=again))
+
+
+def _examples(config: pytest.Config) -> tuple[str | None, bool]:
+    """The seed of examples that the reader asked for, and whether they chose a profile of Hypothesis."""
+    seed, profile = (config.getoption(f"hypothesis_{name}", None) for name in ("seed", "profile"))
+    return seed, profile is not None
+
+
 @pytest.fixture
-def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Callable[..., None]:
+def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[..., None]:
     """Record a verdict, and give the test the outcome that belongs to it.
 
     It takes a `Verdict`, or a `Comparison` that the claim's rule decides, with other comparisons that are shown
@@ -87,7 +105,7 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Calla
         from icl_claims.claims.comparison import with_null_band
         from icl_claims.evidence.printed import with_printed_numbers
 
-        claim: Claim = request.node.get_closest_marker("claim").args[0]
+        claim = _claim(request.node)
         asked = request.getfixturevalue("evidence")
         if not isinstance(found, Verdict):
             beside = (*found.parts, *beside)
@@ -96,16 +114,41 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache | None) -> Calla
             found = claim.rule.decide(with_null_band(shown, beside), beside)
         record = verdict_record(found, asked.provenance() if hasattr(asked, "provenance") else {})
         digest = _digest_of_evidence(request)
-        if cached is not None and digest:
+        if digest:
             cached.put(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":
             drawn = request.getfixturevalue("trials").new_figure_data(request.node.callspec.params["evidence"][1])
-            if cached is not None and drawn:
+            if drawn:
                 cached.put_pictures(digest, drawn)
             request.node.user_properties.append(("pictures", drawn))
         _report(request, asked.source, record)
 
     return decided
+
+
+def check_decided(item: pytest.Item) -> None:
+    """Refuse a claim's test that went through and decided nothing.
+
+    Raises:
+        ClaimError: It never called `decide`.
+    """
+    claim = claim_of(item)
+    if claim is not None and "verdict" not in claim:
+        todo = "Take the fixture `decide` and call it, or return a question."
+        raise ClaimError(
+            f"The test of the claim {claim['id']} ended and decided nothing", expected="a verdict", todo=todo
+        )
+
+
+def _claim(item: Any) -> Claim:
+    mark = mark_of(item)
+    if mark is None:
+        wanted, todo = "a test that decides a claim", "Declare one: @paper.claim(...)."
+        raise ClaimError(
+            "The fixtures `evidence` and `decide` are for claims", expected=wanted, got=item.nodeid, todo=todo
+        )
+    claim: Claim = mark.args[0]
+    return claim
 
 
 def report_again(node: pytest.Function, verdict: CachedVerdict) -> None:
@@ -121,6 +164,8 @@ def report_again(node: pytest.Function, verdict: CachedVerdict) -> None:
 def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
     """Cache key of the evidence, code apart; empty if another run could not reproduce it."""
     source, profile = request.node.callspec.params["evidence"]
+    if source == "exact" and _examples(request.config) == (None, True):
+        return ""
     if source != "trials":
         return str(source)
     digest: str = request.getfixturevalue("trials").digest(profile)
@@ -151,10 +196,10 @@ def expected_refutation(item: Any, source: str) -> str | None:
     Raises:
         ClaimError: The file is malformed.
     """
-    claim, (_, profile) = item.get_closest_marker("claim").args[0].id, item.callspec.params["evidence"]
+    claim, (_, profile) = _claim(item).id, item.callspec.params["evidence"]
     for folder in item.path.parents:
         if (folder / REFUTATIONS).is_file():
-            known = _known(folder / REFUTATIONS)
+            known = known_refutations(folder / REFUTATIONS)
             if source != "trials":
                 return known.get((claim, source, ""))
             choices = choices_of(item.config, profile)
@@ -165,14 +210,24 @@ def expected_refutation(item: Any, source: str) -> str | None:
 
 
 @cache
-def _known(path: Path) -> dict[tuple[str, str, str], str]:
+def known_refutations(path: Path) -> dict[tuple[str, str, str], str]:
     """Reasons by claim, source and, for trials, profile."""
+    from icl_claims.claims import SOURCES
+    from icl_claims.experiments.profiles import PROFILES
+
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("refuted", [])
-        return {(entry["claim"], entry["source"], entry.get("profile", "")): entry["reason"] for entry in entries}
+        known = {(entry["claim"], entry["source"], entry.get("profile", "")): entry["reason"] for entry in entries}
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         wanted = "tables [[refuted]] with claim, source and reason"
         raise ClaimError(f"{path} is malformed", expected=wanted, got=str(error)) from error
+    for claim, source, profile in known:  # an entry that is never looked up would pass in silence
+        profiles = PROFILES if source == "trials" else ("",)
+        if source not in SOURCES or profile not in profiles:
+            wanted = f"a source of {', '.join(SOURCES)}, with a profile of {', '.join(PROFILES)} for trials alone"
+            got = f"{source!r}, {profile!r}"
+            raise ClaimError(f"{path} registers {claim} for nothing that there is", expected=wanted, got=got)
+    return known
 
 
 @contextmanager

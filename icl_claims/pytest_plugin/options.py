@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("compare", "RUN", "say what changed since a saved run (number, name, file or last); fail if a verdict did"),
     ):
         group.addoption(pytest_option(name), metavar=metavar, help=text)
-    again = "decide every claim again, also those that the same code decided before on the same evidence"
+    again = "run every trial and decide every claim again, also where the same code did before on the same evidence"
     group.addoption("--claims-again", action="store_true", help=again)
 
 
@@ -62,6 +62,16 @@ def check_options(config: pytest.Config) -> None:
     except IclClaimsError as error:
         door = "--claims-compare: " if isinstance(error, ReportError) else ""
         raise pytest.UsageError(f"{door}{error.as_told(pytest_option)}") from error
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say up front what trials of some of the papers' tasks cannot decide."""
+    chosen_here = config.getoption("claims_tasks")
+    if chosen_here is None:
+        return None
+    from icl_claims.report.words import limit_of_tasks
+
+    return limit_of_tasks([task.name for task in choices_of(config).chosen_tasks()]) or None
 
 
 def choices_of(config: pytest.Config, profile: str = "") -> Choices:

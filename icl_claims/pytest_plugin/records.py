@@ -34,6 +34,11 @@ UNDECIDED: dict[str, Any] = {
 """What stands where no verdict was reached."""
 
 
+def mark_of(item: Any) -> pytest.Mark | None:
+    """The mark of a test that decides a claim; None for any other test, also one that another project marks so."""
+    return next((mark for mark in item.iter_markers("claim") if {"sources", "condition"} <= mark.kwargs.keys()), None)
+
+
 def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
     """What the test of a claim is about, as plain data.
 
@@ -198,8 +203,8 @@ class RunRecord:
     left: SessionReport | None = None
 
     def pytest_runtest_logstart(self) -> None:
-        """Know that a test began: from now on there is something to report."""
-        self.begun = True
+        """Know that a test began: from now on there is something to report, unless fixtures are all that is run."""
+        self.begun = not self.config.getoption("setuponly", False)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

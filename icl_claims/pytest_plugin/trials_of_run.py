@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from icl_claims.experiments.result import TrialResult, TrialStore
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import STUDIES, Study
 from icl_claims.models import LanguageModel
+from icl_claims.models.reference import described
 from icl_claims.pytest_plugin import collection, fixtures, options, workers
 
 DONE = "done"
@@ -77,6 +79,7 @@ class TrialsOfRun:
         if reason := why_not(choices):
             return asking.AbsentEvidence("trials", reason, _details(choices))
         worker = workers.worker_of(self._config)
+        since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
         run, studies = self._resolve(choices)
 
@@ -89,7 +92,7 @@ class TrialsOfRun:
         def run_study(study: Study) -> trials.Results:
             specs, quiet = plan.plan_trials(run, study), self._config.get_verbosity() < 0
             with fixtures.visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
-                return run_all(run, specs, load, _named(report, study.name), worker)
+                return run_all(run, specs, load, _named(report, study.name), worker, since=since)
 
         own = (*STUDIES.values(), *(study for study in studies if study.name not in STUDIES))
         return trials.TrialsEvidence(StudiesOfRun(studies, run_study), _details(choices, run), own)
@@ -118,7 +121,8 @@ def _details(choices: profiles.Choices, run: plan.Run | None = None) -> dict[str
     known = {"profile": choices.profile.name, "changed": list(choices.changed)}
     if run is None:
         return known
-    return {**known, "learning_rates": run.rates.origin, "model": choices.model_reference, "data": choices.source.name}
+    model = described(choices.model_reference)
+    return {**known, "learning_rates": run.rates.origin, "model": model, "data": choices.source.name}
 
 
 def why_not(choices: profiles.Choices) -> str:
@@ -133,13 +137,20 @@ def why_not(choices: profiles.Choices) -> str:
 
 
 def run_all(
-    run: plan.Run, specs: Sequence[TrialSpec], load: Callable[[], LanguageModel], report: Report, worker: workers.Worker
+    run: plan.Run,
+    specs: Sequence[TrialSpec],
+    load: Callable[[], LanguageModel],
+    report: Report,
+    worker: workers.Worker,
+    *,
+    since: datetime | None = None,
 ) -> dict[str, list[TrialResult]]:
     """Run, or read from the store, the trials of a study; those that other workers run meanwhile are waited for last.
 
-    The model is not loaded where all trials are stored. The results are by task, in the order of the specifications.
+    The model is not loaded where all trials are stored; those written before `since` count as if they were not. The
+    results are by task, in the order of the specifications.
     """
-    store, results = TrialStore(), dict[str, TrialResult]()
+    store, results = TrialStore(since=since), dict[str, TrialResult]()
 
     def run_one(spec: TrialSpec, title: str) -> TrialResult:
         def progress(what: str, done: float) -> None:

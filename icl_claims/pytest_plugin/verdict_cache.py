@@ -4,10 +4,11 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.pytest_plugin.records import CachedVerdict, merged
 from icl_claims.report.document import libraries
 from icl_claims.storage.checksummed import read_manifest, write_checksummed
-from icl_claims.storage.files import cache_folder, sha256_of, source_digest
+from icl_claims.storage.files import cache_folder, sha256_of
+from icl_claims.storage.source_code import own_source, source_digest
 
 
 def default_verdicts() -> Path:
@@ -34,17 +36,21 @@ def outdated_verdicts() -> list[Path]:
 
 
 class VerdictCache:
-    """The verdicts of earlier runs by one state of the code, by everything else that they follow from."""
+    """The verdicts of earlier runs by one state of the code, by everything else that they follow from.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        again: Whether every claim is decided again, and the new verdicts take the place of those before.
+    """
+
+    def __init__(self, folder: Path, *, again: bool = False) -> None:
+        self._folder, self._again = folder, again
 
     def get(self, test: str, source: str, evidence: str) -> CachedVerdict | None:
         """The verdict that a test, by its id, reached before; None if it never did, or the cached one is damaged.
 
         The evidence is known by its digest, or by its name where code alone decides what it says.
         """
-        found = self._read(_key("verdict", test, source, evidence))
+        found = None if self._again else self._read(_key("verdict", test, source, evidence))
         return None if found is None else CachedVerdict(source, *found)
 
     def put(self, test: str, source: str, evidence: str, record: dict[str, Any]) -> None:
@@ -75,20 +81,24 @@ class VerdictCache:
             write_checksummed(self._folder / key, key, facts, {})
 
 
-def verdict_cache(config: pytest.Config, tests: Iterable[Path]) -> VerdictCache:
+def verdict_cache(config: pytest.Config, tests: Mapping[Path, str], *, again: bool) -> VerdictCache:
     """The verdicts of one state of all that a verdict follows from but the evidence: code, fixtures, versions, seeds.
 
     The package counts without its docstrings; files of claims count with theirs, which are the statements of claims,
-    and with all the code in their folders under the root of the run.
+    with all the code in their folders under the root of the run, and with whatever of the reader's own they, plugins
+    and `conftest.py` files import, wherever it lies. `tests` are the names of modules by file.
     """
     package = Path(icl_claims.__file__).parent
     of_claims = {path for test in tests for path in _code_beside(config, test)}
+    plugins = (plugin.__name__ for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, ModuleType))
     files = [*_files(fixtures_folder(), "**/*"), *sorted(of_claims | set(_files(config.rootpath, "conftest.py")))]
     digests = [(path.name, sha256_of(path)) for path in files]
     options = [config.getoption(name, None) for name in ("hypothesis_seed", "hypothesis_profile")]
     code = source_digest(_files(package, "**/*"), package)
-    found = [code, digests, platform.python_version(), libraries(), options]
-    return VerdictCache(default_verdicts() / hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest())
+    own = own_source({*tests.values(), *plugins})
+    found = [code, digests, own, platform.python_version(), libraries(), options]
+    folder = default_verdicts() / hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest()
+    return VerdictCache(folder, again=again)
 
 
 def _code_beside(config: pytest.Config, test: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ from icl_claims.pytest_plugin.fixtures import REFUTATIONS
 T = TypeVar("T")
 _ON_TRIALS = re.compile(r"\[(?:.*-)?(trials(?:-paper)?)(?:-.*)?\]$")
 CARDS = "nvidia[0-9]*"
+BEGAN = "icl_claims_began"
+_BEGINNING = pytest.StashKey[datetime]()
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,18 @@ def worker_of(config: pytest.Config) -> Worker:
     """The worker that this process is; the only one where xdist is not used."""
     given = getattr(config, "workerinput", None)
     return Worker() if given is None else Worker(int(given["workerid"].removeprefix("gw")), given["workercount"])
+
+
+def beginning(config: pytest.Config) -> datetime:
+    """When the run began; under xdist, that of the process which the workers serve."""
+    given = getattr(config, "workerinput", {}).get(BEGAN)
+    return datetime.fromisoformat(given) if given else config.stash.setdefault(_BEGINNING, datetime.now(UTC))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Say to an xdist worker when the run began."""
+    node.workerinput[BEGAN] = beginning(node.config).isoformat()
 
 
 def share_threads(config: pytest.Config) -> None:

@@ -26,6 +26,7 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[drawing.Pict
     page = page_environment().get_template("claims.html.jinja")
     return page.render(
         run=run,
+        limit=words.limit_of_tasks(str(run["options"].get("tasks") or "").replace(" ", "").split(",")),
         command_of=lambda claim: ledger.command_of(claim, run["options"]),
         listings_of=lambda claim: [listings[key] for _, key in ledger.keys_of_listings(claim)],
         entries=entries,

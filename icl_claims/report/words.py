@@ -17,7 +17,7 @@ from icl_claims.methods import AnotherQuerysUpdate, GaussianUpdate, Method, Null
 from icl_claims.metrics import METRICS, RANDOM_UPDATE, Baseline, Metric
 from icl_claims.questions import Named
 from icl_claims.report import Record
-from icl_claims.tasks import title_of_task
+from icl_claims.tasks import PAPERS_TASKS, title_of_task
 
 SOURCE_NAMES = {"exact": "exact", "printed": "printed", "author_runs": "author runs", "trials": "trials"}
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -59,6 +59,22 @@ def p_value(value: float) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """Both bounds of an interval; a dash where it is not known."""
     return DASH if low is None or high is None else f"[{number(low)}, {number(high)}]"
+
+
+def limit_of_tasks(tasks: Iterable[str]) -> str:
+    """What trials of some of the papers' tasks cannot do; empty where all are run, or none.
+
+    >>> limit_of_tasks(["sst2", "cb"]).partition(":")[0]
+    "Trials of 2 of the papers' 6 tasks (SST2, CB)"
+    """
+    run = [task for task in PAPERS_TASKS if task in tasks]
+    if len(run) in (0, len(PAPERS_TASKS)):
+        return ""
+    named = ", ".join(map(title_of_task, run))
+    return (
+        f"Trials of {len(run)} of the papers' {len(PAPERS_TASKS)} tasks ({named}): claims about more tasks, or about "
+        "the mean over all, cannot be supported by them."
+    )
 
 
 def duration(seconds: float) -> str:

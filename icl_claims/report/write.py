@@ -20,7 +20,7 @@ from icl_claims.report.document import Document, check_document, document_text
 from icl_claims.report.drawing import CachedFigure, Picture
 from icl_claims.report.figures import draw_pictures
 from icl_claims.report.page import render_page
-from icl_claims.storage import checksummed, files
+from icl_claims.storage import checksummed, files, source_code
 
 _Draw = Callable[[Mapping[str, Any], str], Iterable[Picture | CachedFigure]]
 """Gives figures from the numbers of a profile, and its name."""
@@ -103,4 +103,6 @@ def figures_of_page(numbers: Mapping[str, Any], profile: str) -> list[CachedFigu
 def _code() -> str:
     """SHA-256 of what draws: the report's code, and matplotlib's version."""
     report = Path(__file__).parent
-    return hashlib.sha256(f"{mpl.__version__} {files.source_digest(report.rglob('*.py'), report)}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{mpl.__version__} {source_code.source_digest(report.rglob('*.py'), report)}".encode()
+    ).hexdigest()

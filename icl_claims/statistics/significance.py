@@ -91,12 +91,41 @@ def equivalence(interval: Interval, margin: float) -> Literal["equivalent", "dif
     'equivalent'
     """
     if margin < 0:
-        raise ClaimError("The margin of an equivalence is negative", expected="0 or more", got=f"{margin=}")
+        raise ClaimError("The margin of a comparison is negative", expected="0 or more", got=f"{margin=}")
     if interval.excludes_below(-margin) and interval.excludes_above(margin):
         return "equivalent"
     if interval.excludes_below(margin) or interval.excludes_above(-margin):
         return "different"
     return "unclear"
+
+
+def non_superiority(interval: Interval, margin: float) -> Literal["not above", "above", "unclear"]:
+    """Whether a quantity is not higher than another, from the interval of their difference.
+
+    At a difference of 0 or less it is `above`, and at the margin or more it is `not above`, each in no more than the
+    tail of the interval, 2.5 % at 95 %. It never contradicts a question about which of the two is higher.
+
+    Args:
+        interval: interval of the difference, at `CONFIDENCE`.
+        margin: the smallest difference that would matter, in the units of the difference; NaN if it is not known.
+
+    Returns:
+        `above` if the whole interval lies above 0, else `not above` if it lies below the margin, else `unclear`, also
+        for an undefined interval.
+
+    Raises:
+        ClaimError: the margin is below 0.
+
+    Source: Schuirmann 1987, one of the two tests; both bounds read from one interval: Morikawa and Yoshida 1995.
+
+    >>> non_superiority(Interval(0.01, -0.02, 0.04), margin=0.05)
+    'not above'
+    """
+    if margin < 0:
+        raise ClaimError("The margin of a comparison is negative", expected="0 or more", got=f"{margin=}")
+    if interval.excludes_below(0.0):
+        return "above"
+    return "not above" if interval.excludes_above(margin) else "unclear"
 
 
 def smallest_detectable(interval: Interval, *, power: float = POWER, confidence: float = CONFIDENCE) -> float | None:

@@ -59,7 +59,7 @@ def write_checksummed(folder: Path, name: str, facts: Mapping[str, Any], numbers
     manifest = {
         "format": FORMAT,
         "name": name,
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "written": datetime.now(UTC).isoformat(),
         "numbers": {"names": list(numbers), "size": len(content), "sha256": hashlib.sha256(content).hexdigest()},
         "facts": dict(facts),
     }
@@ -158,7 +158,7 @@ class Checkpoint:
 
         A damaged part is left out with a warning.
         """
-        found = parts_in(self.folder)
+        found = self.parts()
         parts = filter(None, map(self._read, found))
         start = next(parts, None)
         if start is None or start.kind != START:
@@ -185,6 +185,10 @@ class Checkpoint:
             return None
         self._next += 1
         return self.folder / name
+
+    def parts(self) -> list[Path]:
+        """The folders of the parts, in the order in which they were finished."""
+        return parts_in(self.folder)
 
     def remove(self) -> None:
         """Delete all parts."""

@@ -1,22 +1,32 @@
-"""Files: the cache folder, writing whole or not at all, and SHA-256 of bytes and of code without its words."""
+"""Files: the cache folder, writing whole or not at all, and SHA-256 of their bytes."""
 
-import ast
 import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from platformdirs import user_cache_path
 
+from icl_claims.errors import StoreError
+
 
 def cache_folder() -> Path:
-    """The folder that the environment variable ICL_CLAIMS_CACHE names; else one in the user's cache."""
+    """The folder that the environment variable ICL_CLAIMS_CACHE names; else one in the user's cache.
+
+    Raises:
+        StoreError: none is named, and the user has no home.
+    """
     chosen = os.environ.get("ICL_CLAIMS_CACHE")
-    return Path(chosen) if chosen else user_cache_path("icl_claims")
+    try:
+        return Path(chosen) if chosen else user_cache_path("icl_claims")
+    except RuntimeError as error:  # of Path.home
+        todo = "Set ICL_CLAIMS_CACHE to a folder."
+        raise StoreError(
+            "There is no place for a cache", expected="a home folder", got=str(error), todo=todo
+        ) from error
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -38,6 +48,8 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+Say = Callable[[str], None]
+"""Told a sentence before what takes long."""
 DigestOf = Callable[[Path], str]
 """Any of the ways to know the SHA-256 of a file."""
 
@@ -58,7 +70,7 @@ def file_digest(path: Path) -> str:
 
 
 def remembered_digest(path: Path) -> str:
-    """SHA-256 of a file as it was when it was last read, if its size and time of change are still the same."""
+    """SHA-256 of a file as it was when it was last read, if the file system says that it did not change since."""
     try:
         note = json.loads(_note(path).read_text(encoding="utf-8"))
         digest: str = note.pop("sha256")
@@ -67,50 +79,23 @@ def remembered_digest(path: Path) -> str:
     return digest if note == _seen(path) else file_digest(path)
 
 
-def source_digest(paths: Iterable[Path], root: Path, *, words: Collection[str] = ()) -> str:
-    """SHA-256 of source files, which stays the same when only comments, docstrings or the layout change.
-
-    A Python file counts by its syntax tree without bare strings, every other file by its bytes.
-
-    Args:
-        paths: The files; their order makes no difference.
-        root: A folder above them. Each file's name within it counts too.
-        words: Names of arguments, fields and functions that do not count either, for they only hold words for readers.
-
-    Raises:
-        SyntaxError: a Python file cannot be parsed.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        is_python = path.suffix == ".py"
-        content = repr(_syntax(ast.parse(path.read_bytes()), words)).encode() if is_python else path.read_bytes()
-        digest.update(json.dumps([path.relative_to(root).as_posix(), len(content)]).encode() + content)
-    return digest.hexdigest()
-
-
-def _syntax(node: Any, words: Collection[str]) -> Any:
-    """A syntax tree as nested tuples; fields that are empty are left out, as another version of Python may add some."""
-    if isinstance(node, list):
-        return tuple(_syntax(item, words) for item in node if not _is_words(item, words))
-    if not isinstance(node, ast.AST):
-        return node
-    fields = ((name, getattr(node, name, None)) for name in node._fields)
-    return type(node).__name__, *((name, _syntax(value, words)) for name, value in fields if value not in (None, []))
-
-
-def _is_words(node: Any, words: Collection[str]) -> bool:
-    """Whether a part of a tree decides nothing: a bare string, such as a docstring, or a value under such a name."""
-    match node:
-        case ast.Expr(value=ast.Constant(value=str())):
-            return True
-        case ast.keyword(arg=name) | ast.FunctionDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
-            return name in words
-    return False
+def remembered(what: str, make: Callable[[], str]) -> str:
+    """The text that `make` gives and that follows from what `what` says, made once and noted in the cache."""
+    note = cache_folder() / "models" / "digests" / f"{hashlib.sha256(what.encode()).hexdigest()}.json"
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        if (found := json.loads(note.read_text(encoding="utf-8")))["what"] == what:
+            return str(found["made"])
+    made = make()
+    with suppress(OSError):
+        write_atomically(note, json.dumps({"what": what, "made": made}))
+    return made
 
 
 def _seen(path: Path) -> dict[str, str | int]:
+    """What tells whether a file changed; unlike the time of its content, a program cannot set that of its change."""
     stat = path.stat()
-    return {"path": str(path.resolve()), "size": stat.st_size, "changed": stat.st_mtime_ns}
+    times = {"modified": stat.st_mtime_ns, "changed": stat.st_ctime_ns}
+    return {"path": str(path.resolve()), "size": stat.st_size, "inode": stat.st_ino, **times}
 
 
 def _note(path: Path) -> Path:

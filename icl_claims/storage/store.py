@@ -26,10 +26,13 @@ class Store:
     """Caches contents, so that none is computed twice, by any number of processes.
 
     Where nothing can be written, contents are computed all the same, and a warning says that they are not cached.
+
+    Args:
+        since: What was written before is computed again, and then replaced; None if nothing is.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, since: datetime | None = None) -> None:
+        self.folder, self._since = folder, since
         self._can_be_written = True
 
     def get_or_run(self, key: str, run: Compute) -> Content:
@@ -48,7 +51,7 @@ class Store:
 
     def holds(self, key: str) -> bool:
         """Whether the content of a key is cached; it is not checked."""
-        return (self.folder / key / checksummed.MANIFEST).is_file()
+        return os.path.isfile(self.folder / key / checksummed.MANIFEST)  # noqa: PTH113  Path's raises where it may not look
 
     def get(self, key: str) -> Content | None:
         """The content of a key, or None; a damaged one is set aside with a warning."""
@@ -60,7 +63,15 @@ class Store:
 
     def checkpoint(self, key: str) -> checksummed.Checkpoint | None:
         """Checkpoint of the content with this key, for the process computing it; None if the store is not writable."""
-        return checksummed.Checkpoint(self.folder / f"{key}{PARTIAL}", key) if self._can_be_written else None
+        if not self._can_be_written:
+            return None
+        made = checksummed.Checkpoint(self.folder / f"{key}{PARTIAL}", key)
+        if any(self._is_too_old(datetime.fromtimestamp(part.stat().st_mtime, UTC)) for part in made.parts()[:1]):
+            made.remove()
+        return made
+
+    def _is_too_old(self, written: datetime) -> bool:
+        return self._since is not None and written < self._since
 
     def _whole(self, key: str) -> Content | None:
         """The content of a key, if it is there and whole; no lock is taken."""
@@ -72,12 +83,13 @@ class Store:
         if not os.path.lexists(self.folder / key):
             return None
         manifest, arrays = checksummed.read_checksummed(self.folder / key, key)
-        return manifest.facts, arrays
+        return None if self._is_too_old(manifest.written) else (manifest.facts, arrays)
 
     def _run(self, key: str, run: Compute) -> Content:
         content, checkpoint = run(), self.checkpoint(key)
         if checkpoint is None:
             return content
+        shutil.rmtree(self.folder / key, ignore_errors=True)  # where it is there, it is too old
         try:
             checksummed.write_checksummed(self.folder / key, key, *content)
         except OSError:
@@ -157,8 +169,18 @@ def default_store() -> Path:
 
 
 def entries(store: Path) -> list[StoredFolder]:
-    """All entries of a store, the newest first; the arrays are not read."""
-    folders = [path for path in store.iterdir() if path.suffix != LOCK] if store.is_dir() else []
+    """All entries of a store, the newest first; the arrays are not read.
+
+    Raises:
+        StoreError: nobody may look into it.
+    """
+    try:
+        folders = [path for path in store.iterdir() if path.suffix != LOCK]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        todo = "Set ICL_CLAIMS_CACHE to a folder of your own."
+        raise StoreError(f"{store} cannot be read", got=error.strerror or str(error), todo=todo) from error
     found = filter(None, map(_entry, folders))
     return sorted(found, key=lambda entry: (entry.written, entry.key), reverse=True)
 

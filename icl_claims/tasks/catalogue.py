@@ -110,7 +110,8 @@ def _are_different(value: Any, least: int) -> bool:
 
 def _are_runs(value: Any) -> bool:
     pairs = isinstance(value, list) and value and all(isinstance(run, list) and len(run) == 2 for run in value)
-    return bool(pairs) and all(type(n) is int and n >= 0 for run in value for n in run) and max(r[1] for r in value) < 5
+    whole = bool(pairs) and all(type(n) is int and n >= 0 for run in value for n in run)
+    return whole and max(run[1] for run in value) < 5 and len({*map(tuple, value)}) == len(value)
 
 
 def _is_rate(value: Any) -> bool:
@@ -124,7 +125,7 @@ _ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "paraphrase": ("a text", _is_text),
     "verbalizers": ("two or more different words", lambda value: _are_different(value, 2)),
     "learning_rate": ("a number above 0", _is_rate),
-    "runs": ("pairs of a seed and a permutation from 0 to 4, such as [[1, 0]]", _are_runs),
+    "runs": ("different pairs of a seed and a permutation from 0 to 4, such as [[1, 0]]", _are_runs),
     "learning_rates": (
         "a table of numbers above 0 by profile",
         lambda value: isinstance(value, dict) and all(map(_is_rate, value.values())),

@@ -11,7 +11,8 @@ import numpy as np
 
 from icl_claims.errors import DataError, UsageError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.tasks.catalogue import TASK_FILE, Task, known_task
+from icl_claims.storage.source_code import own_source
+from icl_claims.tasks.catalogue import Task, known_task
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def read_task(task: Task | str, directory: Path | None = None) -> TaskData:
     """The examples of a task, or of the known task of a name: the miniature ones, or those of a data directory.
 
     A data directory holds `TASK/train.jsonl` and `TASK/validation.jsonl`. A task of the reader's has its examples in
-    its own folder, and its description is part of their digest.
+    its own folder, and what makes its prompts is part of their digest.
 
     >>> task = read_task("cb")
     >>> len(task.train), task.task.verbalizers
@@ -73,10 +74,17 @@ def read_task(task: Task | str, directory: Path | None = None) -> TaskData:
     files = {split: folder / f"{split}.jsonl" for split in ("train", "validation")}
     examples = {split: _read_examples(path, task) for split, path in files.items()}
     digest = hashlib.sha256()
-    for path in (*files.values(), *([folder / TASK_FILE] if task.own else [])):
+    for path in files.values():
         digest.update(hashlib.sha256(path.read_bytes()).digest())
+    digest.update(what_prompts_it(task).encode())
     source = "directory" if directory or task.own else "miniature"
     return TaskData(task, examples["train"], examples["validation"], source, digest.hexdigest())
+
+
+def what_prompts_it(task: Task) -> str:
+    """All that makes prompts of a task's examples: its words, and its class, if that is the reader's own."""
+    words = task.fields, task.template, task.paraphrase, task.verbalizers
+    return json.dumps([*words, own_source([type(task).__module__])])
 
 
 def _read_examples(path: Path, task: Task) -> tuple[Example, ...]:

@@ -27,8 +27,15 @@ class Encoder(typing.Protocol):
     def separator(self) -> int:
         """Ends a demonstration."""
 
+    @property
+    def unknown(self) -> frozenset[int]:
+        """Stand for whatever the vocabulary lacks."""
+
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, without special tokens."""
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """The tokens of some ids."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Demonstrations:
         context_order: indices of those that in-context learning is shown, in its order.
         learning_order: indices of those that finetuning steps on, in its order.
         protocol: readings that a method follows in what its own parameters leave open.
+        seed: that of their draw, from which a method draws, too.
 
     Raises:
         UsageError: not one label for every template, or a label of no class.
@@ -57,6 +65,7 @@ class Demonstrations:
     context_order: tuple[int, ...]
     learning_order: tuple[int, ...]
     protocol: Protocol = Protocol()
+    seed: int = 0
 
     def __post_init__(self) -> None:
         classes = len(self.label_ids)
@@ -178,22 +187,26 @@ class Prompts:
 
 
 def label_tokens(task: Task, encoder: Encoder) -> tuple[int, ...]:
-    """The token of each verbalizer with a blank before it.
+    """The token of each verbalizer: what the word, and a blank before it, add to the template in place.
+
+    In place, because a tokenizer may write a text's first word in another way than the same word within a text.
 
     Raises:
-        PromptError: a verbalizer is not one token for this model, or two share one.
+        PromptError: a verbalizer is not one token that the vocabulary knows, or two share one.
     """
-    ids = []
+    asked = task.prompt(dict.fromkeys(task.fields, FILLERS[0]))
+    before, ids = encoder.encode(asked), []
     for word in task.verbalizers:
-        pieces = encoder.encode(f" {word}")
-        if len(pieces) != 1:
+        written = encoder.encode(f"{asked} {word}")
+        added = written[len(before) :] if written[: len(before)] == before else written
+        if len(added) != 1 or encoder.unknown.intersection(added):
             raise PromptError(
                 f"The verbalizer {word!r} of {task.title} is not one token for this model",
-                expected="1 token",
-                got=f"{len(pieces)}",
+                expected="1 token of its own",
+                got=f"{len(added)}: {' '.join(encoder.names(added))}",
                 todo="Leave this task out of ⟨tasks⟩, or use a model with a larger vocabulary.",
             )
-        ids.append(pieces[0])
+        ids.append(added[0])
     if len(set(ids)) != len(ids):
         raise PromptError(f"Two verbalizers of {task.title} are the same token for this model", got=str(ids))
     return tuple(ids)
@@ -209,7 +222,7 @@ def build_prompts(
     otherwise; it also says in which order, where attention is looked at, and whether queries without content are asked.
 
     Raises:
-        PromptError: not even one demonstration fits, or a verbalizer is not one token.
+        PromptError: not even one demonstration fits, or a verbalizer is not one token that the vocabulary knows.
         UsageError: k, queries or permutation out of range.
     """
     task, data = data.task, data.for_trial(draw.seed)
@@ -239,6 +252,7 @@ def build_prompts(
             context_order=context_order,
             learning_order=learning_order,
             protocol=protocol,
+            seed=draw.seed,
         ),
         demonstration_rows=tuple(drawn[i].row for i in learning_order),
         queries=written([example.fields for example in asked]),

@@ -107,7 +107,9 @@ def synthetic_task(task: catalogue.Task | str) -> examples.TaskData:
             for row, label in enumerate(labels)
         )
     content = {split: [(example.fields, example.label) for example in rows] for split, rows in splits.items()}
-    digest = hashlib.sha256(json.dumps(["labels redrawn", content], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps(["labels redrawn", content, examples.what_prompts_it(task)], sort_keys=True).encode()
+    ).hexdigest()
     return examples.TaskData(task, splits["train"], splits["validation"], "synthetic", digest, redraws_labels=True)
 
 

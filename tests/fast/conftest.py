@@ -85,8 +85,8 @@ class WordTokenizer:
         self.pieces, self.same = pieces or {}, same or {}
         self.ids: dict[str, int] = {}
 
-    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
-        assert not add_special_tokens
+    def __call__(self, text: str, add_special_tokens: bool, split_special_tokens: bool) -> dict[str, list[int]]:
+        assert (add_special_tokens, split_special_tokens) == (False, True)
         words = [self.same.get(word, word) for word in text.split()]
         return {
             "input_ids": [
@@ -96,9 +96,9 @@ class WordTokenizer:
             ]
         }
 
-    def decode(self, ids: list[int]) -> str:
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
         word_of = {number: word for word, number in self.ids.items()}
-        return " ".join(word_of.get(number, f"<{number}>") for number in ids)
+        return [word_of.get(number, f"<{number}>") for number in ids]
 
 
 @pytest.fixture(scope="session")

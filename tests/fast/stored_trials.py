@@ -1,4 +1,4 @@
-"""Results of trials that were never run: for tests of what keeps them."""
+"""Results of trials that were never run, for tests of what keeps them; and a metric of all queries of a trial."""
 
 from dataclasses import replace
 
@@ -7,8 +7,18 @@ import numpy as np
 from icl_claims.experiments.result import Entry, TrialResult, packed_result
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.methods import Finetuning
+from icl_claims.metrics import SetMetric
 
 GROUPS = ("log_probabilities", "content_free", "by_layer", "over_queries", "gradient_norms", "drift")
+SPREAD = SetMetric(
+    name="spread",
+    title="spread",
+    definition="Variance over queries.",
+    values=lambda outputs: outputs.transpose(0, 1),
+    takes=lambda found: {"outputs": found.answer.attention_outputs},
+    compares=False,
+    over=lambda features: features.var(axis=0).sum(axis=-1),
+)
 SPEC = TrialSpec("model", "data", "sst2", 3, 0, 0, None, (Finetuning(0.1),), code="code")
 
 

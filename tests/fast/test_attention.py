@@ -9,23 +9,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import forward_ad
-from transformers import AutoModelForCausalLM, Gemma2Config
 
 from icl_claims.errors import ModelError, PromptError
-from icl_claims.models.attention import registered_attention
-from icl_claims.models.families import FAMILIES
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.random_models import (
     BOS,
     CONFIGURATIONS,
     CONTEXT,
-    EOS,
     FIRST_WORD,
     VOCABULARY,
     random_model,
     random_network,
 )
-from icl_claims.models.tokens import TokenEncoder
 
 CLOSE = {"atol": 2e-4, "rtol": 2e-4}  # eager softmax is in float32 whatever the dtype
 every_family = pytest.mark.parametrize("family", CONFIGURATIONS)
@@ -175,32 +170,6 @@ def test_given_weights_act_only_during_the_call(family):
     after = model.answer([[9, 10]], model.read_prefix(prefix), answer_at=-1, probe_at=-1).logits
     assert torch.equal(before, after)
     assert not torch.allclose(before, changed)
-
-
-def refuse(network, match):
-    with pytest.raises(ModelError, match=match) as refusal:
-        LanguageModel(network, TokenEncoder(None, BOS, EOS), name="strange", digest="")
-    return str(refusal.value)
-
-
-def test_an_attention_of_its_own_is_refused_with_the_families():
-    message = refuse(random_network("llama", 2, 0), "LlamaForCausalLM does not run all of its attention")
-    assert all(family.title in message for family in FAMILIES)
-
-
-def test_a_model_whose_attention_is_not_plain_softmax_is_refused():
-    config = Gemma2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=4,
-        attn_logit_softcapping=50.0,
-    )
-    network = AutoModelForCausalLM.from_config(config, attn_implementation=registered_attention())
-    assert "softcap" in refuse(network, "Gemma2Attention asks for an attention that is not plain causal softmax")
 
 
 def test_calling_the_network_directly_is_refused():

@@ -422,8 +422,26 @@ def test_rates_in_a_file_are_used_when_it_is_named(run, small, tmp_path, cache):
 def test_the_doctor_looks_at_everything_a_run_needs(run):
     code, out, _ = run("doctor")
     assert code == 0
-    for what in ("Python", "libraries", "memory", "disk", "miniature tasks", "real tasks", "embedded model"):
+    for what in (
+        "Python",
+        "libraries",
+        "packages",
+        "memory",
+        "disk",
+        "miniature tasks",
+        "real tasks",
+        "embedded model",
+    ):
         assert what in out
+
+
+def test_the_doctor_names_a_package_that_is_missing(run, monkeypatch):
+    monkeypatch.setattr(
+        "icl_claims.cli.preparing.metadata.requires", lambda _name: ["accelerate>=1.2", "gguf>=999", "nowhere>=1"]
+    )
+    _, out, _ = run("doctor")
+    assert "1 of 3 needed" in out
+    assert "pip install 'gguf>=999' 'nowhere>=1'" in out
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (40, "40 s"), (720, "12 min"), (12600, "3.5 h")])

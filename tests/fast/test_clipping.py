@@ -114,7 +114,7 @@ def test_finetunings_gradients_bound_those_of_each_layer(method):
 @pytest.mark.parametrize("update", ["concurrent", "sequential"])
 def test_what_finetuning_learned_is_given_or_learned_on_the_way(update):
     model, method = random_model("llama", 3, 0), LayerCausal(RATE, update, clip=Clipping(norm="finetuning"))
-    given_it = method.learn(model, SHOWN, {"finetuning": Finetuning(RATE).learn(model, SHOWN)})
+    given_it = method.learn(model, SHOWN, {Finetuning(RATE): Finetuning(RATE).learn(model, SHOWN)})
     alone = method.learn(model, SHOWN)
     assert all(torch.equal(alone.weights[name], value) for name, value in given_it.weights.items())
 

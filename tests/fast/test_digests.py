@@ -13,7 +13,8 @@ from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.reference import load_model, model_digest
 from icl_claims.storage import files
-from icl_claims.storage.files import file_digest, remembered_digest, source_digest
+from icl_claims.storage.files import file_digest, remembered, remembered_digest
+from icl_claims.storage.source_code import source_digest
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,25 @@ def test_a_file_that_changed_is_read_again(file, content):
     assert remembered_digest(file) == digest_of(content)
 
 
+@pytest.mark.parametrize("by", [os.replace, shutil.copyfile])
+def test_other_bytes_of_the_same_size_and_time_are_read_again(file, tmp_path, by):
+    remembered_digest(file)
+    before = file.stat()
+    (tmp_path / "other").write_bytes(b"NUMBERS")
+    by(tmp_path / "other", file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert remembered_digest(file) == digest_of(b"NUMBERS")
+
+
+def test_what_follows_from_a_text_is_made_once(cache):
+    made = []
+    first, again = (remembered("the vocabulary", lambda: made.append(1) or "a fingerprint") for _ in range(2))
+    assert (first, again, made) == ("a fingerprint", "a fingerprint", [1])
+    [note] = (cache / "models" / "digests").iterdir()
+    note.write_text(note.read_text().replace("vocabulary", "merges"))
+    assert remembered("the vocabulary", lambda: "another") == "another"
+
+
 def test_a_note_that_is_damaged_is_written_again(file, cache):
     remembered_digest(file)
     [note] = (cache / "models" / "digests").iterdir()
@@ -90,7 +110,7 @@ def test_a_model_is_known_by_the_digest_it_has_when_loaded(kind, never_read):
 def test_another_models_digest_is_another(tmp_path):
     folder = tmp_path / "tiny"
     shutil.copytree(fixtures_folder() / "tiny", folder)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
     assert model_digest(f"path:{folder}") != model_digest("tiny")
 
 

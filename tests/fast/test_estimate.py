@@ -61,7 +61,7 @@ def test_what_a_trial_is_said_to_do_is_what_it_does(model, monkeypatch):
         monkeypatch.setattr(LanguageModel, name, counted)
 
     count("read_prefix", read)
-    count("answer", answered)
+    count("activations", answered)
     count("sequence_logits", stepped)
     run_trial(spec, model, DATA)
     assert work.trials == 1

@@ -104,6 +104,17 @@ def test_a_malformed_dictionary_is_refused_with_its_line(tmp_path, content, matc
         read_dictionary(tmp_path / "dict.txt")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_type(tmp_path):
+    (tmp_path / "dict.txt").write_bytes(b"\xef\xbb\xbf220 5\n198 4\n")
+    assert read_dictionary(tmp_path / "dict.txt")["220"] == 4
+
+
+def test_symbols_of_a_dictionary_have_names(tokens):
+    ids = tokens.encode("one two")
+    assert "".join(tokens.names(ids)) == "oneĠtwo"
+    assert tokens.names([0, 3]) == ["<s>", "<unk>"]
+
+
 def test_a_dictionary_that_is_not_text_is_refused(tmp_path):
     (tmp_path / "dict.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(ModelError, match="UnicodeDecodeError"):

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,11 +16,17 @@ from torch.nn.functional import cross_entropy
 
 from claims.small_transformers import key_value_part, small_demonstrations
 from icl_claims.errors import DivergenceError, ModelError
-from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, ZeroShot
-from icl_claims.methods.descent import finite
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, FIRST_WORD, random_model, random_network
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.trial import prompts_of
+from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, ZeroShot, descent
+from icl_claims.models.attention import registered_attention
+from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
+from icl_claims.models.reference import load_model
+from icl_claims.models.tokens import TokenEncoder
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.prompts import Demonstrations, Queries
+from icl_claims.tasks.sources import synthetic_task
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-3}
 every_family = pytest.mark.parametrize("family", CONFIGURATIONS)
@@ -193,13 +200,61 @@ def test_a_model_that_answers_with_no_number_is_a_model_error():
         ZeroShot().learn(model, demonstrations(*SEQUENCES)).answer(QUERIES)
 
 
-def test_a_loss_far_above_guessing_counts_as_diverged():
+@pytest.mark.parametrize(
+    ("task", "rate", "highest", "last"), [("agnews", 10.0, 235.555, 2.2435), ("cb", 10.0, 173.287, 21.088)]
+)
+def test_a_high_loss_that_comes_down_again_is_no_divergence(task, rate, highest, last):
+    model, data = load_model("tiny"), synthetic_task(task)
+    shown = prompts_of(TrialSpec.of(model, data, [], k=16), model, data).demonstrations
+    losses = Linearized(rate).learn(model, shown).losses
+    assert (max(losses), losses[-1]) == pytest.approx((highest, last), rel=1e-2)
+
+
+def test_an_error_after_learning_keeps_its_own_cause(monkeypatch):
     model = random_model("llama", 1, 0)
-    rows = Demonstrations.from_rows(BOS, EOS, [(FIRST_WORD, FIRST_WORD + 1), (FIRST_WORD + 2, FIRST_WORD + 1)])
-    with pytest.raises(DivergenceError, match="at most 100 nats"):
-        finite(101.0, Finetuning(0.1), 0)
-    assert finite(101.0, Finetuning(0.1), 0, predictions=2) == 101.0
-    assert all(loss < 100 for loss in Finetuning(0.1).learn(model, rows).losses)
+    learned = Finetuning(0.1).learn(model, demonstrations(*SEQUENCES))
+
+    def broken(*given, **how):
+        raise ModelError("The attention broke")
+
+    monkeypatch.setattr(model, "activations", broken)
+    with pytest.raises(ModelError, match="The attention broke") as found:
+        learned.answer(QUERIES)
+    assert not isinstance(found.value, DivergenceError)
+
+
+# In half precision
+
+
+def quiet(dtype):
+    """A model whose hidden states are so small that the norms before its blocks and head make gradients large."""
+    network = random_network("llama", 2, 0, attention=registered_attention())
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith(("embed_tokens.weight", "o_proj.weight", "down_proj.weight")):
+                parameter.mul_(2.0**-11)
+    for norm in (module for module in network.modules() if hasattr(module, "variance_epsilon")):
+        norm.variance_epsilon = 1e-12
+    return LanguageModel(network.to(dtype), TokenEncoder(None, BOS, EOS), name="quiet", digest="quiet")
+
+
+@pytest.mark.parametrize("method", [Finetuning, LayerCausal, Linearized])
+def test_gradients_beyond_float16_are_those_of_a_smaller_loss(method, monkeypatch):
+    learned = {d: method(1e-6).learn(quiet(d), demonstrations(*SEQUENCES)) for d in (torch.float16, torch.float32)}
+    norms, wanted = (learned[dtype].gradient_norms for dtype in (torch.float16, torch.float32))
+    np.testing.assert_allclose(norms, wanted, rtol=0.01)
+    monkeypatch.setattr(descent, "LEAST_LOSS_SCALE", descent.FLOAT16_LOSS_SCALE)
+    with pytest.raises(DivergenceError, match="left the range of float16"):
+        method(1e-6).learn(quiet(torch.float16), demonstrations(*SEQUENCES))
+
+
+@pytest.mark.parametrize("method", [Finetuning, LayerCausal, Linearized])
+def test_the_range_of_float16_is_named_where_it_ends(method):
+    model = random_model("llama", 2, 0, torch.float16)
+    with torch.no_grad():
+        model.network.lm_head.weight.mul_(30_000)
+    with pytest.raises(DivergenceError, match=r"left the range of float16 at step 1.*Use dtype float32"):
+        method(1e-6).learn(model, demonstrations(*SEQUENCES))
 
 
 @pytest.mark.parametrize("kind", [Finetuning, LayerCausal, Linearized])

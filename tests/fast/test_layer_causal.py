@@ -62,7 +62,7 @@ def test_the_first_step_agrees_in_the_lowest_and_the_last_layer(family):
 def test_norm_matched_changes_have_the_length_of_finetunings(family, update):
     model = random_model(family, 3, 0)
     finetuned, plain = (method.learn(model, SHOWN) for method in (Finetuning(RATE), LayerCausal(RATE, update)))
-    matched = LayerCausal(RATE, update, norm_matched=True).learn(model, SHOWN, {"finetuning": finetuned})
+    matched = LayerCausal(RATE, update, norm_matched=True).learn(model, SHOWN, {Finetuning(RATE): finetuned})
     changes = {of: weight_changes(model, of.weights) for of in (finetuned, plain, matched)}
     lengths = {of: layer_norms(model.tuned_parameters, change.values()) for of, change in changes.items()}
     assert lengths[matched] == pytest.approx(lengths[finetuned], rel=1e-4)
@@ -74,7 +74,7 @@ def test_norm_matched_changes_have_the_length_of_finetunings(family, update):
 
 def test_norm_matched_learning_finds_lengths_by_itself():
     model, method = random_model("llama", 3, 0), LayerCausal(RATE, norm_matched=True)
-    given_it = method.learn(model, SHOWN, {"finetuning": Finetuning(RATE).learn(model, SHOWN)})
+    given_it = method.learn(model, SHOWN, {Finetuning(RATE): Finetuning(RATE).learn(model, SHOWN)})
     alone = method.learn(model, SHOWN)
     assert all(torch.equal(alone.weights[name], value) for name, value in given_it.weights.items())
 

@@ -45,13 +45,13 @@ def peak(word_encoder):
         for number, method in enumerate(finetuning):
             object.__setattr__(method, "name", f"finetuning_{number}")
         spec = TrialSpec(model.digest, DATA.digest, "sst2", 2, 5, 0, queries, finetuning, diagnostics=False)
-        answer, seen = model.answer, []
+        answer, seen = model.activations, []
 
         def watch(*given, **how):
             seen.append(bytes_of_live_tensors())
             return answer(*given, **how)
 
-        model.answer = watch
+        model.activations = watch
         gc.freeze()  # what is there already is not looked at
         try:
             run_trial(spec, model, DATA, tokens_per_batch=16, learned_in_memory=in_memory)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icl_claims.metrics import accuracy, changed, rec2ftp, rpa, sim_am, sim_am_update, sim_aou
+from icl_claims.metrics.learning import log_gradient_ratio
 from icl_claims.metrics.predictions import predicted_labels
-from icl_claims.metrics.similarity import sim_aou_random, uniform_updates
+from icl_claims.metrics.similarity import sim_aou_random, sim_aou_unnormalised, uniform_updates
 
 CPU = torch.device("cpu")
 CLOSE = {"abs": 1e-5}
@@ -148,6 +149,22 @@ def test_similarities_lie_between_minus_one_and_one(states, maps):
 
 
 @given(activations(), activations(heads=2))
+def test_similarities_of_float64_are_exact_and_others_in_float32(states, maps):
+    exact = [m.double() for m in (*states, *maps)]
+    icl, ft, zsl = exact[:3]
+    for normalised in (True, False):
+        a, b, z = (h / h.norm(dim=-1, keepdim=True) if normalised else h for h in (icl, ft, zsl))
+        wanted = ((a - z) * (b - z)).sum(-1) / (a - z).norm(dim=-1) / (b - z).norm(dim=-1)
+        torch.testing.assert_close(sim_aou.values(icl, ft, zsl, normalised=normalised), wanted.T, atol=1e-9, rtol=0)
+    m, n, z = exact[3:]
+    for found, a, b in ((sim_am.values(m, n), m, n), (sim_am_update.values(m, n, z), m - z, n - z)):
+        wanted = ((a * b).sum(-1) / a.norm(dim=-1) / b.norm(dim=-1)).mean(1)
+        torch.testing.assert_close(found, wanted.T, atol=1e-9, rtol=0)
+    halved = [h.bfloat16() for h in states]
+    assert {sim_aou.values(*given_states).dtype for given_states in (states, halved)} == {torch.float32}
+
+
+@given(activations(), activations(heads=2))
 def test_doing_as_in_context_learning_has_similarity_one(states, maps):
     icl, _, zsl = states
     torch.testing.assert_close(sim_aou.values(icl, icl, zsl), torch.ones(icl.shape[1], icl.shape[0]))
@@ -155,9 +172,24 @@ def test_doing_as_in_context_learning_has_similarity_one(states, maps):
 
 
 @given(activations())
-def test_a_method_that_changes_nothing_has_similarity_zero(states):
-    icl, _, zsl = states
-    assert not sim_aou.values(icl, zsl, zsl).any()
+def test_an_update_of_nothing_has_no_direction(states):
+    icl, ft, zsl = states
+    assert sim_aou.values(icl, zsl, zsl).isnan().all()
+    assert sim_aou.values(zsl, ft, zsl).isnan().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("short_side", ["in_context", "other"])
+@pytest.mark.parametrize(("metric", "least"), [(sim_aou_unnormalised, 0), (sim_am_update, 1e-4)])
+def test_updates_below_what_a_dtype_resolves_have_no_similarity(dtype, short_side, metric, least):
+    before, long, direction = torch.eye(8)[:3]
+    resolved = max(4 * torch.finfo(dtype).eps, least if short_side == "in_context" else 0)
+    for length, counts in ((0.97 * resolved, False), (1.03 * resolved, True)):
+        given = {"in_context": long, "other": long, short_side: length * direction}
+        states = {side: before + update for side, update in given.items()} | {"zero_shot": before.to(dtype)}
+        shape = (1, 1, 8) if metric is sim_aou_unnormalised else (1, 1, 1, 8)
+        found = metric.values(**{side: state.view(shape) for side, state in states.items()})
+        assert found.isfinite().all() == counts
 
 
 @given(activations())
@@ -314,3 +346,8 @@ def test_a_label_is_not_predicted_for_its_prior_alone():
     queries = np.log([[0.8, 0.2], [0.95, 0.05]])
     assert predicted_labels(queries, content_free, "none").tolist() == [0, 0]
     assert predicted_labels(queries, content_free, "contextual").tolist() == [1, 0]
+
+
+def test_a_layer_without_gradients_has_no_ratio():
+    norms, standard = np.array([[0.0, 2.0, 1.0]]), np.array([[0.0, 1.0, 0.0]])
+    np.testing.assert_array_equal(log_gradient_ratio.values(norms, standard), [[np.nan, np.log(2), np.nan]])

@@ -11,10 +11,7 @@ import torch
 from icl_claims.errors import UsageError
 from icl_claims.methods import AnotherQuerysUpdate, Batch, Finetuning, GaussianUpdate, InContext, ZeroShot
 from icl_claims.metrics import Answer, sim_am_update, sim_aou
-from icl_claims.models.attention import registered_attention
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.random_models import BOS, EOS, random_model, random_network
-from icl_claims.models.tokens import TokenEncoder
+from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
 SHOWN = Demonstrations.from_rows(BOS, EOS, ((4, 5, 30), (7, 8, 9, 31), (11, 12, 30)))
@@ -135,8 +132,8 @@ def test_in_half_precision_updates_keep_their_length():
 
 
 def test_no_tensor_is_left_on_another_device():
-    network = random_network("llama", 2, 0, attention=registered_attention()).to("meta")
-    model = LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
+    model = random_model("llama", 2, 0)
+    model.network.to("meta")
     zero_shot, in_context = (m.learn(model, SHOWN).answer(QUERIES) for m in (ZeroShot(), InContext()))
     nulls = (
         gaussian_update(in_context, zero_shot, EVERY, 5),

@@ -20,6 +20,7 @@ from icl_claims.metrics.metric import variant
 from icl_claims.models.random_models import random_model
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
+from tests.fast.stored_trials import SPREAD
 
 WORDS = ("warm", "dull", "slow", "kind", "loud", "rare")
 FT = Finetuning(0.3)
@@ -191,15 +192,6 @@ CKA = SetMetric(
     values=lambda ours, theirs: torch.cat([ours, theirs], dim=-1).transpose(0, 1),
     takes=lambda found: {"ours": found.answer.attention_outputs, "theirs": found.reference.attention_outputs},
     over=_alignment,
-)
-SPREAD = SetMetric(
-    name="spread",
-    title="spread",
-    definition="Variance over queries.",
-    values=lambda outputs: outputs.transpose(0, 1),
-    takes=lambda found: {"outputs": found.answer.attention_outputs},
-    compares=False,
-    over=lambda features: features.var(axis=0).sum(axis=-1),
 )
 
 

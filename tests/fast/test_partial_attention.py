@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import forward_ad
 
-from icl_claims.models.attention import attend_part
+from icl_claims.models.partial_attention import Scores, attend_part
 
 DOUBLE = torch.float64
 sizes = st.integers(1, 9)
@@ -21,7 +21,7 @@ def drawn(*shape, seed=0, dtype=DOUBLE):
 def in_two_parts(q, k, v, at, scale=0.3, seen=None):
     seen = [None, None] if seen is None else [seen[:, :at], seen[:, at:]]
     first, second = (
-        attend_part(q, k[:, :, s], v[:, :, s], scale, part)
+        attend_part(q, k[:, :, s], v[:, :, s], Scores(scale), part)
         for s, part in zip((slice(at), slice(at, None)), seen, strict=True)
     )
     return first.together_with(second)
@@ -58,9 +58,9 @@ def test_a_part_that_a_query_does_not_see_has_no_weight(inference):
 def test_the_kernel_without_scores_gives_what_scores_give(dtype, masked):
     q, k, v = (x.to(dtype) for x in problem(7, 40))
     seen = torch.ones(7, 40, dtype=torch.bool).tril(20) if masked else None
-    plain = attend_part(q, k, v, 0.3, seen)
+    plain = attend_part(q, k, v, Scores(0.3), seen)
     with torch.inference_mode():
-        fused = attend_part(q, k, v, 0.3, seen)
+        fused = attend_part(q, k, v, Scores(0.3), seen)
     close = {torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 4e-3}[dtype]
     torch.testing.assert_close(fused.attended, plain.attended, atol=close, rtol=close)
     torch.testing.assert_close(fused.log_mass, plain.log_mass, atol=close, rtol=close)
@@ -71,8 +71,8 @@ def test_heads_that_share_a_key_head_need_no_copy_of_it():
     q, k, v = problem(5, 9)
     one_k, one_v = k[:, :1], v[:, :1]
     with torch.inference_mode():
-        shared = attend_part(q, one_k.expand(-1, 3, -1, -1), one_v.expand(-1, 3, -1, -1), 0.3)
-        copied = attend_part(q, one_k.repeat(1, 3, 1, 1), one_v.repeat(1, 3, 1, 1), 0.3)
+        shared = attend_part(q, one_k.expand(-1, 3, -1, -1), one_v.expand(-1, 3, -1, -1), Scores(0.3))
+        copied = attend_part(q, one_k.repeat(1, 3, 1, 1), one_v.repeat(1, 3, 1, 1), Scores(0.3))
     torch.testing.assert_close(shared.attended, copied.attended)
 
 

@@ -96,7 +96,7 @@ def test_what_true_labels_taught_is_not_taken_for_the_others():
     wrapped = SwitchedLabels(LayerCausal(0.3, norm_matched=True), "cyclic")
     truthful = Finetuning(0.3).learn(model(), SHOWN)
     assert torch.equal(
-        said(wrapped.learn(model(), SHOWN, {"finetuning": truthful})), said(wrapped.learn(model(), SHOWN))
+        said(wrapped.learn(model(), SHOWN, {Finetuning(0.3): truthful})), said(wrapped.learn(model(), SHOWN))
     )
 
 

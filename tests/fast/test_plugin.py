@@ -183,7 +183,7 @@ def test_an_unknown_model_is_an_error_with_advice(run_claim):
     result, [claim] = run_claim(asked, "--claims-model", "gpt17", "-m", "not gpu", source="trials")
     assert claim["verdict"] == "error"
     result.stdout.fnmatch_lines(
-        ["*Unknown model reference: expected embedded, tiny, path:DIR, hub:NAME or fairseq:DIR, got 'gpt17'*"]
+        ["*expected embedded, tiny, path:DIR, hub:NAME, gguf:FILE or fairseq:DIR, got 'gpt17'*"]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
-from icl_claims.errors import ModelError
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Linearized, SwitchedLabels, ZeroShot
-from icl_claims.models.blocks import find_blocks, key_value_parameters
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model
 from icl_claims.tasks.prompts import Demonstrations
 
@@ -116,21 +113,3 @@ def test_there_is_one_block_around_each_attention_layer(family):
     assert len(model.blocks.modules) == len(model.blocks.names) == model.layers == 3
     for block, attention in zip(model.blocks.modules, model.attention_modules, strict=True):
         assert attention in set(block.modules())
-
-
-def test_attention_outside_of_a_list_of_blocks_is_refused():
-    network = nn.ModuleDict({"mixer": nn.Linear(2, 2), "norm": nn.LayerNorm(2)})
-    with pytest.raises(ModelError, match="The blocks of ModuleDict were not found"):
-        find_blocks(network, [network["mixer"]], nn.Linear(2, 2))
-
-
-def test_blocks_without_a_final_norm_beside_them_are_refused():
-    network = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(2, 2)])})
-    with pytest.raises(ModelError, match="beside it"):
-        find_blocks(network, [network["layers"][0]], nn.Linear(2, 2))
-
-
-def test_projections_kept_in_an_unknown_way_are_refused_by_name():
-    network = nn.Sequential(nn.Linear(2, 2))
-    with pytest.raises(ModelError, match="key and value projections of Linear were not found"):
-        key_value_parameters(network, [network[0]])

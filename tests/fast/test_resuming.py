@@ -19,14 +19,13 @@ from icl_claims.methods import (
     SwitchedLabels,
     ZeroShot,
 )
-from icl_claims.metrics import SetMetric
 from icl_claims.models.random_models import random_model
 from icl_claims.protocol import Protocol
 from icl_claims.storage.checksummed import NUMBERS, Checkpoint, parts_in
 from icl_claims.storage.store import Store
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
-from tests.fast.stored_trials import GROUPS, assert_same_content
+from tests.fast.stored_trials import GROUPS, SPREAD, assert_same_content
 
 METHODS = (
     Finetuning(0.3),
@@ -45,15 +44,6 @@ def example(row):
     return Example({"sentence": " ".join(WORDS[(row + i) % 6] for i in range(1 + row % 4))}, row % 2, row)
 
 
-SPREAD = SetMetric(
-    name="spread",
-    title="spread",
-    definition="Variance over queries.",
-    values=lambda outputs: outputs.transpose(0, 1),
-    takes=lambda found: {"outputs": found.answer.attention_outputs},
-    compares=False,
-    over=lambda features: features.var(axis=0).sum(axis=-1),
-)
 CONTEXTUAL = Protocol(calibration="contextual")
 DATA = TaskData(TASKS["sst2"], tuple(map(example, range(12))), tuple(map(example, range(9))), "directory", "data")
 
@@ -71,7 +61,7 @@ def trial(word_encoder, tmp_path):
         model.tokens = word_encoder()
         chosen = {"seed": 5, "protocol": CONTEXTUAL, "metrics": metrics}
         spec = TrialSpec.of(model, DATA, methods, k=3, **chosen)
-        checkpoint, answer = Checkpoint(tmp_path / folder, "key"), model.answer
+        checkpoint, answer = Checkpoint(tmp_path / folder, "key"), model.activations
         keep, kept = checkpoint.keep, []
 
         def keep_until_interrupted(*part):
@@ -85,7 +75,7 @@ def trial(word_encoder, tmp_path):
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return answer(rows, *given, **how)
 
-        checkpoint.keep, model.answer = keep_until_interrupted, answer_in_room
+        checkpoint.keep, model.activations = keep_until_interrupted, answer_in_room
         return run_trial(spec, model, DATA, checkpoint=checkpoint, **{"tokens_per_batch": TOKENS, **options})
 
     return run

@@ -24,12 +24,12 @@ from icl_claims.tasks.examples import Example, TaskData
 from icl_claims.tasks.prompts import Demonstrations
 from tests.fast.stored_trials import GROUPS
 
-FINETUNING = Finetuning(0.3)
+FINETUNING, MATCHED = Finetuning(0.3), LayerCausal(0.3, norm_matched=True)
 METHODS = (
     ZeroShot(),
     InContext(),
     FINETUNING,
-    LayerCausal(0.3, norm_matched=True),
+    MATCHED,
     Linearized(0.3),
     Paraphrased(ZeroShot()),
     Paraphrased(FINETUNING),
@@ -46,7 +46,7 @@ def model(request):
 def learned(model):
     known = {}
     for method in METHODS:
-        known[method.name] = method.learn(model, SHOWN, known)
+        known[method] = method.learn(model, SHOWN, known)
     return known
 
 
@@ -68,22 +68,22 @@ def assert_same(one, other):
 @pytest.mark.parametrize("in_memory", [0, 10_000, 10**9])
 def test_what_is_got_is_what_was_put_wherever_it_was_meanwhile(model, learned, in_memory, tmp_path):
     kept = LearnedSpill(model, in_memory, tmp_path)
-    for name, of in learned.items():
-        kept.put(name, of)
+    for method, of in learned.items():
+        kept.put(method, of)
     assert list(kept) == list(learned)
-    for name, of in learned.items():
-        assert_same(kept[name], of)
+    for method, of in learned.items():
+        assert_same(kept[method], of)
     held = [place for place in kept._places.values() if isinstance(place, Learned)]
     assert bytes_of(*held) <= in_memory
     assert bool(list(tmp_path.iterdir())) == (in_memory < 10**9)
-    assert "something else" not in kept
+    assert Finetuning(0.4) not in kept
     with pytest.raises(KeyError):
-        kept["something else"]
+        kept[Finetuning(0.4)]
 
 
 def test_files_go_with_what_they_stand_for(model, learned, tmp_path):
     kept = LearnedSpill(model, 0, tmp_path)
-    kept.put("finetuning", learned["finetuning"])
+    kept.put(FINETUNING, learned[FINETUNING])
     assert list(tmp_path.iterdir())
     del kept
     assert not list(tmp_path.iterdir())
@@ -94,38 +94,38 @@ def test_where_nothing_can_be_written_all_stays_in_memory(model, learned, tmp_pa
     in_the_way.write_text("")
     kept = LearnedSpill(model, 0, in_the_way)
     with pytest.warns(StoreWarning, match="stays in memory"):
-        kept.put("finetuning", learned["finetuning"])
+        kept.put(FINETUNING, learned[FINETUNING])
     with warnings.catch_warnings(action="error"):
-        kept.put("layer_causal", learned["layer_causal_norm_matched"])
-    assert kept["finetuning"] is learned["finetuning"]
-    assert kept["layer_causal"] is learned["layer_causal_norm_matched"]
+        kept.put(MATCHED, learned[MATCHED])
+    assert kept[FINETUNING] is learned[FINETUNING]
+    assert kept[MATCHED] is learned[MATCHED]
 
 
 def test_a_full_disk_leaves_what_was_spilled_before(model, learned, tmp_path, monkeypatch):
     kept = LearnedSpill(model, 0, tmp_path)
-    kept.put("finetuning", learned["finetuning"])
+    kept.put(FINETUNING, learned[FINETUNING])
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checksummed, "write_checksummed", full)
     with pytest.warns(StoreWarning, match="No space left"):
-        kept.put("in_context", learned["in_context"])
-    assert_same(kept["finetuning"], learned["finetuning"])
-    assert_same(kept["in_context"], learned["in_context"])
+        kept.put(InContext(), learned[InContext()])
+    assert_same(kept[FINETUNING], learned[FINETUNING])
+    assert_same(kept[InContext()], learned[InContext()])
 
 
 def test_a_file_that_somebody_removed_is_named(model, learned, tmp_path):
     kept = LearnedSpill(model, 0, tmp_path)
-    kept.put("finetuning", learned["finetuning"])
+    kept.put(FINETUNING, learned[FINETUNING])
     for folder in tmp_path.iterdir():
         shutil.rmtree(folder)
     with pytest.raises(StoreError, match=r"finetuning learned was cut or removed.*Run it again"):
-        kept["finetuning"]
+        kept[FINETUNING]
 
 
 def test_what_shares_memory_is_counted_once(model, learned):
-    finetuned, in_other_words = learned["finetuning"], learned["finetuning_paraphrased"]
+    finetuned, in_other_words = learned[FINETUNING], learned[Paraphrased(FINETUNING)]
     assert in_other_words.learned is finetuned
     assert bytes_of(in_other_words) == bytes_of(finetuned)
     tuned = sum(value.nbytes for value in model.tuned_values().values())
@@ -142,11 +142,11 @@ class OwnLearned(Learned):
 
 
 def test_what_users_own_methods_learn_is_spilled_too(model, learned, tmp_path):
-    finetuned, scales = learned["finetuning"], {"all": torch.arange(6.0).reshape(2, 3).T}
+    finetuned, scales = learned[FINETUNING], {"all": torch.arange(6.0).reshape(2, 3).T}
     own = OwnLearned(model, finetuned.prefix, scales=scales, steps=np.arange(3), temperature=0.5)
     spilled = LearnedSpill(model, 0, tmp_path)
-    spilled.put("own", own)
-    found = spilled["own"]
+    spilled.put(LayerCausal(0.1), own)
+    found = spilled[LayerCausal(0.1)]
     assert found is not own
     assert_same(found, own)
     assert (found.scales["all"].stride(), found.temperature) == (scales["all"].stride(), 0.5)
@@ -155,10 +155,10 @@ def test_what_users_own_methods_learn_is_spilled_too(model, learned, tmp_path):
 
 
 def test_what_no_file_can_express_stays_in_memory(model, learned, tmp_path):
-    own = OwnLearned(model, learned["finetuning"].prefix, temperature=object())
+    own = OwnLearned(model, learned[FINETUNING].prefix, temperature=object())
     spilled = LearnedSpill(model, 0, tmp_path)
-    spilled.put("own", own)
-    assert spilled["own"] is own
+    spilled.put(LayerCausal(0.1), own)
+    assert spilled[LayerCausal(0.1)] is own
     assert not list(tmp_path.iterdir())
 
 
@@ -213,15 +213,15 @@ def test_weights_in_the_checkpoint_are_not_written_twice(trial, tmp_path, monkey
 
 def test_what_is_read_stays_where_there_is_room(model, learned, tmp_path):
     before, after = LearnedSpill(model, 0, tmp_path), LearnedSpill(model, 10**9, tmp_path)
-    before.put("finetuning", learned["finetuning"])
-    after.put_file("finetuning", before._places["finetuning"])
-    assert after["finetuning"] is after["finetuning"]
-    assert before["finetuning"] is not before["finetuning"]
+    before.put(FINETUNING, learned[FINETUNING])
+    after.put_file(FINETUNING, before._places[FINETUNING])
+    assert after[FINETUNING] is after[FINETUNING]
+    assert before[FINETUNING] is not before[FINETUNING]
 
 
 def test_what_killed_runs_left_is_removed(model, learned, tmp_path):
     (tmp_path / "learned-left").mkdir()
     kept = LearnedSpill(model, 0, tmp_path)
-    kept.put("in_context", learned["in_context"])
+    kept.put(InContext(), learned[InContext()])
     assert len(list(tmp_path.glob("learned-*"))) == 1
     assert not (tmp_path / "learned-left").exists()

@@ -12,7 +12,13 @@ from scipy import stats
 
 from icl_claims.errors import ClaimError
 from icl_claims.statistics.intervals import UNDEFINED, Interval, prediction_interval, seeds_interval
-from icl_claims.statistics.significance import equivalence, queries_needed, seeds_needed, smallest_detectable
+from icl_claims.statistics.significance import (
+    equivalence,
+    non_superiority,
+    queries_needed,
+    seeds_needed,
+    smallest_detectable,
+)
 
 finite = st.floats(-1, 1)
 intervals = st.tuples(finite, finite, finite).map(sorted).map(lambda three: Interval(three[1], three[0], three[2]))
@@ -52,9 +58,27 @@ def test_nothing_is_equivalent_within_no_margin_at_all():
     assert equivalence(Interval(0.0, 0.0, 0.0), 0.0) == "unclear"
 
 
-def test_a_margin_below_zero_is_refused():
+@pytest.mark.parametrize("decide", [equivalence, non_superiority])
+def test_a_margin_below_zero_is_refused(decide):
     with pytest.raises(ClaimError, match=r"expected 0 or more, got margin=-0\.1"):
-        equivalence(UNDEFINED, -0.1)
+        decide(UNDEFINED, -0.1)
+
+
+# Not higher
+
+
+@given(intervals, st.floats(0.01, 1))
+def test_what_is_higher_is_never_not_higher(interval, margin):
+    """It is `above` exactly where a question about the higher one finds it so, whatever margin is allowed."""
+    found = non_superiority(interval, margin)
+    assert (found == "above") == (interval.low > 0)
+    assert (found == "not above") == (interval.low <= 0 and interval.high < margin)
+    assert interval.high >= 0 or found == "not above"
+
+
+@pytest.mark.parametrize(("interval", "margin"), [(UNDEFINED, 0.1), (Interval(0.0, -0.1, 0.1), math.nan)])
+def test_what_is_not_known_leaves_it_unclear(interval, margin):
+    assert non_superiority(interval, margin) == "unclear"
 
 
 # Another run

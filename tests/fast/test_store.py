@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 import warnings
+from datetime import UTC, datetime
 
 import pytest
 
@@ -204,3 +205,18 @@ def test_who_does_not_want_to_wait_is_told_that_another_is_at_it(store):
         return CONTENT
 
     assert store.get_or_run_unless_busy("key", run) is CONTENT
+
+
+def test_what_was_written_before_is_computed_again_and_replaced(store):
+    store.get_or_run("key", lambda: CONTENT)
+    store.checkpoint("half").keep("start", {}, {})
+    began, other = datetime.now(UTC), made_up_content(7)
+    again = Store(store.folder, since=began)
+    assert again.get("key") is None
+    assert list(again.checkpoint("half").recall()) == []
+    assert again.get_or_run("key", lambda: other) is other
+    for since in (began, None):
+        later = Store(store.folder, since=since)
+        assert_same_content(other, later.get_or_run("key", never))
+    again.checkpoint("half").keep("start", {}, {})
+    assert len(list(Store(store.folder, since=began).checkpoint("half").recall())) == 1

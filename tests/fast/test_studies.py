@@ -34,7 +34,6 @@ from icl_claims.methods import (
     GaussianUpdate,
     LayerCausal,
     Linearized,
-    Paraphrased,
     Reordered,
     SwitchedLabels,
     at_rate,
@@ -91,18 +90,6 @@ def test_two_methods_of_one_name_are_refused():
     methods = find_study("untrained").methods * 2
     with pytest.raises(UsageError, match="names that differ, got finetuning, finetuning"):
         TrialSpec("model", "data", "sst2", k=4, seed=0, permutation=0, queries=None, methods=methods)
-
-
-def test_a_paraphrased_method_has_the_parameters_of_its_method():
-    def spec(rate):
-        methods = (Finetuning(0.3), Paraphrased(Finetuning(rate)))
-        return TrialSpec("m", "d", "sst2", k=4, seed=0, permutation=0, queries=None, methods=methods)
-
-    assert spec(0.3).methods
-    with pytest.raises(
-        UsageError, match="finetuning_paraphrased has other parameters: expected the parameters of finetuning"
-    ):
-        spec(0.01)
 
 
 def test_a_parameter_of_an_inner_method_makes_another_trial():

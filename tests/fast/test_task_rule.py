@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.claims import EVERY_TASK, Comparison, Finding, TaskRule
+from icl_claims.claims import EVERY_TASK, ON_AVERAGE, Comparison, Finding, TaskRule
 from icl_claims.errors import ClaimError
 
 OUTCOMES = ("holds", "fails", "unclear", "absent")
@@ -34,13 +34,14 @@ def brute_force(rule, outcomes, together):
 
 
 @given(
-    st.integers(1, 6),
+    st.integers(0, 6),
     st.lists(st.sampled_from(OUTCOMES), min_size=6, max_size=6),
     st.booleans(),
     st.sampled_from(OUTCOMES),
 )
 def test_a_verdict_is_one_that_undecided_tasks_could_not_turn(at_least, outcomes, overall, together):
-    rule = TaskRule(at_least, overall=overall)
+    rule = TaskRule(at_least, overall=overall or not at_least)
+    overall = rule.overall
     findings = [Finding(f"task {i}", outcome) for i, outcome in enumerate(outcomes)]
     everything = [*findings, Finding(EVERY_TASK, together)] if overall else findings
     assert decide(rule, everything).word == brute_force(rule, outcomes, together)
@@ -77,3 +78,18 @@ def test_the_reason_names_undecided_tasks_and_the_sign_test():
 def test_a_rule_that_asks_for_the_impossible_is_refused(at_least):
     with pytest.raises(ClaimError, match=f"asks for the impossible: at_least={at_least} must be between 1 and 6"):
         TaskRule(at_least)
+
+
+@pytest.mark.parametrize(
+    ("together", "word", "told"),
+    [
+        ("holds", "supported", "It would be refuted if it failed over all tasks."),
+        ("fails", "refuted", "It would be supported if it held over all tasks."),
+        ("unclear", "inconclusive", "It would be supported if it held over all tasks, and refuted if it failed there."),
+    ],
+)
+def test_what_would_change_a_claim_about_an_average(together, word, told):
+    tasks = [Finding(f"t{i}", "fails" if i else "holds") for i in range(6)]
+    verdict = decide(ON_AVERAGE, [*tasks, Finding(EVERY_TASK, together)])
+    assert (verdict.word, verdict.would_change) == (word, told)
+    assert str(ON_AVERAGE) == "holds for the mean over 6 tasks"

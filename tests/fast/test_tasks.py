@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from icl_claims.tasks.examples import (
     shuffle,
 )
 from icl_claims.tasks.prompts import build_prompts, label_tokens
+from icl_claims.tasks.sources import synthetic_task
 
 # The catalogue
 
@@ -116,6 +118,16 @@ def test_a_task_of_ones_own_is_a_folder_with_its_rows(tmp_path):
     assert known_task("trec", [task]) is task
     again = read_own_task(own_task(tmp_path, template="Say {text} Type:"))
     assert read_task(again, None).digest != here.digest, "other prompts are other trials"
+
+
+@pytest.mark.parametrize("read", [read_task, synthetic_task])
+@pytest.mark.parametrize("words", [{"template": "{text}:"}, {"paraphrase": "{text}"}, {"verbalizers": ("on", "off")}])
+def test_other_prompts_of_a_task_made_in_code_are_other_data(read, words, monkeypatch):
+    known = TASKS["sst2"]
+    assert read(replace(known, title="SST 2")).digest == read(known).digest
+    assert read(replace(known, **words)).digest != read(known).digest
+    own = dataclass(frozen=True)(type("Shouted", (Task,), {"__module__": __name__}))
+    assert read(own(**vars(known))).digest != read(known).digest
 
 
 def test_a_folder_named_as_a_known_task_is_refused(tmp_path):
@@ -346,7 +358,10 @@ def test_a_query_that_is_not_asked_still_needs_room(word_encoder):
 
 
 def test_a_verbalizer_of_several_tokens_is_refused_by_name(word_encoder):
-    with pytest.raises(PromptError, match=r"verbalizer 'yes' of Tiny is not one token .* expected 1 token, got 3"):
+    with pytest.raises(
+        PromptError,
+        match=r"verbalizer 'yes' of Tiny is not one token .* expected 1 token of its own, got 3: yes yes yes",
+    ):
         label_tokens(TINY, word_encoder(pieces={"yes": 3}))
 
 

@@ -16,9 +16,9 @@ from icl_claims.experiments.batches import batches_by_length
 from icl_claims.experiments.plan import plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.result import Entry
-from icl_claims.experiments.spec import CODE_THAT_MAKES_NUMBERS, PACKAGE, SAID_IN_PRINT, TrialSpec, code_digest
+from icl_claims.experiments.spec import CODE_THAT_MAKES_NUMBERS, SAID_IN_PRINT, TrialSpec, code_digest
 from icl_claims.experiments.studies import find_study
-from icl_claims.experiments.trial import run_trial
+from icl_claims.experiments.trial import prompts_of, run_trial
 from icl_claims.methods import (
     Clipping,
     Finetuning,
@@ -30,11 +30,12 @@ from icl_claims.methods import (
     ZeroShot,
     at_rate,
 )
+from icl_claims.methods.prompting import switched
 from icl_claims.metrics import accuracy, changed, gradient_norm, kendall, rec2ftp, rpa, sim_aou
 from icl_claims.metrics.similarity import uniform_updates
 from icl_claims.models.random_models import BOS, EOS, random_model
 from icl_claims.protocol import Protocol
-from icl_claims.storage.files import source_digest
+from icl_claims.storage.source_code import PACKAGE, source_digest
 from icl_claims.tasks import catalogue
 from icl_claims.tasks.catalogue import TASKS, read_own_task
 from icl_claims.tasks.examples import Example, TaskData, shuffle
@@ -218,7 +219,7 @@ def test_what_was_not_measured_is_none_and_not_a_number(result):
         assert np.isnan(result.mean(metric(LayerCausal())))
 
 
-@pytest.mark.parametrize("wrong", ["model", "data"])
+@pytest.mark.parametrize("wrong", ["model", "data", "dtype", "device"])
 def test_a_trial_of_another_model_or_of_other_data_is_refused(model_of, wrong):
     model = model_of()
     with pytest.raises(UsageError, match="not those of the trial's specification"):
@@ -242,9 +243,35 @@ def test_a_method_that_diverges_fails_alone(model_of, k, rate):
     assert got.column(accuracy(FT)) is None or "finetuning" in answered
 
 
+@pytest.mark.parametrize(
+    "builds_on", [LayerCausal(1.5, norm_matched=True), LayerCausal(1.5, clip=Clipping(norm="finetuning"))]
+)
+def test_what_others_learned_is_found_by_all_their_parameters(model_of, builds_on):
+    model = model_of()
+    beside = [(), (Finetuning(RATE),), (Finetuning(1.5),), (Finetuning(1.5, "label_only"),)]
+    drifts = [
+        run_trial(spec_of(model, methods=(*some, builds_on)), model, DATA).drift[builds_on.name] for some in beside
+    ]
+    for drift_beside in drifts[1:]:
+        np.testing.assert_array_equal(drift_beside, drifts[0])
+
+
+def test_labels_at_random_are_others_in_every_trial(model_of):
+    model, shuffled = model_of(), SwitchedLabels(InContext(), "random")
+    answers = [run_trial(spec_of(model, seed=seed, methods=(shuffled,)), model, DATA) for seed in (5, 6, 7)]
+    prompts = [prompts_of(trial.spec, model, DATA).demonstrations for trial in answers]
+    assert [shown.seed for shown in prompts] == [5, 6, 7]
+    labels = {switched(tuple([0] * 12), 4, "random", seed) for seed in (5, 6, 7)}
+    assert len(labels) == 3
+    for trial, shown in zip(answers, prompts, strict=True):
+        relabelled = shown.relabelled(switched(shown.labels, 2, "random", trial.spec.seed))
+        wanted = InContext().learn(model, relabelled).answer(prompts_of(trial.spec, model, DATA).queries)
+        np.testing.assert_allclose(trial.log_probabilities[shuffled.name], wanted.log_probabilities, atol=1e-5)
+
+
 def test_a_method_that_diverges_on_the_way_leaves_no_numbers(model_of, monkeypatch):
     model = model_of()
-    answer, calls = model.answer, []
+    answer, calls = model.activations, []
 
     def fail_late(rows, prefix, *, weights, **how):
         calls.append(bool(weights))
@@ -252,7 +279,7 @@ def test_a_method_that_diverges_on_the_way_leaves_no_numbers(model_of, monkeypat
             weights = {name: value * torch.nan for name, value in weights.items()}
         return answer(rows, prefix, weights=weights, **how)
 
-    monkeypatch.setattr(model, "answer", fail_late)
+    monkeypatch.setattr(model, "activations", fail_late)
     got = run_trial(spec_of(model), model, DATA, tokens_per_batch=1)
     assert "smaller learning rate" in got.failures["finetuning"]
     assert got.methods == ("zero_shot", "in_context")
@@ -301,6 +328,9 @@ CHANGES = {
     "protocol": Protocol(probe="template_end"),
     "diagnostics": False,
     "metrics": (replace(sim_aou, name="mine"),),
+    "device": "cuda",
+    "kernels": "others",
+    "libraries": {"torch": "0.1"},
     "code": "another",
 }
 SPEC = TrialSpec("model", "data", "sst2", 3, 5, 0, None, (Finetuning(RATE),), code="code")
@@ -394,11 +424,11 @@ def test_what_things_say_of_themselves_is_no_code(code, room, before, after):
 @pytest.mark.parametrize(
     ("room", "before", "after"),
     [
-        ("metrics/similarity.py", "ROUNDING = 1e-4", "ROUNDING = 1e-3"),
+        ("metrics/similarity.py", "RESOLVED = 4.0", "RESOLVED = 3.0"),
         ("metrics/similarity.py", "normalised=False", "normalised=True"),
         ("metrics/similarity.py", '"sim_aou_unnormalised"', '"sim_aou_plain"'),
         ("metrics/similarity.py", "found.reference.scores", "found.zero_shot.scores"),
-        ("methods/descent.py", "finite(loss, self.method, number,", "finite(loss, self.method, 0,"),
+        ("methods/descent.py", "self.model.dtype, number)", "self.model.dtype, 0)"),
         ("methods/prompting.py", '"zero_shot"', '"zsl"'),
         ("methods/prompting.py", "isinstance(m, Finetuning)", "isinstance(m, InContext)"),
     ],
@@ -416,7 +446,7 @@ def test_the_digest_of_the_code_is_that_of_the_code():
 def test_a_specification_of_a_model_and_data_is_the_written_one(model_of):
     model = model_of()
     made = TrialSpec.of(model, DATA, [Finetuning(RATE)], k=3, seed=5)
-    assert made == spec_of(model, code="")
+    assert made == spec_of(model, code=code_digest())
     changed = TrialSpec.of(model, DATA, [Finetuning(RATE)], k=3, seed=5, queries=7, diagnostics=False)
     assert changed == replace(made, queries=7, diagnostics=False)
 
@@ -493,3 +523,20 @@ def test_a_further_known_task_runs_only_where_it_is_named(model_of, monkeypatch,
     monkeypatch.setattr(catalogue, "TASKS", {**TASKS, "trec": task})
     assert [task.name for task in Choices(PROFILES["tiny"]).chosen_tasks()] == list(TASKS)
     assert [task.name for task in Choices(PROFILES["tiny"], tasks=("trec", "cb")).chosen_tasks()] == ["cb", "trec"]
+
+
+def test_the_same_draw_twice_is_no_second_observation(tmp_path):
+    with pytest.raises(UsageError, match=r"Two of the seeds are the same: expected different ones.*got 2, 2"):
+        Choices(PROFILES["tiny"], seeds=(2, 2))
+    described = Path(own_task(tmp_path)) / "task.toml"
+    described.write_text("runs = [[1, 0], [1, 0]]\n" + described.read_text())
+    with pytest.raises(IclClaimsError, match="different pairs of a seed"):
+        read_own_task(described.parent)
+
+
+@pytest.mark.parametrize("device", [None, "auto", "cpu", "spread"])
+def test_the_device_of_a_run_is_that_of_the_model_it_loads(device):
+    choices = Choices(PROFILES["tiny"], device=device, tasks=("cb",))
+    (planned, *_) = plan_trials(resolve(choices))
+    assert planned.device == choices.load_model().device.type
+    assert planned.dtype == "float32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.tuning import (
     GRID,
     Search,
+    Tuned,
     held_out_prompts,
     learning_rates,
     most_accurate,
@@ -114,6 +116,27 @@ def test_the_only_rate_that_solves_a_task_is_found(model, monkeypatch):
     assert tune(model, DATA, SEARCH).learning_rate == 0.1
 
 
+@pytest.mark.parametrize(
+    ("accuracies", "doubts"),
+    [
+        ({0.01: 0.5, 0.1: 0.9, 1.0: 0.6}, []),
+        ({0.01: 0.9, 0.1: 0.6, 1.0: 0.5}, ["0.01 is the smallest rate"]),
+        ({0.01: 0.5, 0.1: 0.5, 1.0: 0.5}, ["1 is the largest rate", "no better than the most frequent label's, 0.50"]),
+        ({0.01: 0.4, 0.1: 0.58, 1.0: 0.5}, ["an accuracy of 0.58 is no better"]),
+    ],
+)
+def test_a_rate_at_the_edge_or_at_chance_is_doubted(accuracies, doubts):
+    found = Tuned(most_accurate(accuracies), accuracies, chance=0.5, asked=40).doubts
+    assert len(found) == len(doubts)
+    assert all(part in words for part, words in zip(doubts, found, strict=True))
+
+
+def test_chance_is_that_of_the_held_out_examples(model):
+    found = tune(model, DATA, SEARCH)
+    gold = [label for seed in SEARCH.seeds for label in held_out_prompts(model, DATA, SEARCH, seed).gold]
+    assert (found.asked, found.chance) == (12, max(gold.count(0), gold.count(1)) / 12)
+
+
 def test_accuracies_follow_from_the_seeds(model):
     one, same = (tune(model, DATA, SEARCH) for _ in range(2))
     assert one == same
@@ -122,14 +145,14 @@ def test_accuracies_follow_from_the_seeds(model):
 
 
 def test_memory_that_runs_out_halves_the_batch_here_too(model, monkeypatch):
-    wanted, answer = tune(model, DATA, SEARCH), model.answer
+    wanted, answer = tune(model, DATA, SEARCH), model.activations
 
     def in_little_room(rows, *given, **how):
         if len(rows) > 3:
             raise torch.OutOfMemoryError("full")
         return answer(rows, *given, **how)
 
-    monkeypatch.setattr(model, "answer", in_little_room)
+    monkeypatch.setattr(model, "activations", in_little_room)
     assert tune(model, DATA, SEARCH) == wanted
 
 
@@ -138,7 +161,9 @@ def test_a_training_set_without_an_example_to_spare_is_refused(model):
         tune(model, DATA, replace(SEARCH, k=20))
 
 
-@pytest.mark.parametrize("wrong", [{"seeds": ()}, {"grid": ()}, {"grid": (0.0, 0.1)}, {"held_out": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"seeds": ()}, {"seeds": (1, 1)}, {"grid": ()}, {"grid": (0.0, 0.1)}, {"held_out": 0}]
+)
 def test_a_search_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(UsageError, match="A search for learning rates"):
         replace(SEARCH, **wrong)
@@ -171,6 +196,19 @@ def test_written_rates_are_found_by_the_digest_of_the_model(cache):
     assert "found for this model" in found.origin
     assert "of the profile embedded for agnews, cb, mr, sst5, subj" in found.origin
     assert rates_file("abc").is_relative_to(cache)
+
+
+def test_doubts_about_written_rates_are_told_with_them(cache):
+    doubted = {"sst2": entry(0.3) | {"doubts": ["0.3 is the largest rate that was tried"]}}
+    write_rates(rates_file("abc"), "abc", "path:x", doubted)
+    assert "; sst2: 0.3 is the largest rate" in learning_rates(PROFILES["embedded"], "abc", own_model=False).origin
+
+
+def test_rates_that_two_processes_write_at_once_are_all_kept(tmp_path):
+    file, tasks = tmp_path / "rates.json", [f"task{number}" for number in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda task: write_rates(file, "abc", "path:x", {task: entry(0.3)}), tasks))
+    assert set(read_rates(file)["tasks"]) == set(tasks)
 
 
 def test_another_model_gets_the_profiles_rates_with_a_note(cache):

@@ -7,12 +7,10 @@ import torch
 
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Finetuning, InContext, ZeroShot
-from icl_claims.models.attention import registered_attention
 from icl_claims.models.folder import load_fairseq
-from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network, untrained
+from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, untrained
 from icl_claims.models.reference import load_model, spread
-from icl_claims.models.tokens import TokenEncoder
+from icl_claims.models.tokens import PAD
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
 KEEP = ("nothing", "embeddings_norms_head", "norms")
@@ -132,9 +130,9 @@ def _fairseq():
 
 @every_keep
 def test_no_tensor_is_left_on_another_device(keep):
-    network = random_network("llama", 2, 0, attention=registered_attention()).to("meta")
-    trained = LanguageModel(network, TokenEncoder(None, BOS, EOS), name="random", digest="digest")
-    answer = Finetuning(0.1).learn(untrained(trained, keep, 3), SHOWN).answer(QUERIES)
+    model = untrained(random_model("llama", 2, 0), keep, 3)
+    model.network.to("meta")
+    answer = Finetuning(0.1).learn(model, SHOWN).answer(QUERIES)
     assert answer.log_probabilities.is_meta
 
 
@@ -144,3 +142,31 @@ def test_a_model_that_is_spread_is_spread_again():
     made = untrained(trained, "nothing", 3)
     assert made.device.type == "cpu"
     assert ZeroShot().learn(made, SHOWN).answer(QUERIES).log_probabilities.isfinite().all()
+
+
+@every_keep
+def test_a_fairseq_model_is_drawn_as_fairseq_draws(keep):
+    trained = load_model(f"fairseq:{fixtures_folder() / 'fairseq'}")
+    hidden, inner = trained.config.hidden_size, trained.config.ffn_dim
+    drawn = [weights(untrained(trained, keep, seed)) for seed in range(8)]
+
+    def largest(part):
+        """The largest entry, and the spread, of all tensors of a name."""
+        entries = torch.cat([value.flatten() for of in drawn for name, value in of.items() if name.endswith(part)])
+        return entries.abs().max().item(), entries.std().item()
+
+    bounds = {f"self_attn.{name}_proj.weight": (3 / 2 / hidden) ** 0.5 for name in "qkv"}
+    bounds |= {"out_proj.weight": (3 / hidden) ** 0.5, "fc1.weight": hidden**-0.5, "fc2.weight": inner**-0.5}
+    bounds |= {f"self_attn.{name}_proj.bias": hidden**-0.5 for name in "qkv"}
+    bounds |= {"fc1.bias": hidden**-0.5, "fc2.bias": inner**-0.5, "out_proj.bias": 0.0}
+    for part, bound in bounds.items():  # uniform up to a bound
+        assert largest(part) == pytest.approx((bound, bound / 3**0.5), rel=0.05), part
+    before, one = weights(trained), drawn[0]
+    positions, embeddings, head = (
+        f"{name}.weight" for name in ("model.decoder.embed_positions", "model.decoder.embed_tokens", "lm_head")
+    )
+    assert torch.equal(one[positions], before[positions])
+    assert torch.equal(one[embeddings], one[head] * hidden**0.5)
+    if keep != "embeddings_norms_head":
+        assert largest("lm_head.weight")[1] == pytest.approx(hidden**-0.5, rel=0.05)
+        assert not one[head][PAD].any()

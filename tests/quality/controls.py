@@ -14,7 +14,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from icl_claims.claims import Verdict
-from icl_claims.evidence.exact import ExactEvidence
+from icl_claims.evidence.exact import exact_evidence
 from icl_claims.metrics import Metric
 
 ROOT = Path(__file__).parents[2]
@@ -49,8 +49,8 @@ def verdict_under(control: Control, monkeypatch: pytest.MonkeyPatch) -> Verdict:
     for name, value in control.replace.items():
         monkeypatch.setattr(name, value)
     decided: list[Verdict] = []
-    with _without_shrinking():
-        test(evidence=ExactEvidence(), decide=decided.append)
+    with _without_shrinking(), exact_evidence(chosen=True) as evidence:
+        test(evidence=evidence, decide=decided.append)
     (verdict,) = decided
     return verdict
 

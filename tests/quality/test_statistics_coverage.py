@@ -6,11 +6,18 @@ to the same queries, some queries being harder than others under every seed.
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from icl_claims.evidence.trials import TrialsEvidence
+from icl_claims.methods import Finetuning
+from icl_claims.metrics import gradient_norm
 from icl_claims.statistics.intervals import (
+    Interval,
     bootstrap_difference,
     bootstrap_mean,
     hierarchical_difference,
@@ -18,7 +25,8 @@ from icl_claims.statistics.intervals import (
     seeds_interval,
 )
 from icl_claims.statistics.proportions import newcombe, tango, wilson
-from icl_claims.statistics.significance import CONFIDENCE_FOR_EQUIVALENCE, equivalence
+from icl_claims.statistics.significance import CONFIDENCE_FOR_EQUIVALENCE, equivalence, non_superiority
+from tests.fast.stored_trials import made_up_result
 
 DRAWS, RESAMPLES = 2000, 500
 NOMINAL = pytest.approx(0.95, abs=0.02)
@@ -195,3 +203,46 @@ def test_a_difference_at_the_margin_passes_once_in_twenty_draws(queries):
         return equivalence(found, margin=0.1) == "equivalent"
 
     assert np.mean([called(np.random.default_rng(number)) for number in range(DRAWS)]) == pytest.approx(0.05, abs=0.02)
+
+
+# Not higher
+
+
+@every_size
+@pytest.mark.parametrize(
+    ("difference", "least", "most"),
+    [
+        (-0.1, {"not above": 0.99}, {"above": 0.01}),
+        (0.0, {"not above": 0.75}, {"above": 0.025}),
+        (0.1, {}, {"not above": 0.025}),
+        (0.2, {"above": 0.99}, {"not above": 0.01}),
+    ],
+)
+def test_not_higher_errs_once_in_forty_draws_on_either_side(queries, difference, least, most):
+    """At a difference of 0 it is hardly ever refuted, at the margin of .1 hardly ever supported."""
+
+    def called(generator):
+        columns = [difference + 0.2 * generator.normal(size=queries)]
+        return non_superiority(bootstrap_mean(columns, seed=0, resamples=RESAMPLES), margin=0.1)
+
+    words = Counter(called(np.random.default_rng(number)) for number in range(DRAWS))
+    assert all(words[word] >= share * DRAWS for word, share in least.items())
+    assert all(words[word] <= (share + 0.01) * DRAWS for word, share in most.items())
+
+
+# Steps of one descent
+
+
+def test_steps_that_follow_from_one_another_are_one_number():
+    """The steps of a descent wander, each correlated by .84 with the one before; three descents cover their mean."""
+    asked = (gradient_norm(Finetuning()) > 0.0).on("sst2")
+
+    def draw(generator):
+        descents = generator.normal(size=(3, 16, 1))
+        for step in range(1, 16):
+            descents[:, step] = 0.84 * descents[:, step - 1] + np.sqrt(1 - 0.84**2) * descents[:, step]
+        results = [replace(made_up_result(), gradient_norms={"finetuning": steps}) for steps in descents]
+        (found,) = TrialsEvidence({"main": {"sst2": results}}).ask(asked).tasks
+        return Interval(found.difference, found.low, found.high), 0.0
+
+    assert coverage(draw) == NOMINAL

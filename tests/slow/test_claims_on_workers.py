@@ -67,6 +67,11 @@ def test_two_workers_decide_the_same_and_run_every_trial_once(alone, tmp_path):
     assert list(map(without_time, claims)) == list(map(without_time, alone[0]))
     assert set(trials) == set(alone[1])
     assert len(trials) == 4
+    before = {entry.key: entry.written for entry in entries(tmp_path / "trials")}
+    claims, trials = run(tmp_path, FILES, "-n", "2", "--claims-again")
+    assert list(map(without_time, claims)) == list(map(without_time, alone[0]))
+    assert set(trials) == set(before)
+    assert all(entry.written > before[entry.key] for entry in entries(tmp_path / "trials"))
 
 
 def test_a_crashed_worker_loses_no_finished_trial(tmp_path):

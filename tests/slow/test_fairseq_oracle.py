@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.models.fairseq import opt_name
 from icl_claims.models.folder import load_fairseq
+from icl_claims.models.random_models import untrained
 
 FOLDER = fixtures_folder() / "fairseq"
 ROWS = ((0, 5, 6, 7), (0, *range(200, 260)), (0, 3, 2, 2, 2, 281))
@@ -65,6 +67,24 @@ def test_logits_and_attention_outputs_are_those_of_fairseq(real, folder, row):
     torch.testing.assert_close(ours.sequence_logits(row), torch.tensor(theirs["logits"]), atol=1e-5, rtol=0)
     torch.testing.assert_close(last.logits[0], torch.tensor(theirs["logits"])[-1], atol=1e-5, rtol=0)
     torch.testing.assert_close(last.attention_outputs[:, 0], outputs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_untrained_weights_are_spread_as_fairseq_draws_them(real, folder):
+    trained = load_fairseq(folder, name="ours", device=torch.device("cpu"), dtype=torch.float32)
+    dictionary, ours, theirs = real.Dictionary.load(str(folder / "dict.txt")), [], []
+    for seed in range(4):
+        made = real.load(folder / "model.pt", dictionary, trained=False).named_parameters()
+        theirs.append({opt_name(name.removeprefix("decoder.")): value for name, value in made})
+        made = untrained(trained, "nothing", seed).network.named_parameters()
+        ours.append({opt_name(name).removeprefix("model.decoder."): value for name, value in made})
+    for name in theirs[0]:
+        drawn, wanted = (torch.stack([of[name] for of in side]).detach().numpy() for side in (ours, theirs))
+        if name == "embed_tokens.weight" and trained.config.fairseq["scaled"]:
+            wanted = wanted * trained.config.hidden_size**0.5
+        of_mean = 8 * wanted.std() / wanted.size**0.5
+        assert drawn.std() == pytest.approx(wanted.std(), rel=0.2, abs=1e-6), name
+        assert drawn.mean() == pytest.approx(wanted.mean(), abs=float(of_mean) + 1e-6), name
 
 
 @pytest.mark.filterwarnings("ignore")

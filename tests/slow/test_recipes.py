@@ -25,8 +25,7 @@ def project(tmp_path, monkeypatch):
     """A copy of what recipes touch, and a cache of its own."""
     for name in ("icl_claims", "claims", "fixtures"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("conftest.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path / "cache"))
     return tmp_path

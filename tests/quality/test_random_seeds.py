@@ -1,0 +1,54 @@
+"""Exact claims hold for any examples: they are tried on those of seeds that nobody chose.
+
+`pytest tests/quality -m seeds` tries many. A failure tells the seed; with `--hypothesis-seed` it is the only one tried.
+"""
+
+from __future__ import annotations
+
+from secrets import randbelow
+from shlex import quote
+
+import pytest
+from hypothesis import settings
+
+from icl_claims.evidence.exact import PROFILE, exact_evidence
+from tests.quality.controls import claim_tests
+
+EXACT = [
+    pytest.param(test, id=f"{mark.args[0].id} {mark.kwargs['condition']}".strip())
+    for test, mark in claim_tests()
+    if "exact" in mark.kwargs["sources"] and all(other.name != "trained" for other in test.pytestmark)
+]
+
+
+@pytest.fixture
+def refutations(request):
+    """The reasons why a claim falls under some fresh seeds, or under the one that was given."""
+
+    def under(test, *, seeds, examples):
+        given, before = request.config.getoption("hypothesis_seed"), settings.default
+        tried = [given] if given is not None else [str(randbelow(2**32)) for _ in range(seeds)]
+        print("seeds:", *tried)  # noqa: T201  shown where a test fails
+        settings.register_profile("fresh", settings.get_profile(PROFILE), max_examples=examples)
+        settings.load_profile("fresh")
+        decided = []
+        for seed in tried:
+            again = f"pytest {quote(request.node.nodeid)} -m 'seeds or not seeds'"
+            with exact_evidence(chosen=True, seed=seed, again=again) as evidence:
+                test(evidence=evidence, decide=decided.append)
+        settings.register_profile("before", before)
+        settings.load_profile("before")
+        return [verdict.why for verdict in decided if verdict.word != "supported"]
+
+    return under
+
+
+@pytest.mark.parametrize("test", EXACT)
+def test_a_claim_holds_under_three_fresh_seeds(test, refutations):
+    assert refutations(test, seeds=3, examples=20) == []
+
+
+@pytest.mark.seeds
+@pytest.mark.parametrize("test", EXACT)
+def test_a_claim_holds_under_twenty_fresh_seeds(test, refutations):
+    assert refutations(test, seeds=20, examples=500) == []

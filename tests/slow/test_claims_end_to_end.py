@@ -124,6 +124,7 @@ def test_a_second_run_reads_its_trials_from_the_store(tmp_path, random_model):
     _, second, _ = run_claims(tmp_path, *options)
     _, again, _ = run_claims(tmp_path, *options, "--claims-again")
     trials = [[claim["provenance"]["trials"] for claim in claims] for claims in (first, second, again)]
+    assert any(trials[0])
     assert trials[0] == trials[1]
     assert not any(before == after for before, after in zip(trials[1], trials[2], strict=True) if before)
 

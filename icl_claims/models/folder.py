@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+import tokenizers
+
 from icl_claims.errors import ModelError
 from icl_claims.models.tokens import (
     TokenEncoder,
@@ -102,8 +104,7 @@ def digest_of_folder(folder: Path, *, is_fairseq: bool) -> str:
         OSError: a file cannot be read.
     """
     files = fairseq_files(folder) if is_fairseq else checked_files(folder)
-    versions = " ".join(metadata.version(name) for name in ("transformers", "tokenizers"))
-    about = files_digest(files, versions, remembered_digest)
+    about = files_digest(files, f"{metadata.version('transformers')} {tokenizers.__version__}", remembered_digest)
 
     def made() -> str:
         return fingerprint(read_fairseq_tokens(folder)[0] if is_fairseq else read_tokens(folder, str(folder)))

@@ -51,9 +51,8 @@ def _waiting() -> Line:
     if WAITING.late:
         todo = f"Set {WAITING.said} before Python starts: beside another program everything is slower without it."
         return Line("waiting threads", "as torch has it, which was imported before icl_claims", todo)
-    return Line(
-        "waiting threads", f"{WAITING.said}, {'set by icl_claims' if WAITING.ours else 'as the environment says'}"
-    )
+    whose = "set by icl_claims" if WAITING.ours else "as the environment says"
+    return Line("waiting threads", f"{WAITING.said}, {whose}")
 
 
 def _packages() -> Line:

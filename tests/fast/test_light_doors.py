@@ -1,4 +1,4 @@
-"""What a run of claims does not need it does not import: no network for printed tables, or to say that there is no GPU."""
+"""What a run does not need it does not import: no network for printed tables, or to say that there is no GPU."""
 
 from __future__ import annotations
 

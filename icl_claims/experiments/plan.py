@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Self, TypeVar
 
 import torch
 
@@ -12,11 +12,12 @@ from icl_claims.experiments import batches, disturbance, profiles, result, trial
 from icl_claims.experiments.spec import TrialSpec, where_run
 from icl_claims.experiments.studies import Study, find_study
 from icl_claims.methods import InContext, Learned, Method, ZeroShot, at_rate, is_diagnosed, learner_of
-from icl_claims.models import LanguageModel, Say
+from icl_claims.models import LanguageModel, Prefix, Say
 from icl_claims.models.reference import model_digest
 from icl_claims.protocol import Protocol
 from icl_claims.tasks import Demonstrations, Prompts, Task, TaskData
 
+T = TypeVar("T")
 MEASURED_TOKENS = 256
 ROW = 32  # tokens of a query in the measurement
 
@@ -238,20 +239,18 @@ def measure_speed(model: LanguageModel, methods: Sequence[Method]) -> Speed:
     rows = [ids[start : start + ROW] for start in range(0, tokens, ROW)]
     opening = model.read_prefix(ids[:1])
 
-    def answer(prefix: Any) -> None:
-        model.answer(rows, prefix, answer_at=-1, probe_at=-1)
+    def answer(prefix: Prefix, asked: Sequence[Sequence[int]] = rows) -> None:
+        model.answer(asked, prefix, answer_at=-1, probe_at=-1)
 
-    answer(opening)  # the first call of anything also prepares it
-    prefix, waited = model.read_prefix(ids), disturbance.waited(torch.get_num_threads())
-    reading = _timed(model, lambda: model.read_prefix(ids))
-    alone, after = (_timed(model, partial(answer, before)) for before in (opening, prefix))
+    answer(opening, rows[:1])  # the first call of anything also prepares it
+    waited = disturbance.waited(torch.get_num_threads())
+    reading, prefix = _timed(model, lambda: model.read_prefix(ids))
+    (alone, _), (after, _) = (_timed(model, partial(answer, before)) for before in (opening, prefix))
     step = Demonstrations.from_rows(ids[0], model.tokens.separator, (rows[0][1:],))
-    learned: dict[Method, Learned] = {}
-
-    def train(method: Method) -> None:
-        learned[method] = method.learn(model, step, learned)
-
-    training = [_timed(model, partial(train, method)) for method in methods]
+    learned, training = dict[Method, Learned](), list[float]()
+    for method in methods:
+        seconds, learned[method] = _timed(model, partial(method.learn, model, step, learned))
+        training.append(seconds)
     return Speed(
         prefix=reading / tokens,
         answer=alone / tokens,
@@ -285,9 +284,9 @@ def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> d
     }
 
 
-def _timed(model: LanguageModel, work: Callable[[], object]) -> float:
+def _timed(model: LanguageModel, work: Callable[[], T]) -> tuple[float, T]:
     start = time.perf_counter()
-    work()
+    done = work()
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, done

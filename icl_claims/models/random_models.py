@@ -95,7 +95,7 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
         torch.manual_seed(seed)
         network: Any = type(trained)(copy.deepcopy(trained.config))
         if embeddings := getattr(trained.config, "fairseq", None):
-            _draw_as_fairseq(network, **embeddings)
+            draw_as_fairseq(network, **embeddings)
     device_map = getattr(trained, "hf_device_map", None)
     if device_map is None:
         network.to(model.device)
@@ -115,7 +115,7 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     return dispatch(made, device_map)
 
 
-def _draw_as_fairseq(network: Any, *, scaled: bool, shared: bool) -> None:
+def draw_as_fairseq(network: Any, *, scaled: bool, shared: bool) -> None:
     """Draw all weights as fairseq's modules draw theirs; norms are as they begin everywhere.
 
     The matrix of embeddings may be scaled as it is read, and shared with the head; positions are no weights.

@@ -81,9 +81,10 @@ def kernels_of(device: torch.device, dtype: torch.dtype) -> dict[str, Multiply]:
     if device.type != "cpu":
         return {"cuBLAS" if device.type == "cuda" else device.type: nn.functional.linear}
     found: dict[str, Multiply] = {}
-    if dtype in (torch.float32, torch.float64):
+    full_precision = dtype in (torch.float32, torch.float64)
+    if full_precision:
         found[_numpys_kernel()] = lambda left, right: np.matmul(left.numpy(), right.numpy().T)
-    found["MKL" if torch.backends.mkl.is_available() else "torch"] = nn.functional.linear
+    found["MKL" if full_precision and torch.backends.mkl.is_available() else "torch"] = nn.functional.linear
     if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         found["oneDNN"] = lambda left, right: torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
     return found

@@ -58,13 +58,18 @@ def whole_trials(setting: Setting, say: Say) -> Iterator[Outcome]:
     Reading the context counts as answering, and learning is not timed. Ours also answers the queries without content,
     and measures the random controls, all of it timed; diagnostics, which the reference does not have, are left out.
     """
-    yield from _trial("trial of 1 method", setting, say, one_method(setting), passes=("three for each",))
-    yield from _trial("trial of 5 methods", setting, say, five_methods(setting), passes=("three for each", "shared"))
+    yield from trial_against_reference(
+        "trial of 1 method", setting, say, one_method(setting), passes=("three for each",)
+    )
+    yield from trial_against_reference(
+        "trial of 5 methods", setting, say, five_methods(setting), passes=("three for each", "shared")
+    )
 
 
-def _trial(
+def trial_against_reference(
     name: str, setting: Setting, say: Say, methods: tuple[Method, ...], passes: Sequence[Passes]
 ) -> Iterator[Outcome]:
+    """A trial of some methods against the reference, once for each way of making its passes."""
     spec = spec_of(setting, methods, setting.effort.trial)
     prompts = prompts_of(spec, setting.model, setting.data)
     sampled = spread_by_length(prompts.queries, setting.effort.prompts)

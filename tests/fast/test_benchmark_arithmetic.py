@@ -39,7 +39,7 @@ def counted(work) -> float:
 
 
 def zeros_in_the_lowest_block(model) -> float:
-    """What torch multiplies for nothing: the changes of the lowest block's input, and of its queries, which are zero."""
+    """What torch multiplies for nothing: the changes of the lowest block's input and queries, which are zero."""
     sizes = Sizes.of(model)
     return 2.0 * TOKENS * sizes.tuned / sizes.layers + 2.0 * sizes.attended * TOKENS * (TOKENS + 1) / 2
 

@@ -23,7 +23,7 @@ claims: $(READY) ## decide the claims; the report goes to reports/claims.html
 test: $(READY) ## the project's own tests
 	$(BIN)/pytest tests/ -n auto --dist loadfile
 
-bench: $(READY) ## measure the speed against the authors' procedure, about 20 minutes; writes benchmarks/results.json
+bench: $(READY) ## measure the speed against the authors' procedure, about 30 minutes; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
 gpu-check: $(READY) ## check a GPU with random weights: numbers, claims, speed, memory; writes benchmarks/gpu_check.json

@@ -55,7 +55,7 @@ def main(
         typer.Option("--write", help="JSON file, with a table next to it; for all cases: benchmarks/results.json."),
     ] = None,
 ) -> None:
-    """Measure how much faster the suite is than the procedure of the papers' authors, about 20 minutes on 2 idle cores.
+    """Measure how much faster the suite is than the procedure of the papers' authors, about 30 minutes on 2 idle cores.
 
     Both sides run in one process by turns, in several rounds, with the same weights and prompts. Their predictions and
     similarities are compared in the same run, and a difference is an error. The seconds are medians; a ratio is that of
@@ -71,8 +71,8 @@ def main(
     cuBLAS on CUDA) at the model's own shapes, measured just before and after ours.
 
         python -m benchmarks                        all cases, as in the README
-        python -m benchmarks --only pass,peer       the ICL pass alone, some minutes
-        python -m benchmarks --device cuda          on a GPU, with random weights of the papers' shape
+        python -m benchmarks --only pass,peer       the ICL pass alone, minutes
+        python -m benchmarks --device cuda          on a GPU, random weights
         python -m benchmarks --quick --model tiny   seconds
     """
     if threads is not None:
@@ -83,11 +83,13 @@ def main(
     name = model or ("embedded" if find_device(device).type == "cpu" else "dense")
     loaded = load(name, device, say=Console(stderr=True).print)
     setting, outcomes = Setting(loaded, QUICK if quick else FULL), list[Outcome]()
-    with progress_of_trials(len(chosen), quiet=False) as report:
-        for done, case in enumerate(chosen):
-            outcomes += CASES[case](setting, partial(_report_step, report, case, done))
-            report(case, DONE, done + 1)
-    print_table(outcomes)
+    try:
+        with progress_of_trials(len(chosen), quiet=False) as report:
+            for done, case in enumerate(chosen):
+                outcomes += CASES[case](setting, partial(_report_step, report, case, done))
+                report(case, DONE, done + 1)
+    finally:
+        print_table(outcomes)  # also of what came before an error
     file = write_to or (None if quick or only else RESULTS)
     if file is not None:
         write(outcomes, described(loaded.device), file)

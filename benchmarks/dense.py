@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from icl_claims.models.fairseq import opt_config
 from icl_claims.models.language_model import LanguageModel
-from icl_claims.models.random_models import draw_as_fairseq
+from icl_claims.models.random_models import draw_as_fairseq, seeded
 from icl_claims.models.tokens import BOS, END_OF_LINE, PAD, SPECIAL, UNKNOWN, token_encoder
 from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS
 from icl_claims.tasks.sources import MINIATURE
@@ -58,8 +58,7 @@ def dense_network(shape: Shape, seed: int, device: torch.device, dtype: torch.dt
         dropout=0.0,
     )
     of_embeddings = {"scaled": True, "shared": True}
-    with torch.random.fork_rng(), torch.device(device):
-        torch.manual_seed(seed)
+    with seeded(seed), torch.device(device):
         network: Any = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=dtype)
         draw_as_fairseq(network, **of_embeddings)
     network.config.fairseq = of_embeddings

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from statistics import mean
@@ -71,9 +72,14 @@ def machine_rate(model: LanguageModel, tokens: int, *, head: bool = False) -> Ma
         for kernel, multiply in kernels_of(model.device, model.dtype).items():
             time.sleep(SETTLING)
             peak[kernel] = max(_rate(multiply, inputs[w.shape[1]], w) for w in shapes)
-            _, spent = timed(lambda by=multiply: [by(inputs[w.shape[1]], w) for w in weights])
+            _, spent = timed(partial(_one_after_another, multiply, inputs, weights))
             products[kernel] = operations / spent
     return MachineRate(peak, products)
+
+
+def _one_after_another(multiply: Multiply, inputs: Mapping[int, Tensor], weights: Sequence[Tensor]) -> None:
+    for of_layer in weights:
+        multiply(inputs[of_layer.shape[1]], of_layer)
 
 
 def kernels_of(device: torch.device, dtype: torch.dtype) -> dict[str, Multiply]:

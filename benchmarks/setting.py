@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks.dense import PAPERS, dense_model
 from icl_claims.experiments.batches import TOKENS_ON_CUDA, TOKENS_PER_BATCH
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.random_models import seeded
 from icl_claims.models.reference import find_device, load_model
 from icl_claims.storage.files import Say
 from icl_claims.tasks.catalogue import TASKS
@@ -137,8 +137,7 @@ class Setting:
         config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
-        with torch.random.fork_rng():
-            torch.manual_seed(SEED)
+        with seeded(SEED):
             network = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=self.model.dtype)
         network.to(self.model.device)
         name = f"{self.model.name} with {layers} layers"

@@ -46,7 +46,7 @@ def main(
     """Check a GPU: the numbers of the CPU, claims from end to end, speed, memory. Nothing is downloaded.
 
     Models have random weights and are made in place: of the papers' shape (24 layers, width 2048, 1.3 billion
-    parameters; 16 GiB of GPU memory and 6 GiB of disk), and a smaller one, which the CPU answers with, too.
+    parameters; 24 GiB of GPU memory and 6 GiB of disk), and a smaller one, which the CPU answers with, too.
 
     - **numbers**: logits, attention outputs, gradients of keys and values, SimAOU; in float32, float16 and bfloat16.
     - **claims**: `pytest claims/ -m gpu` with few queries ends with words, not errors.
@@ -57,9 +57,9 @@ def main(
 
     The exit status is 1 if a check fails; the others are made all the same.
 
-        python -m benchmarks.gpu_check                        all of it, as `make gpu-check`
-        python -m benchmarks.gpu_check --only numbers         do the numbers agree?
-        python -m benchmarks.gpu_check --device cpu --small   the same path without a GPU
+        python -m benchmarks.gpu_check                        all, as make gpu-check
+        python -m benchmarks.gpu_check --only numbers         do they agree?
+        python -m benchmarks.gpu_check --device cpu --small   does it run?
     """
     chosen = list(CHECKS) if only is None else only.split(",")
     if unknown := sorted(set(chosen) - set(CHECKS)):

@@ -95,7 +95,7 @@ def _groups(values: list[Tensor]) -> Tensor:
 
 
 def _similarities(setting: Setting) -> dict[str, Tensor]:
-    size, methods = setting.effort.memory_trial, tuple(METHODS.values())
+    size, methods = setting.effort.small_trial, tuple(METHODS.values())
     how = {"k": size.demonstrations, "seed": 1, "queries": size.queries, "diagnostics": False}
     result = run_trial(TrialSpec.of(setting.model, setting.data, methods, **how), setting.model, setting.data)
     found = {name: result.by_layer[Entry("sim_aou", method.name)] for name, method in METHODS.items()}

@@ -6,6 +6,7 @@ import gc
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,7 +82,7 @@ def asked_of(device: torch.device, seed: int, folder: Path, *, small: bool) -> A
         contexts=(),
         numbers=(),
         trial=Size(3, 4) if small else Size(32, 64),
-        small_trial=Size(2, 3),
+        small_trial=Size(3, 8) if small else Size(4, 32),
         memory_trial=Size(3, 8) if small else Size(32, 64),
         steps=(1, 1),
     )
@@ -99,7 +100,7 @@ def found_by(checks: Mapping[str, Check], asked: Asked, report: Report) -> Itera
     """What each check finds; one that breaks off is a failed one, and the others go on."""
     for done, (name, check) in enumerate(checks.items()):
         try:
-            yield from check(asked, lambda step, name=name, done=done: report(name, step, done))
+            yield from check(asked, partial(_report_step, report, name, done))
         except Exception as error:  # whatever a device does wrong is what is looked for
             line = (str(error).strip().splitlines() or ["no message"])[0]
             yield Finding(name, "failed", why=f"{type(error).__name__}: {line[:300]}")
@@ -107,6 +108,10 @@ def found_by(checks: Mapping[str, Check], asked: Asked, report: Report) -> Itera
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         report(name, "done", done + 1)
+
+
+def _report_step(report: Report, check: str, done: int, step: str) -> None:
+    report(check, step, done)
 
 
 def as_markdown(findings: Sequence[Finding]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -50,7 +51,7 @@ def memory_and_plan(asked: Asked, say: Say) -> Iterator[Finding]:
         seconds = plan.measure_speed(model, methods).seconds(plan.work_of(spec, prompts))
         say(f"{name}: running it")
         with peak_memory(model.device) as peak:
-            _, taken = timed(lambda spec=spec, setting=setting: run_trial(spec, setting.model, setting.data))
+            _, taken = timed(partial(run_trial, spec, model, setting.data))
         beside = sum(planned.values()) - planned["weights"]
         measured: dict[str, float | str] = {
             "MiB of weights": planned["weights"] / MIB,

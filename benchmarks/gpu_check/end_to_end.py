@@ -20,7 +20,7 @@ from benchmarks.gpu_check.finding import Asked, Finding
 from benchmarks.outcome import Say
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.models.folder import without_progress_bars
+from icl_claims.models.loading import without_progress_bars
 
 ROOT = Path(__file__).parents[2]
 QUERIES = 8

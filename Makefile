@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
-.PHONY: claims test bench check format wheel clean help
+.PHONY: claims test bench gpu-check check format wheel clean help
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make claims PYTHON=python3.11 (this is " + sys.version.split()[0] + ").")'
@@ -23,8 +23,11 @@ claims: $(READY) ## decide the claims; the report goes to reports/claims.html
 test: $(READY) ## the project's own tests
 	$(BIN)/pytest tests/ -n auto --dist loadfile
 
-bench: $(READY) ## measure the speed against the authors' procedure, about 20 minutes; writes benchmarks/results.json
+bench: $(READY) ## measure the speed against the authors' procedure, about 30 minutes; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+gpu-check: $(READY) ## check a GPU with random weights: numbers, claims, speed, memory; writes benchmarks/gpu_check.json
+	$(BIN)/python -m benchmarks.gpu_check
 
 check: $(READY) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -10,11 +10,13 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.arithmetic import machine_rate, operations
-from benchmarks.outcome import Outcome, Rounds, Say, timed
+from benchmarks.arithmetic import operations
+from benchmarks.machine import machine_rate
+from benchmarks.outcome import Outcome, Rounds, Say, tolerance_of
 from benchmarks.reference import FullPrompts, read
-from benchmarks.setting import Setting, spread_by_length
-from icl_claims.experiments.batches import TOKENS_PER_BATCH, in_batches
+from benchmarks.setting import Setting, spread_by_length, tokens_per_batch
+from benchmarks.timing import timed
+from icl_claims.experiments.batches import in_batches
 from icl_claims.methods import InContext, Learned
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
@@ -57,12 +59,13 @@ class InContextPass:
             say(f"{case}: round {number + 1}")
             theirs, spent = timed(lambda: self._prompted(reference, context, queries.some(sampled)))
             rounds.reference.append(spent / len(sampled))
-            before = machine_rate(model, TOKENS_PER_BATCH)
+            before = machine_rate(model, tokens_per_batch(model))
             answers, spent = timed(lambda: answered(self._read(learned, demonstrations), queries))
             rounds.ours.append(spent / len(queries))
             if not self.reading:
-                rounds.count(work / spent, before, machine_rate(model, TOKENS_PER_BATCH))
-        return rounds.outcome(case, "a query", float(np.abs(theirs - answers[sampled]).max()))
+                rounds.count(work / spent, before, machine_rate(model, tokens_per_batch(model)))
+        difference = float(np.abs(theirs - answers[sampled]).max())
+        return rounds.outcome(case, "a query", difference, tolerance=tolerance_of(model.dtype))
 
     def _read(self, learned: Learned, demonstrations: Demonstrations) -> Learned:
         return InContext().learn(learned.model, demonstrations) if self.reading else learned
@@ -82,9 +85,9 @@ def answered(learned: Learned, queries: Queries) -> np.ndarray:
     answers = np.zeros((len(queries), len(queries.label_ids)))
 
     def answer(batch: list[int], _tokens: int) -> None:
-        answers[batch] = learned.answer(queries.some(batch)).log_probabilities.double().numpy()
+        answers[batch] = learned.answer(queries.some(batch)).log_probabilities.double().cpu().numpy()
 
-    in_batches(queries, answer)
+    in_batches(queries, answer, tokens_per_batch(learned.model))
     return answers
 
 

@@ -1,69 +1,116 @@
-"""How much arithmetic there is, and how fast this machine does the same products by themselves."""
+"""How much arithmetic there is: floating-point operations of the matrix products of a pass and of a learning step.
+
+Only what must be computed is counted, whatever an implementation does. Causal attention of n tokens to themselves has
+n (n + 1) / 2 pairs. Norms, rotations, activations and the softmax are not counted, nor what is computed a second time.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, Self
 
-import torch
-from torch import nn
+from torch import Tensor
 
 from icl_claims.models.language_model import LanguageModel
 
-BURST = 0.1  # seconds
-
-
-def operations(model: LanguageModel, rows: Sequence[Sequence[int]], prefix_tokens: int) -> float:
-    """Floating-point operations of the matrix products: linear layers, attention, and the head at one position a row.
-
-    Causal attention of n tokens to themselves counts n (n + 1) / 2 pairs. Norms, rotations, activations and the softmax
-    are not counted.
-    """
-    config = model.config
-    heads = int(config.num_attention_heads)
-    size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
-    linear = sum(weights.numel() for weights in _linear(model))
-    head = sum(p.numel() for p in model.blocks.head.parameters() if p.dim() == 2)
-    pairs = sum(len(row) * prefix_tokens + len(row) * (len(row) + 1) / 2 for row in rows)
-    return 2.0 * (linear * sum(map(len, rows)) + head * len(rows)) + 4.0 * model.layers * heads * size * pairs
+Learning = Literal["finetuning", "layer_causal", "linearized"]
+"""Standard finetuning; layer-causal finetuning of all layers at once; finetuning of the first-order expansion."""
 
 
 @dataclass(frozen=True)
-class MachineRate:
-    """Floating-point operations a second of matrix products on this machine, now.
+class Sizes:
+    """What of a model is multiplied with the states of a token, in entries of matrices.
 
     Args:
-        peak: rate of torch.matmul with the best of a block's linear layers' shapes, the same product again and again.
-        products: rate of all the blocks' linear layers by themselves, one after another, with their own weights.
+        linear: all matrices of the blocks.
+        before_attention: those of all blocks that make queries, keys and values.
+        lowest: those of them that belong to the lowest block, whose input depends on nothing that is tuned.
+        tuned: the entries of matrices that are tuned.
+        head: the projection onto the vocabulary.
+        layers: number of attention layers.
+        attended: query heads times their size.
     """
 
-    peak: float
-    products: float
+    linear: int
+    before_attention: int
+    lowest: int
+    tuned: int
+    head: int
+    layers: int
+    attended: int
+
+    @classmethod
+    def of(cls, model: LanguageModel) -> Self:
+        """Those of a model; the last matrix of an attention module is its output projection, in every family."""
+        config, attention = model.config, [_matrices(module) for module in model.attention_modules]
+        heads = int(config.num_attention_heads)
+        parts = [(p.part, model.network.get_parameter(p.name)) for p in model.tuned_parameters]
+        return cls(
+            linear=_entries(blocks_matrices(model)),
+            before_attention=sum(_entries(of_module[:-1]) for of_module in attention),
+            lowest=_entries(attention[0][:-1]),
+            tuned=sum(
+                value.numel() if part is None else int(part.expand_as(value).sum())
+                for part, value in parts
+                if value.dim() == 2
+            ),
+            head=_entries(head_matrices(model)),
+            layers=model.layers,
+            attended=heads * int(getattr(config, "head_dim", None) or config.hidden_size // heads),
+        )
 
 
-def machine_rate(model: LanguageModel, tokens: int) -> MachineRate:
-    """How fast this machine multiplies so many tokens with the weights of a model's blocks."""
-    weights = _linear(model)
-    inputs = {inner: torch.zeros(tokens, inner) for inner in {w.shape[1] for w in weights}}
-    shapes = sorted({tuple(w.shape) for w in weights})
-    with torch.inference_mode():
-        peak = max(_rate(inputs[inner], torch.zeros(inner, outer)) for outer, inner in shapes)
-        start = time.perf_counter()
-        for of_layer in weights:
-            nn.functional.linear(inputs[of_layer.shape[1]], of_layer)
-        spent = time.perf_counter() - start
-    return MachineRate(peak, 2.0 * tokens * sum(w.numel() for w in weights) / spent)
+def blocks_matrices(model: LanguageModel) -> list[Tensor]:
+    """The weights of all linear layers of the blocks, lowest first."""
+    return [weights for block in model.blocks.modules for weights in _matrices(block)]
 
 
-def _linear(model: LanguageModel) -> list[torch.Tensor]:
-    return [p for block in model.blocks.modules for p in block.parameters() if p.dim() == 2]
+def head_matrices(model: LanguageModel) -> list[Tensor]:
+    """The weights of the projection onto the vocabulary."""
+    return _matrices(model.blocks.head)
 
 
-def _rate(left: torch.Tensor, right: torch.Tensor) -> float:
-    torch.matmul(left, right)
-    start, done = time.perf_counter(), 0
-    while (spent := time.perf_counter() - start) < BURST:
-        torch.matmul(left, right)
-        done += 1
-    return 2.0 * left.shape[0] * left.shape[1] * right.shape[1] * done / spent
+def _matrices(module: object) -> list[Tensor]:
+    return [p for p in module.parameters() if p.dim() == 2]  # type: ignore[attr-defined]
+
+
+def _entries(matrices: Sequence[Tensor]) -> int:
+    return sum(weights.numel() for weights in matrices)
+
+
+def operations(model: LanguageModel, rows: Sequence[Sequence[int]], prefix_tokens: int) -> float:
+    """Operations of answering rows that follow a prefix: linear layers, attention, the head at one position a row."""
+    sizes = Sizes.of(model)
+    pairs = sum(len(row) * prefix_tokens + _own_pairs(len(row)) for row in rows)
+    linear = sizes.linear * sum(map(len, rows)) + sizes.head * len(rows)
+    return 2.0 * linear + 4.0 * sizes.layers * sizes.attended * pairs
+
+
+def step_operations(model: LanguageModel, tokens: int, learning: Learning) -> float:
+    """Operations of one learning step on a sequence, in which every token but the first is predicted.
+
+    Forward: the blocks at all tokens and the head at those that predict. Backward: through the head and through every
+    layer above the lowest keys and values, and the gradients of keys and values alone. A layer-causal step reads every
+    block's output through the head, and goes back to its own keys and values only. A linearised step also carries
+    first-order changes forward.
+    """
+    sizes, pairs = Sizes.of(model), _own_pairs(tokens)
+    head = 2.0 * sizes.head * (tokens - 1)
+    of_layers = sizes.layers * sizes.attended * pairs
+    without_lowest_queries = 2.0 * sizes.attended * pairs
+    forward = 2.0 * sizes.linear * tokens + 4.0 * of_layers
+    gradients = 2.0 * sizes.tuned * tokens
+    if learning == "layer_causal":
+        within_blocks = 2.0 * (sizes.linear - sizes.before_attention) * tokens + 6.0 * of_layers
+        return forward + 2 * sizes.layers * head + within_blocks + gradients
+    through = 2.0 * (sizes.linear - sizes.lowest) * tokens + 8.0 * of_layers - without_lowest_queries
+    step = forward + 2 * head + through + gradients
+    if learning == "finetuning":
+        return step
+    changes_of_states, changes_of_weights = through, gradients
+    return step + changes_of_states + changes_of_weights + head
+
+
+def _own_pairs(tokens: int) -> float:
+    return tokens * (tokens + 1) / 2

@@ -12,12 +12,11 @@ import psutil
 import torch
 
 from benchmarks.outcome import Outcome, Rounds, Say
-from benchmarks.setting import Effort, Setting
+from benchmarks.setting import Effort, Setting, load
 from benchmarks.trials import spec_of
 from icl_claims.experiments.studies import every_method
 from icl_claims.experiments.trial import run_trial
 from icl_claims.methods import at_rate
-from icl_claims.models.reference import load_model
 
 SECONDS_BETWEEN = 0.005
 MIB = 2**20
@@ -33,25 +32,41 @@ def memory_of_a_trial(setting: Setting, say: Say) -> Iterator[Outcome]:
     for held, in_words, seen in ((ALL, "memory", rounds.reference), (None, "files", rounds.ours)):
         say(f"memory: {methods} methods, what they learn waits in {in_words}")
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            arguments = setting.model.name, setting.effort, torch.get_num_threads(), held
+            model = setting.model.name, str(setting.model.device)
+            arguments = *model, setting.effort, torch.get_num_threads(), held
             seen.append(process.submit(_peak_of_a_trial, *arguments).result() / MIB)
     case = f"memory of a trial of {methods} methods beside the model, {size.demonstrations} demonstrations"
     yield rounds.outcome(case, "a trial", measure="MiB")
 
 
-def _peak_of_a_trial(model: str, effort: Effort, threads: int, held: int | None) -> int:
+def _peak_of_a_trial(model: str, device: str, effort: Effort, threads: int, held: int | None) -> int:
     torch.set_num_threads(threads)
-    setting = Setting(load_model(model, device="cpu"), effort)
+    setting = Setting(load(model, device), effort)
     methods = tuple(at_rate(method, setting.learning_rate) for method in every_method())
     spec = spec_of(setting, methods, effort.memory_trial)
-    with _peak() as peak:
+    with peak_memory(setting.model.device) as peak:
         run_trial(spec, setting.model, setting.data, learned_in_memory=held)
     return peak[0]
 
 
 @contextmanager
-def _peak() -> Iterator[list[int]]:
-    """By how many bytes this process grows meanwhile, at most; looked at every few milliseconds."""
+def peak_memory(device: torch.device) -> Iterator[list[int]]:
+    """By how many bytes the memory in use grows meanwhile, at most; known when this ends.
+
+    On CUDA it is that of torch's tensors; else that of the process, looked at every few milliseconds.
+    """
+    if device.type != "cuda":
+        with _peak_of_the_process() as peak:
+            yield peak
+        return
+    peak, before = [0], torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    yield peak
+    peak[0] = torch.cuda.max_memory_allocated(device) - before
+
+
+@contextmanager
+def _peak_of_the_process() -> Iterator[list[int]]:
     process, done = psutil.Process(), threading.Event()
     before, peak = process.memory_info().rss, [0]
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import mean, median
-from typing import Any, TypeVar
+from statistics import median
+from typing import Any
 
-from benchmarks.arithmetic import MachineRate
+import torch
+
+from benchmarks.machine import MachineRate
 from icl_claims.errors import ModelError
-
-Result = TypeVar("Result")
 
 Say = Callable[[str], None]
 """Told what is being measured."""
@@ -21,11 +20,23 @@ Say = Callable[[str], None]
 TOLERANCE = 1e-4
 """How far numbers of both sides may lie apart: log-probabilities, similarities, tuned weights."""
 
+
+def tolerance_of(dtype: torch.dtype) -> float:
+    """The same in another precision: as many of its roundings."""
+    return TOLERANCE * torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
+
+
 LARGE = 1000  # written without an exponent
 
-TITLE = (
-    "| case | reference | ours | times faster (or less), median (range) "
-    "| of the rate of the same products | of the best product's rate | largest difference |"
+TITLES = (
+    "case",
+    "reference",
+    "ours",
+    "times faster (or less), median (range)",
+    "of the rate of the same products",
+    "of the best product's rate",
+    "best product, GFLOP/s (others)",
+    "largest difference",
 )
 
 
@@ -54,9 +65,12 @@ class Outcome:
         ours: seconds of ours, the median of the rounds.
         unit: what the seconds are for.
         measure: `s`, or what is measured in the place of seconds.
-        fraction_of_peak: floating-point operations per second of ours as a share of what torch.matmul did just before
-            and after, with the best of the blocks' shapes; the median of the rounds.
-        fraction_of_products: as a share of what the blocks' matrix products did by themselves, one after another.
+        rate: floating-point operations per second of ours, the median of the rounds, as are those that follow.
+        rates: those of one product of the best of the model's shapes, again and again, before and after, by kernel.
+        best_product: the kernel that was the fastest.
+        fraction_of_peak: the rate of ours as a share of that kernel's.
+        fraction_of_products: as a share of what the linear layers by themselves did, one after another, by whatever
+            kernel was the fastest.
         max_difference: largest difference between the numbers of both sides.
     """
 
@@ -66,6 +80,9 @@ class Outcome:
     ours: float
     unit: str
     measure: str = "s"
+    rate: float | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
+    best_product: str | None = None
     fraction_of_peak: float | None = None
     fraction_of_products: float | None = None
     max_difference: float | None = None
@@ -78,29 +95,37 @@ class Rounds:
     Args:
         reference: measure of the reference in every round.
         ours: measure of ours in every round.
-        of_peak: ours as shares of the machine's best rate, where that is measured.
-        of_products: ours as shares of the rate of the same products by themselves.
+        rates: operations per second of ours, where they are counted.
+        machine: those of the machine's own products, just before and after.
     """
 
     reference: list[float] = field(default_factory=list)
     ours: list[float] = field(default_factory=list)
-    of_peak: list[float] = field(default_factory=list)
-    of_products: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    machine: list[MachineRate] = field(default_factory=list)
 
     def count(self, rate: float, before: MachineRate, after: MachineRate) -> None:
         """Note the rate of ours in a round, in operations per second, with those of the machine before and after."""
-        self.of_peak.append(rate / mean((before.peak, after.peak)))
-        self.of_products.append(rate / mean((before.products, after.products)))
+        self.rates.append(rate)
+        self.machine.append(MachineRate.between(before, after))
 
-    def outcome(self, case: str, unit: str, max_difference: float | None = None, *, measure: str = "s") -> Outcome:
+    def outcome(
+        self,
+        case: str,
+        unit: str,
+        max_difference: float | None = None,
+        *,
+        measure: str = "s",
+        tolerance: float = TOLERANCE,
+    ) -> Outcome:
         """The rounds in short.
 
         Raises:
             ModelError: both sides do not give the same numbers.
         """
-        if max_difference is not None and not max_difference <= TOLERANCE:
+        if max_difference is not None and not max_difference <= tolerance:
             raise ModelError(
-                f"{case}: both sides do not agree", expected=f"differences up to {TOLERANCE:g}", got=f"{max_difference}"
+                f"{case}: both sides do not agree", expected=f"differences up to {tolerance:g}", got=f"{max_difference}"
             )
         return Outcome(
             case=case,
@@ -109,17 +134,22 @@ class Rounds:
             ours=median(self.ours),
             unit=unit,
             measure=measure,
-            fraction_of_peak=median(self.of_peak) if self.of_peak else None,
-            fraction_of_products=median(self.of_products) if self.of_products else None,
             max_difference=max_difference,
+            **self._beside_the_machine(),
         )
 
-
-def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """The result of some work, and the seconds it takes."""
-    start = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - start
+    def _beside_the_machine(self) -> dict[str, Any]:
+        if not self.machine:
+            return {}
+        rates = {kernel: median(of.peak[kernel] for of in self.machine) for kernel in self.machine[0].peak}
+        by_round = list(zip(self.rates, self.machine, strict=True))
+        return {
+            "rate": median(self.rates),
+            "rates": rates,
+            "best_product": max(rates, key=lambda kernel: rates[kernel]),
+            "fraction_of_peak": median(rate / max(of.peak.values()) for rate, of in by_round),
+            "fraction_of_products": median(rate / max(of.products.values()) for rate, of in by_round),
+        }
 
 
 def as_json(outcomes: Sequence[Outcome], machine: dict[str, Any]) -> str:
@@ -129,7 +159,8 @@ def as_json(outcomes: Sequence[Outcome], machine: dict[str, Any]) -> str:
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """Outcomes as a table."""
-    return "\n".join([TITLE, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |", *map(_line, outcomes)]) + "\n"
+    rule = f"| --- |{' ---: |' * (len(TITLES) - 1)}"
+    return "\n".join([f"| {' | '.join(TITLES)} |", rule, *map(_line, outcomes)]) + "\n"
 
 
 def _figure(value: float) -> str:
@@ -145,9 +176,19 @@ def _line(outcome: Outcome) -> str:
         f"{_figure(outcome.ours)} {outcome.measure}",
         f"{ratio.median:.3g} ({ratio.min:.3g} to {ratio.max:.3g})",
         *("" if share is None else f"{share:.0%}" for share in shares),
+        _products(outcome),
         "" if difference is None else f"{difference:.0e}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _products(outcome: Outcome) -> str:
+    """The rates of the kernels, the best first."""
+    if outcome.best_product is None:
+        return ""
+    others = [name for name in outcome.rates if name != outcome.best_product]
+    best, *rest = (f"{name} {outcome.rates[name] / 1e9:.0f}" for name in (outcome.best_product, *others))
+    return f"{best} ({', '.join(rest)})" if rest else best
 
 
 def write(outcomes: Sequence[Outcome], machine: dict[str, Any], file: Path) -> None:

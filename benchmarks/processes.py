@@ -9,11 +9,11 @@ from contextlib import ExitStack
 
 import torch
 
-from benchmarks.outcome import Outcome, Rounds, Say, timed
-from benchmarks.setting import Effort, Setting
+from benchmarks.outcome import Outcome, Rounds, Say
+from benchmarks.setting import Effort, Setting, load
+from benchmarks.timing import timed
 from benchmarks.trials import one_method, spec_of
 from icl_claims.experiments.trial import run_trial
-from icl_claims.models.reference import load_model
 
 _settings: list[Setting] = []
 
@@ -38,12 +38,14 @@ def two_processes(setting: Setting, say: Say) -> Iterator[Outcome]:
 
 def _process(setting: Setting, threads: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, context, _load, (setting.model.name, setting.effort, threads))
+    return ProcessPoolExecutor(
+        1, context, _load, (setting.model.name, str(setting.model.device), setting.effort, threads)
+    )
 
 
-def _load(model: str, effort: Effort, threads: int) -> None:
+def _load(model: str, device: str, effort: Effort, threads: int) -> None:
     torch.set_num_threads(threads)
-    _settings.append(Setting(load_model(model, device="cpu"), effort))
+    _settings.append(Setting(load(model, device), effort))
 
 
 def _run_trial() -> None:

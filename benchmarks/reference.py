@@ -91,15 +91,15 @@ class FullPrompts:
         for hook in hooks:
             hook.remove()
         own = torch.stack(_scores)[:, :, -len(row) :]
-        return Seen(*(x.double().numpy() for x in (log_probabilities, torch.stack(outputs), own)))
+        return Seen(*(x.double().cpu().numpy() for x in (log_probabilities, torch.stack(outputs), own)))
 
     def _score(self, ids: Sequence[int], queries: Queries) -> Tensor:
-        labels = list(queries.label_ids)
+        labels, device = list(queries.label_ids), self.network.device
         if not self.every_position:
-            keep = torch.tensor([len(ids) + queries.answer_at])
-            logits = self.network(torch.tensor([ids]), use_cache=False, logits_to_keep=keep).logits[0, 0]
+            keep = torch.tensor([len(ids) + queries.answer_at], device=device)
+            logits = self.network(torch.tensor([ids], device=device), use_cache=False, logits_to_keep=keep).logits[0, 0]
             return torch.as_tensor(logits.float().log_softmax(-1)[labels])
-        logits = self.network(torch.tensor([ids]), use_cache=False).logits
+        logits = self.network(torch.tensor([ids], device=device), use_cache=False).logits
         of_every_label = logits.expand(len(labels), -1, -1).float().log_softmax(-1)
         return torch.stack([of_every_label[i, queries.answer_at, label] for i, label in enumerate(labels)])
 

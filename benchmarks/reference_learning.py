@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call, grad, jvp
 from torch.nn.functional import cross_entropy
 
 from icl_claims.models.blocks import hidden_of
@@ -58,6 +59,29 @@ class PlainLearning:
             for hook in hooks:
                 hook.remove()
 
+    def learn_linearised(self, sequences: Sequence[Sequence[int]], learning_rate: float) -> dict[str, Tensor]:
+        """One step of the first-order expansion on the loss of each sequence; the pretrained values and all changes.
+
+        Source: the expansion as torch.func has it, differentiated in its tangents.
+        """
+        changes = {name: torch.zeros_like(value) for name, value in self._pretrained.items()}
+        self.network.set_attn_implementation("eager")  # which has a forward derivative
+
+        def loss(tangents: dict[str, Tensor], ids: Tensor) -> Tensor:
+            def logits(weights: dict[str, Tensor]) -> Tensor:
+                return functional_call(self.network, weights, (ids,), {"use_cache": False}).logits[0, :-1]
+
+            value, change = jvp(logits, (self._pretrained,), (tangents,))
+            return cross_entropy(value + change, ids[0, 1:])
+
+        try:
+            for sequence in sequences:
+                gradients = grad(loss)(changes, torch.tensor([sequence], device=self.network.device))
+                changes = {name: change - learning_rate * gradients[name].detach() for name, change in changes.items()}
+        finally:
+            self.network.set_attn_implementation("sdpa")
+        return {name: value + changes[name] for name, value in self._pretrained.items()}
+
     def _loss(self, ids: Tensor) -> Tensor:
         return cross_entropy(self.network(ids, use_cache=False).logits[0, :-1], ids[0, 1:])
 
@@ -69,7 +93,7 @@ class PlainLearning:
         optimiser = torch.optim.SGD([parameters[name] for name in self._pretrained], lr=learning_rate)
         for sequence in sequences:
             self.network.zero_grad()
-            loss(torch.tensor([sequence])).backward()
+            loss(torch.tensor([sequence], device=self.network.device)).backward()
             optimiser.step()
         return {name: parameters[name].detach().clone() for name in self._pretrained}
 

@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import torch
 from transformers import AutoModelForCausalLM
 
+from benchmarks.dense import PAPERS, dense_model
+from icl_claims.experiments.batches import TOKENS_ON_CUDA, TOKENS_PER_BATCH
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.random_models import seeded
+from icl_claims.models.reference import find_device, load_model
+from icl_claims.storage.files import Say
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Draw, TaskData
 from icl_claims.tasks.prompts import Demonstrations, Prompts, Queries, build_prompts
@@ -133,13 +137,30 @@ class Setting:
         config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
-        with torch.random.fork_rng():
-            torch.manual_seed(SEED)
-            network = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+        with seeded(SEED):
+            network = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=self.model.dtype)
+        network.to(self.model.device)
         name = f"{self.model.name} with {layers} layers"
         other = Setting(LanguageModel(network, self.model.tokens, name=self.model.name, digest=name), self.effort)
         other.__dict__.update(data=self.data, prompts=self.prompts)
         return other
+
+
+def load(name: str, device: str, say: Say = lambda _text: None) -> LanguageModel:
+    """The model of a reference, or `dense`: one of the papers' shape with random weights, which needs no checkpoint.
+
+    Raises:
+        ModelError: no such model or device.
+    """
+    if name in ("dense", PAPERS.name):
+        say(f"Making a model with random weights, {PAPERS.name}.")
+        return dense_model(PAPERS, SEED, find_device(device))
+    return load_model(name, device=device, say=say)
+
+
+def tokens_per_batch(model: LanguageModel) -> int:
+    """The tokens of queries that a trial answers at once where memory allows."""
+    return TOKENS_ON_CUDA if model.device.type == "cuda" else TOKENS_PER_BATCH
 
 
 def spread_by_length(queries: Queries, number: int) -> list[int]:

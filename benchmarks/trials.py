@@ -7,18 +7,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 
-from benchmarks.outcome import Outcome, Rounds, Say, timed
+from benchmarks.arithmetic import Learning, step_operations
+from benchmarks.machine import machine_rate
+from benchmarks.outcome import Outcome, Rounds, Say, tolerance_of
 from benchmarks.reference import Compared, FullPrompts, Passes, trial
 from benchmarks.reference_learning import PlainLearning
 from benchmarks.setting import SEED, Setting, Size, spread_by_length
+from benchmarks.timing import timed
 from icl_claims.errors import ModelError
 from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import prompts_of, run_trial
-from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
+from icl_claims.methods import Clipping, Finetuning, LayerCausal, Linearized, Method
 from icl_claims.models.language_model import Weights
 from icl_claims.tasks.prompts import Demonstrations
 
@@ -54,13 +58,18 @@ def whole_trials(setting: Setting, say: Say) -> Iterator[Outcome]:
     Reading the context counts as answering, and learning is not timed. Ours also answers the queries without content,
     and measures the random controls, all of it timed; diagnostics, which the reference does not have, are left out.
     """
-    yield from _trial("trial of 1 method", setting, say, one_method(setting), passes=("three for each",))
-    yield from _trial("trial of 5 methods", setting, say, five_methods(setting), passes=("three for each", "shared"))
+    yield from trial_against_reference(
+        "trial of 1 method", setting, say, one_method(setting), passes=("three for each",)
+    )
+    yield from trial_against_reference(
+        "trial of 5 methods", setting, say, five_methods(setting), passes=("three for each", "shared")
+    )
 
 
-def _trial(
+def trial_against_reference(
     name: str, setting: Setting, say: Say, methods: tuple[Method, ...], passes: Sequence[Passes]
 ) -> Iterator[Outcome]:
+    """A trial of some methods against the reference, once for each way of making its passes."""
     spec = spec_of(setting, methods, setting.effort.trial)
     prompts = prompts_of(spec, setting.model, setting.data)
     sampled = spread_by_length(prompts.queries, setting.effort.prompts)
@@ -81,7 +90,8 @@ def _trial(
             rounds.reference.append(taken / len(sampled))
             differences[which] = largest_difference(compared, result, sampled)
     for which, rounds in by_passes.items():
-        yield rounds.outcome(f"{case}; passes: {which}", "a query", differences[which])
+        tolerance = tolerance_of(setting.model.dtype)
+        yield rounds.outcome(f"{case}; passes: {which}", "a query", differences[which], tolerance=tolerance)
 
 
 def largest_difference(theirs: Mapping[str, Compared], ours: TrialResult, queries: list[int]) -> float:
@@ -100,23 +110,33 @@ def largest_difference(theirs: Mapping[str, Compared], ours: TrialResult, querie
 
 
 def learning(setting: Setting, say: Say) -> Iterator[Outcome]:
-    """Standard finetuning, and layer-causal finetuning of all layers at once."""
-    reference, shown = PlainLearning(setting.model), setting.prompts.demonstrations
+    """Standard finetuning, layer-causal finetuning of all layers at once, and linearised finetuning."""
+    reference, shown, rate = PlainLearning(setting.model), setting.prompts.demonstrations, setting.learning_rate
     many, few = (replace(shown, learning_order=shown.learning_order[:steps]) for steps in setting.effort.steps)
-    yield _learning(Finetuning(setting.learning_rate), setting, say, many, reference.finetune)
-    yield _learning(LayerCausal(setting.learning_rate), setting, say, few, reference.learn_by_layer)
+    yield _learning(Finetuning(rate), "finetuning", setting, say, many, reference.finetune)
+    yield _learning(LayerCausal(rate), "layer_causal", setting, say, few, reference.learn_by_layer)
+    yield _learning(Linearized(rate), "linearized", setting, say, few, reference.learn_linearised)
 
 
 def _learning(
-    method: Finetuning | LayerCausal, setting: Setting, say: Say, shown: Demonstrations, reference: Learn
+    method: Finetuning | LayerCausal | Linearized,
+    learning: Learning,
+    setting: Setting,
+    say: Say,
+    shown: Demonstrations,
+    reference: Learn,
 ) -> Outcome:
-    rounds, steps = Rounds(), len(shown.sequences)
-    case = f"learning by {method.name}, {steps} demonstrations"
+    model, rounds, steps = setting.model, Rounds(), len(shown.sequences)
+    lengths = [len(sequence) for sequence in shown.sequences]
+    work, tokens = sum(step_operations(model, length, learning) for length in lengths), round(mean(lengths))
+    case = f"learning by {method.name}, {steps} demonstrations of {tokens} tokens"
     method.learn(setting.model, replace(shown, learning_order=shown.learning_order[:1]))  # what is done only once
     for number in range(setting.effort.rounds):
         say(f"{case}: round {number + 1}")
         theirs, spent = timed(lambda: reference(shown.sequences, setting.learning_rate))
         rounds.reference.append(spent / steps)
-        ours, spent = timed(lambda: method.learn(setting.model, shown).weights)
+        before = machine_rate(model, tokens, head=True)
+        ours, spent = timed(lambda: method.learn(model, shown).weights)
         rounds.ours.append(spent / steps)
+        rounds.count(work / spent, before, machine_rate(model, tokens, head=True))
     return rounds.outcome(case, "a step", max(float((ours[name] - theirs[name]).abs().max()) for name in theirs))

@@ -13,6 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from icl_claims.version import __version__
+from icl_claims.waiting import wait_passively
+
+WAITING = wait_passively()
+"""How the threads of this process wait; said before torch is imported, which reads it then."""
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Paper, at_least, nulls_of

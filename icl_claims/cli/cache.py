@@ -110,7 +110,7 @@ def gc(
     """
     from icl_claims.experiments.spec import code_digest
     from icl_claims.pytest_plugin.verdict_cache import outdated_verdicts
-    from icl_claims.report.write import outdated_figures
+    from icl_claims.report.page_figures import outdated_figures
     from icl_claims.storage.store import default_store, entries, remove, unneeded
 
     store, freed = default_store(), 0

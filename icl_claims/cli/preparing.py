@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from icl_claims import errors, tasks
+from icl_claims import WAITING, errors, tasks
 from icl_claims.experiments import plan, profiles, result, tuning
+from icl_claims.experiments.disturbance import DISTURBED
 from icl_claims.models import LanguageModel, embedded, families, gguf
 from icl_claims.report.words import duration
 from icl_claims.storage.store import default_store
@@ -42,8 +43,16 @@ def examine() -> list[Line]:
     threads = torch.get_num_threads()
     libraries = f"torch {torch.__version__}, transformers {transformers.__version__}, {threads} threads"
     installed = [Line("Python", platform.python_version()), Line("libraries", libraries), _packages()]
-    machine = [*installed, *_devices(), _memory()]
+    machine = [*installed, _waiting(), *_devices(), _memory()]
     return [*machine, _embedded_model(), _disk(), Line("models that can be used", families.TITLES), *_data()]
+
+
+def _waiting() -> Line:
+    if WAITING.late:
+        todo = f"Set {WAITING.said} before Python starts: beside another program everything is slower without it."
+        return Line("waiting threads", "as torch has it, which was imported before icl_claims", todo)
+    whose = "set by icl_claims" if WAITING.ours else "as the environment says"
+    return Line("waiting threads", f"{WAITING.said}, {whose}")
 
 
 def _packages() -> Line:
@@ -119,7 +128,8 @@ def plan_and_print(choices: profiles.Choices, *, as_json: bool) -> None:
         IclClaimsError: An argument makes no sense, or model or data cannot be read.
     """
     say = partial(Console(stderr=True).print, highlight=False)
-    run, model = plan.resolve(choices, say=say), choices.load_model(say)
+    load = cache(partial(choices.load_model, say))
+    run, model = plan.resolve(choices, load=load), load()
     found = plan.estimate(run, model, result.TrialStore())
     if as_json:
         told = {
@@ -150,6 +160,9 @@ def _print_estimate(found: plan.Estimate, model: LanguageModel, run: plan.Run) -
     cached = f", besides {found.kept} cached trials" if found.kept else ""
     console.print(f"{free}. Learning rates: {run.rates.origin}.", style="dim", highlight=False)
     console.print(f"About {duration(found.seconds)}{cached}.", style="bold", highlight=False)
+    if (waited := found.speed.waited) > DISTURBED:
+        said = f"For {waited:.0%} of the measurement its threads waited for a processor that other programs used"
+        console.print(f"{said}: on a quiet machine the run takes less.", style="yellow", highlight=False)
 
 
 def _cells(work: plan.Work) -> list[str]:
@@ -167,7 +180,8 @@ def tune_and_print(
     """
     err = Console(stderr=True)
     say = partial(err.print, highlight=False)
-    run, model = plan.resolve(choices, say=say), choices.load_model(say)
+    load = cache(partial(choices.load_model, say))
+    run, model = plan.resolve(choices, load=load), load()
     search, examples = tuning.Search(run.k, run.protocol.calibration, seeds, held_out), run.data
     for data in examples.values():
         tuning.held_out_prompts(model, data, search, seeds[0])  # what cannot be asked is said before anything is run

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from icl_claims.errors import UsageError
-from icl_claims.report import compare, drawing, exports, page, write
+from icl_claims.report import compare, exports, page, write
 from icl_claims.report.document import Document, document_text, find_run, read_document
-from icl_claims.report.figures import draw_pictures
+from icl_claims.report.page_figures import figures_of_run
 
 Form = TypeVar("Form")
 
@@ -24,7 +24,7 @@ def export_run(run: str, *, to: str, output: Path | None, figures: Path | None, 
     form = _form_of(to, _RUN_FORMS)
     document = read_document(find_run(run, runs))
     if figures is not None:
-        write.save_pictures([picture for drawn in _drawn(document).values() for picture in drawn], figures)
+        write.save_pictures(document, figures)
     if output is not None or figures is None:
         _leave(form(document), output)
 
@@ -57,10 +57,6 @@ def _leave(text: str, output: Path | None) -> None:
         write.write_whole(output, text)
 
 
-def _drawn(document: Document) -> dict[str, list[drawing.Picture]]:
-    return {profile: list(draw_pictures(numbers, profile)) for profile, numbers in document["pictures"].items()}
-
-
 def _as_json(plain: Callable[[Document], dict[str, Any]]) -> Callable[[Document], str]:
     return lambda document: json.dumps(plain(document), indent=1, ensure_ascii=False) + "\n"
 
@@ -69,5 +65,5 @@ _RUN_FORMS: dict[str, Callable[[Document], str]] = {
     "ctrf": _as_json(exports.as_ctrf),
     "earl": _as_json(exports.as_earl),
     "json": document_text,
-    "html": lambda document: page.render_page(document, _drawn(document)),
+    "html": lambda document: page.render_page(document, figures_of_run(document)),
 }

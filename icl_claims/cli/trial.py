@@ -5,7 +5,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -77,7 +77,8 @@ def run_and_print(choices: profiles.Choices, arguments: TrialArguments, *, as_js
     """
     out, err = Console(), Console(stderr=True)
     say = partial(err.print, highlight=False)
-    run, loaded = plan.resolve(choices, say=say), choices.load_model(say)
+    load = cache(partial(choices.load_model, say))
+    run, loaded = plan.resolve(choices, load=load), load()
     rates = run.rates.origin if arguments.learning_rate is None else "named"
     specs = [spec for task in run.tasks for spec in _specs_of(arguments, run, task)]
     shown = []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from itertools import product
 from typing import Any
 
@@ -81,11 +81,18 @@ class PrintedEvidence(TaskEvidence):
         """The figure of a task in every table that prints it, in the order of the tables."""
         if (quantity.reference, quantity.layers, quantity.weights) != (None, WHOLE_DEPTH, TRAINED):
             return ()
-        table = printed_tables()
-        found = table[(table["paper"] == self.paper) & (table["task"] == task)]
-        found = found[(found["metric"] == quantity.metric.name) & (found["method"] == quantity.method.name)]
-        rows = found.sort_values("table", kind="stable")[["value", "unit", "table"]].to_numpy()
-        return tuple(PrintedFigure(float(value), float(unit), str(where)) for value, unit, where in rows)
+        return tuple(self._cells.get((task, quantity.metric.name, quantity.method.name), ()))
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str, str], list[PrintedFigure]]:
+        """The figures in the order of the tables, by task, metric and method."""
+        table, found = printed_tables(), dict[tuple[str, str, str], list[PrintedFigure]]()
+        rows = table[table["paper"] == self.paper].sort_values("table", kind="stable")
+        for *cell, value, unit, where in rows[["task", "metric", "method", "value", "unit", "table"]].to_numpy():
+            task, metric, method = map(str, cell)
+            figure = PrintedFigure(float(value), float(unit), str(where))
+            found.setdefault((task, metric, method), []).append(figure)
+        return found
 
     def figure(self, quantity: Quantity, task: str) -> PrintedFigure | None:
         """The figure of a task in the first table that prints it."""

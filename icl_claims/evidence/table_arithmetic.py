@@ -4,6 +4,8 @@ Source: percentages are counts by the GRIM test (Brown and Heathers 2017) for me
 since here many percentages share their integers.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction

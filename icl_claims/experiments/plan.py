@@ -4,19 +4,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Self, TypeVar
 
 import torch
 
-from icl_claims.experiments import batches, profiles, result, trial, tuning
+from icl_claims.experiments import batches, disturbance, profiles, result, trial, tuning
 from icl_claims.experiments.spec import TrialSpec, where_run
 from icl_claims.experiments.studies import Study, find_study
-from icl_claims.methods import InContext, Method, ZeroShot, at_rate, is_diagnosed, learner_of
-from icl_claims.models import LanguageModel, Say
+from icl_claims.methods import InContext, Learned, Method, ZeroShot, at_rate, is_diagnosed, learner_of
+from icl_claims.models import LanguageModel, Prefix, Say
 from icl_claims.models.reference import model_digest
 from icl_claims.protocol import Protocol
 from icl_claims.tasks import Demonstrations, Prompts, Task, TaskData
 
+T = TypeVar("T")
 MEASURED_TOKENS = 256
 ROW = 32  # tokens of a query in the measurement
 
@@ -51,6 +52,7 @@ def resolve(
     model: LanguageModel | None = None,
     say: Say = lambda _text: None,
     *,
+    load: Callable[[], LanguageModel] | None = None,
     own: Sequence[Task] = (),
     papers: bool = True,
 ) -> Run:
@@ -60,6 +62,7 @@ def resolve(
         choices: of the reader.
         model: the model, if it is loaded already.
         say: told in a sentence what takes long.
+        load: gives the model where it is to be loaded anyway, once everything else is known to be right.
         own: tasks of the reader's that are run too, unless tasks were chosen.
         papers: whether the papers' tasks are run if none were chosen.
 
@@ -73,10 +76,11 @@ def resolve(
     if choices.tasks is None:
         tasks = (*(tasks if papers or not own else ()), *own)
     data = {task.name: choices.source.read(task) for task in tasks}
-    digest = model_digest(choices.model_reference, say=say) if model is None else model.digest
-    where = choices.where if model is None else where_run(model)
     studies = choices.chosen_studies()
     protocol = Protocol(**{"calibration": profile.calibration, **choices.protocol})
+    model = model if load is None else load()
+    digest = model_digest(choices.model_reference, say=say) if model is None else model.digest
+    where = choices.where if model is None else where_run(model)
     own_model = choices.model in (None, profile.model) and profile.model is not None
     rates = tuning.learning_rates(profile, digest, own_model=own_model, file=choices.rates).including(profile, tasks)
     return Run(choices, tasks, studies, protocol, data, digest, where, rates)
@@ -143,12 +147,14 @@ class Speed:
         answer: a query token that is answered after the opening token.
         attend: a query token, for every token of a long prefix, beyond that.
         train: a token that is stepped on, the mean over the compared methods.
+        waited: share of the measurement for which its threads waited for a processor that others used.
     """
 
     prefix: float
     answer: float
     attend: float
     train: float
+    waited: float = 0.0
 
     def seconds(self, work: Work) -> float:
         """About how long some work takes."""
@@ -189,7 +195,9 @@ def estimate(run: Run, model: LanguageModel, store: result.TrialStore | None = N
         PromptError: a task cannot be put to this model.
     """
     specs = [spec for study in run.studies for spec in plan_trials(run, study)]
-    prompts = [trial.prompts_of(spec, model, run.data[spec.task]) for spec in specs]
+    drawn = {(spec.task, spec.seed, spec.permutation): spec for spec in specs}  # whatever the study
+    written = {draw: trial.prompts_of(spec, model, run.data[spec.task]) for draw, spec in drawn.items()}
+    prompts = [written[spec.task, spec.seed, spec.permutation] for spec in specs]
     rate = next(iter(run.rates.by_task.values()))
     speed = measure_speed(model, [at_rate(method, rate) for method in find_study("main").methods])
     by_task: dict[str, Work] = {}
@@ -231,20 +239,24 @@ def measure_speed(model: LanguageModel, methods: Sequence[Method]) -> Speed:
     rows = [ids[start : start + ROW] for start in range(0, tokens, ROW)]
     opening = model.read_prefix(ids[:1])
 
-    def answer(prefix: Any) -> None:
-        model.answer(rows, prefix, answer_at=-1, probe_at=-1)
+    def answer(prefix: Prefix, asked: Sequence[Sequence[int]] = rows) -> None:
+        model.answer(asked, prefix, answer_at=-1, probe_at=-1)
 
-    answer(opening)  # the first call of anything also prepares it
-    prefix = model.read_prefix(ids)
-    reading = _timed(model, lambda: model.read_prefix(ids))
-    alone, after = (_timed(model, partial(answer, before)) for before in (opening, prefix))
+    answer(opening, rows[:1])  # the first call of anything also prepares it
+    waited = disturbance.waited(torch.get_num_threads())
+    reading, prefix = _timed(model, lambda: model.read_prefix(ids))
+    (alone, _), (after, _) = (_timed(model, partial(answer, before)) for before in (opening, prefix))
     step = Demonstrations.from_rows(ids[0], model.tokens.separator, (rows[0][1:],))
-    training = [_timed(model, partial(method.learn, model, step)) for method in methods]
+    learned, training = dict[Method, Learned](), list[float]()
+    for method in methods:
+        seconds, learned[method] = _timed(model, partial(method.learn, model, step, learned))
+        training.append(seconds)
     return Speed(
         prefix=reading / tokens,
         answer=alone / tokens,
         attend=max(after - alone, 0.0) / tokens / tokens,
         train=sum(training) / max(len(training), 1) / len(rows[0]),
+        waited=waited(),
     )
 
 
@@ -272,9 +284,9 @@ def memory(model: LanguageModel, prompts: Sequence[Prompts], compared: int) -> d
     }
 
 
-def _timed(model: LanguageModel, work: Callable[[], object]) -> float:
+def _timed(model: LanguageModel, work: Callable[[], T]) -> tuple[float, T]:
     start = time.perf_counter()
-    work()
+    done = work()
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, done

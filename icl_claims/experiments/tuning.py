@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import scipy
 from filelock import FileLock
-from scipy.stats import binom
 
 from icl_claims import errors, methods, metrics, models, protocol
 from icl_claims.experiments import batches, profiles, trial
@@ -66,7 +66,7 @@ class Tuned:
         if len(grid) > 1 and self.learning_rate in (grid[0], grid[-1]):
             side = "smallest" if self.learning_rate == grid[0] else "largest"
             found.append(f"{self.learning_rate:g} is the {side} rate that was tried, and the best may lie beyond it")
-        if binom.sf(round(best * self.asked) - 1, self.asked, self.chance) > BEYOND_CHANCE:
+        if scipy.stats.binom.sf(round(best * self.asked) - 1, self.asked, self.chance) > BEYOND_CHANCE:
             words = f"an accuracy of {best:.2f} is no better than the most frequent label's, {self.chance:.2f}"
             found.append(f"{words}, so that no rate was found to do anything")
         return tuple(found)

@@ -8,8 +8,8 @@ from the same column.
 from typing import Literal
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy.special import softmax
 
 from icl_claims.metrics.metric import Arguments, Predicted, PredictionMetric, metric, variant
 from icl_claims.protocol import Agreement, Calibration
@@ -175,5 +175,5 @@ def predicted_labels(
     """
     scores = log_probabilities
     if calibration == "contextual":
-        scores = log_probabilities - np.log(softmax(content_free, axis=1).mean(axis=0))
+        scores = log_probabilities - np.log(scipy.special.softmax(content_free, axis=1).mean(axis=0))
     return np.asarray(scores.argmax(axis=1))

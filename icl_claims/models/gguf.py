@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 
 from icl_claims.errors import ModelError
-from icl_claims.models.folder import check_weights, first_line, read_tokens, without_progress_bars
+from icl_claims.models.folder import first_line, read_tokens
 from icl_claims.models.tokens import fingerprint, token_encoder
 from icl_claims.storage.files import DigestOf, Say, cache_folder, sha256_of
 
@@ -137,6 +137,8 @@ def _build(source: Path, sha256: str, scratch: Path, say: Say) -> Path:
 def _dequantise(file: Path, made: Path, source: str, say: Say) -> dict[str, str]:
     """Write the model of a file as a folder of transformers; gives its architecture and quantisation."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from icl_claims.models.loading import check_weights, without_progress_bars
 
     reader = _read(file, source)
     architecture, held = _field(reader, "general.architecture"), _held(reader)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassFieldValidationError
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -64,6 +63,8 @@ class LanguageModel:
     """
 
     def __init__(self, network: nn.Module, tokens: TokenEncoder, *, name: str, digest: str) -> None:
+        from huggingface_hub.errors import StrictDataclassFieldValidationError
+
         self.network = network.eval().requires_grad_(False)
         with suppress(StrictDataclassFieldValidationError):  # some configurations insist on a padding token
             self.config.pad_token_id = None  # rows are packed: to look for padding would only wait for the device

@@ -3,7 +3,8 @@
 import copy
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -60,10 +61,21 @@ def random_network(family: str, layers: int, seed: int, *, attention: str = "eag
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.for_model(family, num_hidden_layers=layers, **CONFIGURATIONS[family])
-    with torch.random.fork_rng():  # transformers initialises from global state; what it draws is overwritten below
+    with seeded(seed):  # transformers initialises from global state; what it draws is overwritten below
         network: nn.Module = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
     fill_at_random(network, seed)
     return network.eval()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """While open, torch draws from a seed, on every device; afterwards its global state is what it was.
+
+    All devices are named: torch warns where there are several and it is left to take them all.
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 def fill_at_random(module: nn.Module, seed: int) -> None:
@@ -91,11 +103,10 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     Source: the authors' code, last commit (random attention and feed-forward weights); in no table of either paper.
     """
     trained: Any = model.network
-    with torch.random.fork_rng():  # transformers initialises from global state
-        torch.manual_seed(seed)
+    with seeded(seed):  # transformers initialises from global state
         network: Any = type(trained)(copy.deepcopy(trained.config))
         if embeddings := getattr(trained.config, "fairseq", None):
-            _draw_as_fairseq(network, **embeddings)
+            draw_as_fairseq(network, **embeddings)
     device_map = getattr(trained, "hf_device_map", None)
     if device_map is None:
         network.to(model.device)
@@ -115,7 +126,7 @@ def untrained(model: LanguageModel, keep: Kept, seed: int) -> LanguageModel:
     return dispatch(made, device_map)
 
 
-def _draw_as_fairseq(network: Any, *, scaled: bool, shared: bool) -> None:
+def draw_as_fairseq(network: Any, *, scaled: bool, shared: bool) -> None:
     """Draw all weights as fairseq's modules draw theirs; norms are as they begin everywhere.
 
     The matrix of embeddings may be scaled as it is read, and shared with the head; positions are no weights.

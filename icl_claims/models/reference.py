@@ -9,7 +9,7 @@ import torch
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.embedded import EMBEDDED_MODEL, embedded_folder
-from icl_claims.models.folder import ABOUT, digest_of_folder, load_fairseq, load_folder
+from icl_claims.models.folder import ABOUT, digest_of_folder
 from icl_claims.models.gguf import facts_of, gguf_folder
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.storage.files import DigestOf, Say, file_digest, remembered_digest
@@ -43,7 +43,9 @@ def load_model(
     if dtype not in DTYPES:
         raise ModelError("Unknown dtype", expected=", ".join(DTYPES), got=repr(dtype))
     folder, is_fairseq = _locate(reference, say, file_digest)
-    load = load_fairseq if is_fairseq else load_folder
+    from icl_claims.models import loading  # and with it transformers, which takes a second
+
+    load = loading.load_fairseq if is_fairseq else loading.load_folder
     return load(folder, name=reference, device=where, dtype=DTYPES[dtype])
 
 

@@ -75,7 +75,7 @@ def _plain(model: "LanguageModel", prompts: Sequence[Sequence[int]]) -> Plain:
     logits, outputs = [], []
     for prompt in prompts:
         with outputs_at(model.attention_modules, -1) as of_prompt:
-            answer: Any = model.network(torch.tensor([prompt], device=model.device), use_cache=False)
+            answer: Any = model.network(torch.tensor([prompt], device=model.device), use_cache=False, logits_to_keep=1)
         logits.append(at_least_single(answer.logits[0, -1]))
         outputs.append(torch.stack([output.to(logits[-1].device) for output in of_prompt]))
     return {"logits": torch.stack(logits), "attention outputs": torch.stack(outputs, 1)}

@@ -74,9 +74,7 @@ def leave(run: RunRecord, claims: Sequence[Record], *, interrupted: bool) -> Ses
     try:
         before = _run_before(named, folder / "runs")
         comparison = compare.compare_runs(before, document) if before is not None else None
-        written = write.write_report(
-            folder, document, figures=Path(figures) if figures else None, draw=write.figures_of_page
-        )
+        written = write.write_report(folder, document, figures=Path(figures) if figures else None)
         saved = save_run(document, folder / "runs")
     except IclClaimsError as error:
         return SessionReport(document["claims"], problem=str(error))

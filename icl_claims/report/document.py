@@ -70,10 +70,10 @@ def run_facts(options: dict[str, Any], *, seconds: float, root: Path, name: str,
     }
 
 
-def libraries() -> dict[str, str]:
-    """The versions of the libraries whose versions may change a number; without those that do not tell theirs."""
+def libraries(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
+    """The versions of libraries, by default of all that may change a number; without those that do not tell theirs."""
     found = {}
-    for name in LIBRARIES:
+    for name in names:
         with suppress(metadata.PackageNotFoundError):  # a run is not lost because of it
             found[name] = metadata.version(name)
     return found

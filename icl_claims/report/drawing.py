@@ -132,19 +132,6 @@ class Picture:
         return _LONG_FRACTION.sub(lambda found: f"{float(found[0]):.{places}f}".rstrip("0").rstrip("."), value)
 
 
-@dataclass(frozen=True)
-class CachedFigure:
-    """A figure as a page shows it: how to read it stands in its caption."""
-
-    title: str
-    caption: str
-    svg: str
-
-    def inline(self) -> Markup:
-        """The SVG for a page."""
-        return Markup(self.svg)
-
-
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure that is made or saved while this lasts."""

@@ -10,8 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from icl_claims import protocol, tasks
-from icl_claims.report import Record, drawing, ledger, tables, words
+from icl_claims.report import Record, ledger, tables, words
 from icl_claims.report.document import VERDICTS, Document
+from icl_claims.report.page_figures import PageFigure
 
 COLUMNS = ("printed", "author_runs", "trials", "exact")  # of the ledger: its sources in their order
 HEIGHT, MIDDLE = 10, 5  # of a row of a forest plot
@@ -19,7 +20,7 @@ NARROWEST = 0.8  # percent of the width that a null band of one value takes
 _SIDES = {"left": "value", "right": "against"}
 
 
-def render_page(document: Document, pictures: Mapping[str, Sequence[drawing.Picture | drawing.CachedFigure]]) -> str:
+def render_page(document: Document, pictures: Mapping[str, Sequence[PageFigure]]) -> str:
     """The page of a complete document, with what was drawn from the numbers of each profile."""
     claims, run = document["claims"], document["run"]
     entries, listings = ledger.entries_of(claims), ledger.listings_of(claims)

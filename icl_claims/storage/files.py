@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,6 +53,7 @@ Say = Callable[[str], None]
 """Told a sentence before what takes long."""
 DigestOf = Callable[[Path], str]
 """Any of the ways to know the SHA-256 of a file."""
+SETTLED = 2 * 10**9  # nanoseconds after which the next change of a file has another time, whatever the file system
 
 
 def sha256_of(path: Path) -> str:
@@ -65,30 +67,45 @@ def file_digest(path: Path) -> str:
     seen = _seen(path)
     digest = sha256_of(path)
     with suppress(OSError):  # where nothing can be noted, the file is read again the next time
-        write_atomically(_note(path), json.dumps({**seen, "sha256": digest}))
+        write_atomically(_note(str(path.resolve())), json.dumps({**seen, "sha256": digest}))
     return digest
 
 
 def remembered_digest(path: Path) -> str:
     """SHA-256 of a file as it was when it was last read, if the file system says that it did not change since."""
     try:
-        note = json.loads(_note(path).read_text(encoding="utf-8"))
+        note = json.loads(_note(str(path.resolve())).read_text(encoding="utf-8"))
         digest: str = note.pop("sha256")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return file_digest(path)
     return digest if note == _seen(path) else file_digest(path)
 
 
-def remembered(what: str, make: Callable[[], str]) -> str:
-    """The text that `make` gives and that follows from what `what` says, made once and noted in the cache."""
-    note = cache_folder() / "models" / "digests" / f"{hashlib.sha256(what.encode()).hexdigest()}.json"
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        if (found := json.loads(note.read_text(encoding="utf-8")))["what"] == what:
+def remembered(what: str, make: Callable[[], str], *, of: str | None = None) -> str:
+    """The text that `make` gives and that follows from what `what` says, made once and noted in the cache.
+
+    The latest text of one thing, `of`, takes the place of those before; by default each text is of its own.
+    """
+    with suppress(OSError, StoreError, ValueError, TypeError, KeyError):
+        if (found := json.loads(_note(of or what).read_text(encoding="utf-8")))["what"] == what:
             return str(found["made"])
     made = make()
-    with suppress(OSError):
-        write_atomically(note, json.dumps({"what": what, "made": made}))
+    with suppress(OSError, StoreError):
+        write_atomically(_note(of or what), json.dumps({"what": what, "made": made}))
     return made
+
+
+def remembered_of_files(paths: Sequence[Path], what: str, make: Callable[[], str]) -> str:
+    """The text that `make` gives and that follows from some files and from what `what` says, as long as none changes.
+
+    Nothing is noted while a file is new: the clock of the file system may not tell the next change from the last one.
+    """
+    seen = [_seen(path) for path in paths]
+    times = (stamp for one in seen for stamp in (one["modified"], one["changed"]))
+    if max(map(int, times), default=0) > time.time_ns() - SETTLED:
+        return make()
+    of = json.dumps([what, [one["path"] for one in seen]])
+    return remembered(json.dumps([what, seen]), make, of=of)
 
 
 def _seen(path: Path) -> dict[str, str | int]:
@@ -98,6 +115,6 @@ def _seen(path: Path) -> dict[str, str | int]:
     return {"path": str(path.resolve()), "size": stat.st_size, "inode": stat.st_ino, **times}
 
 
-def _note(path: Path) -> Path:
-    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+def _note(of: str) -> Path:
+    name = hashlib.sha256(of.encode(errors="surrogateescape")).hexdigest()
     return cache_folder() / "models" / "digests" / f"{name}.json"

@@ -12,13 +12,16 @@ from importlib import util
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from icl_claims.storage.files import remembered_of_files
+
 PACKAGE = Path(__file__).parents[1]
 
 
 def source_digest(paths: Iterable[Path], root: Path, *, words: Collection[str] = ()) -> str:
     """SHA-256 of source files, which stays the same when only comments, docstrings or the layout change.
 
-    A Python file counts by its syntax tree without bare strings, every other file by its bytes.
+    A Python file counts by its syntax tree without bare strings, every other file by its bytes. What was found is
+    noted in the cache, for as long as no file changes.
 
     Args:
         paths: The files; their order makes no difference.
@@ -28,8 +31,14 @@ def source_digest(paths: Iterable[Path], root: Path, *, words: Collection[str] =
     Raises:
         SyntaxError: a Python file cannot be parsed.
     """
+    files = sorted(paths)
+    what = json.dumps(["source", sys.version, str(root.resolve()), sorted(words)])
+    return remembered_of_files([*files, Path(__file__)], what, lambda: _digest(files, root, words))
+
+
+def _digest(files: Iterable[Path], root: Path, words: Collection[str]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(paths):
+    for path in files:
         is_python = path.suffix == ".py"
         content = repr(_syntax(ast.parse(path.read_bytes()), words)).encode() if is_python else path.read_bytes()
         digest.update(json.dumps([path.relative_to(root).as_posix(), len(content)]).encode() + content)
@@ -143,11 +152,14 @@ def _is_ours_or_pythons(file: Path) -> bool:
     return in_library or file.is_relative_to(PACKAGE.resolve())
 
 
-@cache
 def _library(module: _Module) -> str:
     """The installed library that a module is of, with its version; empty where it is the reader's own."""
     top, inside = module.name.partition(".")[0], module.name.count(".") + (module.file.stem == "__init__")
-    root = module.file.parents[min(inside, len(module.file.parents) - 1)]
+    return _library_in(module.file.parents[min(inside, len(module.file.parents) - 1)], top)
+
+
+@cache
+def _library_in(root: Path, top: str) -> str:
     named = [info for info in root.glob("*-info") if info.name.lower().startswith(f"{top.lower()}-")]
     for info in dict.fromkeys((*named, *sorted(root.glob("*-info")))):
         told = [info / name for name in ("direct_url.json", "top_level.txt", "RECORD")]

@@ -392,6 +392,27 @@ def test_a_plan_prints_a_table_with_time_and_memory(run, small):
     assert "GiB" in out
 
 
+@pytest.mark.parametrize(("waited", "said"), [(0.4, True), (0.01, False)])
+def test_a_plan_says_when_its_measurement_was_disturbed(run, small, monkeypatch, waited, said):
+    monkeypatch.setattr("icl_claims.experiments.disturbance.waited", lambda _threads: lambda: waited)
+    _, out, _ = run("plan", *small, "--tasks", "sst2", "--queries", 6)
+    assert ("For 40% of the measurement its threads waited for a processor that other programs used" in out) == said
+
+
+@pytest.mark.parametrize("command", [("plan",), ("tune", "--held-out", 8, "--seeds", "1"), ("trial", "--queries", 4)])
+def test_a_model_is_loaded_once_and_not_before_the_rest_is_right(run, small, monkeypatch, command):
+    loaded = []
+    load = Choices.load_model
+    monkeypatch.setattr(Choices, "load_model", lambda *given: loaded.append(1) or load(*given))
+    monkeypatch.setattr("icl_claims.experiments.plan.model_digest", lambda *_, **__: pytest.fail("read twice"))
+    name, *rest = command
+    task = "--task" if name == "trial" else "--tasks"
+    code, _, err = run(name, *small, task, "sst2", *rest)
+    assert (code, loaded) == (0, [1]), err
+    code, _, _ = run(name, *small, task, "imdb", *rest)
+    assert (code, loaded) == (2, [1])
+
+
 def test_rates_that_were_tuned_are_those_of_the_next_trial(run, small, cache):
     code, out, _ = run("tune", *small, "--tasks", "sst2", "--seeds", "1,2", "--held-out", 8, "--json")
     assert code == 0

@@ -265,7 +265,7 @@ def test_a_model_of_which_some_is_left_off_the_gpus_is_refused(monkeypatch, plac
 def test_the_device_spread_is_no_device_of_torch(monkeypatch):
     loaded, asked = [random_model("llama", 1, 0), random_model("llama", 1, 1)], []
     monkeypatch.setattr("icl_claims.models.reference.spread", lambda model: loaded[1] if model is loaded[0] else None)
-    monkeypatch.setattr("icl_claims.models.reference.load_folder", lambda *_a, **how: asked.append(how) or loaded[0])
+    monkeypatch.setattr("icl_claims.models.loading.load_folder", lambda *_a, **how: asked.append(how) or loaded[0])
     assert load_model("path:somewhere", device="spread") is loaded[1]
     assert [how["device"] for how in asked] == [torch.device("cpu")]
     with pytest.raises(ModelError, match="Unknown device"):

@@ -13,7 +13,7 @@ from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.reference import load_model, model_digest
 from icl_claims.storage import files
-from icl_claims.storage.files import file_digest, remembered, remembered_digest
+from icl_claims.storage.files import file_digest, remembered, remembered_digest, remembered_of_files
 from icl_claims.storage.source_code import source_digest
 
 
@@ -80,6 +80,21 @@ def test_what_follows_from_a_text_is_made_once(cache):
     [note] = (cache / "models" / "digests").iterdir()
     note.write_text(note.read_text().replace("vocabulary", "merges"))
     assert remembered("the vocabulary", lambda: "another") == "another"
+
+
+def test_what_follows_from_files_is_made_again_when_one_changes(file, cache, monkeypatch):
+    monkeypatch.setattr(files, "SETTLED", 0)
+    made = iter(("one", "two"))
+    texts = [remembered_of_files([file], "its length", lambda: next(made)) for _ in range(2)]
+    file.write_bytes(b"other numbers")
+    assert [*texts, remembered_of_files([file], "its length", lambda: next(made))] == ["one", "one", "two"]
+    assert len([*(cache / "models" / "digests").iterdir()]) == 1
+
+
+def test_of_files_that_are_new_nothing_is_noted(file, cache):
+    made = iter(("one", "two"))
+    assert [remembered_of_files([file], "its length", lambda: next(made)) for _ in range(2)] == ["one", "two"]
+    assert not cache.exists()
 
 
 def test_a_note_that_is_damaged_is_written_again(file, cache):

@@ -104,6 +104,26 @@ def test_trials_that_are_kept_take_no_time(monkeypatch, model, run, tmp_path):
     assert found.seconds == pytest.approx(SPEED.seconds(work_of(second, prompts_of(second, model, DATA))))
 
 
+def test_what_one_method_learned_is_known_to_those_that_build_on_it(model, monkeypatch):
+    learned = []
+    original = Finetuning.learn
+    monkeypatch.setattr(Finetuning, "learn", lambda self, *rest: learned.append(self) or original(self, *rest))
+    measure_speed(model, (Finetuning(0.1), LayerCausal(0.1), LayerCausal(0.1, norm_matched=True)))
+    assert learned == [Finetuning(0.1)]
+
+
+def test_prompts_are_written_once_for_all_studies(model, run, monkeypatch):
+    written = []
+    monkeypatch.setattr(estimate_module, "measure_speed", lambda *_given: SPEED)
+    monkeypatch.setattr(
+        estimate_module.trial, "prompts_of", lambda spec, *rest: written.append(spec) or prompts_of(spec, *rest)
+    )
+    one = estimate(run, model)
+    both = estimate(replace(run, studies=("main", "labels")), model)
+    assert len(written) == 2 + 2
+    assert both.total.trials == 2 * one.total.trials
+
+
 def test_the_measurement_is_short_and_positive(model, monkeypatch):
     seen = []
     original = LanguageModel._run

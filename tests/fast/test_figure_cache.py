@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from icl_claims.report import write
+from icl_claims.report import figures, page_figures
 from icl_claims.report.figures import draw_pictures
-from icl_claims.report.write import default_figures, figures_of_page, outdated_figures
+from icl_claims.report.page_figures import default_figures, figures_of_page, outdated_figures
 from icl_claims.storage.checksummed import MANIFEST
 
 NUMBERS = {"changes": {"cb": {"shared": {"correct": 2, "incorrect": 1}}}}
@@ -22,7 +22,7 @@ def drawings(tmp_path, monkeypatch):
         return draw_pictures(*given)
 
     monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(write, "draw_pictures", counted)
+    monkeypatch.setattr(figures, "draw_pictures", counted)
     return drawn
 
 
@@ -44,7 +44,7 @@ def test_other_numbers_and_other_profiles_are_drawn(drawings, numbers, profile):
 
 def test_other_code_draws_again_and_what_it_replaces_can_go(drawings, monkeypatch):
     figures_of_page(NUMBERS, "tiny")
-    monkeypatch.setattr(write, "_code", lambda: "other")
+    monkeypatch.setattr(page_figures, "_code", lambda: "other")
     figures_of_page(NUMBERS, "tiny")
     assert len(drawings) == 2
     assert len(outdated_figures()) == 1

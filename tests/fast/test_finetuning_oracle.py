@@ -11,7 +11,7 @@ import torch
 
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Linearized
-from icl_claims.models.folder import load_fairseq
+from icl_claims.models.loading import load_fairseq
 from icl_claims.tasks.prompts import Demonstrations, Queries
 
 FOLDER = fixtures_folder() / "fairseq"

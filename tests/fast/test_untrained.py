@@ -7,7 +7,7 @@ import torch
 
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Finetuning, InContext, ZeroShot
-from icl_claims.models.folder import load_fairseq
+from icl_claims.models.loading import load_fairseq
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, untrained
 from icl_claims.models.reference import load_model, spread
 from icl_claims.models.tokens import PAD

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from icl_claims.errors import ModelError
 
@@ -29,7 +31,60 @@ def test_a_quick_run_writes_ratios_of_sides_that_agree(tmp_path):
         assert outcome["max_difference"] is None or outcome["max_difference"] <= 1e-4
     table = file.with_suffix(".md").read_text().splitlines()
     assert [line.split(" | ")[0].removeprefix("| ") for line in table[2:]] == [o["case"] for o in outcomes]
-    assert {outcome["fraction_of_peak"] is None for outcome in outcomes} == {True, False}
+    assert all(outcome["kernels"] for outcome in outcomes)
+    compared = [outcome for outcome in outcomes if outcome["fraction_of_peak"] is not None]
+    assert 0 < len(compared) < len(outcomes)
+    for outcome in compared:
+        assert outcome["best_product"] == max(outcome["rates"], key=outcome["rates"].get)
+        assert outcome["rate"] / outcome["rates"][outcome["best_product"]] == pytest.approx(outcome["fraction_of_peak"])
+    words = [outcome["case"].removeprefix("learning by ").split(",")[0] for outcome in compared]
+    assert {"finetuning", "layer_causal", "linearized"} <= set(words)
+    against_peer = [outcome["case"].split(", ")[1] for outcome in outcomes if "cache and hooks" in outcome["case"]]
+    assert len(against_peer) == 3  # batches of 1, 2 and 4 for four queries, the best last
+    assert against_peer[-1].startswith("best batch ")
+
+
+@pytest.mark.parametrize("case", ["pass", "peer", "depths", "trials", "learning"])
+def test_a_dense_model_is_measured_without_a_checkpoint(case):
+    from benchmarks.__main__ import CASES
+    from benchmarks.dense import SMALL, dense_model
+    from benchmarks.setting import QUICK, Setting
+
+    setting = Setting(dense_model(SMALL, 1, torch.device("cpu")), QUICK)
+    outcomes = list(CASES[case](setting, lambda _step: None))
+    assert outcomes
+    assert all(outcome.max_difference <= 1e-4 for outcome in outcomes)
+
+
+@pytest.mark.parametrize("what", ["log_probabilities", "attention_outputs"])
+def test_a_peer_with_other_numbers_is_an_error(monkeypatch, what):
+    from benchmarks import peer
+    from benchmarks.setting import QUICK, Setting
+    from icl_claims.models.reference import load_model
+
+    def wrong(learned, queries):
+        answers = right(learned, queries)
+        return replace(answers, **{what: getattr(answers, what) * 1.01})
+
+    right = peer.ours
+    monkeypatch.setattr(peer, "ours", wrong)
+    with pytest.raises(ModelError, match="do not agree"):
+        list(peer.cache_and_hooks(Setting(load_model("tiny", device="cpu"), QUICK), lambda _step: None))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+def test_the_peer_gives_the_same_numbers_in_batches_of_any_size(batch):
+    from benchmarks.peer import CacheAndHooks, ours
+    from benchmarks.setting import QUICK, Setting
+    from icl_claims.methods import InContext
+    from icl_claims.models.reference import load_model
+
+    setting = Setting(load_model("tiny", device="cpu"), QUICK)
+    shown, queries = setting.demonstrations(80), setting.queries(5)
+    assert len({len(row) for row in queries.rows}) > 1
+    peer, learned = CacheAndHooks(setting.model, shown.context), InContext().learn(setting.model, shown)
+    for _again in range(2):
+        assert peer.answer(queries, batch).difference(ours(learned, queries)) < 1e-5
 
 
 def test_an_unknown_case_is_refused_with_those_that_there_are():

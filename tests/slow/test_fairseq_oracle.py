@@ -15,7 +15,7 @@ import torch
 
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.fairseq import opt_name
-from icl_claims.models.folder import load_fairseq
+from icl_claims.models.loading import load_fairseq
 from icl_claims.models.random_models import untrained
 
 FOLDER = fixtures_folder() / "fairseq"

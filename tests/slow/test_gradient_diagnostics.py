@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.models.folder import load_fairseq
+from icl_claims.models.loading import load_fairseq
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, random_model, random_network
 from icl_claims.tasks.prompts import Demonstrations
 from tests.slow.gradient_diagnostics import accumulated_block_gradient_norms

@@ -107,7 +107,7 @@ class Learned:
             shares = torch.stack([of_layer.to(device) for of_layer in by_layer])
         if lens:
             with torch.inference_mode():
-                read = self.model.blocks.label_log_probabilities(seen.block_outputs, queries.label_ids).to(device)
+                read = self.model.lens(seen.block_outputs, queries.label_ids).to(device)
         return metrics.Answer(
             log_probabilities=seen.logits.log_softmax(-1)[:, labels],
             attention_outputs=seen.attention_outputs,

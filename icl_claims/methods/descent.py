@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 from icl_claims import errors, tasks
 from icl_claims.methods.base import Descending, Known, Learned, Method, diverged, learned_by, rate_of
-from icl_claims.models import LanguageModel, TunedParameter, Weights, all_finite, as_float, at_least_single, layer_norms
+from icl_claims.models import (
+    LanguageModel,
+    ReadOut,
+    TunedParameter,
+    Weights,
+    all_finite,
+    as_float,
+    at_least_single,
+    layer_norms,
+)
 from icl_claims.protocol import ClippedNorm, Loss, Protocol
 
 FLOAT16_LOSS_SCALE = 128.0
@@ -68,9 +77,10 @@ def sgd_step(
     parameters: Iterable[TunedParameter], weights: Weights, gradients: Iterable[Tensor], learning_rate: float
 ) -> dict[str, Tensor]:
     """W - learning_rate * gradient, on the entries that hold keys or values."""
+    rate = learning_rate if learning_rate <= torch.finfo(torch.float32).max else math.inf
     with torch.no_grad():
         return {
-            parameter.name: weights[parameter.name] - learning_rate * parameter.only_tuned(gradient)
+            parameter.name: torch.sub(weights[parameter.name], parameter.only_tuned(gradient), alpha=rate)
             for parameter, gradient in zip(parameters, gradients, strict=True)
         }
 
@@ -133,10 +143,15 @@ def next_token_losses(
     return nn.functional.cross_entropy(at_least_single(logits[:-1]), wanted, reduction="none")
 
 
-def sequence_loss(logits: Float[Tensor, "tokens vocabulary"], ids: Sequence[int], which: Loss) -> Tensor:
-    """Mean cross-entropy in nats over all tokens after the first, or of the last token (the label) alone."""
-    losses = next_token_losses(logits, ids)
-    return losses.mean() if which == "all_tokens" else losses[-1]
+def sequence_loss(
+    read_out: ReadOut, given: Float[Tensor, "tokens hidden"], ids: Sequence[int], which: Loss
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy in nats over all tokens after the first, or of the last token (the label) alone.
+
+    It is differentiable, once, in `given`: what the head is given of each token.
+    """
+    counted = list(ids) if which == "all_tokens" else list(ids)[-2:]
+    return read_out.losses(given[-len(counted) : -1], counted[1:]).mean()
 
 
 EPSILON = 1e-6  # as in fairseq, whose factor is min(1, bound / (norm + 1e-6))

@@ -62,4 +62,4 @@ class Finetuning(Stepping):
 
 
 def _loss_of_sequence(model: LanguageModel, weights: Weights, sequence: Sequence[int], loss: Loss) -> Tensor:
-    return sequence_loss(model.sequence_logits(sequence, weights), sequence, loss)
+    return sequence_loss(model.read_out, model.head_input(sequence, weights), sequence, loss)

@@ -1,13 +1,12 @@
 """Layer-causal finetuning: each layer learns from its own prediction, blind to the layers above it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch import Tensor
 
 from icl_claims import errors, models, protocol, tasks
 from icl_claims.methods.base import Known, Learned, Stepping, learned_by, name_of, title_with, weight_changes
@@ -119,7 +118,7 @@ class LayerCausal(Stepping):
 
         def update_block(layer: int, args: Any, kwargs: Any, output: Any) -> Any:
             nonlocal total
-            loss = block_loss(model.blocks, models.hidden_of(output), sequence, descent.loss)
+            (loss,) = read_losses(model, [models.hidden_of(output)], sequence, descent.loss)
             gradients = gradients_of(loss, [leaves[p.name] for p in by_layer[layer]], model.dtype)
             total += models.as_float(loss)
             own, of_layer = descent.moved(by_layer[layer], updated, gradients)
@@ -129,7 +128,7 @@ class LayerCausal(Stepping):
                 return model.blocks.run(layer, model.as_parameters(own), args, kwargs)
 
         with model.blocks.around(before=detached, after=update_block):
-            model.sequence_logits(sequence, leaves, keep=(0,))
+            model.head_input(sequence, leaves)
         return total, updated, norms
 
 
@@ -164,16 +163,8 @@ def block_losses(
         outputs.append(models.hidden_of(output))
 
     with model.blocks.around(before=detached, after=keep):
-        model.sequence_logits(sequence, weights, keep=(0,))
-    at_once = max(1, models.ROWS_READ_AT_ONCE // len(sequence))
-    parts = [outputs[first : first + at_once] for first in range(0, len(outputs), at_once)]
-    return [of_block for part in parts for of_block in _losses(model.blocks, part, sequence, loss)]
-
-
-def block_loss(blocks: models.Blocks, hidden: Tensor, sequence: Sequence[int], loss: protocol.Loss) -> Tensor:
-    """The loss of what final norm and head read from one block's output [1, tokens, hidden], differentiable in it."""
-    (only,) = _losses(blocks, [hidden], sequence, loss)
-    return only
+        model.head_input(sequence, weights)
+    return list(read_losses(model, outputs, sequence, loss))
 
 
 def detached(args: Any, kwargs: Any) -> tuple[Any, Any]:
@@ -183,34 +174,11 @@ def detached(args: Any, kwargs: Any) -> tuple[Any, Any]:
     }
 
 
-def _losses(
-    blocks: models.Blocks, outputs: Sequence[Tensor], sequence: Sequence[int], loss: protocol.Loss
+def read_losses(
+    model: models.LanguageModel, outputs: Sequence[Tensor], sequence: Sequence[int], loss: protocol.Loss
 ) -> Sequence[Tensor]:
-    counted = sequence if loss == "all_tokens" else sequence[-2:]
-    read: Callable[..., Tensor] = _HeadLosses.apply
-    return read(blocks, list(counted[1:]), *(hidden[:, -len(counted) : -1] for hidden in outputs)).unbind()
-
-
-class _HeadLosses(torch.autograd.Function):
-    """Keeps the gradients in the hidden states, which are all that the head has to tell, instead of its logits."""
-
-    @staticmethod
-    def forward(ctx: Any, blocks: models.Blocks, wanted: list[int], *outputs: Tensor) -> Tensor:
-        device, ctx.dtype = next(blocks.head.parameters()).device, outputs[0].dtype
-        with torch.enable_grad():
-            hidden = torch.cat([output.detach().to(device) for output in outputs]).requires_grad_()
-            logits = models.at_least_single(blocks.read(hidden)).flatten(0, 1)
-            targets = torch.tensor(wanted, device=device).repeat(len(outputs))
-            losses = nn.functional.cross_entropy(logits, targets, reduction="none").view(len(outputs), -1).mean(1)
-            (gradients,) = gradients_of(losses.sum(), [hidden], outputs[0].dtype)
-        ctx.save_for_backward(*(gradient.to(out.device) for gradient, out in zip(gradients, outputs, strict=True)))
-        return losses.detach()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, of_losses: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = (
-            (gradient * of_loss.to(gradient)).to(ctx.dtype).unsqueeze(0)
-            for gradient, of_loss in zip(ctx.saved_tensors, of_losses, strict=True)
-        )
-        return None, None, *gradients
+    """The losses of what final norm and head read from the outputs [1, tokens, hidden] of some blocks."""
+    counted = list(sequence) if loss == "all_tokens" else list(sequence)[-2:]
+    states = torch.cat([hidden[0, -len(counted) : -1].to(model.head_device) for hidden in outputs])
+    losses = model.read_out.losses(model.blocks.before_head(states), counted[1:] * len(outputs))
+    return losses.view(len(outputs), -1).mean(1).unbind()

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
-from torch.overrides import TorchFunctionMode
 
 from icl_claims import errors, metrics, protocol, tasks
 from icl_claims.methods.base import Known, Learned, Stepping, TrainingTokens, diverged, name_of, rate_of, title_with
@@ -22,6 +21,7 @@ from icl_claims.methods.descent import (
     finite,
     gradients_of,
     masters,
+    next_token_losses,
     sequence_loss,
     settled,
     sgd_step,
@@ -104,17 +104,22 @@ class Linearized(Stepping):
     ) -> tuple[float, tuple[Tensor, ...]]:
         """The loss at f_lin, and J^T times its gradient there: both from one pass through the model."""
         leaves = trainable(start)
+        linear = model.read_out.linear  # then the expansion of logits is the head of the expansion of its input
         with dual_numbers():
-            logits = model.sequence_logits(sequence, with_tangents(leaves, changes))
-            at_start, moved = parts(logits)
+            put_out = model.head_input if linear else model.sequence_logits
+            at_start, moved = parts(put_out(sequence, with_tangents(leaves, changes)))
         leaf = (at_start + moved).detach().requires_grad_()
-        loss = sequence_loss(leaf, sequence, counted)
-        (in_logits,) = gradients_of(loss, [leaf], model.dtype)
+        if linear:
+            loss = sequence_loss(model.read_out, leaf, sequence, counted)
+        else:
+            losses = next_token_losses(leaf, sequence)
+            loss = losses.mean() if counted == "all_tokens" else losses[-1]
+        (of_leaf,) = gradients_of(loss, [leaf], model.dtype)
         again = model.dtype == torch.float16
 
         def gradients_at(scale: float) -> Iterable[Tensor]:
-            of_logits = (in_logits * scale).to(at_start.dtype)
-            return torch.autograd.grad(at_start, list(leaves.values()), of_logits, retain_graph=again)
+            of_start = (of_leaf * scale).to(at_start.dtype)
+            return torch.autograd.grad(at_start, list(leaves.values()), of_start, retain_graph=again)
 
         return as_float(loss), unscaled(gradients_at, model.dtype)
 
@@ -156,7 +161,7 @@ class LearnedLinearly(Learned):
             model.check_finite(parts(seen.logits)[0])
             logits = first_order(seen.logits)
             labels = torch.tensor(queries.label_ids, device=logits.device)
-            read = [self._label_log_probabilities(hidden, labels) for hidden in seen.block_outputs]
+            read = self._lens(seen.block_outputs, queries.label_ids) if lens else None
             outputs, scores = first_order(seen.attention_outputs), first_order(seen.scores)
         if not all_finite(logits):
             raise diverged(self.model.dtype)
@@ -164,14 +169,19 @@ class LearnedLinearly(Learned):
             log_probabilities=logits.log_softmax(-1)[:, labels],
             attention_outputs=outputs,
             scores=scores,
-            lens=torch.stack(read) if lens else None,
+            lens=None if read is None else read.to(logits.device),
             widths=tuple(map(len, queries.rows)),
         )
 
-    def _label_log_probabilities(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """What one block's output says of the labels; its logits over the vocabulary are not kept."""
-        logits = first_order(self.model.blocks.read(hidden)).to(labels.device)
-        return at_least_single(logits).log_softmax(-1)[:, labels]
+    def _lens(self, outputs: Sequence[Tensor], label_ids: Sequence[int]) -> Tensor:
+        """What the expansion of every block's output says of the labels, [layers, rows, labels]."""
+        blocks, read_out = self.model.blocks, self.model.read_out
+        if read_out.linear:
+            states = torch.cat([hidden.to(self.model.head_device) for hidden in outputs])
+            read = read_out.log_probabilities(first_order(blocks.before_head(states)), label_ids)
+            return read.view(len(outputs), -1, len(label_ids))
+        logits = (at_least_single(first_order(blocks.read(hidden))) for hidden in outputs)  # one after another
+        return torch.stack([of_block.log_softmax(-1)[:, list(label_ids)] for of_block in logits])
 
     def _prefix(self) -> Prefix:
         at_start, changes = self.prefix, self.prefix_changes
@@ -192,8 +202,7 @@ def dual_numbers() -> Iterator[None]:
     """While this lasts, tensors can carry changes, and what is computed from them carries its own."""
     with forward_ad.dual_level():
         _compile_for_dual_numbers()
-        with _ConstantWeights():
-            yield
+        yield
 
 
 @cache
@@ -219,37 +228,3 @@ def parts(number: Tensor) -> tuple[Tensor, Tensor]:
     """Value and first-order change of a dual number; the change is 0 where it carries none."""
     value, change = _unpacked(number)
     return value, torch.zeros_like(value) if change is None else change
-
-
-class _ConstantWeights(TorchFunctionMode):
-    """Skips the zero term of the product rule: a weight without a tangent multiplies only the input's tangent.
-
-    d(W x) = dW x + W dx, and where dW is 0 torch still multiplies a matrix of zeros: three products in place of two.
-    Tangents are computed without a graph, as nothing here is differentiated twice.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is nn.functional.linear:
-            return _linear(*args, **kwargs)
-        if func is torch.addmm and not kwargs:
-            return _addmm(*args)
-        return func(*args, **kwargs)
-
-
-def _linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    value, change = _unpacked(inputs)
-    if change is None or _unpacked(weight)[1] is not None or (bias is not None and _unpacked(bias)[1] is not None):
-        return nn.functional.linear(inputs, weight, bias)
-    with torch.no_grad():
-        changed = nn.functional.linear(change, weight)
-    return dual(nn.functional.linear(value, weight, bias), changed)
-
-
-def _addmm(bias: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
-    value, change = _unpacked(inputs)
-    if change is None or any(_unpacked(constant)[1] is not None for constant in (bias, weight)):
-        return torch.addmm(bias, inputs, weight)
-    with torch.no_grad():
-        changed = change @ weight
-    return dual(torch.addmm(bias, value, weight), changed)

@@ -2,7 +2,6 @@
 
 from icl_claims.models.attention import Keys, Prefix
 from icl_claims.models.blocks import (
-    ROWS_READ_AT_ONCE,
     Blocks,
     TunedParameter,
     all_finite,
@@ -13,4 +12,5 @@ from icl_claims.models.blocks import (
 )
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.random_models import Kept, untrained
+from icl_claims.models.read_out import ReadOut
 from icl_claims.storage.files import Say

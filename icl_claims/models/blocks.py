@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+TRIED = "Use another model: docs/models.md lists the architectures that were tried."
+
 
 def has_values(tensor: Tensor) -> bool:
     """Whether a tensor holds numbers; on the meta device it has a shape only."""
@@ -71,23 +73,20 @@ BeforeBlock = Callable[[Any, Any], Any]
 AfterBlock = Callable[[int, Any, Any, Any], Any]
 """Takes a block's layer, positional and keyword arguments and output; returns another output, or None."""
 
-ROWS_READ_AT_ONCE = 256
-"""Positions whose logits are held at once: enough to pay for fetching the head's weights from memory."""
 
+class _Stand(nn.Module):
+    """Stands where another module stands and answers in its place; whatever else is asked of it, that one answers."""
 
-class _Finished(nn.Module):
-    """Stands where a block stands and gives what is told; whatever else is asked of it, the block answers."""
-
-    def __init__(self, block: nn.Module, output: Any) -> None:
+    def __init__(self, stood_for: nn.Module, answer: Callable[..., Any]) -> None:
         super().__init__()
-        self.__dict__["block"] = block  # not a submodule: its parameters are not registered again
-        self.output = output
+        self.__dict__["stood_for"] = stood_for  # not a submodule: its parameters are not registered again
+        self.answer = answer
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["block"], name)
+        return getattr(self.__dict__["stood_for"], name)
 
-    def forward(self, *_args: Any, **_kwargs: Any) -> Any:
-        return self.__dict__["output"]
+    def forward(self, *args: Any, **_kwargs: Any) -> Any:
+        return self.__dict__["answer"](*args)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +99,9 @@ class Blocks:
         modules: the blocks, lowest first; each maps hidden states to hidden states.
         names: their qualified names in the network.
         in_tuples: whether a block gives a tuple that begins with its hidden states.
+        hidden: size of a block's output.
         after: the modules that run after the blocks, such as the final norm; the last is the head.
+        head_name: qualified name of the head in the network.
     """
 
     network: nn.Module
@@ -108,7 +109,9 @@ class Blocks:
     modules: tuple[nn.Module, ...]
     names: tuple[str, ...]
     in_tuples: bool
+    hidden: int
     after: tuple[nn.Module, ...]
+    head_name: str
 
     @property
     def head(self) -> nn.Module:
@@ -123,41 +126,42 @@ class Blocks:
         """
         flat = hidden.reshape(1, -1, hidden.shape[-1])
         given = (flat,) if self.in_tuples else flat
-        blocks, self.stack._modules = (
-            self.stack._modules,
-            {name: _Finished(block, given) for name, block in self.stack._modules.items() if block is not None},
-        )
-        try:
+        stands = {name: _Stand(block, lambda *_args: given) for name, block in self.stack._modules.items() if block}
+        with _standing_in(self.stack, stands):
             ids = flat.new_zeros(flat.shape[:2], dtype=torch.long)  # a spread model answers where it is asked
             output: Any = self.network(ids, position_ids=torch.zeros_like(ids), use_cache=False)
-        finally:
-            self.stack._modules = blocks
         logits: Tensor = output.logits
         return logits.view(*hidden.shape[:-1], -1)
 
-    def label_log_probabilities(
-        self, outputs: Sequence[Float[Tensor, "rows hidden"]], label_ids: Sequence[int]
-    ) -> Float[Tensor, "layers rows labels"]:
-        """The logit lens: log-probabilities of the labels when final norm and head read the output of every block.
+    @contextmanager
+    def without_head(self) -> Iterator[list[Tensor]]:
+        """While open, the head is not computed; the list gets what it is given, where its weights are."""
+        seen: list[Tensor] = []
 
-        Outputs are those at the position of the answer, lowest block first; a label's id is the token of its
-        verbalizer. A few blocks are read at a time: logits over the vocabulary are never held for all of them, and the
-        head's weights are not fetched from memory for every one.
+        def keep(given: Tensor) -> Tensor:
+            seen.append(given.to(next(self.head.parameters()).device))
+            return given
 
-        Returns:
-            Log-probabilities over the whole vocabulary, in nats.
+        with self._another_head(keep):
+            yield seen
 
-        Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
-        """
-        device = next(self.head.parameters()).device
-        wanted = torch.tensor(list(label_ids), device=device)
-        read = []
-        at_once = max(1, ROWS_READ_AT_ONCE // len(outputs[0]))
-        for first in range(0, len(outputs), at_once):
-            some = torch.stack([hidden.to(device) for hidden in outputs[first : first + at_once]])
-            logits = at_least_single(self.read(some))
-            read.append(logits[..., wanted] - logits.logsumexp(-1, keepdim=True))
-        return torch.cat(read)
+    def before_head(self, hidden: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows hidden"]:
+        """What the head would be given if a block's output were the last."""
+        with self.without_head() as seen:
+            self.read(hidden)
+        return seen[0].view(len(hidden), -1)
+
+    def after_head(self, logits: Float[Tensor, "rows words"]) -> Float[Tensor, "rows words"]:
+        """What the network makes of the logits that its head puts out."""
+        some = torch.zeros(len(logits), self.hidden, dtype=logits.dtype, device=logits.device)
+        with self._another_head(lambda _given: logits[None]):
+            return self.read(some)
+
+    @contextmanager
+    def _another_head(self, answer: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        holder, _, name = self.head_name.rpartition(".")
+        with _standing_in(self.network.get_submodule(holder), {name: _Stand(self.head, answer)}):
+            yield
 
     @contextmanager
     def around(self, *, after: AfterBlock, before: BeforeBlock | None = None) -> Iterator[None]:
@@ -184,6 +188,16 @@ class Blocks:
             return functional_call(block, own, args, kwargs)
         finally:
             block._forward_hooks = hooks
+
+
+@contextmanager
+def _standing_in(holder: nn.Module, stands: dict[str, _Stand]) -> Iterator[None]:
+    """While open, some modules of a holder have another in their place."""
+    modules, holder._modules = holder._modules, {**holder._modules, **stands}
+    try:
+        yield
+    finally:
+        holder._modules = modules
 
 
 def hidden_of(output: Any) -> Tensor:

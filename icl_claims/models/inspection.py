@@ -6,7 +6,8 @@ eager attention on plain prompts; the rest is found out from its calls on two to
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,11 @@ from torch import Tensor, nn
 
 from icl_claims.errors import ModelError
 from icl_claims.models.attention import NAME, AttentionCall, AttentionPass, registered_attention
-from icl_claims.models.blocks import Blocks, TunedParameter
+from icl_claims.models.blocks import TRIED, Blocks, TunedParameter, hidden_of
 from icl_claims.models.layout import Layout
 
 CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len")
 NONE = torch.tensor(False)
-TRIED = "Use another model: docs/models.md lists the architectures that were tried."
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +30,13 @@ class Inspection:
 
     Args:
         calls: of its attention, lowest layer first.
-        ran: its modules in the order in which they were done, and whether each gave a tuple.
+        ran: its modules in the order in which they were done, and what each gave.
         outputs: what its projections gave.
     """
 
     network: nn.Module
     calls: tuple[AttentionCall, ...]
-    ran: Mapping[nn.Module, bool]
+    ran: Mapping[nn.Module, Any]
     outputs: Mapping[nn.Module, Tensor]
 
     def blocks(self) -> Blocks:
@@ -60,7 +60,16 @@ class Inspection:
         done = list(self.ran)
         after = done[done.index(blocks[-1]) + 1 :]
         beyond = tuple(module for module in after if blocks[-1] not in set(module.modules()))  # not what holds them
-        return Blocks(self.network, stack, blocks, tuple(names), self.ran[blocks[-1]], beyond)
+        return Blocks(
+            self.network,
+            stack,
+            blocks,
+            tuple(names),
+            in_tuples=isinstance(self.ran[blocks[-1]], tuple),
+            hidden=hidden_of(self.ran[blocks[-1]]).shape[-1],
+            after=beyond,
+            head_name=name_of[beyond[-1]],
+        )
 
     def tuned_parameters(self) -> tuple[TunedParameter, ...]:
         """K and V projections, weights and biases, of every attention layer, in order.
@@ -113,6 +122,12 @@ class Inspection:
         return context
 
 
+def shares_any(network: nn.Module, tuned: Iterable[TunedParameter]) -> bool:
+    """Whether some tensor that is tuned has two names in the network, so that whoever changes one changes both."""
+    times = Counter(id(parameter) for _, parameter in network.named_parameters(remove_duplicate=False))
+    return any(times[id(network.get_parameter(parameter.name))] > 1 for parameter in tuned)
+
+
 def _is_conv1d(module: nn.Module) -> bool:
     """Whether a projection is GPT-2's: a linear map whose weight is transposed."""
     from transformers.pytorch_utils import Conv1D
@@ -146,12 +161,12 @@ def inspect(network: nn.Module, bos: int) -> Inspection:
     """
     device = next(network.parameters()).device
     now = AttentionPass(Layout((2,), device), inspected=True)
-    ran: dict[nn.Module, bool] = {}
+    ran: dict[nn.Module, Any] = {}
     outputs: dict[nn.Module, Tensor] = {}
 
     def record(module: nn.Module, _inputs: Any, output: Any) -> Any:
         ran.pop(module, None)
-        ran[module] = isinstance(output, tuple)
+        ran[module] = output
         if not (isinstance(module, nn.Linear) or _is_conv1d(module)) or not isinstance(output, Tensor):
             return None
         outputs[module] = output.detach().requires_grad_()

@@ -12,9 +12,11 @@ from torch.func import functional_call
 
 from icl_claims.errors import ModelError, PromptError
 from icl_claims.models.attention import AttentionPass, Keys, Prefix
-from icl_claims.models.blocks import all_finite, at_least_single, outputs_at
-from icl_claims.models.inspection import TRIED, first_position, inspect, longest_context
+from icl_claims.models.blocks import TRIED, all_finite, at_least_single, outputs_at
+from icl_claims.models.inspection import first_position, inspect, longest_context, refused_in_words, shares_any
 from icl_claims.models.layout import Layout
+from icl_claims.models.products import fast_products
+from icl_claims.models.read_out import ReadOut
 from icl_claims.models.self_check import check_against_itself
 from icl_claims.models.tokens import TokenEncoder
 
@@ -54,6 +56,7 @@ class LanguageModel:
 
     Attributes:
         blocks: the decoder blocks and the way from a block's output to logits.
+        read_out: the head, as every block's output can be read through it.
         tuned_parameters: the key and value projections, lowest layer first.
         context_length: the longest sequence for which the model is what was compared, in tokens.
         first_position: the number that the model gives to the position of a prompt's first token.
@@ -75,6 +78,7 @@ class LanguageModel:
         self.attention_modules = tuple(call.module for call in found.calls)
         self.blocks = found.blocks()
         self.tuned_parameters = found.tuned_parameters()
+        self._tied = shares_any(self.network, self.tuned_parameters)
         self.first_position = first_position(self.network, tokens.bos)
         self.context_length = found.first_difference(longest_context(self.config) - self.first_position)
         if self.context_length < 2:
@@ -84,6 +88,8 @@ class LanguageModel:
                 got="one that sees tokens that come later",
                 todo=TRIED,
             )
+        with refused_in_words(self.network):
+            self.read_out = ReadOut.of(self.blocks)
         check_against_itself(self)
 
     @property
@@ -100,9 +106,7 @@ class LanguageModel:
     @property
     def head_device(self) -> torch.device:
         """The device of the final norm and the projection head; not `device` if a model is spread over several."""
-        network: Any = self.network
-        found: torch.device = next(network.get_output_embeddings().parameters()).device
-        return found
+        return next(self.blocks.head.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -138,7 +142,8 @@ class LanguageModel:
             PromptError: the context is longer than the model's.
         """
         now = AttentionPass(Layout((len(ids),), self.device), keep_prefix=True)
-        self._run(now, [ids], 1, weights)
+        with self.blocks.without_head():
+            self._run(now, [ids], 1, weights)
         return Prefix(tuple(now.keys), tuple(now.values), len(ids))
 
     def keys_of(self, rows: Sequence[Sequence[int]], prefix: Prefix, weights: Weights | None = None) -> Keys:
@@ -148,7 +153,7 @@ class LanguageModel:
             PromptError: prefix and row together do not fit the model's context.
         """
         now = AttentionPass(Layout(tuple(map(len, rows)), self.device), prefix, keep_prefix=True)
-        with torch.inference_mode():
+        with torch.inference_mode(), self.blocks.without_head():
             self._run(now, rows, 1, weights)
         return tuple(now.keys)
 
@@ -234,6 +239,29 @@ class LanguageModel:
         now = AttentionPass(Layout((len(ids),), self.device))
         return self._run(now, [ids], 0 if keep is None else torch.tensor(keep, device=self.head_device), weights)
 
+    def lens(
+        self, outputs: Sequence[Float[Tensor, "rows hidden"]], label_ids: Sequence[int]
+    ) -> Float[Tensor, "layers rows labels"]:
+        """The logit lens: log-probabilities of the labels when final norm and head read the output of every block.
+
+        Outputs are those at the position of the answer, lowest block first; a label's id is the token of its
+        verbalizer.
+
+        Returns:
+            Log-probabilities over the whole vocabulary, in nats.
+
+        Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
+        """
+        states = torch.cat([hidden.to(self.head_device) for hidden in outputs])
+        read = self.read_out.log_probabilities(self.blocks.before_head(states), label_ids)
+        return read.view(len(outputs), -1, len(label_ids))
+
+    def head_input(self, ids: Sequence[int], weights: Weights | None = None) -> Float[Tensor, "tokens hidden"]:
+        """What the head is given of one sequence, differentiable in `weights`: final states, before any logits."""
+        with self.blocks.without_head() as given:
+            self._run(AttentionPass(Layout((len(ids),), self.device)), [ids], 0, weights)
+        return given[0][0]
+
     def _run(
         self,
         now: AttentionPass,
@@ -254,8 +282,10 @@ class LanguageModel:
         ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
         positions = (now.layout.column + first_position + self.first_position)[None]
         call: dict[str, Any] = {"position_ids": positions, "use_cache": False, "logits_to_keep": keep}
-        with now.active():
-            output: Any = functional_call(self.network, self.as_parameters(weights or {}), (ids,), call)
+        with now.active(), fast_products(self.device, self.dtype):
+            output: Any = functional_call(
+                self.network, self.as_parameters(weights or {}), (ids,), call, tie_weights=self._tied
+            )
         logits: Tensor = output.logits[0]
         kept = keep if isinstance(keep, int) else len(keep)
         if len(logits) == kept:

@@ -76,7 +76,10 @@ def attend_part(
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     if hidden is not None:
         scores = scores + hidden
-    return Part(scores.softmax(-1).to(v.dtype) @ v, scores.logsumexp(-1))
+    top = scores.detach().amax(-1, keepdim=True)
+    shares = (scores - top).exp()  # torch's own log-sum-exp loses its graph to the derivative in forward mode
+    mass = shares.sum(-1, keepdim=True)
+    return Part((shares / mass).to(v.dtype) @ v, (mass.log() + top).squeeze(-1))
 
 
 def by_key_head(q: Tensor, kv_heads: int) -> Tensor:

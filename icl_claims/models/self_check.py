@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from icl_claims.errors import ModelError
-from icl_claims.models.blocks import at_least_single, outputs_at
-from icl_claims.models.inspection import TRIED, attending_as, refused_in_words
+from icl_claims.models.blocks import TRIED, at_least_single, outputs_at
+from icl_claims.models.inspection import attending_as, refused_in_words
 
 if TYPE_CHECKING:
     from icl_claims.models.language_model import LanguageModel

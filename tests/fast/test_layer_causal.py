@@ -15,7 +15,7 @@ from claims.small_transformers import small_demonstrations
 from icl_claims.errors import DivergenceError
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.methods.base import weight_changes
-from icl_claims.methods.descent import sequence_loss
+from icl_claims.methods.descent import next_token_losses
 from icl_claims.methods.layer_causal import block_losses
 from icl_claims.models.blocks import layer_norms
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, VOCABULARY, random_model
@@ -98,7 +98,7 @@ def test_a_blocks_loss_is_that_of_plain_backpropagation(family):
     model, sequence = random_model(family, 3, 0), SHOWN.sequences[1]
     leaves = {name: value.clone().requires_grad_() for name, value in model.tuned_values().items()}
     last = block_losses(model, leaves, sequence)[-1]
-    plain = sequence_loss(model.sequence_logits(sequence, leaves), sequence, "all_tokens")
+    plain = next_token_losses(model.sequence_logits(sequence, leaves), sequence).mean()
     torch.testing.assert_close(last, plain)
     own = [leaves[tuned.name] for tuned in model.tuned_parameters if tuned.layer == 2]
     for got, wanted in zip(*(torch.autograd.grad(3 * loss, own) for loss in (last, plain)), strict=True):

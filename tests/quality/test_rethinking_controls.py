@@ -49,14 +49,14 @@ def layer_causal_in_place_of_finetuning(method, model, demonstrations):
 
 
 def undetached_block_losses(model, weights, sequence, loss="all_tokens"):
-    losses = []
+    outputs = []
 
-    def read(_layer, _args, _kwargs, output):
-        losses.append(layer_causal.block_loss(model.blocks, hidden_of(output), sequence, loss))
+    def keep(_layer, _args, _kwargs, output):
+        outputs.append(hidden_of(output))
 
-    with model.blocks.around(after=read):
+    with model.blocks.around(after=keep):
         model.sequence_logits(sequence, weights)
-    return losses
+    return list(layer_causal.read_losses(model, outputs, sequence, loss))
 
 
 def one_layer_left_out(parameters, weights, gradients, learning_rate):

@@ -113,15 +113,21 @@ class ReadOut:
             kept = (before - top).exp_()
             mass = mass * kept + share.sum(-1, keepdim=True)
             if slope is not None:
-                slope = slope * kept + self._back(logits, leaf, share.to(logits.dtype), part)
+                slope = slope * kept + self._back(logits, leaf, share, part)
         return (top + mass.log()).squeeze(-1), None if slope is None else slope / mass
 
     def _back(self, logits: Tensor, given: Tensor, of_logits: Tensor, part: slice) -> Tensor:
         """What a gradient in the logits of a part is in what the head is given."""
+        if logits.dtype == torch.float16:  # whose range holds a mean of weights, but perhaps not their sum
+            size = of_logits.sum(-1, keepdim=True).clamp(min=1)
+            return size * self._back_in_dtype(logits, given, of_logits / size, part)
+        return self._back_in_dtype(logits, given, of_logits, part)
+
+    def _back_in_dtype(self, logits: Tensor, given: Tensor, of_logits: Tensor, part: slice) -> Tensor:
         if self.linear:
             head: Any = self.blocks.head
-            return nn.functional.linear(of_logits, head.weight[part].t())
-        (gradient,) = torch.autograd.grad(logits, given, of_logits)
+            return nn.functional.linear(of_logits.to(logits.dtype), head.weight[part].t())
+        (gradient,) = torch.autograd.grad(logits, given, of_logits.to(logits.dtype))
         return gradient
 
     def _logits(self, given: Tensor, part: slice) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import walk_packages
@@ -14,6 +15,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 import icl_claims
+from icl_claims.models import products
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, FIRST_WORD, random_network
 from icl_claims.models.tokens import TokenEncoder
 
@@ -76,6 +78,17 @@ class Plain:
 @pytest.fixture(scope="session")
 def plain() -> Plain:
     return Plain()
+
+
+@pytest.fixture(params=["mkl", "onednn"])
+def each_kernel(request, monkeypatch) -> Iterator[str]:
+    """The kernel that computes products of float32 on the CPU, one after the other."""
+    if request.param == "onednn" and not products.has_onednn():
+        pytest.skip("this build of torch has no oneDNN")
+    monkeypatch.setenv(products.CHOICE, request.param)
+    products.chosen_kernel.cache_clear()
+    yield request.param
+    products.chosen_kernel.cache_clear()
 
 
 class WordTokenizer:

@@ -86,6 +86,7 @@ def test_finetuning_is_sgd_on_keys_and_values(family, shown, learning_rate, loss
 
 
 @every_family
+@pytest.mark.usefixtures("each_kernel")
 def test_finetuned_answers_are_those_of_the_tuned_network(family):
     answer = Finetuning(0.3).learn(small(family), demonstrations(*SEQUENCES)).answer(QUERIES)
     network = descend(family, SEQUENCES, 0.3, "all_tokens")[2]

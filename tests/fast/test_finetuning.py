@@ -202,14 +202,13 @@ def test_a_model_that_answers_with_no_number_is_a_model_error():
 
 
 @pytest.mark.parametrize(("task", "highest", "last"), [("agnews", 235.555, 2.248), ("cb", 173.288, 21.090)])
-@pytest.mark.usefixtures("each_kernel")
 def test_a_high_loss_that_comes_down_again_is_no_divergence(task, highest, last):
     model, data = load_model("tiny"), synthetic_task(task)
     double = LanguageModel(copy.deepcopy(model.network).double(), model.tokens, name="double", digest="double")
     shown = prompts_of(TrialSpec.of(model, data, [], k=16), model, data).demonstrations
     exact, losses = (Linearized(10.0).learn(precise, shown).losses for precise in (double, model))
     assert (max(exact), exact[-1]) == pytest.approx((highest, last), rel=1e-2)
-    # at this rate a rounding grows from step to step: by less than 1e-3 in ten of them, to a tenth of the loss at the end
+    # a rounding grows from step to step, here to less than 1e-3 of the loss in ten and to a tenth of it at the end
     assert losses[:10] == pytest.approx(exact[:10], rel=1e-2)
     assert losses[-1] < max(losses) / 5
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import walk_packages
@@ -81,14 +80,12 @@ def plain() -> Plain:
 
 
 @pytest.fixture(params=["mkl", "onednn"])
-def each_kernel(request, monkeypatch) -> Iterator[str]:
+def each_kernel(request, monkeypatch) -> str:
     """The kernel that computes products of float32 on the CPU, one after the other."""
     if request.param == "onednn" and not products.has_onednn():
         pytest.skip("this build of torch has no oneDNN")
-    monkeypatch.setenv(products.CHOICE, request.param)
-    products.chosen_kernel.cache_clear()
-    yield request.param
-    products.chosen_kernel.cache_clear()
+    monkeypatch.setattr(products, "chosen_kernel", lambda: request.param)
+    return request.param
 
 
 class WordTokenizer:

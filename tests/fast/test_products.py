@@ -13,10 +13,9 @@ from torch.autograd import forward_ad
 
 from icl_claims.methods.linearized import dual_numbers, parts
 from icl_claims.models import products
-from icl_claims.models.products import CHOICE, KERNELS, fast_products, plain
+from icl_claims.models.products import KERNELS, fast_products, plain
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
-CPU = torch.device("cpu")
 needs_onednn = pytest.mark.skipif(not products.has_onednn(), reason="this build of torch has no oneDNN")
 both_kernels = pytest.mark.parametrize("kernel", ["mkl", pytest.param("onednn", marks=needs_onednn)])
 every_shape = pytest.mark.parametrize("shape", [(7,), (5, 7), (2, 3, 7)])
@@ -237,13 +236,9 @@ def test_what_torch_refuses_is_refused(kernel):
     ],
 )
 def test_products_are_taken_over_where_a_kernel_is_chosen(monkeypatch, named, dtype, device, taken):
-    monkeypatch.setenv(CHOICE, named)
-    products.chosen_kernel.cache_clear()
+    monkeypatch.setattr(products, "chosen_kernel", lambda: named)
     calls = []
     monkeypatch.setitem(KERNELS, named, lambda inputs, weight: calls.append(1) or plain(inputs, weight))
-    try:
-        with fast_products(torch.device(device), dtype):
-            layer(drawn(5, 7), drawn(4, 7))
-    finally:
-        products.chosen_kernel.cache_clear()
+    with fast_products(torch.device(device), dtype):
+        layer(torch.zeros(5, 7, dtype=dtype, device=device), torch.zeros(4, 7, dtype=dtype, device=device))
     assert bool(calls) == taken

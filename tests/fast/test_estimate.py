@@ -62,7 +62,7 @@ def test_what_a_trial_is_said_to_do_is_what_it_does(model, monkeypatch):
 
     count("read_prefix", read)
     count("activations", answered)
-    count("sequence_logits", stepped)
+    count("head_input", stepped)
     run_trial(spec, model, DATA)
     assert work.trials == 1
     assert work.prefix_tokens == max(len(ids) for ids, _ in read)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,19 +69,21 @@ def why(
     from icl_claims.storage.store import default_store, entries
     from icl_claims.tasks import TASKS
 
-    stored = [entry for entry in entries(default_store()) if entry.spec]
+    stored, held = [entry for entry in entries(default_store()) if entry.spec], False
     if spec in TASKS:
         from icl_claims.experiments.plan import plan_trials, resolve
+        from icl_claims.experiments.trial_store import TrialStore
 
         planned = plan_trials(resolve(chosen({**given, "tasks": spec})), study)
-        cached = {entry.key for entry in stored}
-        wanted: Mapping[str, Any] = next((p for p in planned if p.key() not in cached), planned[0]).record()
+        unheld = [trial for trial in planned if not TrialStore().holds(trial)]
+        held, wanted = not unheld, (unheld or planned)[0].record()
     elif Path(spec).is_file():
         wanted = _read(Path(spec))
     else:
         wanted = _find(spec, stored).spec
         stored = [entry for entry in stored if entry.spec != wanted]
     other, changes = nearest(wanted, (entry.spec for entry in stored)) or ({}, None)
+    changes = () if held else changes  # stored trials may hold more, or each a part
     if as_json:
         new = None if changes is None else [vars(change) for change in changes]
         typer.echo(json.dumps({"spec": dict(wanted), "nearest": other or None, "new": new}))

@@ -22,8 +22,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from icl_claims import WAITING, errors, tasks
-from icl_claims.experiments import plan, profiles, result, tuning
+from icl_claims.experiments import plan, profiles, tuning
 from icl_claims.experiments.disturbance import DISTURBED
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel, embedded, families, gguf, products
 from icl_claims.report.words import duration
 from icl_claims.storage.store import default_store
@@ -150,7 +151,7 @@ def plan_and_print(choices: profiles.Choices, *, as_json: bool) -> None:
     say = partial(Console(stderr=True).print, highlight=False)
     load = cache(partial(choices.load_model, say))
     run, model = plan.resolve(choices, load=load), load()
-    found = plan.estimate(run, model, result.TrialStore())
+    found = plan.estimate(run, model, TrialStore())
     if as_json:
         told = {
             "model": model.name,

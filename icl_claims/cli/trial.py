@@ -16,9 +16,10 @@ from rich.table import Column, Table
 
 from icl_claims import errors, models, questions, tasks
 from icl_claims.experiments import activation_export, plan, profiles, studies
-from icl_claims.experiments.result import Entry, TrialResult, TrialStore, mean_over_rows, rounded
+from icl_claims.experiments.result import Entry, TrialResult, mean_over_rows, rounded
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import prompts_of, run_trial
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, at_rate, learner_of
 from icl_claims.methods.base import with_parameter
 from icl_claims.metrics import METRICS, Metric, PredictionMetric, accuracy, changed, most_frequent_label
@@ -154,7 +155,7 @@ def _run(
     """Run a trial, or read it from the store; one whose activations are written into a folder is always run."""
     if records is None:
         store = TrialStore()
-        return store.get_or_run(spec, lambda: run_trial(spec, model, data, report, checkpoint=store.checkpoint(spec)))
+        return store.get_or_run(spec, lambda new: run_trial(new, model, data, report, checkpoint=store.checkpoint(new)))
     prompts = prompts_of(spec, model, data)
     writer = activation_export.RecordWriter(records, prompts.gold, [len(row) for row in prompts.queries.rows])
     result = run_trial(spec, model, data, report, writer.watch)

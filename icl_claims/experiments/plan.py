@@ -8,9 +8,10 @@ from typing import Self, TypeVar
 
 import torch
 
-from icl_claims.experiments import batches, disturbance, profiles, result, trial, tuning
-from icl_claims.experiments.spec import TrialSpec, where_run
+from icl_claims.experiments import batches, disturbance, profiles, trial, tuning
+from icl_claims.experiments.spec import TrialSpec, joined, where_run
 from icl_claims.experiments.studies import Study, find_study
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import InContext, Learned, Method, ZeroShot, at_rate, is_diagnosed, learner_of
 from icl_claims.models import LanguageModel, Prefix, Say
 from icl_claims.models.reference import model_digest
@@ -168,7 +169,7 @@ class Estimate:
 
     Args:
         kept: how many trials were run before and are kept.
-        seconds: about how long the others take on this device, without loading the model.
+        seconds: about how long what is missing takes on this device, without loading the model.
         memory: about how many bytes are held at once, by what holds them.
         free: bytes that are free on the device, beside the weights that lie there now.
         speed: what was measured.
@@ -187,14 +188,14 @@ class Estimate:
         return sum(self.by_task.values(), Work())
 
 
-def estimate(run: Run, model: LanguageModel, store: result.TrialStore | None = None) -> Estimate:
-    """Count what the chosen trials will do, and measure a few hundred tokens of it.
+def estimate(run: Run, model: LanguageModel, store: TrialStore | None = None) -> Estimate:
+    """Count what the chosen trials will do, one for all studies of a setting, and measure a few hundred tokens of it.
 
     Raises:
         UsageError: a choice makes no sense.
         PromptError: a task cannot be put to this model.
     """
-    specs = [spec for study in run.studies for spec in plan_trials(run, study)]
+    specs = list(joined(spec for study in run.studies for spec in plan_trials(run, study)).values())
     drawn = {(spec.task, spec.seed, spec.permutation): spec for spec in specs}  # whatever the study
     written = {draw: trial.prompts_of(spec, model, run.data[spec.task]) for draw, spec in drawn.items()}
     prompts = [written[spec.task, spec.seed, spec.permutation] for spec in specs]
@@ -204,12 +205,10 @@ def estimate(run: Run, model: LanguageModel, store: result.TrialStore | None = N
     kept = 0
     seconds: float = 0
     for spec, asked in zip(specs, prompts, strict=True):
-        work = work_of(spec, asked)
-        by_task[spec.task] = by_task.get(spec.task, Work()) + work
-        if store is not None and store.holds(spec):
-            kept += 1
-        else:
-            seconds += speed.seconds(work)
+        by_task[spec.task] = by_task.get(spec.task, Work()) + work_of(spec, asked)
+        missing = spec if store is None else store.missing(spec)
+        kept += missing is None
+        seconds += 0 if missing is None else speed.seconds(work_of(missing, asked))
     held = memory(model, prompts, max(len(spec.methods) for spec in specs))
     return Estimate(by_task, kept, seconds, held, batches.free_memory(model.device), speed)
 

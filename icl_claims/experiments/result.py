@@ -1,10 +1,7 @@
-"""What a trial gives: numbers by query and layer, predictions, timings and provenance; and the store of results."""
+"""What a trial gives: numbers by query and layer, predictions, timings and provenance."""
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -159,33 +156,6 @@ def rounded(values: np.ndarray, places: int) -> Any:
 _ROWS = ("query_rows", "gold")
 _GROUPS = ("log_probabilities", "content_free", "by_layer", "over_queries", "gradient_norms", "drift")
 _FACTS = ("losses", "failures", "seconds", "provenance")
-
-
-class TrialStore:
-    """Caches results, so that no trial is run twice, by any number of processes; by default in the cache.
-
-    Results that were written before `since` are run again.
-    """
-
-    def __init__(self, folder: Path | None = None, *, since: datetime | None = None) -> None:
-        self._store = store.Store(folder or store.default_store(), since=since)
-
-    def get_or_run(self, spec: TrialSpec, run: Callable[[], TrialResult]) -> TrialResult:
-        """The result of a trial, run now if it never was; other processes wait for it meanwhile."""
-        return unpacked_result(spec, self._store.get_or_run(spec.key(), lambda: packed_result(spec, run())))
-
-    def get_or_run_unless_busy(self, spec: TrialSpec, run: Callable[[], TrialResult]) -> TrialResult | None:
-        """The same, but None if another process is running the trial."""
-        found = self._store.get_or_run_unless_busy(spec.key(), lambda: packed_result(spec, run()))
-        return None if found is None else unpacked_result(spec, found)
-
-    def holds(self, spec: TrialSpec) -> bool:
-        """Whether a trial was run before."""
-        return self._store.holds(spec.key())
-
-    def checkpoint(self, spec: TrialSpec) -> checksummed.Checkpoint | None:
-        """Checkpoint of a trial, for the process running it; None if the store is not writable."""
-        return self._store.checkpoint(spec.key())
 
 
 def packed_result(spec: TrialSpec, result: TrialResult) -> store.Content:

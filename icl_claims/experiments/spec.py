@@ -1,34 +1,36 @@
 """What a trial is: a frozen specification, from which its numbers follow."""
 
 import hashlib
-import inspect
 import json
-import sys
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from functools import cache, partial
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import cache
 from importlib import metadata
-from types import ModuleType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 
 from icl_claims import errors, models, questions
+from icl_claims.experiments.description import as_plain, described_metric
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.methods import Method, Null, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
 from icl_claims.models.products import chosen_kernel
 from icl_claims.protocol import Protocol
-from icl_claims.storage.source_code import PACKAGE, own_source, source_digest
+from icl_claims.storage.source_code import PACKAGE, source_digest
+from icl_claims.storage.store import GROUP
 from icl_claims.tasks import TaskData
 
+Thing = TypeVar("Thing", bound=questions.Named)
 _Record = Mapping[str, Any]
 CODE_THAT_MAKES_NUMBERS = (
     *("metrics/*.py", "tasks/*.py", "models/*.py", "methods/*.py"),
-    *(f"experiments/{room}.py" for room in ("batches", "progress", "result", "spec", "trial")),
+    *(f"experiments/{room}.py" for room in ("batches", "description", "progress", "result", "spec", "trial")),
     "storage/checksummed.py",
 )
 """Everything that makes numbers, puts those of batches together, or says which are made."""
+COMPARED = ("methods", "metrics", "diagnostics")
+"""What trials of one setting may differ in: what is compared, and what is measured of it."""
 MAKE_NUMBERS = ("torch", "transformers", "tokenizers", "numpy")
 """The libraries whose own code makes numbers."""
 SAID_IN_PRINT = ("title", "definition", "formula", "source", "look", "drawn_by_layer")
@@ -163,88 +165,49 @@ class TrialSpec:
             **vars(self),
             "libraries": dict(self.libraries),
             "protocol": asdict(self.protocol),
-            "methods": [_plain(method) for method in self.methods],
-            "metrics": [_described_metric(metric) for metric in self.metrics],
+            "methods": [as_plain(method) for method in self.methods],
+            "metrics": [described_metric(metric) for metric in self.metrics],
         }
 
+    def setting(self) -> str:
+        """Digest of all but what is compared and measured: trials of one setting share their methods' numbers."""
+        return _digest({name: value for name, value in self.record().items() if name not in COMPARED})
+
     def key(self) -> str:
-        """SHA-256 of the specification: two trials with one key have the same numbers.
+        """Digest of the specification, which begins with its setting: two trials with one key have the same numbers.
 
         What is left to rounding is in their provenance alone: the card, the number of threads, the size of batches.
         """
-        return hashlib.sha256(json.dumps(self.record(), sort_keys=True).encode()).hexdigest()
+        record = self.record()
+        return self.setting() + _digest({name: record[name] for name in COMPARED})
+
+
+def joined(specs: Iterable[TrialSpec]) -> dict[str, TrialSpec]:
+    """One trial for each setting, of all that its trials compare and measure; by the digest of the setting.
+
+    A method or metric is left out where an earlier trial has another of its name.
+    """
+    found: dict[str, TrialSpec] = {}
+    for spec in specs:
+        before = found.setdefault(setting := spec.setting(), spec)
+        methods, own = _each_name(before.methods, spec.methods), _each_name(before.metrics, spec.metrics)
+        diagnostics = before.diagnostics or spec.diagnostics
+        found[setting] = replace(before, methods=methods, metrics=own, diagnostics=diagnostics)
+    return found
+
+
+def _each_name(things: tuple[Thing, ...], more: Iterable[Thing]) -> tuple[Thing, ...]:
+    names = {one.name for one in things}
+    return (*things, *(one for one in more if one.name not in names))
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:GROUP]
 
 
 def where_run(model: models.LanguageModel) -> dict[str, str]:
     """The dtype and the kind of device of a model."""
     return {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
-
-
-_WORDS_OF_METRICS = {"title", "definition", "formula", "source", "unit", "percent", "drawn_by_layer"}
-
-
-def _described_metric(metric: LayerMetric) -> dict[str, Any]:
-    return {
-        "kind": type(metric).__name__,
-        **{name: _plain(value) for name, value in vars(metric).items() if name not in _WORDS_OF_METRICS},
-        **_source(type(metric)),
-    }
-
-
-def _plain(value: Any) -> Any:
-    """A parameter as plain data; a method or function with its own parameters, and the source if it is the reader's.
-
-    Raises:
-        UsageError: it is of a kind that nobody could tell from another one tomorrow.
-    """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        plain = [_plain(inner) for inner in value]
-        return sorted(plain, key=repr) if isinstance(value, set | frozenset) else plain
-    if is_dataclass(value) and not isinstance(value, type):
-        parameters = {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-        named = {"kind": type(value).__name__, "name": getattr(value, "name", "")}
-        return {**named, **parameters, **_source(type(value))}
-    if isinstance(value, partial):
-        return {"of": _plain(value.func), "given": _plain(value.args), "options": _plain(value.keywords)}
-    if callable(value):
-        source = _source(value)
-        return {"function": getattr(value, "__qualname__", ""), "with": _plain(_within(value, source)), **source}
-    if isinstance(value, ModuleType):
-        return {"module": value.__name__, "source": own_source((value.__name__,))}
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    problem = "A parameter of a method or metric of your own cannot be told from another one"
-    raise errors.UsageError(
-        problem, expected="numbers, texts, tuples, functions or frozen dataclasses", got=repr(value)
-    )
-
-
-def _within(function: Any, source: Mapping[str, str]) -> dict[str, Any]:
-    """What a function that is not ours takes from around it, or an object that can be called holds."""
-    if inspect.ismethod(function):
-        return {"self": function.__self__}
-    if inspect.isfunction(function):
-        around = inspect.getclosurevars(function).nonlocals if source else {}
-        return {name: value for name, value in around.items() if value is not function}
-    return {} if inspect.isbuiltin(function) or isinstance(function, type) else dict(getattr(function, "__dict__", {}))
-
-
-def _source(thing: Any) -> dict[str, str]:
-    """Digest of the reader's own code that a class or function rests on; nothing where all of it is ours.
-
-    Raises:
-        UsageError: it is in no file, so that nobody could tell it from what it will be tomorrow.
-    """
-    module = getattr(thing, "__module__", None) or type(thing).__module__
-    if module not in sys.builtin_module_names and not getattr(sys.modules.get(module), "__file__", None):
-        todo = "Write it into a file and import it from there."
-        raise errors.UsageError("The source of a method or metric of your own is not found", got=repr(thing), todo=todo)
-    source = own_source((module,))
-    return {"source": source} if source else {}
 
 
 @dataclass(frozen=True)

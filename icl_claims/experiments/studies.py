@@ -52,7 +52,7 @@ class Study:
             return {method.name, STANDARD.name} <= learned if metric.of_standard else method.name in learned
         if not isinstance(metric, LayerMetric) or metric not in (*BY_LAYER, *self.metrics):
             return False
-        inside = bool(metric.needs & {"lens", "shares"})
+        inside = metric.of_diagnostics
         if inside and not self.diagnostics:
             return False
         if isinstance(method, Baseline):

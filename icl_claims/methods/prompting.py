@@ -191,10 +191,9 @@ def pairs(methods: Iterable[Method]) -> tuple[tuple[Method, Method], ...]:
     """
     methods, in_context = tuple(methods), InContext()
     found: list[tuple[Method, Method]] = [(method, in_context) for method in methods if method != in_context]
+    tuned = [m for m in methods if isinstance(learner_of(m), Finetuning) and variant_of(learner_of(m)) is None]
     for variant in (m for m in methods if m != in_context and learner_of(m) == in_context):
-        standard = [m for m in methods if isinstance(m, Finetuning) and variant_of(m) is None]
-        alike = {_perturbed_as(variant, finetuning) for finetuning in standard}
-        found += [(m, variant) for m in methods if m in standard or m in alike]
+        found += [(m, variant) for m in tuned if m in (learner_of(m), _perturbed_as(variant, learner_of(m)))]
     return tuple(found)
 
 

@@ -176,6 +176,11 @@ class LayerMetric(Metric):
     drawn_by_layer: bool = True
     baselines: tuple[tuple[Baseline, Callable[[Seen], Any]], ...] = ()
 
+    @property
+    def of_diagnostics(self) -> bool:
+        """Whether it needs what is there only of methods that are diagnosed."""
+        return bool(self.needs & {"lens", "shares"})
+
     def applies(self, *answers: Answer) -> bool:
         """Whether all the answers hold what it needs."""
         fields = {"outputs": "attention_outputs", "shares": "training_attention"}

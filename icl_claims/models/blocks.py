@@ -145,7 +145,7 @@ class Blocks:
         with self._another_head(keep):
             yield seen
 
-    def before_head(self, hidden: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows hidden"]:
+    def before_head(self, hidden: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows given"]:
         """What the head would be given if a block's output were the last."""
         with self.without_head() as seen:
             self.read(hidden)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -24,8 +24,11 @@ LEAST_WORDS, MOST_ROWS = 2048, 2048
 ROUNDINGS, LARGEST = 32, 0.02
 """Largest difference of logits that are made in two ways, relative to the largest: so many roundings, or this share."""
 
-Sums = tuple[Float[Tensor, " rows"], Float[Tensor, "rows hidden"] | None]
-"""The log of the sum of exp(logit) over all words, and its gradient in what the head is given."""
+IN_FLOAT16 = 16.0
+"""What a row's gradients in logits of float16 are made to sum to: few vanish, and the weights' sum is in its range."""
+
+Said = tuple[Float[Tensor, "rows words"], Float[Tensor, "rows hidden"] | None]
+"""Log-probabilities of words, and the gradient of the first one's negative in what the head is given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +82,8 @@ class ReadOut:
     ) -> Float[Tensor, "rows words"]:
         """Log-probabilities of a few words over the whole vocabulary, in nats; not differentiable."""
         with torch.no_grad():
-            said = self._logits_of(given, torch.tensor(list(words), device=given.device).expand(len(given), -1))
-            return said - self._sums(given, gradients=False)[0][:, None]
+            wanted = torch.tensor(list(words), device=given.device).expand(len(given), -1)
+            return self._read(given, wanted, gradients=False)[0]
 
     def losses(self, given: Float[Tensor, "rows hidden"], wanted: Sequence[int]) -> Float[Tensor, " rows"]:
         """The negative log-probability of one word for each state that the head is given, in nats.
@@ -88,19 +91,21 @@ class ReadOut:
         Differentiable once, in `given` alone: its gradient is made in the same reading of the head.
         """
         losses: Callable[..., Tensor] = _Losses.apply
-        return losses(given, self, torch.tensor(list(wanted), device=given.device))
+        return losses(given, self, torch.tensor(list(wanted), device=given.device)[:, None])
 
-    def _sums(self, given: Tensor, *, gradients: bool) -> Sums:
+    def _read(self, given: Tensor, wanted: Tensor, *, gradients: bool) -> Said:
         rows = MOST_ROWS if self.in_parts else max(1, 8 * LOGITS_AT_ONCE // self.words)
         with fast_products(given.device, given.dtype):
-            found = [self._sums_of(some, gradients) for some in torch.split(given, rows)]
+            parts = zip(torch.split(given, rows), torch.split(wanted, rows), strict=True)
+            found = [self._read_rows(some, words, gradients) for some, words in parts]
         slopes = [slope for _, slope in found if slope is not None]
-        return torch.cat([sums for sums, _ in found]), torch.cat(slopes) if slopes else None
+        return torch.cat([said for said, _ in found]), torch.cat(slopes) if slopes else None
 
-    def _sums_of(self, given: Tensor, gradients: bool) -> Sums:
+    def _read_rows(self, given: Tensor, wanted: Tensor, gradients: bool) -> Said:
         precise = torch.promote_types(given.dtype, torch.float32)
         top = given.new_full((len(given), 1), torch.finfo(precise).min, dtype=precise)
-        mass, slope = torch.zeros_like(top), torch.zeros_like(given, dtype=precise) if gradients else None
+        mass, others, said = torch.zeros_like(top), torch.zeros_like(top), given.new_zeros(wanted.shape, dtype=precise)
+        slope = torch.zeros_like(given, dtype=precise) if gradients else None
         at_once = max(LEAST_WORDS, LOGITS_AT_ONCE // len(given)) if self.in_parts else self.words
         for first in range(0, self.words, at_once):
             with torch.set_grad_enabled(gradients and not self.linear):
@@ -108,27 +113,48 @@ class ReadOut:
                 part = slice(first, min(first + at_once, self.words))
                 logits = self._logits(leaf, part)
             share = at_least_single(logits.detach())
+            places = (wanted - first).clamp(0, share.shape[-1] - 1)
+            inside = places == wanted - first
+            said = torch.where(inside, share.gather(-1, places), said)
             top, before = torch.maximum(top, share.amax(-1, keepdim=True)), top
             share = share.sub(top).exp_()
             kept = (before - top).exp_()
             mass = mass * kept + share.sum(-1, keepdim=True)
-            if slope is not None:
+            if slope is not None:  # without the wanted word, so that no difference of nearly equal numbers is taken
+                share.scatter_(-1, places, share.gather(-1, places).masked_fill(inside, 0.0))
+                others = others * kept + share.sum(-1, keepdim=True)
                 slope = slope * kept + self._back(logits, leaf, share, part)
-        return (top + mass.log()).squeeze(-1), None if slope is None else slope / mass
+        if slope is not None:
+            slope = (slope - others * self._slope_of(given, wanted)) / mass
+        return said - (top + mass.log()), slope
 
     def _back(self, logits: Tensor, given: Tensor, of_logits: Tensor, part: slice) -> Tensor:
         """What a gradient in the logits of a part is in what the head is given."""
-        if logits.dtype == torch.float16:  # whose range holds a mean of weights, but perhaps not their sum
-            size = of_logits.sum(-1, keepdim=True).clamp(min=1)
-            return size * self._back_in_dtype(logits, given, of_logits / size, part)
-        return self._back_in_dtype(logits, given, of_logits, part)
-
-    def _back_in_dtype(self, logits: Tensor, given: Tensor, of_logits: Tensor, part: slice) -> Tensor:
+        unit: Tensor | None = None
+        if logits.dtype == torch.float16:
+            unit = of_logits.sum(-1, keepdim=True).clamp(min=1e-30) / IN_FLOAT16
+            of_logits = of_logits / unit
         if self.linear:
             head: Any = self.blocks.head
-            return nn.functional.linear(of_logits.to(logits.dtype), head.weight[part].t())
-        (gradient,) = torch.autograd.grad(logits, given, of_logits.to(logits.dtype))
-        return gradient
+            gradient = nn.functional.linear(of_logits.to(logits.dtype), head.weight[part].t())
+        else:
+            (gradient,) = torch.autograd.grad(logits, given, of_logits.to(logits.dtype))
+        return at_least_single(gradient) if unit is None else at_least_single(gradient) * unit
+
+    def _slope_of(self, given: Tensor, wanted: Tensor) -> Tensor:
+        """The gradient of the logit of each row's wanted word in what the head is given."""
+        head: Any = self.blocks.head
+        if self.linear:
+            return at_least_single(head.weight[wanted[:, 0]])
+        with torch.enable_grad():
+            leaf = given.detach().requires_grad_()
+            if self.in_parts:
+                logits = (leaf * head.weight[wanted[:, 0]]).sum(-1, keepdim=True)
+                logits = self.blocks.after_head(logits if head.bias is None else logits + head.bias[wanted])
+            else:
+                logits = self._logits(leaf, slice(0, self.words)).gather(-1, wanted)
+            (gradient,) = torch.autograd.grad(logits, leaf, torch.ones_like(logits))
+        return at_least_single(gradient)
 
     def _logits(self, given: Tensor, part: slice) -> Tensor:
         if self.linear:
@@ -138,15 +164,6 @@ class ReadOut:
     def _part(self, given: Tensor, part: slice) -> Tensor:
         head: Any = self.blocks.head
         return nn.functional.linear(given, head.weight[part], None if head.bias is None else head.bias[part])
-
-    def _logits_of(self, given: Tensor, words: Int[Tensor, "rows words"]) -> Float[Tensor, "rows words"]:
-        """Logits of a few words for each row, in single precision; differentiable."""
-        head: Any = self.blocks.head
-        if not self.in_parts:
-            return at_least_single(self.blocks.after_head(head(given)).gather(-1, words))
-        logits = torch.einsum("rh,rwh->rw", given, head.weight[words])
-        logits = logits if head.bias is None else logits + head.bias[words]
-        return at_least_single(logits if self.linear else self.blocks.after_head(logits))
 
 
 def _apart(one: Tensor, other: Tensor) -> float:
@@ -162,16 +179,11 @@ class _Losses(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, given: Tensor, read_out: ReadOut, wanted: Tensor) -> Tensor:
-        wants = ctx.needs_input_grad[0]
-        sums, slopes = read_out._sums(given, gradients=wants)
-        with torch.set_grad_enabled(wants):
-            leaf = given.detach().requires_grad_(wants)
-            said = read_out._logits_of(leaf, wanted[:, None])[:, 0]
+        said, slopes = read_out._read(given, wanted, gradients=ctx.needs_input_grad[0])
         if slopes is not None:
-            (of_said,) = torch.autograd.grad(said, leaf, torch.ones_like(said))
-            ctx.save_for_backward(slopes - of_said)
+            ctx.save_for_backward(slopes)
             ctx.dtype = given.dtype
-        return sums - said.detach()
+        return -said[:, 0]
 
     @staticmethod
     @once_differentiable

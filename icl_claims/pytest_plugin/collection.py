@@ -19,6 +19,7 @@ from icl_claims.storage.files import write_atomically
 if TYPE_CHECKING:
     from icl_claims.claims import Claim
     from icl_claims.experiments.studies import Study
+    from icl_claims.questions import Quantity
     from icl_claims.tasks import Task
 
 INPUT = "icl_claims_collected"
@@ -26,6 +27,10 @@ TASKS_FOLDER = "tasks"
 QUIETLY = ("--collect-only", "--assert=plain", "-p", "no:terminal", "-p", "no:cacheprovider")
 _ASKED = pytest.StashKey[list[tuple["Claim", Path]]]()
 """The claims that trials decide, and the folders of their tests."""
+
+
+_SELECTED = pytest.StashKey[list[tuple["Claim", str]]]()
+"""The claims that trials decide in this run, and the profile of these."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -66,6 +71,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item, mark in marked:
         item.user_properties.append(("claim", declare(item, mark)))
     _check_what_is_asked(marked)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note what trials will be asked for, once the reader's choice of tests is known."""
+    selected = session.config.stash[_SELECTED] = []
+    for item in session.items:
+        mark, call = mark_of(item), getattr(item, "callspec", None)
+        source, profile = ("", "") if call is None else call.params.get("evidence", ("", ""))
+        if mark is not None and source == "trials":
+            selected.append((mark.args[0], profile))
+
+
+def selected_quantities(config: pytest.Config, profile: str) -> tuple[Quantity, ...]:
+    """What the selected claims ask of the trials of a profile, the chosen one by default, each once."""
+    asking = (claim for claim, of in config.stash.get(_SELECTED, []) if of == profile)
+    return tuple(dict.fromkeys(q for claim in asking for question in claim.questions for q in question.quantities))
 
 
 def _check_what_is_asked(marked: Sequence[tuple[pytest.Item, pytest.Mark]]) -> None:

@@ -19,9 +19,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from icl_claims.evidence import asking, trials
 from icl_claims.evidence.figure_data import figure_data
 from icl_claims.experiments import plan, profiles, trial
-from icl_claims.experiments.result import TrialResult, TrialStore
-from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.studies import STUDIES, Study
+from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.spec import TrialSpec, joined
+from icl_claims.experiments.studies import STUDIES, Study, study_of
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel
 from icl_claims.models.reference import described
 from icl_claims.pytest_plugin import collection, fixtures, options, workers
@@ -43,7 +44,7 @@ class TrialsOfRun:
     def __call__(self, profile: str) -> trials.TrialsEvidence | asking.AbsentEvidence:
         """The trials of a profile; the chosen one by default."""
         if profile not in self._known:
-            self._known[profile] = self._evidence(options.choices_of(self._config, profile))
+            self._known[profile] = self._evidence(profile)
         return self._known[profile]
 
     def _digest(self, profile: str) -> str:
@@ -75,13 +76,15 @@ class TrialsOfRun:
         self._drawn[name] = len(studies)
         return {name: figure_data(evidence, studies)}
 
-    def _evidence(self, choices: profiles.Choices) -> trials.TrialsEvidence | asking.AbsentEvidence:
+    def _evidence(self, profile: str) -> trials.TrialsEvidence | asking.AbsentEvidence:
+        choices = options.choices_of(self._config, profile)
         if reason := why_not(choices):
             return asking.AbsentEvidence("trials", reason, _details(choices))
         worker = workers.worker_of(self._config)
         since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
         run, studies = self._resolve(choices)
+        asked = {study_of(quantity, studies) for quantity in collection.selected_quantities(self._config, profile)}
 
         @cache
         def load() -> LanguageModel:
@@ -91,8 +94,9 @@ class TrialsOfRun:
 
         def run_study(study: Study) -> trials.Results:
             specs, quiet = plan.plan_trials(run, study), self._config.get_verbosity() < 0
+            along = [spec for other in studies if other in asked for spec in plan.plan_trials(run, other)]
             with fixtures.visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
-                return run_all(run, specs, load, _named(report, study.name), worker, since=since)
+                return run_all(run, specs, load, _named(report, study.name), worker, along, since=since)
 
         own = (*STUDIES.values(), *(study for study in studies if study.name not in STUDIES))
         return trials.TrialsEvidence(StudiesOfRun(studies, run_study), _details(choices, run), own)
@@ -142,17 +146,20 @@ def run_all(
     load: Callable[[], LanguageModel],
     report: Report,
     worker: workers.Worker,
+    along: Sequence[TrialSpec] = (),
     *,
     since: datetime | None = None,
 ) -> dict[str, list[TrialResult]]:
     """Run, or read from the store, the trials of a study; those that other workers run meanwhile are waited for last.
 
-    The model is not loaded where all trials are stored; those written before `since` count as if they were not. The
-    results are by task, in the order of the specifications.
+    What is `along`, trials of other studies, is run together with those of the same setting, so that methods that they
+    share learn and answer once. The model is not loaded where all trials are stored; those written before `since` count
+    as if they were not. The results are by task, in the order of the specifications.
     """
     store, results = TrialStore(since=since), dict[str, TrialResult]()
+    together = joined((*specs, *along))
 
-    def run_one(spec: TrialSpec, title: str) -> TrialResult:
+    def run_one(title: str, spec: TrialSpec) -> TrialResult:
         def progress(what: str, done: float) -> None:
             report(title, what, len(results) + min(done, 0.999))
 
@@ -166,7 +173,13 @@ def run_all(
             if spec.key() in results:
                 continue
             title = f"trial {number + 1} of {len(specs)}, {run.data[spec.task].task.title}"
-            result = ask(spec, partial(run_one, spec, title))
+            try:
+                result = ask(spec, partial(run_one, title), together.get(spec.setting()))
+            except Exception:
+                if not together:
+                    raise
+                together = {}  # another study may be to blame, and is told so when its own claims are decided
+                result = ask(spec, partial(run_one, title))
             if result is not None:
                 results[spec.key()] = result
                 report(title, DONE, len(results))

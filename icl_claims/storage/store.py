@@ -1,9 +1,10 @@
 """A store of facts and arrays by key, shared by all processes; its entries are listed, checked, and removed."""
 
+import glob
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,15 +18,16 @@ from icl_claims.errors import StoreError, StoreWarning
 from icl_claims.storage import checksummed, files
 
 PARTIAL, DAMAGED, LOCK = ".partial", ".damaged", ".lock"
+GROUP = 32
+"""Contents whose keys begin with the same so many letters belong together: one process at a time adds to them."""
 Content = tuple[dict[str, Any], dict[str, np.ndarray]]
 """Plain data, and arrays by name."""
-Compute = Callable[[], Content]
 
 
 class Store:
-    """Caches contents, so that none is computed twice, by any number of processes.
+    """Caches contents by key, for any number of processes.
 
-    Where nothing can be written, contents are computed all the same, and a warning says that they are not cached.
+    Where nothing can be written, a warning says that nothing is cached, and all else goes on.
 
     Args:
         since: What was written before is computed again, and then replaced; None if nothing is.
@@ -35,31 +37,68 @@ class Store:
         self.folder, self._since = folder, since
         self._can_be_written = True
 
-    def get_or_run(self, key: str, run: Compute) -> Content:
-        """The content of a key, computed now if it never was; other processes wait for it meanwhile."""
-        if whole := self._whole(key):
-            return whole
-        with self._locked(key, wait=True):
-            return self.get(key) or self._run(key, run)
+    def group(self, key: str) -> list[str]:
+        """The keys of the contents that belong together with that of a key, this key first if its content is cached.
 
-    def get_or_run_unless_busy(self, key: str, run: Compute) -> Content | None:
-        """The same, but None if another process is computing it."""
-        if whole := self._whole(key):
-            return whole
-        with self._locked(key, wait=False) as mine:
-            return (self.get(key) or self._run(key, run)) if mine else None
+        They are not checked.
+        """
+        with suppress(OSError):
+            found = [path.name for path in self.folder.glob(f"{glob.escape(key[:GROUP])}*") if not path.suffix]
+            return sorted(found, key=lambda name: (name != key, name))
+        return []
 
-    def holds(self, key: str) -> bool:
-        """Whether the content of a key is cached; it is not checked."""
-        return os.path.isfile(self.folder / key / checksummed.MANIFEST)  # noqa: PTH113  Path's raises where it may not look
+    def facts(self, key: str) -> dict[str, Any] | None:
+        """The facts of a content, without its arrays; None if it cannot be read or is to be computed again."""
+        with suppress(StoreError):
+            manifest = checksummed.read_manifest(self.folder / key, key)
+            return None if self._is_too_old(manifest.written) else manifest.facts
+        return None
+
+    def read(self, key: str) -> Content | None:
+        """The content of a key, if it is there and whole; no lock is needed."""
+        with suppress(StoreError):
+            return self._read(key)
+        return None
 
     def get(self, key: str) -> Content | None:
-        """The content of a key, or None; a damaged one is set aside with a warning."""
+        """The same, for the process that holds the lock: a damaged content is set aside with a warning."""
         try:
             return self._read(key)
         except StoreError as error:
             self._set_aside(key, error)
             return None
+
+    def put(self, key: str, content: Content) -> None:
+        """Cache a content, in the place of its checkpoint; for the process that holds the lock."""
+        checkpoint = self.checkpoint(key)
+        if checkpoint is None:
+            return
+        shutil.rmtree(self.folder / key, ignore_errors=True)  # where it is there, it is too old
+        try:
+            checksummed.write_checksummed(self.folder / key, key, *content)
+        except OSError:
+            checkpoint.remove()  # it may be what fills the disk, and is not needed any more
+            try:
+                checksummed.write_checksummed(self.folder / key, key, *content)
+            except OSError as error:
+                self._give_up(error)
+        checkpoint.remove()
+
+    @contextmanager
+    def locked(self, key: str, *, wait: bool) -> Iterator[bool]:
+        """Whether nobody else computes what belongs to a key; without a lock to be had, nobody can write it either."""
+        lock, mine = FileLock(self.folder / f"{key[:GROUP]}{LOCK}"), True
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=wait)
+        except Timeout:
+            mine = False
+        except (OSError, NotImplementedError) as error:
+            self._give_up(error)
+        try:
+            yield mine
+        finally:
+            lock.release()
 
     def checkpoint(self, key: str) -> checksummed.Checkpoint | None:
         """Checkpoint of the content with this key, for the process computing it; None if the store is not writable."""
@@ -73,49 +112,11 @@ class Store:
     def _is_too_old(self, written: datetime) -> bool:
         return self._since is not None and written < self._since
 
-    def _whole(self, key: str) -> Content | None:
-        """The content of a key, if it is there and whole; no lock is taken."""
-        with suppress(StoreError):
-            return self._read(key)
-        return None
-
     def _read(self, key: str) -> Content | None:
         if not os.path.lexists(self.folder / key):
             return None
         manifest, arrays = checksummed.read_checksummed(self.folder / key, key)
         return None if self._is_too_old(manifest.written) else (manifest.facts, arrays)
-
-    def _run(self, key: str, run: Compute) -> Content:
-        content, checkpoint = run(), self.checkpoint(key)
-        if checkpoint is None:
-            return content
-        shutil.rmtree(self.folder / key, ignore_errors=True)  # where it is there, it is too old
-        try:
-            checksummed.write_checksummed(self.folder / key, key, *content)
-        except OSError:
-            checkpoint.remove()  # it may be what fills the disk, and is not needed any more
-            try:
-                checksummed.write_checksummed(self.folder / key, key, *content)
-            except OSError as error:
-                self._give_up(error)
-        checkpoint.remove()
-        return content
-
-    @contextmanager
-    def _locked(self, key: str, *, wait: bool) -> Iterator[bool]:
-        """Whether nobody else computes the content of a key; without a lock to be had, nobody can write it either."""
-        lock, mine = FileLock(self.folder / f"{key}{LOCK}"), True
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=wait)
-        except Timeout:
-            mine = False
-        except (OSError, NotImplementedError) as error:
-            self._give_up(error)
-        try:
-            yield mine
-        finally:
-            lock.release()
 
     def _give_up(self, why: Exception) -> None:
         if self._can_be_written:
@@ -219,14 +220,14 @@ def remove(store: Path, entry: StoredFolder) -> bool:
     Raises:
         StoreError: it cannot be removed.
     """
-    lock = FileLock(store / f"{entry.key}{LOCK}")
+    lock = FileLock(store / f"{entry.key[:GROUP]}{LOCK}")
     try:
         with lock.acquire(blocking=False):
             if entry.folder.is_dir() and not entry.folder.is_symlink():
                 shutil.rmtree(entry.folder)
             else:
                 entry.folder.unlink()
-            if not any(path.suffix != LOCK for path in store.glob(f"{entry.key}*")):
+            if not any(path.suffix != LOCK for path in store.glob(f"{entry.key[:GROUP]}*")):
                 Path(lock.lock_file).unlink()
     except Timeout:
         return False

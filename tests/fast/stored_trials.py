@@ -6,7 +6,7 @@ import numpy as np
 
 from icl_claims.experiments.result import Entry, TrialResult, packed_result
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.methods import Finetuning
+from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.metrics import SetMetric
 
 GROUPS = ("log_probabilities", "content_free", "by_layer", "over_queries", "gradient_norms", "drift")
@@ -19,7 +19,7 @@ SPREAD = SetMetric(
     compares=False,
     over=lambda features: features.var(axis=0).sum(axis=-1),
 )
-SPEC = TrialSpec("model", "data", "sst2", 3, 0, 0, None, (Finetuning(0.1),), code="code")
+SPEC = TrialSpec("model", "data", "sst2", 3, 0, 0, None, (Finetuning(0.1), LayerCausal(0.1)), code="code")
 
 
 def made_up_result(seed=0, rows=4, **spec):
@@ -33,8 +33,8 @@ def made_up_result(seed=0, rows=4, **spec):
         log_probabilities={name: draw(size=(rows, 2)) for name in methods},
         content_free={name: draw(size=(0, 2)) for name in methods},
         by_layer={
-            Entry("sim_aou", "finetuning"): draw(size=(rows, 3)).astype(np.float32),
             Entry("lens_loss", "zero_shot"): draw(size=(rows, 3)),
+            Entry("sim_aou", "finetuning"): draw(size=(rows, 3)).astype(np.float32),
         },
         gradient_norms={"finetuning": draw(size=(3, 3))},
         drift={"finetuning": draw(size=3)},
@@ -50,6 +50,17 @@ def made_up_content(seed=0, **spec):
     result = made_up_result(seed)
     facts, arrays = packed_result(result.spec, result)
     return {**facts, "spec": facts["spec"] | spec}, arrays
+
+
+def get_or_run(store, key, run):
+    """The content of a key, made now if it is not cached; other processes wait for it meanwhile."""
+    if (whole := store.read(key)) is not None:
+        return whole
+    with store.locked(key, wait=True):
+        if (known := store.get(key)) is not None:
+            return known
+        store.put(key, made := run())
+        return made
 
 
 def assert_same_arrays(mine, theirs):

@@ -12,8 +12,8 @@ from icl_claims import cli
 from icl_claims.cli.cache import age
 from icl_claims.experiments.plan import plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES, Choices
-from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import code_digest
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage.checksummed import NUMBERS
 from icl_claims.storage.store import Store, default_store
 from tests.fast.stored_trials import made_up_content, made_up_result
@@ -38,7 +38,7 @@ def run():
 
 
 def put(store, key, **spec):
-    store.get_or_run(key, lambda: made_up_content(**{"code": code_digest(), **spec}))
+    store.put(key, made_up_content(**{"code": code_digest(), **spec}))
 
 
 def planned(**changes):
@@ -74,7 +74,7 @@ def test_an_empty_store_is_listed_too(run):
 def test_a_planned_trial_is_compared_with_the_nearest_stored_one(run):
     nearest, far = planned(k=8)[0], planned(k=9, queries=5)[0]
     for spec in (nearest, far):
-        TrialStore().get_or_run(spec, made_up_result)
+        TrialStore().get_or_run(spec, lambda new: made_up_result())
     told = json.loads(run("why", "sst2", "--profile", "tiny", "--k", 10, "--json"))
     assert told["new"] == [{"where": "k", "before": 8, "after": 10}]
     assert "It is new" not in run("why", "sst2", "--profile", "tiny", "--k", 10)
@@ -82,7 +82,7 @@ def test_a_planned_trial_is_compared_with_the_nearest_stored_one(run):
 
 def test_a_trial_that_is_stored_is_not_new(run):
     for spec in planned(k=8):
-        TrialStore().get_or_run(spec, made_up_result)
+        TrialStore().get_or_run(spec, lambda new: made_up_result())
     assert "It is not new" in run("why", "sst2", "--profile", "tiny", "--k", 8)
 
 
@@ -125,10 +125,10 @@ def test_only_what_no_run_will_read_is_removed(store, run):
     put(store, "today")
     put(store, "yesterday", code="yesterday")
     assert "would be freed" in run("gc", "--dry-run")
-    assert store.holds("yesterday")
+    assert store.read("yesterday")
     assert "yesterday" in run("gc")
-    assert store.holds("today")
-    assert not store.holds("yesterday")
+    assert store.read("today")
+    assert not store.read("yesterday")
 
 
 def test_old_and_interrupted_trials_are_removed_if_asked(store, run):

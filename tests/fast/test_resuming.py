@@ -25,7 +25,7 @@ from icl_claims.storage.checksummed import NUMBERS, Checkpoint, parts_in
 from icl_claims.storage.store import Store
 from icl_claims.tasks.catalogue import TASKS
 from icl_claims.tasks.examples import Example, TaskData
-from tests.fast.stored_trials import GROUPS, SPREAD, assert_same_content
+from tests.fast.stored_trials import GROUPS, SPREAD, assert_same_content, get_or_run
 
 METHODS = (
     Finetuning(0.3),
@@ -185,8 +185,8 @@ def test_what_is_kept_of_a_trial_is_gone_when_it_is_complete(trial, tmp_path):
 
     store = Store(tmp_path)
     with pytest.raises(Interrupted):
-        store.get_or_run("key", lambda: content(after=3))
+        get_or_run(store, "key", lambda: content(after=3))
     assert (tmp_path / "key.partial").is_dir()
-    result = store.get_or_run("key", content)
+    result = get_or_run(store, "key", content)
     assert not (tmp_path / "key.partial").exists()
     assert_same_content(store.get("key"), result)

@@ -430,7 +430,7 @@ def test_what_things_say_of_themselves_is_no_code(code, room, before, after):
         ("metrics/similarity.py", "found.reference.scores", "found.zero_shot.scores"),
         ("methods/descent.py", "self.model.dtype, number)", "self.model.dtype, 0)"),
         ("methods/prompting.py", '"zero_shot"', '"zsl"'),
-        ("methods/prompting.py", "isinstance(m, Finetuning)", "isinstance(m, InContext)"),
+        ("methods/prompting.py", "isinstance(learner_of(m), Finetuning)", "isinstance(learner_of(m), InContext)"),
     ],
 )
 def test_whatever_makes_or_names_a_number_is_code(code, room, before, after):

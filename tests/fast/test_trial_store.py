@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from icl_claims.errors import StoreError
-from icl_claims.experiments.result import TrialStore, packed_result, unpacked_result
+from icl_claims.experiments.result import packed_result, unpacked_result
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage.store import default_store
 from tests.fast.stored_trials import SPEC, assert_same_result, made_up_result
 
 RESULT = made_up_result()
 
 
-def never():
+def never(_spec):
     raise AssertionError("a stored trial must not be run again")
 
 
@@ -24,7 +25,7 @@ def store(tmp_path, monkeypatch):
 
 def test_a_stored_trial_is_given_back_and_not_run_again(store):
     assert not store.holds(SPEC)
-    assert_same_result(store.get_or_run(SPEC, lambda: RESULT), RESULT)
+    assert_same_result(store.get_or_run(SPEC, lambda _spec: RESULT), RESULT)
     assert store.holds(SPEC)
     assert_same_result(store.get_or_run(SPEC, never), RESULT)
     assert_same_result(store.get_or_run_unless_busy(SPEC, never), RESULT)
@@ -32,7 +33,7 @@ def test_a_stored_trial_is_given_back_and_not_run_again(store):
 
 
 def test_who_does_not_want_to_wait_gets_nothing_meanwhile(store):
-    def run():
+    def run(_spec):
         assert TrialStore().get_or_run_unless_busy(SPEC, never) is None
         return RESULT
 

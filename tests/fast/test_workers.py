@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from icl_claims.experiments.plan import resolve
 from icl_claims.experiments.profiles import PROFILES, Choices
-from icl_claims.experiments.result import TrialStore
 from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.pytest_plugin import trials_of_run as trials_module
 from icl_claims.pytest_plugin.fixtures import REFUTATIONS
 from icl_claims.pytest_plugin.trials_of_run import run_all
@@ -201,7 +201,7 @@ def test_a_trial_that_another_worker_runs_is_waited_for_last(run, monkeypatch):
     monkeypatch.setattr(
         TrialStore,
         "get_or_run_unless_busy",
-        lambda self, spec, do: None if spec == busy else ask(self, spec, do),
+        lambda self, spec, *do: None if spec == busy else ask(self, spec, *do),
     )
     assert run() == [("sst2", 2), ("cb", 1), ("cb", 2), ("sst2", 1)]
     assert store.holds(busy)

@@ -39,8 +39,8 @@ def run_through_store(folder, told, limit=None):
     import torch
 
     from icl_claims.errors import StoreWarning
-    from icl_claims.experiments.result import TrialStore
     from icl_claims.experiments.trial import run_trial
+    from icl_claims.experiments.trial_store import TrialStore
     from icl_claims.storage.checksummed import Checkpoint
 
     torch.set_num_threads(1)
@@ -58,7 +58,7 @@ def run_through_store(folder, told, limit=None):
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         result = store.get_or_run(
-            spec, lambda: run_trial(spec, model, data, checkpoint=store.checkpoint(spec), tokens_per_batch=TOKENS)
+            spec, lambda new: run_trial(new, model, data, checkpoint=store.checkpoint(new), tokens_per_batch=TOKENS)
         )
     said = [str(warning.message) for warning in warned if issubclass(warning.category, StoreWarning)]
     told.send((kept, said, {tuple(entry): values.tobytes() for entry, values in result.by_layer.items()}))
@@ -69,7 +69,7 @@ def ask_in_turn(folder, keys, log):
     import time
 
     from icl_claims.storage.store import Store
-    from tests.fast.stored_trials import made_up_content
+    from tests.fast.stored_trials import get_or_run, made_up_content
 
     store = Store(folder)
     for number, key in enumerate(keys):
@@ -80,4 +80,4 @@ def ask_in_turn(folder, keys, log):
             time.sleep(0.1)
             return made_up_content(number)
 
-        assert store.get_or_run(key, run)[0]["spec"]["seed"] == number
+        assert get_or_run(store, key, run)[0]["spec"]["seed"] == number

@@ -126,12 +126,10 @@ def _rest(spec: TrialSpec, lacking: set[Need]) -> TrialSpec | None:
     if not lacking:
         return None
     names, measured = {name for need in lacking for name in need[:2]}, {by for *_, by in lacking}
-    return replace(
-        spec,
-        methods=tuple(method for method in spec.methods if method.name in names),
-        metrics=tuple(metric for metric in spec.metrics if metric.name in measured),
-        diagnostics=DIAGNOSTICS in measured,
-    )
+    own = tuple(metric for metric in spec.metrics if metric.name in measured)
+    inside = DIAGNOSTICS in measured or any(metric.of_diagnostics for metric in own)
+    methods = tuple(method for method in spec.methods if method.name in names)
+    return replace(spec, methods=methods, metrics=own, diagnostics=inside and spec.diagnostics)
 
 
 def gathered(spec: TrialSpec, contents: Iterable[store.Content]) -> TrialResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from icl_claims.experiments.plan import resolve
 from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial_store import TrialStore
+from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.pytest_plugin import trials_of_run as trials_module
 from icl_claims.pytest_plugin.fixtures import REFUTATIONS
 from icl_claims.pytest_plugin.trials_of_run import run_all
@@ -205,3 +207,40 @@ def test_a_trial_that_another_worker_runs_is_waited_for_last(run, monkeypatch):
     )
     assert run() == [("sst2", 2), ("cb", 1), ("cb", 2), ("sst2", 1)]
     assert store.holds(busy)
+
+
+ALONG = [replace(spec, methods=(Finetuning(0.1),)) for spec in SPECS]
+
+
+def test_studies_that_are_asked_for_are_run_together(run_made_up):
+    ran, run_specs = run_made_up
+    run_specs(SPECS, ALONG)
+    assert [[method.name for method in spec.methods] for spec in ran] == 4 * [["finetuning"]]
+    run_specs(ALONG)
+    assert len(ran) == 4
+
+
+def test_what_another_study_breaks_does_not_break_this_one(run_made_up):
+    ran, run_specs = run_made_up
+    broken = [replace(spec, methods=(LayerCausal(0.1, "sequential"),)) for spec in SPECS]
+    assert set(run_specs(SPECS, broken)) == {"sst2", "cb"}
+    assert [bool(spec.methods) for spec in ran] == [True, False, False, False, False]
+    with pytest.raises(ZeroDivisionError):
+        run_specs(broken)
+
+
+@pytest.fixture
+def run_made_up(tmp_path, monkeypatch):
+    """The specifications that were run, and a function that runs some, with others along; sequential ones break."""
+    monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
+    ran = []
+
+    def run_trial(spec, *_given, **_how):
+        ran.append(spec)
+        if any("sequential" in method.name for method in spec.methods):
+            raise ZeroDivisionError
+        return made_up_result(spec.seed, task=spec.task)
+
+    monkeypatch.setattr(trials_module.trial, "run_trial", run_trial)
+    choices = resolve(Choices(PROFILES["tiny"]))
+    return ran, lambda *specs: run_all(choices, specs[0], lambda: "model", lambda *_told: None, ALONE, *specs[1:])

@@ -1,6 +1,7 @@
 """Before a run of claims: what this machine has, what the run will cost, and at which rates a model learns."""
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -24,7 +25,7 @@ from icl_claims import WAITING, errors, tasks
 from icl_claims.experiments import plan, profiles, tuning
 from icl_claims.experiments.disturbance import DISTURBED
 from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.models import LanguageModel, embedded, families, gguf
+from icl_claims.models import LanguageModel, embedded, families, gguf, products
 from icl_claims.report.words import duration
 from icl_claims.storage.store import default_store
 
@@ -44,7 +45,7 @@ def examine() -> list[Line]:
     threads = torch.get_num_threads()
     libraries = f"torch {torch.__version__}, transformers {transformers.__version__}, {threads} threads"
     installed = [Line("Python", platform.python_version()), Line("libraries", libraries), _packages()]
-    machine = [*installed, _waiting(), *_devices(), _memory()]
+    machine = [*installed, _waiting(), _products(), *_devices(), _memory()]
     return [*machine, _embedded_model(), _disk(), Line("models that can be used", families.TITLES), *_data()]
 
 
@@ -54,6 +55,25 @@ def _waiting() -> Line:
         return Line("waiting threads", "as torch has it, which was imported before icl_claims", todo)
     whose = "set by icl_claims" if WAITING.ours else "as the environment says"
     return Line("waiting threads", f"{WAITING.said}, {whose}")
+
+
+def _products() -> Line:
+    """Which kernel multiplies in float32 on the CPU, how much faster it is than the other, and how to take that one."""
+    what, variable = "products on the CPU", products.CHOICE
+    try:
+        chosen = products.chosen_kernel()
+    except errors.UsageError as error:
+        return Line(what, "no kernel can be chosen", str(error))
+    if not products.has_onednn():
+        return Line(what, f"float32 by {chosen}: this build of torch has no oneDNN")
+    seconds = products.measured_once()
+    other = next(kernel for kernel in seconds if kernel != chosen)
+    found = f"float32 by {chosen}, {seconds[other] / seconds[chosen]:.2f} times as fast as {other}"
+    if os.environ.get(variable):
+        return Line(what, f"{found}, as {variable} says; unset it to take the faster one")
+    if seconds[other] == math.inf:
+        return Line(what, f"float32 by {chosen}, as {other} is not exact to float32")
+    return Line(what, f"{found}; {variable}={other} takes the other one")
 
 
 def _packages() -> Line:

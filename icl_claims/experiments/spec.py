@@ -15,6 +15,7 @@ from icl_claims.experiments.description import as_plain, described_metric
 from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
 from icl_claims.methods import Method, Null, is_diagnosed, nulls_of_method
 from icl_claims.metrics import BY_LAYER, LayerMetric
+from icl_claims.models.products import chosen_kernel
 from icl_claims.protocol import Protocol
 from icl_claims.storage.source_code import PACKAGE, source_digest
 from icl_claims.storage.store import GROUP
@@ -37,10 +38,14 @@ SAID_IN_PRINT = ("title", "definition", "formula", "source", "look", "drawn_by_l
 
 
 def kernels() -> str:
-    """Which kernels of attention and of matrix products torch may choose from in this process, on whatever device."""
+    """Which kernels of attention and of matrix products torch may choose from in this process, on whatever device.
+
+    The one that computes products of float32 on the CPU is chosen already, where need be by a short measurement.
+    """
     chosen_from = ("cudnn", "flash", "math", "mem_efficient")
     attention = [name for name in chosen_from if getattr(torch.backends.cuda, f"{name}_sdp_enabled")()]
-    return f"attention {' '.join(attention)}, products {torch.get_float32_matmul_precision()}"
+    products = f"{torch.get_float32_matmul_precision()}, float32 on the CPU by {chosen_kernel()}"
+    return f"attention {' '.join(attention)}, products {products}"
 
 
 def number_makers() -> dict[str, str]:

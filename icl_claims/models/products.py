@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-from icl_claims.errors import UsageError
-from icl_claims.storage.files import cache_folder
+from icl_claims.errors import StoreError, UsageError
+from icl_claims.storage.files import cache_folder, write_atomically
 
 Kernel = Literal["mkl", "onednn"]
 """Who computes float32 products on the CPU: torch's default (MKL in its x86 wheels), or oneDNN."""
@@ -54,7 +54,7 @@ KERNELS: dict[Kernel, Callable[[Tensor, Tensor], Tensor]] = {"mkl": plain, "oned
 def chosen_kernel() -> Kernel:
     """The kernel of float32 products on this processor: the one that `ICL_CLAIMS_PRODUCTS` names, or the faster.
 
-    The measurement takes a fraction of a second, and is kept for this machine and version of torch.
+    The measurement takes a fraction of a second, and is cached for this machine and version of torch.
 
     Raises:
         UsageError: no such kernel, or oneDNN is not in this build of torch.
@@ -62,28 +62,29 @@ def chosen_kernel() -> Kernel:
     named = os.environ.get(CHOICE)
     if named and named not in get_args(Kernel):
         raise UsageError(f"{CHOICE} names no kernel", expected=" or ".join(get_args(Kernel)), got=named)
-    if not _has_onednn():
+    if not has_onednn():
         if named == "onednn":
             raise UsageError("This build of torch has no oneDNN", got=torch.__version__, todo=f"Unset {CHOICE}.")
         return "mkl"
-    return next((kernel for kernel in get_args(Kernel) if kernel == named), None) or _kept()
+    return next((kernel for kernel in get_args(Kernel) if kernel == named), None) or faster(measured_once())
 
 
-def _kept() -> Kernel:
-    """What was measured before, or else now."""
+def faster(seconds: Mapping[Kernel, float]) -> Kernel:
+    """The kernel to take: oneDNN if it is clearly the faster one."""
+    return "onednn" if seconds["onednn"] * FASTER < seconds["mkl"] else "mkl"
+
+
+def measured_once() -> dict[Kernel, float]:
+    """What was measured on this machine before, or else now."""
     where = f"{platform.machine()} {_processor()} torch {torch.__version__}"
-    file = cache_folder() / "kernels" / f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.json"
-    with suppress(OSError, ValueError, KeyError):
-        known = json.loads(file.read_text(encoding="utf-8"))
-        return next(kernel for kernel in get_args(Kernel) if kernel == known["products"])
+    name = f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.json"
+    with suppress(OSError, StoreError, ValueError, KeyError, TypeError):
+        known = json.loads((cache_folder() / "kernels" / name).read_text(encoding="utf-8"))
+        return {kernel: float(known["seconds"][kernel]) for kernel in KERNELS}
     seconds = measured()
-    found: Kernel = "onednn" if seconds["onednn"] * FASTER < seconds["mkl"] else "mkl"
-    with suppress(OSError):  # where nothing can be written, the next process measures again
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps({"machine": where, "products": found, "seconds": seconds}), encoding="utf-8")
-        beside.replace(file)
-    return found
+    with suppress(OSError, StoreError):  # where nothing can be written, the next process measures again
+        write_atomically(cache_folder() / "kernels" / name, json.dumps({"machine": where, "seconds": seconds}))
+    return seconds
 
 
 def measured() -> dict[Kernel, float]:
@@ -106,7 +107,8 @@ def measured() -> dict[Kernel, float]:
     return seconds
 
 
-def _has_onednn() -> bool:
+def has_onednn() -> bool:
+    """Whether this build of torch has oneDNN's products."""
     library: Any = torch.backends.mkldnn
     return bool(library.is_available()) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
@@ -178,6 +180,10 @@ def _unpacked(number: Tensor) -> tuple[Tensor, Tensor | None]:
     return value, change
 
 
+def _rows(states: Tensor) -> Tensor:
+    return states.reshape(states.shape[:-1].numel(), states.shape[-1])
+
+
 class _Product(torch.autograd.Function):
     """A product with a weight, and that of the inputs' change from one reading of the weight.
 
@@ -193,8 +199,7 @@ class _Product(torch.autograd.Function):
         ctx.product = product
         if change is None:
             return product(value, weight), None
-        both = product(torch.cat([value, change]), weight)
-        made, changed = both[: len(value)].clone(), both[len(value) :].clone()
+        made, changed = (one.clone() for one in product(torch.stack([value, change]), weight))
         ctx.mark_non_differentiable(changed)
         return made, changed
 
@@ -205,5 +210,5 @@ class _Product(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             of_value = ctx.product(of_made, weight.t())
         if ctx.needs_input_grad[2]:
-            of_weight = ctx.product(of_made.flatten(0, -2).t(), value.flatten(0, -2).t())
+            of_weight = ctx.product(_rows(of_made).t(), _rows(value).t())
         return of_value, None, of_weight, None

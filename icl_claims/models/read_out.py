@@ -24,8 +24,8 @@ LEAST_WORDS, MOST_ROWS = 2048, 2048
 ROUNDINGS, LARGEST = 32, 0.02
 """Largest difference of logits that are made in two ways, relative to the largest: so many roundings, or this share."""
 
-SMALL = 256.0
-"""By so much gradients in logits of float16 are scaled, so that those of improbable words do not vanish."""
+IN_FLOAT16 = 16.0
+"""What a row's gradients in logits of float16 are made to sum to: few vanish, and the weights' sum is in its range."""
 
 Said = tuple[Float[Tensor, "rows words"], Float[Tensor, "rows hidden"] | None]
 """Log-probabilities of words, and the gradient of the first one's negative in what the head is given."""
@@ -130,14 +130,16 @@ class ReadOut:
 
     def _back(self, logits: Tensor, given: Tensor, of_logits: Tensor, part: slice) -> Tensor:
         """What a gradient in the logits of a part is in what the head is given."""
-        scale = SMALL if logits.dtype == torch.float16 else 1.0
-        of_logits = (of_logits * scale).to(logits.dtype) if scale != 1.0 else of_logits.to(logits.dtype)
+        unit: Tensor | None = None
+        if logits.dtype == torch.float16:
+            unit = of_logits.sum(-1, keepdim=True).clamp(min=1e-30) / IN_FLOAT16
+            of_logits = of_logits / unit
         if self.linear:
             head: Any = self.blocks.head
-            gradient = nn.functional.linear(of_logits, head.weight[part].t())
+            gradient = nn.functional.linear(of_logits.to(logits.dtype), head.weight[part].t())
         else:
-            (gradient,) = torch.autograd.grad(logits, given, of_logits)
-        return at_least_single(gradient) / scale
+            (gradient,) = torch.autograd.grad(logits, given, of_logits.to(logits.dtype))
+        return at_least_single(gradient) if unit is None else at_least_single(gradient) * unit
 
     def _slope_of(self, given: Tensor, wanted: Tensor) -> Tensor:
         """The gradient of the logit of each row's wanted word in what the head is given."""

@@ -14,6 +14,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 import icl_claims
+from icl_claims.models import products
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, FIRST_WORD, random_network
 from icl_claims.models.tokens import TokenEncoder
 
@@ -76,6 +77,15 @@ class Plain:
 @pytest.fixture(scope="session")
 def plain() -> Plain:
     return Plain()
+
+
+@pytest.fixture(params=["mkl", "onednn"])
+def each_kernel(request, monkeypatch) -> str:
+    """The kernel that computes products of float32 on the CPU, one after the other."""
+    if request.param == "onednn" and not products.has_onednn():
+        pytest.skip("this build of torch has no oneDNN")
+    monkeypatch.setattr(products, "chosen_kernel", lambda: request.param)
+    return request.param
 
 
 class WordTokenizer:

@@ -52,6 +52,7 @@ def test_packed_queries_after_a_prefix_equal_whole_prompts(plain, family, prefix
 
 @every_family
 @pytest.mark.parametrize("probe_at", [-1, -2, 0, 1])
+@pytest.mark.usefixtures("each_kernel")
 def test_the_probe_stands_where_it_is_put(plain, family, probe_at):
     model, prefix, rows = small(family), [BOS, 5, 6, 7, 8], [[9, 10, 11], [12, 13, 14, 15, 16]]
     seen = model.answer(rows, model.read_prefix(prefix), answer_at=-1, probe_at=probe_at)

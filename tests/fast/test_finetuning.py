@@ -86,6 +86,7 @@ def test_finetuning_is_sgd_on_keys_and_values(family, shown, learning_rate, loss
 
 
 @every_family
+@pytest.mark.usefixtures("each_kernel")
 def test_finetuned_answers_are_those_of_the_tuned_network(family):
     answer = Finetuning(0.3).learn(small(family), demonstrations(*SEQUENCES)).answer(QUERIES)
     network = descend(family, SEQUENCES, 0.3, "all_tokens")[2]
@@ -200,14 +201,16 @@ def test_a_model_that_answers_with_no_number_is_a_model_error():
         ZeroShot().learn(model, demonstrations(*SEQUENCES)).answer(QUERIES)
 
 
-@pytest.mark.parametrize(
-    ("task", "rate", "highest", "last"), [("agnews", 10.0, 235.555, 2.2435), ("cb", 10.0, 173.287, 21.088)]
-)
-def test_a_high_loss_that_comes_down_again_is_no_divergence(task, rate, highest, last):
+@pytest.mark.parametrize(("task", "highest", "last"), [("agnews", 235.555, 2.248), ("cb", 173.288, 21.090)])
+def test_a_high_loss_that_comes_down_again_is_no_divergence(task, highest, last):
     model, data = load_model("tiny"), synthetic_task(task)
+    double = LanguageModel(copy.deepcopy(model.network).double(), model.tokens, name="double", digest="double")
     shown = prompts_of(TrialSpec.of(model, data, [], k=16), model, data).demonstrations
-    losses = Linearized(rate).learn(model, shown).losses
-    assert (max(losses), losses[-1]) == pytest.approx((highest, last), rel=1e-2)
+    exact, losses = (Linearized(10.0).learn(precise, shown).losses for precise in (double, model))
+    assert (max(exact), exact[-1]) == pytest.approx((highest, last), rel=1e-2)
+    # a rounding grows from step to step, here to less than 1e-3 of the loss in ten and to a tenth of it at the end
+    assert losses[:10] == pytest.approx(exact[:10], rel=1e-2)
+    assert losses[-1] < max(losses) / 5
 
 
 def test_an_error_after_learning_keeps_its_own_cause(monkeypatch):

@@ -37,8 +37,8 @@ def model():
     return load_fairseq(FOLDER, name="fairseq", device=torch.device("cpu"), dtype=torch.float32)
 
 
-@pytest.fixture(scope="module", params=METHODS, ids=lambda method: method.name)
-def case(request, model):
+@pytest.fixture(params=METHODS, ids=lambda method: method.name)
+def case(request, model, each_kernel):
     return request.param.learn(model, SHOWN), TOLD["methods"][request.param.name]
 
 

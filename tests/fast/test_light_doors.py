@@ -21,6 +21,7 @@ print("exit code", int(decided), "imported", *sys.modules)
 def imported(folder, *options):
     """The modules that a run of claims leaves in its process, all of whose claims were decided as expected."""
     environment = {**os.environ, "ICL_CLAIMS_CACHE": str(folder / "cache"), "CUDA_VISIBLE_DEVICES": ""}
+    environment["ICL_CLAIMS_PRODUCTS"] = "no kernel"  # an error to whoever chooses one, which takes a measurement
     command = [sys.executable, "-c", PROGRAM, "claims", "--claims-report", str(folder), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
     assert "exit code 0 " in done.stdout, done.stdout

@@ -25,6 +25,7 @@ def answer(model):
 
 
 @pytest.mark.parametrize("family", sorted(CONFIGURATIONS))
+@pytest.mark.usefixtures("each_kernel")
 def test_logits_are_those_of_transformers_own_attention(family):
     plain = random_network(family, 2, 0).requires_grad_(False)
     expected = plain(torch.tensor([[BOS, *WORDS]]), use_cache=False).logits[0, -1]

@@ -127,7 +127,7 @@ def described(device: torch.device) -> dict[str, Any]:
         **_device(device),
         "threads": torch.get_num_threads(),
         "threads_of_numpy": "as those of torch" if find_spec("threadpoolctl") else "as many as it takes",
-        "kernels": kernels(),
+        "kernels": kernels(device.type),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,

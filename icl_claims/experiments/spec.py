@@ -37,15 +37,15 @@ SAID_IN_PRINT = ("title", "definition", "formula", "source", "look", "drawn_by_l
 """Names of what metrics and methods say of themselves in print and in figures, on which no number depends."""
 
 
-def kernels() -> str:
-    """Which kernels of attention and of matrix products torch may choose from in this process, on whatever device.
+def kernels(device: str) -> str:
+    """Which kernels of attention and of matrix products torch may choose from in this process on a kind of device.
 
     The one that computes products of float32 on the CPU is chosen already, where need be by a short measurement.
     """
     chosen_from = ("cudnn", "flash", "math", "mem_efficient")
     attention = [name for name in chosen_from if getattr(torch.backends.cuda, f"{name}_sdp_enabled")()]
-    products = f"{torch.get_float32_matmul_precision()}, float32 on the CPU by {chosen_kernel()}"
-    return f"attention {' '.join(attention)}, products {products}"
+    by = f", float32 by {chosen_kernel()}" if device == "cpu" else ""
+    return f"attention {' '.join(attention)}, products {torch.get_float32_matmul_precision()}{by}"
 
 
 def number_makers() -> dict[str, str]:
@@ -79,7 +79,7 @@ class TrialSpec:
         diagnostics: Whether the logit lens and the attention to the demonstrations are measured.
         metrics: Metrics of the reader's own, measured beside ours.
         device: Kind of the device, such as cpu or cuda.
-        kernels: Those that torch may choose from.
+        kernels: Those that torch may choose from; by default found out.
         libraries: Versions of the libraries that make numbers.
         code: Digest of the code that makes the numbers.
 
@@ -101,11 +101,13 @@ class TrialSpec:
     diagnostics: bool = True
     metrics: tuple[LayerMetric, ...] = ()
     device: str = "cpu"
-    kernels: str = field(default_factory=kernels)
+    kernels: str = ""
     libraries: Mapping[str, str] = field(default_factory=number_makers, hash=False)
     code: str = field(default_factory=code_digest)
 
     def __post_init__(self) -> None:
+        if not self.kernels:
+            object.__setattr__(self, "kernels", kernels(self.device))
         names = [method.name for method in self.methods]
         method: Any
         for method in self.methods:

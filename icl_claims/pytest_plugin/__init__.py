@@ -8,6 +8,7 @@ import pytest
 
 from icl_claims.pytest_plugin.collection import (
     CollectedClaims,
+    pytest_collection_finish,
     pytest_collection_modifyitems,
     pytest_generate_tests,
     pytest_itemcollected,

@@ -18,7 +18,7 @@ from icl_claims.metrics import Answer, LayerMetric, Seen, SetMetric
 from icl_claims.questions import Named
 from icl_claims.tasks import Prompts, Queries
 
-TOKENS_PER_BATCH = 512
+TOKENS_PER_BATCH = 1024
 TOKENS_ON_CUDA = 8192
 LEAST_TOKENS = 64
 LEAST_QUERIES = 3  # that are never parted

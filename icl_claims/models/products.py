@@ -17,10 +17,10 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 from icl_claims.errors import StoreError, UsageError
+from icl_claims.models.forward_mode import WITH_CONSTANT, packed, unpacked, with_constant, within_dual_level
 from icl_claims.storage.files import cache_folder, write_atomically
 
 Kernel = Literal["mkl", "onednn"]
@@ -125,20 +125,15 @@ def _processor() -> str:
 def fast_products(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """While open, products with weights go through the chosen kernel, and those of dual numbers make none in vain."""
     kernel: Kernel = chosen_kernel() if device.type == "cpu" and dtype == torch.float32 else "mkl"
-    if kernel == "mkl" and not _within_dual_level():
+    if kernel == "mkl" and not within_dual_level():
         yield
         return
     with _Products(KERNELS[kernel]):
         yield
 
 
-def _within_dual_level() -> bool:
-    level: Any = forward_ad._current_level
-    return bool(level >= 0)
-
-
 class _Products(TorchFunctionMode):
-    """Takes the place of linear maps, and of GPT-2's, whose weights are transposed."""
+    """Takes the place of linear maps, also of GPT-2's, whose weights are transposed, and of what takes a detour."""
 
     def __init__(self, product: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -150,11 +145,14 @@ class _Products(TorchFunctionMode):
         if func is torch.addmm and not kwargs:
             bias, inputs, weight = args
             return self._linear(inputs, weight.t(), bias)
+        if func in WITH_CONSTANT and not kwargs and within_dual_level():
+            made = with_constant(func, *args)
+            return func(*args) if made is None else made
         return func(*args, **(kwargs or {}))
 
     def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002
-        value, change = _unpacked(input)
-        matrix, of_matrix = _unpacked(weight)
+        value, change = unpacked(input)
+        matrix, of_matrix = unpacked(weight)
         apart = input.device.type != "cpu" or input.dtype != weight.dtype or not input.numel()
         product = plain if apart or input.dtype != torch.float32 else self._product
         multiply: Any = _Product.apply
@@ -163,21 +161,13 @@ class _Products(TorchFunctionMode):
             with torch.no_grad():
                 changed = _sum(changed, product(value, of_matrix))
         if bias is not None:
-            constant, of_constant = _unpacked(bias)
+            constant, of_constant = unpacked(bias)
             made, changed = made + constant, _sum(changed, of_constant)
-        dual: Any = forward_ad.make_dual
-        number: Tensor = made if changed is None else dual(made, changed.expand_as(made))
-        return number
+        return packed(made, changed)
 
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     return other if one is None else one if other is None else one + other
-
-
-def _unpacked(number: Tensor) -> tuple[Tensor, Tensor | None]:
-    unpack: Any = forward_ad.unpack_dual
-    value, change = unpack(number) if _within_dual_level() else (number, None)
-    return value, change
 
 
 def _rows(states: Tensor) -> Tensor:

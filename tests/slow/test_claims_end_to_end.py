@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.studies import study_of
+from icl_claims.storage.store import GROUP
 from icl_claims.tasks.catalogue import TASKS
 from tests.quality.controls import exact_tests
 from tests.quality.data_claims import data_claims
@@ -126,6 +127,8 @@ def test_a_second_run_reads_its_trials_from_the_store(tmp_path, random_model):
     trials = [[claim["provenance"]["trials"] for claim in claims] for claims in (first, second, again)]
     assert any(trials[0])
     assert trials[0] == trials[1]
+    stored = [folder.name for folder in (tmp_path / "cache" / "trials").iterdir() if not folder.suffix]
+    assert len({name[:GROUP] for name in stored}) == len(stored), "all studies of a setting are run as one trial"
     assert not any(before == after for before, after in zip(trials[1], trials[2], strict=True) if before)
 
 

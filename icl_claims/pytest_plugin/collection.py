@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError, UsageError
-from icl_claims.pytest_plugin.records import claim_of, declare, mark_of
+from icl_claims.pytest_plugin.records import claim_of, declare, mark_of, source_of
 from icl_claims.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -77,10 +77,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what trials will be asked for, once the reader's choice of tests is known."""
     selected = session.config.stash[_SELECTED] = []
     for item in session.items:
-        mark, call = mark_of(item), getattr(item, "callspec", None)
-        source, profile = ("", "") if call is None else call.params.get("evidence", ("", ""))
-        if mark is not None and source == "trials":
-            selected.append((mark.args[0], profile))
+        if (mark := mark_of(item)) is not None:
+            source, profile = source_of(item)
+            selected += [(mark.args[0], profile)] if source == "trials" else []
 
 
 def selected_quantities(config: pytest.Config, profile: str) -> tuple[Quantity, ...]:

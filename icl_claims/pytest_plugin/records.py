@@ -39,6 +39,12 @@ def mark_of(item: Any) -> pytest.Mark | None:
     return next((mark for mark in item.iter_markers("claim") if {"sources", "condition"} <= mark.kwargs.keys()), None)
 
 
+def source_of(item: Any) -> tuple[str, str]:
+    """The source that a claim's test asks, and the profile of trials at another scale; empty if it asks none."""
+    found: tuple[str, str] = item.callspec.params["evidence"] if hasattr(item, "callspec") else ("", "")
+    return found
+
+
 def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
     """What the test of a claim is about, as plain data.
 
@@ -46,7 +52,7 @@ def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
         pytest.UsageError: What it asks is no question.
     """
     claim: Claim = mark.args[0]
-    source, profile = item.callspec.params["evidence"] if hasattr(item, "callspec") else ("", "")
+    source, profile = source_of(item)
     try:
         asks = asked_by(claim) if source in ("printed", "author_runs", "trials") else None
     except IclClaimsError as error:

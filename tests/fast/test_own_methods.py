@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from icl_claims.errors import UsageError
-from icl_claims.experiments.result import Entry, TrialStore
+from icl_claims.experiments.result import Entry
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import run_trial
+from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import AnotherQuerysUpdate, Finetuning, GaussianUpdate, InContext, SwitchedLabels, ZeroShot
 from icl_claims.metrics import LayerMetric, SetMetric, accuracy, sim_aou
 from icl_claims.metrics.metric import variant
@@ -249,8 +250,8 @@ def test_a_set_metric_is_the_same_whatever_the_batches(model, tokens):
 
 def test_a_set_metric_is_stored_without_its_features(model, tmp_path):
     spec, store = TrialSpec.of(model, DATA, (FT,), k=3, metrics=(CKA,)), TrialStore(tmp_path)
-    first = store.get_or_run(spec, lambda: run_trial(spec, model, DATA))
-    again = TrialStore(tmp_path).get_or_run(spec, lambda: pytest.fail("run again"))
+    first = store.get_or_run(spec, lambda new: run_trial(new, model, DATA))
+    again = TrialStore(tmp_path).get_or_run(spec, lambda _new: pytest.fail("run again"))
     assert list(again.over_queries) == list(first.over_queries)
     assert again.mean(CKA(FT)) == first.mean(CKA(FT))
     assert max(values.ndim for group in (again.by_layer, again.over_queries) for values in group.values()) == 2

@@ -12,7 +12,7 @@ from filelock import FileLock
 from icl_claims.experiments.spec import Change, diff, nearest
 from icl_claims.storage.checksummed import MANIFEST, NUMBERS
 from icl_claims.storage.store import Store, damage, entries, remove, unneeded
-from tests.fast.stored_trials import made_up_content
+from tests.fast.stored_trials import get_or_run, made_up_content
 
 CODE = {"code": "today"}
 
@@ -22,7 +22,7 @@ def store(tmp_path):
     """One trial in every state."""
     store = Store(tmp_path)
     for key, code in (("whole", "today"), ("old", "yesterday"), ("bad", "today"), ("bitten", "today")):
-        store.get_or_run(key, lambda code=code: made_up_content(code=code))
+        get_or_run(store, key, lambda code=code: made_up_content(code=code))
     (tmp_path / "bad" / MANIFEST).write_bytes(b"")
     (tmp_path / "bitten" / NUMBERS).write_bytes(b"")
     for key, code in (("half", "today"), ("old half", "yesterday")):

@@ -54,32 +54,33 @@ def _sides(rates: Sequence[MachineRate]) -> Iterator[list[Mapping[str, float]]]:
     yield [rate.products for rate in rates]
 
 
-def machine_rate(model: LanguageModel, tokens: int, *, head: bool = False) -> MachineRate:
+def machine_rate(model: LanguageModel, tokens: int, *, head: int = 0) -> MachineRate:
     """How fast this machine multiplies so many tokens with a model's matrices, in the model's dtype.
 
     Args:
         model: whose blocks' linear layers give the shapes.
         tokens: rows of the left side.
-        head: whether the projection onto the vocabulary is one of them.
+        head: rows of the left side of the projection onto the vocabulary; 0 if it is none of the products.
     """
-    weights = [*blocks_matrices(model), *(head_matrices(model) if head else [])]
-    inputs = {inner: weights[0].new_zeros(tokens, inner) for inner in {w.shape[1] for w in weights}}
-    shapes = {tuple(w.shape): w for w in weights}.values()
-    operations = 2.0 * tokens * sum(w.numel() for w in weights)
+    sides = [(tokens, w) for w in blocks_matrices(model)] + [(head, w) for w in head_matrices(model) if head]
+    inputs = {(rows, w.shape[1]): w.new_zeros(rows, w.shape[1]) for rows, w in sides}
+    products_of = [(inputs[rows, w.shape[1]], w) for rows, w in sides]
+    shapes = {(len(left), *right.shape): (left, right) for left, right in products_of}.values()
+    operations = 2.0 * sum(rows * w.numel() for rows, w in sides)
     peak: dict[str, float] = {}
     products: dict[str, float] = {}
     with torch.inference_mode(), _numpys_threads(torch.get_num_threads()):
         for kernel, multiply in kernels_of(model.device, model.dtype).items():
             time.sleep(SETTLING)
-            peak[kernel] = max(_rate(multiply, inputs[w.shape[1]], w) for w in shapes)
-            _, spent = timed(partial(_one_after_another, multiply, inputs, weights))
+            peak[kernel] = max(_rate(multiply, left, right) for left, right in shapes)
+            _, spent = timed(partial(_one_after_another, multiply, products_of))
             products[kernel] = operations / spent
     return MachineRate(peak, products)
 
 
-def _one_after_another(multiply: Multiply, inputs: Mapping[int, Tensor], weights: Sequence[Tensor]) -> None:
-    for of_layer in weights:
-        multiply(inputs[of_layer.shape[1]], of_layer)
+def _one_after_another(multiply: Multiply, products: Sequence[tuple[Tensor, Tensor]]) -> None:
+    for left, right in products:
+        multiply(left, right)
 
 
 def kernels_of(device: torch.device, dtype: torch.dtype) -> dict[str, Multiply]:

@@ -129,14 +129,15 @@ def _learning(
     model, rounds, steps = setting.model, Rounds(), len(shown.sequences)
     lengths = [len(sequence) for sequence in shown.sequences]
     work, tokens = sum(step_operations(model, length, learning) for length in lengths), round(mean(lengths))
+    at_once = tokens * (model.layers if learning == "layer_causal" else 1)  # all blocks are read together
     case = f"learning by {method.name}, {steps} demonstrations of {tokens} tokens"
     method.learn(setting.model, replace(shown, learning_order=shown.learning_order[:1]))  # what is done only once
     for number in range(setting.effort.rounds):
         say(f"{case}: round {number + 1}")
         theirs, spent = timed(lambda: reference(shown.sequences, setting.learning_rate))
         rounds.reference.append(spent / steps)
-        before = machine_rate(model, tokens, head=True)
+        before = machine_rate(model, tokens, head=at_once)
         ours, spent = timed(lambda: method.learn(model, shown).weights)
         rounds.ours.append(spent / steps)
-        rounds.count(work / spent, before, machine_rate(model, tokens, head=True))
+        rounds.count(work / spent, before, machine_rate(model, tokens, head=at_once))
     return rounds.outcome(case, "a step", max(float((ours[name] - theirs[name]).abs().max()) for name in theirs))

@@ -43,7 +43,7 @@ def ls(as_json: AsJson = False) -> None:
         model = run.get("model", str(spec.get("model", ""))[:_KEY])
         numbers = (str(spec.get(name, "")) for name in ("k", "seed", "queries"))
         row = (entry.state, spec.get("task", ""), model, *numbers, methods, decimal(entry.size), age(entry.written))
-        table.add_row(entry.key[:_KEY], *row)
+        table.add_row(_shown(entry.key), *row)
     Console().print(table)
     whole, held = sum(entry.state == "whole" for entry in found), sum(entry.size for entry in found)
     Console().print(f"{whole} trials, {decimal(held)} in {default_store()}.", soft_wrap=True)
@@ -118,10 +118,10 @@ def gc(
     age_limit = None if older_than is None else timedelta(days=older_than)
     for entry, reason in unneeded(entries(store), code_digest(), older_than=age_limit, partials=partials):
         if not dry_run and not remove(store, entry):
-            Console().print(f"{entry.key[:_KEY]} {entry.spec.get('task', '')}: a run is at it, left")
+            Console().print(f"{_shown(entry.key)} {entry.spec.get('task', '')}: a run is at it, left")
             continue
         freed += entry.size
-        Console().print(f"{entry.key[:_KEY]} {entry.spec.get('task', '')}: {reason}")
+        Console().print(f"{_shown(entry.key)} {entry.spec.get('task', '')}: {reason}")
     for what, folders in (("verdicts", outdated_verdicts()), ("figures", outdated_figures())):
         for folder in folders:
             freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -175,11 +175,20 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _find(beginning: str, stored: list[StoredFolder]) -> StoredFolder:
-    found = [entry for entry in stored if entry.key.startswith(beginning)]
+    found = [
+        entry for entry in stored if beginning in (entry.key[: len(beginning)], _shown(entry.key)[: len(beginning)])
+    ]
     if len(found) != 1:
         got = f"{beginning!r}, which begins {len(found)} keys"
         raise UsageError("SPEC names no trial", expected="a task, the beginning of one stored key, or a file", got=got)
     return found[0]
+
+
+def _shown(key: str) -> str:
+    """Some letters of a key: half of them of the trial's setting, half of what is compared in it."""
+    from icl_claims.storage.store import GROUP
+
+    return f"{key[: _KEY // 2]}{key[GROUP : GROUP + _KEY // 2]}" if len(key) > GROUP else key[:_KEY]
 
 
 def _short(value: Any) -> str:

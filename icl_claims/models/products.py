@@ -150,7 +150,7 @@ class _Products(TorchFunctionMode):
             return func(*args) if made is None else made
         return func(*args, **(kwargs or {}))
 
-    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002
+    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002  torch's name
         value, change = unpacked(input)
         matrix, of_matrix = unpacked(weight)
         apart = input.device.type != "cpu" or input.dtype != weight.dtype or not input.numel()

@@ -1,6 +1,6 @@
 """Verdicts, and the rules that turn a comparison into one; a claim has its rule before any number is seen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,40 @@ from icl_claims.errors import ClaimError
 from icl_claims.statistics.significance import sign_flip_test, sign_test
 from icl_claims.tasks import title_of_task
 
-Word = Literal["supported", "refuted", "inconclusive", "not run"]
+Word = Literal["supported", "refuted", "vacuous", "inconclusive", "not run", "consistent", "inconsistent"]
+
+
+@dataclass(frozen=True)
+class NullVerdict:
+    """What the same rule says of a planted null, and whether the claim's own quantity exceeds it.
+
+    Args:
+        exceeded: Yes, no, or undecided.
+        why: The verdict's reason, in a sentence.
+    """
+
+    name: str
+    word: Word
+    exceeded: Literal["yes", "no", "undecided"]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Replication:
+    """What the same rule says of disjoint groups of fresh draws: in how many of them it gives each word."""
+
+    groups: int
+    replicates: int
+    words: Mapping[Word, int]
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What the same rule says under one reading of the protocol; the default is the one that the verdict is from."""
+
+    name: str
+    word: Word
+    default: bool = False
 
 
 @dataclass(frozen=True)
@@ -22,6 +55,11 @@ class Verdict:
         beside: Comparisons that do not decide: other nulls, other readings of the claim, controls.
         would_change: What would change the verdict.
         plain_numbers: What the differences say whatever their intervals, with tests of them over tasks.
+        p: The smallest error probability at which the rule would say supported, and at which it would say refuted.
+        decided_by: Which part of a joint claim decided.
+        nulls: What the rule says of planted nulls.
+        replication: What it says of fresh draws.
+        specifications: What it says under other readings of the protocol; None where nobody asked.
     """
 
     word: Word
@@ -31,6 +69,11 @@ class Verdict:
     beside: tuple[Comparison, ...] = ()
     would_change: str = ""
     plain_numbers: str = ""
+    p: tuple[float | None, float | None] | None = None
+    decided_by: str = ""
+    nulls: tuple[NullVerdict, ...] = ()
+    replication: Replication | None = None
+    specifications: tuple[Specification, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -37,15 +37,7 @@ from icl_claims.pytest_plugin.workers import (
     pytest_xdist_make_scheduler,
     share_threads,
 )
-
-WORDS = {
-    ("inconclusive", "skipped"): ("inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})),
-    ("not run", "skipped"): ("not run", "-", ("NOT RUN", {"yellow": True})),
-    ("supported", "passed"): ("passed", ".", ("SUPPORTED", {"green": True})),
-    ("refuted", "failed"): ("failed", "F", ("REFUTED", {"red": True})),
-    ("refuted", "skipped"): ("xfailed", "x", ("REFUTED, AS KNOWN", {"yellow": True})),
-}
-"""How pytest counts, marks and prints a verdict, by its word and the outcome of the test."""
+from icl_claims.report.verdicts import OF_WORD, known_as
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -92,6 +84,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_report_teststatus(
     report: pytest.CollectReport | pytest.TestReport,
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """The words of a verdict instead of passed, failed and skipped."""
-    decided = claim_of(report) if report.when == "call" else None
-    return None if decided is None else WORDS.get((decided.get("verdict", ""), report.outcome))
+    """The words of a verdict instead of passed, failed and skipped: how pytest counts, marks and prints it."""
+    decided = (claim_of(report) if report.when == "call" else None) or {}
+    said = OF_WORD.get(decided.get("verdict", ""))
+    if said is None:
+        return None
+    if known := report.skipped and known_as(said.word, decided.get("known_refutation", "")):
+        return "xfailed", "x", (known.upper(), {"yellow": True})
+    if said.test != report.outcome:  # a refutation that was registered and did not come is a failure of its own
+        return None
+    counted = said.word if said.test == "skipped" else said.test
+    return counted, said.letter, (said.word.upper(), {said.colour: True})

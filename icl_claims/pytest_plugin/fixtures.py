@@ -173,17 +173,18 @@ def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
 
 
 def _report(request: pytest.FixtureRequest, source: str, record: dict[str, Any]) -> None:
+    from icl_claims.report.verdicts import OF_WORD, REFUTING
     from icl_claims.report.words import reasons
 
     known, word, why = expected_refutation(request.node, source), record["verdict"], reasons(record)
     request.node.user_properties.append(("verdict", record | {"known_refutation": known or ""}))
-    if word == "refuted":
+    if word in REFUTING:
         if known is not None:
-            pytest.xfail(f"refuted, as known: {known}")
-        pytest.fail(f"refuted: {why}", pytrace=False)
+            pytest.xfail(f"{word}, as known: {known}")
+        pytest.fail(f"{word}: {why}", pytrace=False)
     if known is not None:
         pytest.fail(f"{word}, but it is registered as refuted ({known}): {why}", pytrace=False)
-    if word in ("inconclusive", "not run"):
+    if OF_WORD[word].test == "skipped":
         pytest.skip(f"{word}: {why}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import pytest
 from icl_claims.errors import IclClaimsError
 
 if TYPE_CHECKING:
-    from icl_claims.claims import Claim, Comparison, Finding, Verdict
+    from icl_claims.claims import Claim, Comparison, Finding, NullVerdict, Specification, Verdict
     from icl_claims.pytest_plugin.session_report import SessionReport
     from icl_claims.questions import Side
 
@@ -28,7 +28,11 @@ UNDECIDED: dict[str, Any] = {
     "tasks": [],
     "effect": None,
     "p": None,
+    "decided_by": "",
     "beside": [],
+    "nulls": [],
+    "replication": None,
+    "specifications": None,
     "provenance": {},
 }
 """What stands where no verdict was reached."""
@@ -67,6 +71,7 @@ def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
         "where": claim.where,
         "statement": claim.statement,
         "rule": str(claim.rule),
+        **{name: str(getattr(claim, name, "")) for name in ("rule_digest", "rule_since", "rule_in_sight")},
         "condition": mark.kwargs.get("condition", ""),
         "test": item.nodeid,
     }
@@ -105,7 +110,8 @@ def junit_properties(report: pytest.TestReport) -> list[tuple[str, Any]]:
     effect = facts.get("effect") or {}
     named = {name: facts.get(name) for name in ("id", "paper", "where", "source", "profile", "condition")}
     named["verdict"] = facts.get("verdict", "error" if report.failed else None)
-    named |= {"effect": effect.get("estimate"), "effect_low": effect.get("low"), "effect_high": effect.get("high")}
+    named |= {"known_refutation": facts.get("known_refutation"), "effect": effect.get("estimate")}
+    named |= {f"effect_{name}": effect.get(name) for name in ("low", "high", "kind")}
     others = [(name, value) for name, value in report.user_properties if name not in ("claim", "verdict", "pictures")]
     return others + ([(name, value) for name, value in named.items() if value not in (None, "")] if facts else [])
 
@@ -127,13 +133,23 @@ def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, An
         "plain_numbers": verdict.plain_numbers,
         "would_change": verdict.would_change,
         "cases": verdict.cases,
+        "p": verdict.p and dict(zip(("supported", "refuted"), verdict.p, strict=True)),
+        "decided_by": verdict.decided_by,
         "beside": [_beside(other) for other in verdict.beside],
+        "nulls": [_with_verdict(null) for null in verdict.nulls],
+        "replication": verdict.replication and asdict(verdict.replication),
+        "specifications": None if verdict.specifications is None else list(map(_with_verdict, verdict.specifications)),
         "provenance": provenance,
     }
     if comparison := verdict.comparison:
         record |= {"quantity": _sides(comparison), "tasks": [asdict(finding) for finding in comparison.tasks]}
-        record |= {"effect": _effect(comparison.together), "p": _p_values(comparison)}
+        record["effect"] = _effect(comparison.together)
     return record
+
+
+def _with_verdict(found: NullVerdict | Specification) -> dict[str, Any]:
+    """The fields of what carries a word, which records call a verdict."""
+    return {{"word": "verdict"}.get(name, name): value for name, value in asdict(found).items()}
 
 
 def _sides(comparison: Comparison) -> dict[str, Any] | None:
@@ -150,11 +166,12 @@ def _side(side: Side | None) -> dict[str, str]:
     return {"title": side.title, "metric": side.metric.title, "of": side.whose}
 
 
-def _effect(together: Finding | None) -> dict[str, float] | None:
-    """The difference over all tasks; None where it has no interval."""
+def _effect(together: Finding | None) -> dict[str, Any] | None:
+    """The difference over all tasks, and what kind of interval it has; None where it has none."""
     if together is None or together.difference is None or together.low is None or together.high is None:
         return None
-    return {"estimate": together.difference, "low": together.low, "high": together.high}
+    kind = getattr(together, "interval_kind", "")
+    return {"estimate": together.difference, "low": together.low, "high": together.high, "kind": kind}
 
 
 def _beside(other: Comparison) -> dict[str, Any]:
@@ -162,30 +179,6 @@ def _beside(other: Comparison) -> dict[str, Any]:
     holds, fails = counted.count("holds"), counted.count("fails")
     why = f"holds on {holds}, fails on {fails} of {len(counted)}" if counted else "no evidence"
     return {"name": other.question, "why": why, "tasks": [asdict(finding) for finding in other.tasks]}
-
-
-def _p_values(comparison: Comparison) -> dict[str, float] | None:
-    """One-sided p values over tasks; the one after Holm's correction is put in when the run is complete."""
-    from icl_claims.statistics.significance import sign_flip_test, sign_test
-
-    differences = comparison.differences()
-    if comparison.upwards is None or len(differences) < 2:
-        return None
-    sign, _ = sign_test(comparison.in_favour(), len(differences))
-    flipped, smallest = sign_flip_test(differences)
-    return {"sign": sign, "sign_flip": flipped, "smallest": smallest}
-
-
-def with_holm(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records, their p values corrected by Holm within a family: the claims of one paper on one source."""
-    from icl_claims.statistics.significance import holm
-
-    families: dict[tuple[str, ...], dict[str, float]] = {}
-    for record in (one for one in records if one["p"]):
-        family = families.setdefault((record["paper"], record["source"], record["profile"]), {})
-        family[record["test"]] = record["p"]["sign_flip"]
-    corrected = {test: {"holm": p} for family in families.values() for test, p in holm(family).items()}
-    return [{**record, "p": record["p"] and record["p"] | corrected[record["test"]]} for record in records]
 
 
 @dataclass(eq=False)
@@ -246,7 +239,7 @@ class RunRecord:
             return
         from icl_claims.pytest_plugin.session_report import leave
 
-        records = with_holm([UNDECIDED | claim for _, claim in found])
+        records = [UNDECIDED | claim for _, claim in found]
         self.left = leave(self, records, interrupted=bool(collected.keys() - self.claims))
         if self.left.failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,7 +1,6 @@
 """What a run leaves when it ends: the report, the saved run, the pictures, and what the terminal says of it."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,9 +12,9 @@ from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.options import chosen_options, report_folder
 from icl_claims.pytest_plugin.records import RunRecord
 from icl_claims.report import Record, compare, ledger, words, write
-from icl_claims.report.document import VERDICTS, Document, find_run, make_document, read_document, run_facts, save_run
-
-_COLOURS = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "light", "error": "red"}
+from icl_claims.report.counts import counts_of
+from icl_claims.report.document import Document, find_run, make_document, read_document, run_facts, save_run
+from icl_claims.report.verdicts import OF_WORD, known_as
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ class SessionReport:
             terminal.section("comparison")
             terminal.write(compare.comparison_text(self.comparison))
         if terminal.verbosity >= -1:
-            counts = Counter(claim["verdict"] for claim in self.claims)
-            terminal.write_line(", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word]))
+            terminal.write_line(", ".join(map(str, counts_of(self.claims))))
             if self.cached:
                 again = "--claims-again decides them again"
                 terminal.write_line(f"{self.cached} as an earlier run of the same code decided ({again})")
@@ -102,7 +100,7 @@ def print_summary(terminal: Any, claims: Sequence[Record], comparison: compare.R
         terminal.write_line(f"changed since the run of {comparison.old['finished']}{name}")
         for change in comparison.verdicts:
             terminal.write(f"  {compare.claim_in_words(change.claim)}: {change.old} -> ")
-            terminal.write(change.new, **{_COLOURS[change.new]: True})
+            terminal.write(change.new, **_coloured(change.new))
             terminal.write_line("")
     for (paper, section), group in groupby(
         claims, key=lambda claim: (claim["paper"], ledger.section_of(claim["where"]))
@@ -124,6 +122,10 @@ def _print_claim(terminal: Any, name: str, records: Sequence[Record]) -> None:
             else words.source_name(claim["source"], claim["profile"])
         )
         terminal.write(f"{';' if place else ''} {label} ")
-        terminal.write(claim["verdict"], **{_COLOURS[claim["verdict"]]: True})
-        terminal.write(" (as known)" if claim["known_refutation"] else "")
+        terminal.write(claim["verdict"], **_coloured(claim["verdict"]))
+        terminal.write(" (as known)" if known_as(claim["verdict"], claim["known_refutation"]) else "")
     terminal.write_line("")
+
+
+def _coloured(verdict: str) -> dict[str, bool]:
+    return {OF_WORD[verdict].colour: True}

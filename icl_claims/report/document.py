@@ -17,17 +17,20 @@ from jsonschema_rs import Draft202012Validator
 
 from icl_claims.errors import ReportError
 from icl_claims.report.ledger import place_in_papers
+from icl_claims.report.verdicts import ON_PRINTED
 from icl_claims.version import __version__
 
-SCHEMA_VERSION = 3
-READABLE = (1, 2, SCHEMA_VERSION)
-VERDICTS = ("supported", "refuted", "inconclusive", "not run", "error")
+SCHEMA_VERSION = 4
+READABLE = (1, 2, 3, SCHEMA_VERSION)
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pytest", "hypothesis")
 
 Document = dict[str, Any]
 """A document as plain data; `claims.schema.json` says what is in it."""
 
-_FINDING: dict[str, Any] = {"needed": None, "detectable": None, "printed": None, "null_low": None, "null_high": None}
+_FINDING: dict[str, Any] = {
+    **dict.fromkeys(("needed", "detectable", "printed", "null_low", "null_high", "p_holds", "p_fails")),
+    "replicates": 0,
+}
 _RECORD: dict[str, Any] = {
     "profile": "",
     "paper_title": "",
@@ -38,8 +41,15 @@ _RECORD: dict[str, Any] = {
     "quantity": None,
     "effect": None,
     "p": None,
+    "decided_by": "",
     "beside": [],
+    "nulls": [],
+    "replication": None,
+    "specifications": None,
     "would_change": "",
+    "rule_digest": "",
+    "rule_since": "",
+    "rule_in_sight": "",
 }
 _VALIDATOR = Draft202012Validator(json.loads(Path(__file__).with_name("claims.schema.json").read_text("utf-8")))
 _SAVED = re.compile(r"([0-9]{4,})_.+\.json")
@@ -140,7 +150,8 @@ def read_document(path: Path) -> Document:
         if not isinstance(found["claims"], list):
             raise TypeError("its claims are no list")
         others = {"pictures": found.get("pictures"), "coverage": found.get("coverage", ())}
-        document = make_document(found["run"], found["claims"], **others)
+        claims = found["claims"] if version == SCHEMA_VERSION else map(_as_now, found["claims"])
+        document = make_document(found["run"], claims, **others)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         todo = "It was changed or cut: name another run, or run pytest claims/ again."
         raise ReportError(f"{path} is no document of claims", got=repr(error), todo=todo) from error
@@ -155,7 +166,14 @@ def document_text(document: Document) -> str:
 def _complete(claim: Mapping[str, Any]) -> dict[str, Any]:
     beside = [{**entry, "tasks": _findings(entry["tasks"])} for entry in claim.get("beside", ())]
     known = {"tasks": _findings(claim["tasks"]), "beside": beside, "quantity": _quantity(claim.get("quantity"))}
+    known["effect"] = claim.get("effect") and {"kind": "", **claim["effect"]}
     return {**_RECORD, **claim, **known}
+
+
+def _as_now(claim: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as of version 4: printed tables have words of their own, and p values are of the rule, not of tests."""
+    words = ON_PRINTED if claim["source"] == "printed" else {}
+    return {**claim, "verdict": words.get(claim["verdict"], claim["verdict"]), "p": None}
 
 
 def _quantity(compared: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 from icl_claims.report import Record, ledger, words
 from icl_claims.report.document import Document
+from icl_claims.report.verdicts import OF_WORD, known_as
 
 STATUSES = ("passed", "failed", "skipped", "pending", "other")
-# A known refutation is an expected failure, and what is undecided neither passed nor failed.
-STATUS = {"supported": "passed", "refuted": "failed", "inconclusive": "other", "not run": "skipped", "error": "failed"}
 _NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:icl-claims")
 
 
@@ -43,15 +42,16 @@ def as_ctrf(document: Document) -> dict[str, Any]:
 
 
 def _test(claim: Record) -> dict[str, Any]:
-    known = claim["verdict"] == "refuted" and claim["known_refutation"]
-    labels = {name: claim[name] for name in ("id", "paper", "where", "source", "profile", "condition")}
+    known = known_as(claim["verdict"], claim["known_refutation"])
+    named = ("id", "paper", "where", "source", "profile", "condition", "known_refutation")
+    labels = {name: claim[name] for name in named}
     if claim["effect"]:
-        labels |= {f"effect_{name}": claim["effect"][name] for name in ("estimate", "low", "high")}
+        labels |= {f"effect_{name}": value for name, value in claim["effect"].items()}
     return {
         "id": str(uuid.uuid5(_NAMES, " ".join(ledger.key_of(claim)))),
         "name": _statement(claim),
-        "status": "other" if known else STATUS[claim["verdict"]],
-        "rawStatus": claim["verdict"] + (", as known" if known else ""),
+        "status": "other" if known else OF_WORD[claim["verdict"]].ctrf,
+        "rawStatus": known or claim["verdict"],
         "duration": round(1000 * claim.get("seconds", 0.0)),
         "suite": [claim["paper"], ledger.section_of(claim["where"])],
         "message": words.reasons(claim),
@@ -81,14 +81,8 @@ _CONTEXT = {
     **{name: f"dct:{name}" for name in ("title", "description", "identifier")},
     "date": {"@id": "dct:date", "@type": "xsd:dateTime"},
 }
-OUTCOME = {
-    "supported": "earl:passed",
-    "refuted": "earl:failed",
-    "inconclusive": "earl:cantTell",
-    "not run": "earl:untested",
-    "error": "earl:cantTell",
-}
 ASSERTOR = "urn:icl-claims:assertor"
+KNOWN = "urn:icl-claims:outcome:known-refutation"
 
 
 def as_earl(document: Document) -> dict[str, Any]:
@@ -100,13 +94,18 @@ def as_earl(document: Document) -> dict[str, Any]:
     criteria = {_criterion(claim): _criterion_node(claim) for claim in claims}
     assertor = _node(ASSERTOR, "earl:Software", title="icl_claims", description=f"version {run['icl_claims']}")
     assertions = [_assertion(claim, run["finished"]) for claim in claims]
-    graph = [assertor, *papers, *subjects.values(), *criteria.values(), *assertions]
+    known = _node(KNOWN, "earl:Fail", title="a failure that is known", description="It is registered with its reason.")
+    graph = [assertor, known, *papers, *subjects.values(), *criteria.values(), *assertions]
     return {"@context": _CONTEXT, "@graph": graph}
 
 
 def _assertion(claim: Record, finished: str) -> dict[str, Any]:
-    known = f" Known: {claim['known_refutation']}" if claim["known_refutation"] else ""
-    said = {"outcome": OUTCOME[claim["verdict"]], "title": claim["verdict"], "info": words.reasons(claim) + known}
+    known, reason = known_as(claim["verdict"], claim["known_refutation"]), claim["known_refutation"]
+    said = {
+        "outcome": KNOWN if known else OF_WORD[claim["verdict"]].earl,
+        "title": known or claim["verdict"],
+        "info": words.reasons(claim) + (f" Known: {reason}" if reason else ""),
+    }
     return {
         "@type": "earl:Assertion",
         "assertedBy": ASSERTOR,

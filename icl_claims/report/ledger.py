@@ -103,6 +103,11 @@ class ClaimEntry:
         return tuple(dict.fromkeys(found))
 
     @property
+    def in_sight(self) -> tuple[str, ...]:
+        """Why its rule was written with its numbers in sight, each reason once; none where it was not."""
+        return tuple(dict.fromkeys(claim["rule_in_sight"] for claim in self.deciding if claim["rule_in_sight"]))
+
+    @property
     def effect(self) -> float:
         """The size of its largest pooled effect, to sort by; 0 where there is none."""
         sizes = (abs(claim["effect"]["estimate"] or 0.0) for claim in self.deciding if claim["effect"])

@@ -11,8 +11,10 @@ from markupsafe import Markup, escape
 
 from icl_claims import protocol, tasks
 from icl_claims.report import Record, ledger, tables, words
-from icl_claims.report.document import VERDICTS, Document
+from icl_claims.report.counts import Count, counts_of
+from icl_claims.report.document import Document
 from icl_claims.report.page_figures import PageFigure
+from icl_claims.report.verdicts import VERDICT_WORDS, WORST_FIRST, known_as
 
 COLUMNS = ("printed", "author_runs", "trials", "exact")  # of the ledger: its sources in their order
 HEIGHT, MIDDLE = 10, 5  # of a row of a forest plot
@@ -35,7 +37,8 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[PageFigure]]
         section_names=sorted({entry.section for entry in entries}),
         anchors={entry.anchor for entry in entries},
         counts=_counts(claims),
-        words=VERDICTS,
+        words=VERDICT_WORDS,
+        worst_first=WORST_FIRST,
         sources={source: words.SOURCE_NAMES[source] for source in COLUMNS},
         papers=dict.fromkeys(claim["paper"] for claim in claims),
         listings=list(listings.values()),
@@ -61,7 +64,13 @@ def page_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "agreement": words.agreement_words,
         "by_the_rule": words.by_the_rule,
+        "css": lambda word: word.replace(" ", "-"),
+        "known": lambda claim: bool(known_as(claim["verdict"], claim["known_refutation"])),
+        "p": words.p_words,
+        "p_of_task": words.p_of_task,
+        "replication": words.replication_words,
         "tasks_of": lambda beside: list(dict.fromkeys(finding["task"] for one in beside for finding in one["tasks"])),
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "day": _day,
@@ -82,13 +91,13 @@ def page_environment() -> Environment:
     return environment
 
 
-def _counts(claims: Iterable[Record]) -> dict[str, dict[str, int]]:
+def _counts(claims: Iterable[Record]) -> dict[str, list[Count]]:
     """By source and profile: how many claims got each word; what claims need is counted apart."""
-    counts: dict[str, dict[str, int]] = {}
+    groups: dict[str, list[Record]] = {}
     for claim in sorted(claims, key=lambda claim: (bool(claim["condition"]), COLUMNS.index(claim["source"]))):
         name = "what claims need" if claim["condition"] else words.source_name(claim["source"], claim["profile"])
-        counts.setdefault(name, dict.fromkeys(VERDICTS, 0))[claim["verdict"]] += 1
-    return counts
+        groups.setdefault(name, []).append(claim)
+    return {name: counts_of(group) for name, group in groups.items()}
 
 
 def _marked(text: str) -> Markup:
@@ -96,12 +105,13 @@ def _marked(text: str) -> Markup:
     return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text.replace("'", "\u2019")))))
 
 
-def _day(finished: str) -> str:
-    """A time as a reader writes it; the text itself where it is no time."""
+def _day(said: str) -> str:
+    """A day, or a time, as a reader writes it; the text itself where it is neither."""
     try:
-        return f"{datetime.fromisoformat(finished):%d %B %Y, %H:%M %Z}".lstrip("0")
+        found = datetime.fromisoformat(said)
     except ValueError:
-        return finished
+        return said
+    return f"{found:{'%d %B %Y, %H:%M %Z' if len(said) > len('2026-01-02') else '%d %B %Y'}}".lstrip("0")
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,8 @@ def forest_plot(claim: Record) -> ForestPlot | None:
     findings = [{**finding, **own} for finding in claim["tasks"]]
     pooled = claim["effect"] or {"estimate": None, "low": None, "high": None}
     names = ("difference", "low", "high", "printed", "null_low", "null_high")
-    values = [*(finding[name] for finding in findings for name in names), *pooled.values()]
+    values = [*(finding[name] for finding in findings for name in names)]
+    values += [pooled[name] for name in ("estimate", "low", "high")]
     seen = [value for value in values if value is not None]
     if all(finding["difference"] is None for finding in findings):
         return None
@@ -168,7 +179,7 @@ def _row(finding: Record, scale: _Scale) -> Markup:
     return _drawing(finding["outcome"], parts)
 
 
-def _pooled(effect: dict[str, float | None], scale: _Scale) -> Markup:
+def _pooled(effect: Record, scale: _Scale) -> Markup:
     low, estimate, high = effect["low"], effect["estimate"], effect["high"]
     if low is None or estimate is None or high is None:
         return Markup("")

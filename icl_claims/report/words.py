@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from html import unescape
-from math import floor, log2, log10
+from math import floor, log10
 from operator import itemgetter
 from typing import Any, Self
 from xml.etree import ElementTree
@@ -17,12 +17,12 @@ from icl_claims.methods import AnotherQuerysUpdate, GaussianUpdate, Method, Null
 from icl_claims.metrics import METRICS, RANDOM_UPDATE, Baseline, Metric
 from icl_claims.questions import Named
 from icl_claims.report import Record
+from icl_claims.report.verdicts import VERDICTS
 from icl_claims.tasks import PAPERS_TASKS, title_of_task
 
 SOURCE_NAMES = {"exact": "exact", "printed": "printed", "author_runs": "author runs", "trials": "trials"}
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 FINEST = 1e-4  # no table of the papers prints more than four decimals
-_SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def paper_name(paper: str) -> str:
@@ -85,7 +85,7 @@ def duration(seconds: float) -> str:
 
 
 def verdict_sentence(claim: Record) -> str:
-    """What was compared, on how many tasks it came out which way, the pooled effect, and the p values.
+    """What was compared, on how many tasks it came out which way, and the pooled effect with its kind of interval.
 
     A claim that is not about one quantity being higher or lower than another keeps the words of its evidence, and so
     does a record of a version that did not tell a metric from what it is of.
@@ -97,9 +97,8 @@ def verdict_sentence(claim: Record) -> str:
         return str(claim["why"])
     parts = [_counts(compared, tasks, counted)]
     if effect:
-        parts.append(f"pooled difference {number(effect['estimate'])} {interval(effect['low'], effect['high'])}")
-    if claim["p"]:
-        parts += _tests(claim["p"])
+        kind = f" ({effect['kind']})" if effect["kind"] else ""
+        parts.append(f"pooled difference {number(effect['estimate'])} {interval(effect['low'], effect['high'])}{kind}")
     return "; ".join(parts) + "."
 
 
@@ -132,19 +131,56 @@ def _counts(quantity: Record, tasks: Sequence[Record], counted: Sequence[Record]
     return sentence
 
 
-def _tests(p: dict[str, float | None]) -> list[str]:
-    words = []
-    if p["sign"] is not None:
-        words.append(f"sign test p {p_value(p['sign'])}")
-    if p["smallest"]:
-        tasks = round(-log2(p["smallest"]))
-        many, allow = dict(enumerate(_SMALL)).get(tasks, str(tasks)), "task allows" if tasks == 1 else "tasks allow"
-        words.append(f"the smallest p that {many} {allow} is {number(p['smallest'], 2)}")
-    if p["sign_flip"] is not None:
-        words.append(f"sign-flip test p {p_value(p['sign_flip'])}")
-    if p["holm"] is not None:
-        words.append(f"p {p_value(p['holm'])} after Holm's correction")
-    return words
+def p_words(claim: Record) -> str:
+    """The p values that decide, with the word that each is for; those of trials hold whenever the trials stop.
+
+    >>> p_words({"source": "trials", "p": {"supported": 0.0031, "refuted": None}})
+    'p = .0031 (supported), at any stopping'
+    """
+    known = {word: p for word, p in (claim["p"] or {}).items() if p is not None}
+    said = [f"p {p_value(p)} ({word})" for word, p in known.items()]
+    return ", ".join(said + ["at any stopping"] * bool(said and claim["source"] == "trials"))
+
+
+def p_of_task(finding: Record) -> str:
+    """The smaller of a task's p values, marked for what it is of: that it holds or that it fails; a dash for neither.
+
+    >>> p_of_task({"p_holds": 0.97, "p_fails": 0.0031})
+    '.0031 ✗'
+    """
+    known = [(p, mark) for p, mark in ((finding["p_holds"], "✓"), (finding["p_fails"], "✗")) if p is not None]
+    if not known:
+        return DASH
+    p, mark = min(known)
+    return f"{p_value(p).removeprefix('= ')} {mark}"
+
+
+def replication_words(claim: Record) -> str:
+    """What the same rule says of fresh draws, the record's own word first; empty where there is nothing to tell.
+
+    >>> found = {"groups": 8, "replicates": 16, "words": {"inconclusive": 1, "supported": 7}}
+    >>> replication_words({"verdict": "supported", "replication": found})
+    'supported in 7 of 8 groups of 16 fresh draws; inconclusive in 1'
+    """
+    found, own = claim["replication"], claim["verdict"]
+    if not found:
+        return ""
+    groups = f"{found['groups']} group{'s' if found['groups'] > 1 else ''}"
+    draws = f"{found['replicates']} fresh draw{'s' if found['replicates'] > 1 else ''}"
+    others = [f"{word} in {found['words'][word]}" for word in VERDICTS if word != own and found["words"].get(word)]
+    return "; ".join([f"{own} in {found['words'].get(own, 0)} of {groups} of {draws}", *others])
+
+
+def agreement_words(claim: Record) -> str:
+    """How many specifications give the record's own word; empty where none was tried.
+
+    >>> tried = [{"name": name, "verdict": name, "default": False} for name in ("supported", "inconclusive")]
+    >>> agreement_words({"verdict": "supported", "specifications": tried})
+    '1 of 2 specifications say the same'
+    """
+    tried = claim["specifications"] or ()
+    same = sum(one["verdict"] == claim["verdict"] for one in tried)
+    return f"{same} of {len(tried)} specifications say the same" if tried else ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, Z
 from icl_claims.metrics import RANDOM_UPDATE, accuracy, rpa, sim_am, sim_aou
 from icl_claims.pytest_plugin.records import verdict_record
 from icl_claims.report.document import make_document
+from icl_claims.report.verdicts import ON_PRINTED
 from icl_claims.tasks.catalogue import TASKS
 
 RUN = {
@@ -48,6 +49,7 @@ COMPARED = (  # id, question, expected difference
     ("lin-lower", sim_aou(Linearized()) < sim_aou(FT), 0.0),
 )
 SOURCES = (("printed", ""), ("author_runs", ""), ("trials", "embedded"), ("trials", "paper"))
+KINDS = {"printed": "rounding", "author_runs": "Student's over draws", "trials": "confidence sequence over draws"}
 
 
 def sample_document(claims=30, seed=0):
@@ -103,7 +105,8 @@ def _compared(generator, number):
     paper, where = PLACES[number % len(PLACES)]
     sign = 1 if question.upwards else -1
     for source, profile in SOURCES:
-        declared = {"source": source, "profile": profile, "paper": paper, "where": where}
+        asks = {"questions": [str(question)], "names": {}, "own": [], "studies": []}
+        declared = {"source": source, "profile": profile, "paper": paper, "where": where, "asks": asks, **_rule(number)}
         if profile == "paper":
             absent = [sample_finding(task=task, outcome="absent", note="no CUDA device") for task in TASKS]
             absent = [finding | dict.fromkeys(("left", "right", "difference", "low", "high")) for finding in absent]
@@ -113,20 +116,45 @@ def _compared(generator, number):
         holds = sum(finding["outcome"] == "holds" for finding in findings)
         fails = sum(finding["outcome"] == "fails" for finding in findings)
         mean = float(np.mean([finding["difference"] for finding in findings]))
+        word = "supported" if holds >= 5 else "refuted" if fails > 1 else "inconclusive"
+        if source == "trials":
+            declared |= _of_trials(number, word)
+            word = "vacuous" if word == "supported" and number % 4 == 2 else word
         yield sample_record(
             name,
             **declared,
             statement=f"{question}.",
-            verdict="supported" if holds >= 5 else "refuted" if fails > 1 else "inconclusive",
+            verdict=ON_PRINTED.get(word, word) if source == "printed" else word,
             why=f"Holds on {holds} and fails on {fails} of 6 tasks, and 5 are needed.",
             tasks=findings,
             quantity=compared(question),
-            effect={"estimate": mean, "low": mean - 0.05, "high": mean + 0.05},
-            p={"sign": 0.11, "sign_flip": 0.047, "smallest": 1 / 64, "holm": 0.33},
+            effect={"estimate": mean, "low": mean - 0.05, "high": mean + 0.05, "kind": KINDS[source]},
             beside=[_beside(generator, what, expected, sign) for what in ("Gaussian update", "another query's update")],
             would_change="Two of the undecided tasks would have to fall on the other side; about 300 queries tell.",
             provenance=_provenance(source, profile),
         )
+
+
+def _rule(number):
+    seen = "The tables were read before the rule was written." if number % 2 else ""
+    return {"rule_digest": "0123456789abcdef" * 4, "rule_since": "2026-01-02", "rule_in_sight": seen}
+
+
+def _of_trials(number, word):
+    """What is known of trials alone."""
+    null = {"name": "a Gaussian update", "verdict": word, "exceeded": "undecided", "why": "Holds on 5 of 6 tasks."}
+    other = {"name": "another query's update", "verdict": "refuted", "exceeded": "yes", "why": "Fails on 4 of 6 tasks."}
+    readings = ("as the code does", "with a bias", "at the template's end", "with other words for the labels")
+    return {
+        "p": {"supported": 0.0031, "refuted": 0.97},
+        "decided_by": "SimAOU of layer-causal finetuning above SimAOU of finetuning" if number % 3 else "",
+        "nulls": [null, other],
+        "replication": {"groups": 8, "replicates": 16, "words": {word: 7, "not run": 1}},
+        "specifications": [
+            {"name": name, "verdict": "inconclusive" if place == 2 else word, "default": place == 0}
+            for place, name in enumerate(readings)
+        ],
+    }
 
 
 def _finding(generator, task, expected, sign, queries):
@@ -148,6 +176,9 @@ def _finding(generator, task, expected, sign, queries):
         printed=expected + 0.02 if queries else None,
         null_low=-0.02 if queries else None,
         null_high=0.02 if queries else None,
+        p_holds=(0.0031, 0.97)[difference * sign < 0] if queries else None,
+        p_fails=(0.97, 0.0031)[difference * sign < 0] if queries else None,
+        replicates=16 if queries else 0,
     )
 
 

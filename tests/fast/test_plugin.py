@@ -2,10 +2,14 @@
 
 import json
 import re
+from typing import get_args
+from xml.etree import ElementTree
 
 import pytest
 
 import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
+from icl_claims.claims import Word
+from icl_claims.report.verdicts import OF_WORD, REFUTING
 
 CLAIM = """
     from icl_claims.claims import ON_MOST_TASKS, Comparison, Finding, Verdict, rethinking
@@ -99,6 +103,67 @@ def test_a_known_refutation_that_is_refuted_no_more_fails(run_claim, decided):
     result, _ = run_claim(decided, known=known_as_refuted())
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*registered as refuted*"])
+
+
+SAYS = """
+    from icl_claims.claims import Verdict, rethinking
+
+    @rethinking.claim("some-claim", where="section 1", on="printed")
+    def test_claim(evidence, decide):
+        "Something holds."
+        decide(Verdict({word!r}, "Because."))
+"""
+OUTCOMES = {
+    "supported": ("passed", 0),
+    "consistent": ("passed", 0),
+    "refuted": ("failed", 1),
+    "inconsistent": ("failed", 1),
+    "vacuous": ("vacuous", 0),
+    "inconclusive": ("inconclusive", 0),
+    "not run": ("not run", 0),
+}
+
+
+@pytest.fixture
+def run_word(pytester):
+    """Run a claim that gets a word, known as refuted or not; gives the result and what JUnit XML says of it."""
+
+    def run(word, known=""):
+        pytester.makepyfile(SAYS.format(word=word))
+        pytester.path.joinpath("known_refutations.toml").write_text(known, encoding="utf-8")
+        options = ("-p", "no:cacheprovider", "-v", "--junitxml=junit.xml", "-o", "junit_family=xunit1")
+        result = pytester.runpytest_inprocess(*options)
+        [case] = ElementTree.parse(pytester.path / "junit.xml").getroot().iter("testcase")
+        return result, case
+
+    return run
+
+
+@pytest.mark.parametrize("word", get_args(Word))
+def test_every_word_has_its_outcome_and_its_name_in_the_terminal(run_word, word):
+    result, case = run_word(word)
+    counted, status = OUTCOMES[word]
+    assert result.ret == status
+    result.stdout.fnmatch_lines([f"*{word.upper()}*", f"1 {word}", f"*1 {counted}*"])
+    skipped = case.find("skipped")
+    assert (skipped is None) == (OF_WORD[word].test != "skipped")
+    if skipped is not None:
+        assert skipped.get("message") == f"{word}: Because."
+
+
+@pytest.mark.parametrize("word", get_args(Word))
+def test_a_known_refutation_is_met_by_words_that_refute_alone(run_word, word):
+    result, case = run_word(word, known_as_refuted())
+    if word not in REFUTING:
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines([f"*{word}, but it is registered as refuted (explained elsewhere)*"])
+        result.stdout.no_fnmatch_line("*as known*")
+        return
+    result.assert_outcomes(xfailed=1)
+    result.stdout.fnmatch_lines([f"*{word.upper()}, AS KNOWN*", f"*printed {word} (as known)"])
+    assert case.find("skipped").get("type") == "pytest.xfail"
+    told = {one.get("name"): one.get("value") for one in case.iter("property")}
+    assert (told["verdict"], told["known_refutation"]) == (word, "explained elsewhere")
 
 
 def test_a_known_refutation_of_another_source_does_not_excuse(run_claim):

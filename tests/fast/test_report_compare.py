@@ -39,7 +39,7 @@ def test_changed_verdicts_and_claims_added_or_gone_are_found(two_runs):
     old, new, gone, _ = two_runs
     comparison = compare_runs(old, new)
     [change] = comparison.verdicts
-    assert (change.claim.id, change.old, change.new) == (old["claims"][0]["id"], "supported", "inconclusive")
+    assert (change.claim.id, change.old, change.new) == (old["claims"][0]["id"], "consistent", "inconclusive")
     assert [claim.id for claim in comparison.added] == ["brand-new"]
     assert [claim.id for claim in comparison.gone] == [gone["id"]]
 

@@ -5,22 +5,28 @@ from __future__ import annotations
 import copy
 import json
 import re
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icl_claims.claims import Word
 from icl_claims.errors import ReportError
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.metrics import rpa, sim_aou
 from icl_claims.report import document
+from icl_claims.report.compare import compare_runs
 from icl_claims.report.document import check_document, document_text, find_run, make_document, read_document, save_run
 from icl_claims.report.ledger import section_of
-from icl_claims.report.words import DASH, MINUS, number, p_value, verdict_sentence
+from icl_claims.report.verdicts import ON_PRINTED, VERDICTS, WORST_FIRST
+from icl_claims.report.words import DASH, MINUS, number, p_value, p_words, replication_words, verdict_sentence
 from tests.fast.sample_claims import RUN, compared, sample_document, sample_finding, sample_record
 
-NEW_FIELDS = ("quantity", "effect", "p", "beside", "would_change")
+NEWER_FIELDS = ("decided_by", "nulls", "replication", "specifications", "rule_digest", "rule_since", "rule_in_sight")
+NEW_FIELDS = ("quantity", "effect", "p", "beside", "would_change", *NEWER_FIELDS)
 OLD_FIELDS = ("task", "outcome", "left", "right", "difference", "low", "high", "queries", "note")
 
 
@@ -35,6 +41,19 @@ def as_version_1(document):
     return {"schema_version": 1, "run": run, "claims": claims}
 
 
+def as_version_3(document):
+    """What the version before would have written: other p values, no kinds of intervals, one set of words."""
+    old_words = {new: old for old, new in ON_PRINTED.items()}
+    p = {"sign": 0.11, "sign_flip": 0.047, "smallest": 1 / 64, "holm": 0.33}
+    claims = [
+        {name: value for name, value in claim.items() if name not in NEWER_FIELDS}
+        | {"verdict": old_words.get(claim["verdict"], claim["verdict"]), "p": p}
+        | {"effect": claim["effect"] and {name: claim["effect"][name] for name in ("estimate", "low", "high")}}
+        for claim in document["claims"]
+    ]
+    return document | {"schema_version": 3, "claims": claims}
+
+
 def test_a_full_document_fits_the_schema_and_is_read_back(tmp_path):
     document = sample_document(4)
     (tmp_path / "claims.json").write_text(document_text(check_document(document, "sample")), encoding="utf-8")
@@ -45,16 +64,39 @@ def test_an_older_document_is_read_with_defaults(tmp_path):
     path = tmp_path / "claims.json"
     path.write_text(json.dumps(as_version_1(sample_document(2))), encoding="utf-8")
     document = read_document(path)
-    assert document["schema_version"] == 3
+    assert document["schema_version"] == 4
     assert [claim["id"] for claim in document["claims"]] == [claim["id"] for claim in sample_document(2)["claims"]]
     assert {claim["effect"] for claim in document["claims"]} == {None}
     assert all(finding["null_low"] is None for claim in document["claims"] for finding in claim["tasks"])
+
+
+def test_a_document_of_the_version_before_has_the_words_and_no_other_p_values(tmp_path):
+    new = sample_document(4)
+    (tmp_path / "claims.json").write_text(json.dumps(as_version_3(new)), encoding="utf-8")
+    old = read_document(tmp_path / "claims.json")
+    assert [claim["verdict"] for claim in old["claims"]] == [claim["verdict"] for claim in new["claims"]]
+    assert {"consistent", "inconsistent"} & {claim["verdict"] for claim in old["claims"]}
+    assert {claim["p"] for claim in old["claims"]} == {claim["replication"] for claim in old["claims"]} == {None}
+    assert {claim["effect"]["kind"] for claim in old["claims"] if claim["effect"]} == {""}
+    assert not compare_runs(old, new).verdict_changed
+
+
+def test_the_schema_and_the_order_by_severity_know_every_word():
+    schema = json.loads(Path(document.__file__).with_name("claims.schema.json").read_text(encoding="utf-8"))
+    assert tuple(schema["$defs"]["verdict"]["enum"]) == VERDICTS
+    assert set(get_args(Word)) | {"error"} == set(VERDICTS) == set(WORST_FIRST)
+    assert len(WORST_FIRST) == len(VERDICTS)
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
         lambda claim: claim.update(verdict="perhaps"),
+        lambda claim: claim.update(p={"supported": 1.5, "refuted": None}),
+        lambda claim: claim.update(p={"sign": 0.1, "sign_flip": 0.1, "smallest": 0.1, "holm": 0.1}),
+        lambda claim: claim.update(nulls=[{"name": "", "verdict": "supported", "exceeded": "maybe", "why": ""}]),
+        lambda claim: claim.update(replication={"groups": 8, "replicates": 16, "words": {"perhaps": 8}}),
+        lambda claim: claim.update(effect={"estimate": 1.0, "low": 0.0, "high": 2.0, "kind": "a guess"}),
         lambda claim: claim.update(tasks=[sample_finding(outcome="maybe")]),
         lambda claim: claim.update(effect={"estimate": 1.0}),
         lambda claim: claim.update(source="hearsay"),
@@ -142,13 +184,34 @@ def test_the_sentence_of_a_verdict_is_made_from_its_numbers():
     claim = sample_record(
         tasks=tasks,
         quantity=compared(sim_aou(LayerCausal()) > sim_aou(Finetuning())),
-        effect={"estimate": 0.09, "low": 0.04, "high": 0.14},
-        p={"sign": 7 / 64, "sign_flip": None, "smallest": 1 / 64, "holm": None},
+        effect={"estimate": 0.09, "low": 0.04, "high": 0.14, "kind": "confidence sequence over draws"},
     )
     assert verdict_sentence(make_document(RUN, [claim])["claims"][0]) == (
         "SimAOU of layer-causal finetuning is higher than that of finetuning on 5 of 6 tasks, lower on SST5; "
-        "pooled difference .0900 [.0400, .140]; sign test p = .11; the smallest p that six tasks allow is .016."
+        "pooled difference .0900 [.0400, .140] (confidence sequence over draws)."
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "p", "said"),
+    [
+        ("trials", {"supported": 0.0031, "refuted": None}, "p = .0031 (supported), at any stopping"),
+        ("author_runs", {"supported": 0.97, "refuted": 1e-6}, "p = .97 (supported), p < .0001 (refuted)"),
+        ("trials", {"supported": None, "refuted": None}, ""),
+        ("printed", None, ""),
+    ],
+)
+def test_p_values_say_what_for_and_whether_at_any_stopping(source, p, said):
+    assert p_words(sample_record(source=source, p=p)) == said
+
+
+@given(st.dictionaries(st.sampled_from(get_args(Word)), st.integers(1, 9), min_size=1), st.sampled_from(get_args(Word)))
+def test_a_replication_names_every_word_once_its_own_first(words, own):
+    found = {"groups": sum(words.values()), "replicates": 16, "words": words}
+    said = replication_words(sample_record(verdict=own, replication=found))
+    parts = [part.partition(" in ") for part in said.split("; ")]
+    assert parts[0][0] == own
+    assert {word: int(rest.split()[0]) for word, _, rest in parts} == {own: 0} | words
 
 
 def test_the_sentence_of_a_claim_that_says_lower_says_lower():

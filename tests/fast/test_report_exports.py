@@ -12,16 +12,16 @@ import pytest
 from icl_claims.cli.runs import export_run
 from icl_claims.errors import UsageError
 from icl_claims.report.document import document_text, make_document
-from icl_claims.report.exports import STATUSES, as_ctrf, as_earl
+from icl_claims.report.exports import KNOWN, STATUSES, as_ctrf, as_earl
+from icl_claims.report.verdicts import REFUTING, VERDICTS
 from tests.fast.sample_claims import RUN, sample_document, sample_record
-
-WORDS = ("supported", "refuted", "inconclusive", "not run", "error")
 
 
 @pytest.fixture
 def one_of_each():
-    claims = [sample_record(word.replace(" ", "-"), verdict=word, seconds=1.25) for word in WORDS]
-    claims.append(sample_record("known", verdict="refuted", known_refutation="explained"))
+    """A record for each word, and known refutations."""
+    claims = [sample_record(word, verdict=word, seconds=1.25) for word in VERDICTS]
+    claims += [sample_record(f"{word}, as known", verdict=word, known_refutation="explained") for word in REFUTING]
     return make_document(RUN, claims)
 
 
@@ -44,20 +44,33 @@ def test_ctrf_counts_are_those_of_its_tests(one_of_each):
     results = as_ctrf(one_of_each)["results"]
     counted = Counter(test["status"] for test in results["tests"])
     assert all(results["summary"][status] == counted[status] for status in STATUSES)
-    assert results["summary"]["tests"] == sum(counted.values()) == 6
+    assert results["summary"]["tests"] == sum(counted.values()) == len(VERDICTS) + len(REFUTING)
     assert results["summary"]["stop"] - results["summary"]["start"] == 372_400
 
 
-def test_a_known_refutation_is_no_failure_in_ctrf(one_of_each):
-    status = {test["labels"]["id"]: test["status"] for test in as_ctrf(one_of_each)["results"]["tests"]}
-    assert status == {
-        "supported": "passed",
-        "refuted": "failed",
-        "inconclusive": "other",
-        "not-run": "skipped",
-        "error": "failed",
-        "known": "other",
+def test_ctrf_gives_every_word_its_status(one_of_each):
+    tests = as_ctrf(one_of_each)["results"]["tests"]
+    assert {test["labels"]["id"]: test["rawStatus"] for test in tests} == {
+        test["rawStatus"]: test["rawStatus"] for test in tests
     }
+    assert {test["rawStatus"]: test["status"] for test in tests} == {
+        "supported": "passed",
+        "consistent": "passed",
+        "refuted": "failed",
+        "inconsistent": "failed",
+        "vacuous": "other",
+        "inconclusive": "other",
+        "not run": "skipped",
+        "error": "failed",
+        "refuted, as known": "other",
+        "inconsistent, as known": "other",
+    }
+
+
+def test_ctrf_says_what_kind_of_interval_an_effect_has():
+    effect = {"estimate": 0.25, "low": 0.1, "high": 0.4, "kind": "rounding"}
+    [test] = as_ctrf(make_document(RUN, [sample_record(effect=effect)]))["results"]["tests"]
+    assert {name: test["labels"][f"effect_{name}"] for name in effect} == effect
 
 
 def test_ctrf_names_a_claim_alike_in_every_run():
@@ -78,12 +91,28 @@ def test_earl_asserts_every_record_once_with_its_outcome(one_of_each):
             found[by_id[node["test"]]["identifier"]] = node["result"]["outcome"]
     assert found == {
         "supported": "earl:passed",
+        "consistent": "earl:passed",
         "refuted": "earl:failed",
+        "inconsistent": "earl:failed",
+        "vacuous": "earl:cantTell",
         "inconclusive": "earl:cantTell",
-        "not-run": "earl:untested",
+        "not run": "earl:untested",
         "error": "earl:cantTell",
-        "known": "earl:failed",
+        "refuted, as known": KNOWN,
+        "inconsistent, as known": KNOWN,
     }
+    assert by_id[KNOWN]["@type"] == "earl:Fail"
+
+
+def test_every_form_names_a_known_refutation_alike_and_gives_the_reason(one_of_each):
+    tests = [test for test in as_ctrf(one_of_each)["results"]["tests"] if "known_refutation" in test["labels"]]
+    results = [
+        node["result"] for node in as_earl(one_of_each)["@graph"] if node.get("result", {}).get("outcome") == KNOWN
+    ]
+    assert [test["rawStatus"] for test in tests] == [result["title"] for result in results]
+    assert len(tests) == len(REFUTING)
+    assert {test["labels"]["known_refutation"] for test in tests} == {"explained"}
+    assert all(result["info"].endswith("Known: explained") for result in results)
 
 
 def test_earl_names_every_term_in_its_own_context(one_of_each):
@@ -91,8 +120,9 @@ def test_earl_names_every_term_in_its_own_context(one_of_each):
     known = set(document["@context"]) | {"@id", "@type"}
     nodes = [*document["@graph"], *(node["result"] for node in document["@graph"] if "result" in node)]
     assert {name for node in nodes for name in node} <= known
-    prefixes = {value.partition(":")[0] for node in nodes for value in [node["@type"], node.get("outcome", "earl:")]}
-    assert prefixes <= known
+    own = {node["@id"] for node in nodes if "@id" in node}
+    values = {value for node in nodes for value in (node["@type"], node.get("outcome", "earl:"))} - own
+    assert {value.partition(":")[0] for value in values} <= known
 
 
 @pytest.mark.parametrize(("to", "opens"), [("ctrf", "{"), ("earl", "{"), ("json", "{"), ("html", "<!doctype html>")])

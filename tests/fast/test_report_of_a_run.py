@@ -207,9 +207,11 @@ def test_pictures_that_tests_bring_are_merged_drawn_and_saved(pytester):
 def test_junit_xml_carries_the_effect(pytester):
     from icl_claims.pytest_plugin.records import junit_properties
 
-    decided = {"verdict": "supported", "effect": {"estimate": 0.25, "low": 0.1, "high": 0.4}}
+    effect = {"estimate": 0.25, "low": 0.1, "high": 0.4, "kind": "rounding"}
+    decided = {"verdict": "supported", "effect": effect}
     properties = [("claim", {"id": "some"}), ("verdict", decided), ("pictures", {})]
     wanted = {"id": "some", "verdict": "supported", "effect": 0.25, "effect_low": 0.1, "effect_high": 0.4}
+    wanted["effect_kind"] = "rounding"
     assert dict(junit_properties(SimpleNamespace(failed=False, user_properties=properties))) == wanted
 
 

@@ -11,8 +11,8 @@
     verdicts: item.dataset.verdicts.split(" ").filter(Boolean).map((one) => one.split(":")),
   }));
   const fields = ["text", "paper", "section", "source", "verdict", "sort"];
-  const severity = ["error", "refuted", "inconclusive", "not-run", "supported"];
-  const worst = (entry) => Math.min(...entry.verdicts.map(([, word]) => severity.indexOf(word)), severity.length);
+  const worstFirst = ledger.dataset.worstFirst.split(" ");
+  const worst = (entry) => Math.min(...entry.verdicts.map(([, word]) => worstFirst.indexOf(word)), worstFirst.length);
   const orders = {
     "": (a, b) => a.place - b.place,
     name: (a, b) => a.details.id.localeCompare(b.details.id, "en"),

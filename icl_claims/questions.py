@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol, Self, TypeAlias, runtime_checkable
 
 from icl_claims.errors import ClaimError
+from icl_claims.statistics.error_rates import Errors
 
 Depth = tuple[float, float]
 """From which share of a model's depth to which, such as (0, 0.5) for the lower half."""
@@ -127,23 +128,28 @@ class Question(ABC):
 
     Args:
         tasks: Names of the tasks it is asked of; None for the papers' six.
-        confidence: Confidence of each task's interval, higher where a claim looks for one task among several; None
-            for the usual one.
+        errors: How often its words may be wrong; None for the usual, 2.5 % on each side.
         optional: Whether it is left out where a source cannot answer it.
+        any_model: Whether it is about a metric or a baseline, and so also asked of a model that learns nothing in
+            context; else such a model says nothing to it.
+        significantly: Whether the sentence says that a difference is significant, which digits alone cannot show.
     """
 
     tasks: tuple[str, ...] | None = None
-    confidence: float | None = None
+    errors: Errors | None = None
     optional: bool = False
+    any_model: bool = False
+    significantly: bool = False
 
     def __and__(self, other: Question) -> Joint:
         if self.tasks != other.tasks:
             todo = "Narrow the joint question: (one & other).on(...)."
             raise ClaimError("Questions about different tasks cannot be joined", got=f"{self} & {other}", todo=todo)
-        return Joint((*self.conjuncts, *other.conjuncts), tasks=self.tasks)
+        any_model = self.any_model and other.any_model
+        return Joint((*self.conjuncts, *other.conjuncts), tasks=self.tasks, any_model=any_model)
 
     def __invert__(self) -> Denied:
-        return Denied(self, tasks=self.tasks, optional=self.optional)
+        return Denied(self, tasks=self.tasks, optional=self.optional, any_model=self.any_model)
 
     def __bool__(self) -> NoReturn:
         todo = "Ask evidence: evidence.ask(question). Questions are joined with & and denied with ~."
@@ -167,12 +173,22 @@ class Question(ABC):
         """The same question, asked of these tasks only."""
         return self._changed(tasks=tasks)
 
-    def with_confidence(self, confidence: float) -> Self:
-        """The same question, each task's interval having this confidence."""
-        return self._changed(confidence=confidence)
+    def allowing(self, errors: Errors) -> Self:
+        """The same question, whose words may be wrong so often."""
+        return self._changed(errors=errors)
+
+    @property
+    def of_any_model(self) -> Self:
+        """The same question, asked also of a model that learns nothing in context."""
+        return self._changed(any_model=True)
+
+    @property
+    def significant(self) -> Self:
+        """The same question, where the sentence says that the difference is significant."""
+        return self._changed(significantly=True)
 
     def _changed(self, **fields: Any) -> Self:
-        """The same with other tasks or another confidence, also within it."""
+        """The same with other fields, also within it."""
         return replace(self, **fields)
 
     @property
@@ -264,7 +280,8 @@ class Joint(Question):
         return (leaf for part in self.parts for leaf in part.leaves())
 
     def _changed(self, **fields: Any) -> Self:
-        return replace(self, **fields, parts=tuple(part._changed(**fields) for part in self.parts))
+        inner = {**fields, "errors": fields["errors"].of_part(len(self.parts))} if fields.get("errors") else fields
+        return replace(self, **fields, parts=tuple(part._changed(**inner) for part in self.parts))
 
 
 @dataclass(frozen=True)
@@ -281,4 +298,5 @@ class Denied(Question):
         return self.question.leaves()
 
     def _changed(self, **fields: Any) -> Self:
-        return replace(self, **fields, question=self.question._changed(**fields))
+        inner = {**fields, "errors": fields["errors"].denied} if fields.get("errors") else fields
+        return replace(self, **fields, question=self.question._changed(**inner))

@@ -114,6 +114,13 @@ class Claim:
             raise ClaimError(f"The claim {self.id} asks no question", expected=wanted, got=repr(asked))
         return found
 
+    @property
+    def deciding(self) -> Question | None:
+        """The question that decides, whose words may be as often wrong as the rule allows; None if it asks none."""
+        asked = self.questions[:1]
+        errors = self.rule.errors
+        return next((one if errors is None else one.allowing(errors) for one in asked), None)
+
     def decided_on(self, *sources: str, trained: bool = False) -> Callable[[_Test], Deciding]:
         """Make another test decide this claim, once for each of the sources of evidence; as in `Paper.claim`."""
         return self._mark(sources, "", trained)

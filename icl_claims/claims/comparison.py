@@ -10,7 +10,9 @@ from icl_claims.questions import Compared, Quantity, Side
 Outcome = Literal["holds", "fails", "unclear", "absent"]
 OPPOSITE: dict[Outcome, Outcome] = {"holds": "fails", "fails": "holds", "unclear": "unclear", "absent": "absent"}
 EVERY_TASK = "all tasks"
+_DECIDES = {"fails": "fails by", "absent": "no evidence for", "unclear": "undecided by"}
 UNTRAINED = "embeddings_norms_head"
+"""What the untrained model of the same shape keeps: random blocks between trained embeddings and head."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,15 @@ class Finding:
         outcome: Whether the claim holds there, fails, cannot be decided, or has no evidence.
         left: The quantity that the claim is about, compared with `right`; `difference` is left - right.
         low: Lower bound of the difference; with `high`, what the outcome was read from.
-        queries: How many queries or trials the difference rests on; 0 for a printed number.
+        replicates: How many draws of demonstrations the difference rests on; 0 for a printed number.
+        queries: How many queries, over all of them.
+        interval_kind: What kind of interval it is: a confidence sequence, Student's, a binomial one, or rounding.
+        p_holds: How improbable it is at most that one sees as much in favour of the claim where it does not hold; None
+            where that is not known. It decides.
+        p_fails: The same of what speaks against it.
         note: Why the outcome is unclear or absent.
-        needed: About how many queries, or runs, would decide an unclear outcome, if the difference is as it seems.
-        detectable: The smallest difference that so many queries would find in four of five repetitions.
+        needed: About how many draws would decide an unclear outcome, if the difference is as it seems.
+        detectable: The smallest difference that so many draws would find in four of five repetitions.
         printed: The difference between the paper's own numbers, where it prints both.
         null_low: Where the difference would lie if the method's update meant nothing; with `null_high`, the range over
             all nulls.
@@ -39,7 +46,11 @@ class Finding:
     difference: float | None = None
     low: float | None = None
     high: float | None = None
+    replicates: int = 0
     queries: int = 0
+    interval_kind: str = ""
+    p_holds: float | None = None
+    p_fails: float | None = None
     note: str = ""
     needed: int | None = None
     detectable: float | None = None
@@ -96,30 +107,43 @@ def jointly(comparisons: Sequence[Comparison]) -> Comparison:
     the first alone does not decide.
     """
     first = comparisons[0]
-    findings = tuple(_together([c.findings[i] for c in comparisons]) for i in range(len(first.findings)))
-    question = " and ".join(comparison.question for comparison in comparisons)
-    return replace(first, question=question, findings=findings, upwards=None, parts=tuple(comparisons))
+    questions = [comparison.question for comparison in comparisons]
+    findings = tuple(
+        _together([c.findings[i] for c in comparisons], questions) for i in range(len(first.findings))
+    )
+    return replace(
+        first, question=" and ".join(questions), findings=findings, upwards=None, parts=tuple(comparisons)
+    )
 
 
 def denied(comparison: Comparison) -> Comparison:
     """The opposite of what was asked."""
-    findings = (replace(found, outcome=OPPOSITE[found.outcome]) for found in comparison.findings)
+    findings = (
+        replace(found, outcome=OPPOSITE[found.outcome], p_holds=found.p_fails, p_fails=found.p_holds)
+        for found in comparison.findings
+    )
     return replace(comparison, question=f"not: {comparison.question}", findings=tuple(findings))
 
 
-def _together(same_task: list[Finding]) -> Finding:
+def _together(same_task: Sequence[Finding], questions: Sequence[str]) -> Finding:
+    """What a task says to several questions; what holds is as sure as the least sure, one that fails is one of many."""
     outcomes = [finding.outcome for finding in same_task]
     outcome: Outcome = next((o for o in ("fails", "absent", "unclear") if o in outcomes), "holds")
     notes = [finding.note for finding in same_task if finding.note]
     if len(set(outcomes)) > 1:
-        notes.append("; ".join(outcomes) + " in turn")
+        deciding = (question for question, other in zip(questions, outcomes, strict=True) if other == outcome)
+        notes.append(f"{_DECIDES[outcome]}: {'; '.join(deciding)}")
     undecided = [finding.needed for finding in same_task if finding.outcome == "unclear"]
     needed = max((n for n in undecided if n is not None), default=None) if outcome == "unclear" else None
+    holds, fails = ([getattr(one, p) for one in same_task] for p in ("p_holds", "p_fails"))
+    told = [p for p in fails if p is not None]
     return replace(
         same_task[0],
         outcome=outcome,
         note="; ".join(dict.fromkeys(notes)),
         needed=None if None in undecided else needed,
+        p_holds=None if None in holds else max(holds),
+        p_fails=min(1.0, min(told) * len(same_task)) if told else None,
     )
 
 

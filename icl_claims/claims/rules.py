@@ -6,7 +6,7 @@ from typing import Literal
 
 from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding
 from icl_claims.errors import ClaimError
-from icl_claims.statistics.significance import sign_flip_test, sign_test
+from icl_claims.statistics.error_rates import ALLOWED, Errors
 from icl_claims.tasks import title_of_task
 
 Word = Literal["supported", "refuted", "vacuous", "inconclusive", "not run", "consistent", "inconsistent"]
@@ -54,7 +54,7 @@ class Verdict:
         cases: How many cases were tried, where it is about cases.
         beside: Comparisons that do not decide: other nulls, other readings of the claim, controls.
         would_change: What would change the verdict.
-        plain_numbers: What the differences say whatever their intervals, with tests of them over tasks.
+        plain_numbers: What the differences say whatever their intervals.
         p: The smallest error probability at which the rule would say supported, and at which it would say refuted.
         decided_by: Which part of a joint claim decided.
         nulls: What the rule says of planted nulls.
@@ -82,6 +82,12 @@ class TaskRule:
 
     A task that is undecided or was not run counts for neither side, so the verdict is `supported` or `refuted` only
     where the undecided tasks could not turn it. A claim about the mean alone asks for none (`ON_AVERAGE`).
+
+    Either word is wrong at most 5 % of the time, however tasks depend on each other. "Supported" of a claim that holds
+    on one task too few needs one of the other K - m + 1 to be mistaken, so each may be in a (K - m + 1)th of that; and
+    "refuted" of one that holds on just m tasks, one of these m.
+
+    Source: Benjamini and Heller 2008 (partial conjunction hypotheses, Bonferroni's combination).
     """
 
     at_least: int
@@ -100,6 +106,34 @@ class TaskRule:
         words = f"holds on at least {self.at_least} of {self.of} tasks" if self.of > 1 else "holds on the task"
         return words + (" and over all of them together" if self.overall else "")
 
+    @property
+    def errors(self) -> Errors:
+        """How often the words of single tasks, and of their mean, may be wrong."""
+        ways_to_fail = 2 if self.overall and self.at_least else 1
+        return Errors(
+            holds=ALLOWED / self._to_refute,
+            fails=ALLOWED / ways_to_fail / max(self.at_least, 1),
+            together_holds=ALLOWED,
+            together_fails=ALLOWED / ways_to_fail,
+        )
+
+    @property
+    def _to_refute(self) -> int:
+        """On how many tasks it must fail to be refuted."""
+        return self.of - self.at_least + 1
+
+    def p_values(self, comparison: Comparison) -> tuple[float | None, float | None]:
+        """The smallest error at which the rule would say supported, and refuted; None where nothing gives one."""
+        tasks, together = comparison.tasks, comparison.together
+        supported = _combined([one.p_holds for one in tasks], self.at_least, self._to_refute)
+        refuted = _combined([one.p_fails for one in tasks], self._to_refute, self.at_least) if self.at_least else None
+        if self.overall and together is not None:
+            both = [p for p in (supported, together.p_holds) if p is not None]
+            supported = max(both) if len(both) == (2 if self.at_least else 1) else None
+            either = [p for p in (refuted, together.p_fails) if p is not None]
+            refuted = min(1.0, min(either) * (2 if self.at_least else 1)) if either else None
+        return supported, refuted
+
     def decide(self, comparison: Comparison, beside: Iterable[Comparison] = ()) -> Verdict:
         """The verdict of what the tasks say.
 
@@ -113,7 +147,7 @@ class TaskRule:
         if all(finding.outcome == "absent" for finding in tasks):
             return Verdict("not run", _absence(tasks), comparison, beside=beside)
         holds, fails = (sum(finding.outcome == outcome for finding in tasks) for outcome in ("holds", "fails"))
-        supported, refuted = holds >= self.at_least, fails > self.of - self.at_least
+        supported, refuted = holds >= self.at_least, bool(self.at_least) and fails >= self._to_refute
         if self.overall:
             outcome = "absent" if together is None else together.outcome
             supported, refuted = supported and outcome == "holds", refuted or outcome == "fails"
@@ -126,7 +160,9 @@ class TaskRule:
         if self.overall and together is not None:
             why += f"; over {EVERY_TASK} it {'is unclear' if together.outcome == 'unclear' else together.outcome}"
         change = self._would_change(word, holds, fails, tasks)
-        return Verdict(word, f"{why}.", comparison, 0, beside, change, _plain_numbers(comparison))
+        p, plain = self.p_values(comparison), _plain_numbers(comparison)
+        decided_by = _deciding_part(comparison, word)
+        return Verdict(word, f"{why}.", comparison, 0, beside, change, plain, p, decided_by)
 
     def _would_change(self, word: Word, holds: int, fails: int, tasks: Iterable[Finding]) -> str:
         counted, over_all = sum(finding.outcome != "absent" for finding in tasks), f"over {EVERY_TASK}"
@@ -151,7 +187,7 @@ class TaskRule:
                 wanted += ", and refuted if it failed there"
             if waiting:
                 needed = ", ".join(f"{title_of_task(f.task)} about {f.needed}" for f in waiting)
-                wanted += f". If the differences are as they seem, these would decide (queries, or runs): {needed}"
+                wanted += f". If the differences are as they seem, so many draws would decide: {needed}"
             return wanted + "."
         count = self.at_least if word == "refuted" else self.of - self.at_least + 1
         places = (f"on {count} of {self.of} tasks",) * bool(self.at_least) + (over_all,) * self.overall
@@ -168,6 +204,11 @@ class CaseRule:
 
     def __str__(self) -> str:
         return self.words
+
+    @property
+    def errors(self) -> Errors | None:
+        """None: a case holds or does not."""
+        return None
 
     def decide(self, comparison: Comparison, beside: Iterable[Comparison] = ()) -> Verdict:
         """The verdict of a list of cases, each with a finding under its own name."""
@@ -203,21 +244,28 @@ ON_AVERAGE = TaskRule(0, overall=True)  # "on average": the mean over tasks, wha
 IN_EVERY_CASE = CaseRule()  # an identity
 
 
+def _combined(p_values: Iterable[float | None], at_least: int, ways: int) -> float | None:
+    """The p value that at least so many hold, of which `ways` mistaken ones would be enough."""
+    known = sorted(p for p in p_values if p is not None)
+    return min(1.0, ways * known[at_least - 1]) if 0 < at_least <= len(known) else None
+
+
+def _deciding_part(comparison: Comparison, word: Word) -> str:
+    """Of several questions, those on which the verdict hangs: which fail, or are undecided, on most tasks."""
+    outcome = {"refuted": "fails", "inconclusive": "unclear"}.get(word)
+    if not comparison.parts or outcome is None:
+        return ""
+    counts = [sum(finding.outcome == outcome for finding in part.tasks) for part in comparison.parts]
+    deciding = [part.question for part, many in zip(comparison.parts, counts, strict=True) if many == max(counts) > 0]
+    return "; ".join(deciding)
+
+
 def _plain_numbers(comparison: Comparison) -> str:
     """What the differences say whatever their intervals; empty if the claim wants neither side."""
     differences = comparison.differences()
     if not differences or comparison.upwards is None:
         return ""
-    sentence = f"By the plain numbers it is so on {comparison.in_favour()} of {len(differences)}"
-    if len(differences) > 1:
-        telling = sum(difference != 0 for difference in differences)
-        p, _ = sign_test(comparison.in_favour(), telling)
-        flipped, smallest = sign_flip_test(differences)
-        sentence += (
-            f" (one-sided sign test: p = {p:.2g}; sign-flip test of the differences: p = {flipped:.2g}; "
-            f"{telling} tasks allow no less than {smallest:.2g})"
-        )
-    return sentence + "."
+    return f"By the plain numbers it is so on {comparison.in_favour()} of {len(differences)}."
 
 
 def _named(findings: Iterable[Finding]) -> str:

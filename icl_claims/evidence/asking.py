@@ -3,90 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-import numpy as np
-
-from icl_claims.claims import Comparison, Finding, Outcome, denied, jointly
+from icl_claims.claims import EVERY_TASK, Comparison, denied, jointly
 from icl_claims.errors import ClaimError
+from icl_claims.evidence.noise import Noise
+from icl_claims.evidence.numbers import Numbers
 from icl_claims.questions import Compared, Denied, Joint, Near, NotAbove, Quantity, Question, TwoSided
-from icl_claims.statistics import intervals, significance
+from icl_claims.statistics.error_rates import Errors
+from icl_claims.statistics.replicates import Replicates
 from icl_claims.tasks import PAPERS_TASKS
-
-_OUTCOMES: dict[str, Outcome] = {
-    **dict.fromkeys(("as asked", "equivalent", "not above"), "holds"),
-    **dict.fromkeys(("against it", "different", "above"), "fails"),
-    "unclear": "unclear",
-}
-
 
 class NotHeldError(ClaimError):
     """A source holds nothing of the kind on any task; beside the question that decides, it is then left out."""
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """What a source says about two sides of a comparison on one task, or on all of them.
-
-    Args:
-        task: Name of the task, or `EVERY_TASK`.
-        interval: Interval of the difference of the two means, at the confidence that the question asks for.
-        count: How many queries or runs it rests on.
-        note: What is always said.
-        unclear: What is said if the interval does not decide.
-        absent: Why there is no evidence; empty if there is.
-        undecided: Whether the task cannot decide, whatever its interval.
-        needed: As in a `Finding`, and so is `detectable`.
-        predicted: Where one more draw of demonstrations would put the left side.
-    """
-
-    task: str
-    left: float = np.nan
-    right: float = np.nan
-    interval: intervals.Interval = intervals.UNDEFINED
-    count: int = 0
-    note: str = ""
-    unclear: str = ""
-    absent: str = ""
-    undecided: bool = False
-    needed: int | None = None
-    detectable: float | None = None
-    predicted: tuple[float, float] = (np.nan, np.nan)
-
-    def finding(self, question: TwoSided) -> Finding:
-        """What they say to a question."""
-        if self.absent:
-            return Finding(self.task, "absent", note=self.absent)
-        outcome = "unclear" if self.undecided else self._judged(question)
-        wanting = outcome == "unclear" and not self.undecided
-        return Finding(
-            self.task,
-            outcome,
-            left=_finite(self.left),
-            right=_finite(self.right),
-            difference=_finite(self.interval.estimate),
-            low=_finite(self.interval.low),
-            high=_finite(self.interval.high),
-            queries=self.count,
-            note=self.note or (self.unclear if wanting else ""),
-            needed=self.needed if wanting and isinstance(question, Compared) else None,
-            detectable=self.detectable,
-            predicted_low=_finite(self.predicted[0]),
-            predicted_high=_finite(self.predicted[1]),
-        )
-
-    def _judged(self, question: TwoSided) -> Outcome:
-        """Whether the whole interval lies on the side, or within the margin, that the question asks for."""
-        higher, lower = self.interval.excludes_below(0.0), self.interval.excludes_above(0.0)
-        match question:
-            case Near(within=share):
-                found: str = significance.equivalence(self.interval, share * abs(self.right))
-            case NotAbove(within=share):
-                found = significance.non_superiority(self.interval, share * abs(self.right))
-            case Compared(upwards=upwards):
-                found = "as asked" if (higher if upwards else lower) else "against it" if higher or lower else "unclear"
-        return _OUTCOMES[found]
 
 
 class TaskEvidence(ABC):
@@ -95,10 +25,10 @@ class TaskEvidence(ABC):
     source: str
 
     @abstractmethod
-    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], errors: Errors) -> Sequence[Numbers]:
         """What is known of both sides of a question, task by task and then over all of them.
 
-        The question's own tasks and confidence are not looked at.
+        The question's own tasks and errors are not looked at.
 
         Raises:
             NotHeldError: The source holds nothing of the kind on any task.
@@ -117,11 +47,7 @@ class TaskEvidence(ABC):
         """
         match question:
             case TwoSided():
-                usual = significance.CONFIDENCE_FOR_EQUIVALENCE if isinstance(question, Near) else intervals.CONFIDENCE
-                numbers = self.numbers(question, question.tasks or PAPERS_TASKS, question.confidence or usual)
-                upwards = question.upwards if isinstance(question, Compared) else None
-                findings = tuple(one.finding(question) for one in numbers)
-                return Comparison(str(question), findings, upwards, *question.sides)
+                return self._compared(question, self._numbers(question))
             case Joint():
                 required = [self.ask(part) for part in question.parts if not part.optional]
                 known = self.answers(*(part for part in question.parts if part.optional))
@@ -131,6 +57,50 @@ class TaskEvidence(ABC):
             case Denied():
                 return denied(self.ask(question.question))
         raise ClaimError("Unknown kind of question", got=type(question).__name__)
+
+    def beyond(self, question: Question, noise: Noise) -> Comparison | None:
+        """Whether what a question speaks of goes beyond noise; None where the noise takes no place in it.
+
+        Of a difference it is whether it is larger, in the sense of the question, than that of noise; of a similarity
+        that is as large as another, whether it is above that of noise; and of one that is not, whether it is off by
+        more than noise, on the side on which it is.
+        """
+        match question:
+            case Joint(parts=parts):
+                found = [one for part in parts if (one := self.beyond(part, noise)) is not None]
+                return jointly(found) if found else None
+            case Denied(question=TwoSided() as inner):
+                return self._beyond(inner, noise, both=True, either_side=True)
+            case TwoSided():
+                return self._beyond(question, noise)
+        return None
+
+    def _beyond(
+        self, question: TwoSided, noise: Noise, *, both: bool = False, either_side: bool = False
+    ) -> Comparison | None:
+        null = noise.in_place_of(question, both=both)
+        if not isinstance(null, TwoSided):
+            return None
+        upwards = question.upwards if isinstance(question, Compared) else not isinstance(question, NotAbove)
+        if isinstance(question, Near) and not either_side:
+            question, null = (_above(one.left, 0.0, like=one) for one in (question, null))
+        pairs = zip(self._numbers(question), self._numbers(null), strict=True)
+        beyond = [mine.beyond(its) for mine, its in pairs]
+        contrast = _above(question.left, question.right, like=question, upwards=upwards)
+        if either_side:
+            beyond = [replace(one, replicates=one.replicates and _turned_up(one.replicates)) for one in beyond]
+            errors = question.errors or Errors()
+            contrast = replace(contrast, errors=replace(errors, holds=errors.fails / 2, together_holds=errors.fails / 2))
+        return replace(self._compared(contrast, beyond), question=f"{question}: more so than {noise.title}")
+
+    def _numbers(self, question: TwoSided) -> Sequence[Numbers]:
+        return self.numbers(question, question.tasks or PAPERS_TASKS, question.errors or Errors())
+
+    def _compared(self, question: TwoSided, numbers: Sequence[Numbers]) -> Comparison:
+        errors = question.errors or Errors()
+        findings = (one.finding(question, errors.together if one.task == EVERY_TASK else errors) for one in numbers)
+        upwards = question.upwards if isinstance(question, Compared) else None
+        return Comparison(str(question), tuple(findings), upwards, *question.sides)
 
     def answers(self, *questions: Question) -> tuple[Comparison, ...]:
         """What the source says to those questions for which it holds something on some task; others are left out."""
@@ -154,7 +124,7 @@ class AbsentEvidence(TaskEvidence):
     why: str
     details: dict[str, Any] = field(default_factory=dict)
 
-    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], errors: Errors) -> Sequence[Numbers]:
         """None, for the same reason on every task."""
         return [Numbers(task, absent=self.why) for task in tasks]
 
@@ -168,5 +138,15 @@ def over_tasks(counted: int, asked: int) -> str:
     return f"over {counted} tasks" if counted == asked else f"over {counted} of {asked} tasks: the others could turn it"
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _above(left: Quantity, right: Any, *, like: Question, upwards: bool = True) -> Compared:
+    """Whether one side is above the other, asked as another question is."""
+    known = {name: getattr(like, name) for name in ("tasks", "errors", "any_model")}
+    return Compared(left=left, right=right, upwards=upwards, **known)
+
+
+def _turned_up(replicates: Replicates) -> Replicates:
+    """The same with the difference of the left side above 0."""
+    if not len(replicates.left) or replicates.left.mean() >= 0:
+        return replicates
+    queries = tuple(-of_task for of_task in replicates.queries)
+    return replace(replicates, left=-replicates.left, right=-replicates.right, queries=queries)

@@ -1,0 +1,263 @@
+"""What replicates say about a mean: the unit of inference is a draw of demonstrations, never a query.
+
+A replicate of a task gives one number for each side of a comparison. Where it asks queries of its own, replicates are
+independent. Where all ask the same queries (the authors' protocol), draws are crossed with queries: how far the mean
+may be off has a part of the draws and a part of the queries, and the squares of the two half-widths add up.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import scipy
+from jaxtyping import Float
+
+from icl_claims.statistics import sequential
+from icl_claims.statistics.intervals import UNDEFINED, Interval
+
+Column = Float[np.ndarray, "_ ..."]
+"""One value per query, or [queries, values] several; NaN marks a value that does not count."""
+Draw = tuple[int, int]
+"""The seed and the permutation of a draw of demonstrations."""
+ERROR = 0.025
+"""Error on each side of a usual interval, of 95 % confidence."""
+POWER = 0.8
+MOST_REPLICATES = 10_000
+SAME = 1e-12  # relative; numbers of replicates that are closer are equal but for rounding
+LEAST_ERROR = 1e-300
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over replicates, and how far off it may be.
+
+    Args:
+        error: its standard error, by the spread of the replicates.
+        looked_at: whether one may look after every replicate and stop at will; else the number of replicates was fixed
+            beforehand, and intervals are Student's.
+        query_error: standard error by the spread of the queries, where all replicates ask the same; else 0.
+        queries: how many these are.
+    """
+
+    value: float
+    error: float
+    replicates: int
+    looked_at: bool = True
+    query_error: float = 0.0
+    queries: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether it has a spread: several replicates, whose numbers are not all the same."""
+        return bool(np.isfinite(self.value)) and self.replicates >= sequential.FEWEST and self.error > 0
+
+    def half_width(self, error: float) -> float:
+        """By how much the mean may be off on one side, but for this error; infinite where no data could tell.
+
+        Source: the squares of half-widths of independent parts add up (Zou and Donner 2008; for a crossed design their
+        parts are Cornfield and Tukey's 1956).
+        """
+        critical = sequential.critical_t(self.replicates, error) if self.looked_at else _student(self.replicates, error)
+        of_queries = _student(self.queries, error) * self.query_error if self.query_error else 0.0
+        return math.hypot(critical * self.error, of_queries)
+
+    def interval(self, below: float = ERROR, above: float = ERROR) -> Interval:
+        """Its interval, with an error on each side: a confidence sequence where it is looked at."""
+        if not self.known:
+            return Interval(self.value, np.nan, np.nan)
+        return Interval(self.value, self.value - self.half_width(below), self.value + self.half_width(above))
+
+    def p_above(self) -> float | None:
+        """The p value of a mean of 0 or less; None where it has no spread."""
+        if not self.known:
+            return None
+        if self.value <= 0:
+            return 1.0
+        if not self.query_error:
+            t = self.value / self.error
+            return sequential.p_value(t, self.replicates) if self.looked_at else _student_p(t, self.replicates)
+        if self.half_width(LEAST_ERROR) < self.value:
+            return LEAST_ERROR
+        lowest, highest = math.log(LEAST_ERROR), math.log(0.5)
+        if self.half_width(0.5) >= self.value:
+            return 1.0
+        beyond: Callable[[float], float] = lambda log: min(self.half_width(math.exp(log)), 1e12) - self.value  # noqa: E731
+        return math.exp(scipy.optimize.brentq(beyond, lowest, highest))
+
+    def p_below(self) -> float | None:
+        """The p value of a mean of 0 or more; None where it has no spread."""
+        return self.turned.p_above()
+
+    @property
+    def turned(self) -> Self:
+        """The same with the other sign."""
+        return type(self)(
+            -self.value, self.error, self.replicates, self.looked_at, self.query_error, self.queries
+        )
+
+    def needed(self, error: float = ERROR) -> int | None:
+        """About how many replicates would tell it from 0, if it is as it seems; None where no number of them would."""
+        if not self.known or not self.value:
+            return None
+        spread = self.error * math.sqrt(self.replicates)
+
+        def told(replicates: int) -> bool:
+            more = type(self)(
+                self.value, spread / math.sqrt(replicates), replicates, self.looked_at, self.query_error, self.queries
+            )
+            return more.half_width(error) < abs(self.value)
+
+        if not told(MOST_REPLICATES):
+            return None
+        low, high = sequential.FEWEST - 1, MOST_REPLICATES
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if told(middle) else (middle, high)
+        return high
+
+    def detectable(self, error: float = ERROR) -> float | None:
+        """The size of a difference that so many replicates would tell from 0 in four of five repetitions.
+
+        Returns:
+            None where it has no spread, or so few replicates can tell nothing.
+
+        Source: Bloom 1995, minimum detectable effect: the critical distance, and a quantile of the estimate's own.
+        """
+        if not self.known or not math.isfinite(half := self.half_width(error)):
+            return None
+        return half + float(scipy.stats.norm.ppf(POWER)) * math.hypot(self.error, self.query_error)
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """Both sides of a comparison on one task, a number for each replicate.
+
+    Args:
+        draws: what tells the replicates apart; those of several comparisons are paired by it.
+        left: numbers of one side, whose mean is the side's.
+        right: numbers of the other.
+        looked_at: as in an `Estimate`.
+        queries: what each query contributes to both sides, where all replicates ask the same queries: an array [sides,
+            queries] for each task.
+    """
+
+    draws: tuple[Draw, ...]
+    left: Float[np.ndarray, " replicates"]
+    right: Float[np.ndarray, " replicates"]
+    looked_at: bool = True
+    queries: tuple[Float[np.ndarray, "2 _"], ...] = ()
+
+    @classmethod
+    def of_columns(
+        cls,
+        draws: Sequence[Draw],
+        left: Sequence[Column],
+        right: Sequence[Column] | float,
+        *,
+        same_queries: bool = False,
+    ) -> Self:
+        """Both sides from a column of queries for every replicate.
+
+        A side is the mean of all values that count, and so a ratio of sums; its number in a replicate is the linearised
+        one, R + n (S_r - R N_r) / N. A replicate in which nothing counts on either side is left out.
+
+        Args:
+            right: columns about the same queries, or a number.
+            same_queries: whether all replicates ask the same queries.
+
+        Source: linearisation of a ratio (Cochran 1977, section 6.3), which is its infinitesimal jackknife.
+
+        >>> found = Replicates.of_columns([(0, 0), (1, 0)], [np.array([1.0, 0.0]), np.array([1.0, np.nan])], 0.5)
+        >>> round(found.contrast().value, 3), found.left.round(3).tolist()
+        (0.167, [0.444, 0.889])
+        """
+        columns = [left] if isinstance(right, float) else [left, right]
+        sums, counts = (np.array([[of(column) for column in side] for side in columns]) for of in (np.nansum, _counted))
+        counting = (counts > 0).any(axis=0)
+        kept, sums, counts = int(counting.sum()), sums[:, counting], counts[:, counting]
+        told = tuple(draw for draw, counts_here in zip(draws, counting, strict=True) if counts_here)
+        if not kept or not counts.sum(axis=1).all():
+            nothing = np.full(kept, np.nan)
+            return cls(told, nothing, nothing if len(columns) > 1 else np.full(kept, right))
+        ratios = (sums.sum(axis=1) / counts.sum(axis=1))[:, None]
+        numbers = ratios + kept * (sums - ratios * counts) / counts.sum(axis=1, keepdims=True)
+        sides = [*numbers, np.full(kept, right)] if isinstance(right, float) else [*numbers]
+        queries = ()
+        if same_queries and kept > 1:
+            of_queries = [_of_queries(side, float(ratio)) for side, ratio in zip(columns, ratios[:, 0], strict=True)]
+            of_queries += [np.zeros_like(of_queries[0])] * (2 - len(of_queries))
+            queries = (np.stack(of_queries),)
+        return cls(told, sides[0], sides[1], queries=queries)
+
+    def contrast(self, of_left: float = 1.0, of_right: float = -1.0) -> Estimate:
+        """The mean of a weighted sum of both sides; by default of their difference."""
+        values = of_left * self.left + of_right * self.right
+        if not len(values):
+            return Estimate(np.nan, np.nan, 0)
+        value, many = float(values.mean()), len(values)
+        if many == 1 or not np.isfinite(value):
+            return Estimate(value, np.nan, many, self.looked_at)
+        spread = float(values.std(ddof=1))
+        if np.ptp(values) <= SAME * max(1.0, float(np.abs(values).max())):
+            spread = 0.0
+        variances = [float((of_left * l + of_right * r).var(ddof=1)) / len(l) for l, r in self.queries]
+        query_error = math.sqrt(sum(variances)) / max(len(variances), 1)
+        fewest = min((queries.shape[1] for queries in self.queries), default=0)
+        return Estimate(value, spread / math.sqrt(many), many, self.looked_at, query_error, fewest)
+
+    def beyond(self, null: Self) -> Self:
+        """This difference against that of a null, over the replicates of both."""
+        common = [draw for draw in self.draws if draw in null.draws]
+        mine, its = ([of.draws.index(draw) for draw in common] for of in (self, null))
+        queries = tuple(
+            np.stack([a[0] - a[1], b[0] - b[1]])
+            for a, b in zip(self.queries, null.queries, strict=False)
+            if a.shape == b.shape
+        )
+        differences = (self.left - self.right)[mine], (null.left - null.right)[its]
+        return type(self)(tuple(common), *differences, looked_at=self.looked_at, queries=queries)
+
+    def next_one(self, error: float = ERROR) -> Interval:
+        """Where the left side of one more replicate is expected.
+
+        Source: the prediction interval of Student's distribution (Hahn and Meeker 1991, section 4.7).
+        """
+        many = len(self.left)
+        if many < sequential.FEWEST or not np.isfinite(self.left).all():
+            return UNDEFINED
+        half = _student(many, error) * float(self.left.std(ddof=1)) * math.sqrt(1 + 1 / many)
+        return Interval(float(self.left.mean()), float(self.left.mean()) - half, float(self.left.mean()) + half)
+
+
+def mean_over(tasks: Sequence[Replicates]) -> Replicates:
+    """The mean over tasks, each as heavy as another, replicate by replicate: about these tasks, and about no others.
+
+    Tasks share seeds, words and a model. So a replicate of one is paired with that of another, and whatever they have
+    in common counts once. Those that only some tasks have are left out.
+    """
+    many = min(len(task.draws) for task in tasks)
+    left, right = (np.mean([getattr(task, side)[:many] for task in tasks], axis=0) for side in ("left", "right"))
+    queries = tuple(of_task for task in tasks for of_task in task.queries)
+    return Replicates(tasks[0].draws[:many], left, right, tasks[0].looked_at, queries)
+
+
+def _counted(column: Column) -> int:
+    return int((~np.isnan(column)).sum())
+
+
+def _of_queries(columns: Sequence[Column], ratio: float) -> Float[np.ndarray, " queries"]:
+    """What each query contributes to a ratio of sums over all replicates."""
+    values = np.stack([column.reshape(len(column), -1) for column in columns])
+    counts = ~np.isnan(values)
+    deviations = np.where(counts, values - ratio, 0.0).sum(axis=(0, 2))
+    return np.asarray(deviations * values.shape[1] / counts.sum())
+
+
+def _student(many: int, error: float) -> float:
+    return float(scipy.stats.t.isf(error, many - 1)) if many > 1 else math.inf
+
+
+def _student_p(t: float, many: int) -> float:
+    return float(scipy.stats.t.sf(t, many - 1))

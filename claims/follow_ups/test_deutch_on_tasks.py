@@ -72,6 +72,7 @@ def test_layer_causal_moves_attention_scores_more_as_icl_does() -> Asked:
     where="on layer-causal finetuning, by layer",
     rule=CaseRule("the means over tasks differ as said, in every layer"),
     on="author_runs",
+    read_off="The layers were read off the authors' runs, the same that decide it",
 )
 def test_layers_in_which_standard_finetuning_is_ahead(evidence: TaskEvidence, decide: Decide) -> None:
     """On average over tasks, SimAOU is higher for layer-causal than for standard finetuning in every layer but 1, 3 and

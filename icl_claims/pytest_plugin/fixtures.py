@@ -196,17 +196,16 @@ def expected_refutation(item: Any, source: str) -> str | None:
     Raises:
         ClaimError: The file is malformed.
     """
+    from icl_claims.claims.registry import nearest_file
+
     claim, (_, profile) = _claim(item).id, item.callspec.params["evidence"]
-    for folder in item.path.parents:
-        if (folder / REFUTATIONS).is_file():
-            known = known_refutations(folder / REFUTATIONS)
-            if source != "trials":
-                return known.get((claim, source, ""))
-            choices = choices_of(item.config, profile)
-            return None if choices.changed else known.get((claim, source, choices.profile.name))
-        if folder == item.config.rootpath:
-            break
-    return None
+    file = nearest_file(REFUTATIONS, item.path.parent, item.config.rootpath)
+    if file is None:
+        return None
+    if source != "trials":
+        return known_refutations(file).get((claim, source, ""))
+    choices = choices_of(item.config, profile)
+    return None if choices.changed else known_refutations(file).get((claim, source, choices.profile.name))
 
 
 @cache

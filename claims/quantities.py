@@ -17,5 +17,4 @@ MIDDLE_HALF, LAST_QUARTER = (0.25, 0.75), (0.75, 1.0)
 LINEARIZED_TASKS = ("sst2", "sst5", "mr", "subj")
 GENERALLY_OF_FOUR = at_least(3, of=4)  # as of six, one exception is allowed
 ON_SUBJ = at_least(1, of=1)
-OF_ANY_TASK = 1 - 0.05 / 6  # confidence of each task's interval where any of the six may hold: Bonferroni's
 COMPARABLE = 0.1  # "comparable": a tenth more or less

@@ -14,6 +14,7 @@ ClippedNorm = Literal["global_l2", "layer_l2", "l_inf"]
 Calibration = Literal["none", "contextual"]
 RandomBaseline = Literal["update", "state"]
 Agreement = Literal["same_label", "changed"]
+QueryDraw = Literal["same", "own"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,14 @@ class Protocol:
         changes="No difference for two labels; lower values on SST5, AGNews and CB.",
     )
 
+    query_draw: QueryDraw = choice(
+        QueryDraw,
+        title="Queries",
+        help="queries of each draw of demonstrations: same (authors' code: all draws ask the same) or own",
+        code="every draw of demonstrations is asked the same evaluation set (`same`), not queries of its own (`own`)",
+        changes="What all draws share is no further evidence: with `own`, draws are independent.",
+    )
+
     def __post_init__(self) -> None:
         for one in fields(self):
             if (value := getattr(self, one.name)) not in (known := one.metadata["values"]):
@@ -169,6 +178,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "run of theirs: that seed has .080, and no other more than .106.",
     ),
     _BY_NAME["agreement"],
+    _BY_NAME["query_draw"],
     Difference(
         "Gradient norms",
         "of each attention layer",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from icl_claims.claims import Asked, CaseRule, Comparison, Decide, Finding, at_least, deutch, nulls_of
 from icl_claims.evidence.asking import TaskEvidence
 from icl_claims.methods import LayerCausal
@@ -13,11 +15,13 @@ from icl_claims.metrics import (
     sim_aou,
     sim_aou_unnormalised,
 )
+from icl_claims.statistics.error_rates import ALLOWED, Errors
 
 from ..quantities import COMPARABLE, FT, LC, LOWER_LAYERS, UPPER_LAYERS
 
 BUT_AGNEWS = ("sst2", "sst5", "mr", "subj", "cb")
 LAYERS = 24  # of the 1.3B model
+ANY_OF_THEM = Errors(together_fails=ALLOWED / (2 * LAYERS))  # one of all layers and metrics that fails is enough
 FT_AHEAD = ((sim_aou, {1, 3, 23}), (sim_am_update, {9, *range(12, 18), *range(21, 24)}))
 
 
@@ -25,7 +29,7 @@ FT_AHEAD = ((sim_aou, {1, 3, 23}), (sim_am_update, {9, *range(12, 18), *range(21
 def test_scaling_to_unit_length_raises_the_score() -> Asked:
     """SimAOU is higher with attention outputs scaled to unit length than with the outputs as they are."""
     return (
-        sim_aou(FT) > sim_aou_unnormalised(FT),
+        (sim_aou(FT) > sim_aou_unnormalised(FT)).of_any_model,
         sim_aou(LC) > sim_aou_unnormalised(LC),
         *nulls_of(sim_aou(FT)),
         *nulls_of(sim_aou_unnormalised(FT)),
@@ -39,7 +43,7 @@ def test_an_untrained_model_scores_too() -> Asked:
     """
     trained, untrained = sim_aou(FT), sim_aou(FT).of_weights("embeddings_norms_head")
     return (
-        untrained > trained,
+        (untrained > trained).of_any_model,
         untrained.near(trained, within=COMPARABLE),
         trained.of_weights("norms") > trained,
         trained.of_weights("nothing") > trained,
@@ -72,6 +76,7 @@ def test_layer_causal_moves_attention_scores_more_as_icl_does() -> Asked:
     where="on layer-causal finetuning, by layer",
     rule=CaseRule("the means over tasks differ as said, in every layer"),
     on="author_runs",
+    read_off="The layers were read off the authors' runs, the same that decide it",
 )
 def test_layers_in_which_standard_finetuning_is_ahead(evidence: TaskEvidence, decide: Decide) -> None:
     """On average over tasks, SimAOU is higher for layer-causal than for standard finetuning in every layer but 1, 3 and
@@ -109,9 +114,9 @@ def test_the_advantage_survives_with_updates_of_the_same_length() -> Asked:
 def in_layer(evidence: TaskEvidence, metric: Metric, layer: int, *, ahead: bool) -> Finding:
     """Whether standard finetuning is ahead in a layer, or not, as it is said to be, in the mean over tasks."""
     band = (layer / LAYERS, (layer + 1) / LAYERS)
-    found = evidence.ask(metric(LC).at(band) > metric(FT).at(band)).together
+    lc, ft = metric(LC).at(band), metric(FT).at(band)
+    found = evidence.ask((lc < ft if ahead else lc > ft).allowing(ANY_OF_THEM)).together
     case = f"{metric.name}, layer {layer}"
     if found is None or found.difference is None:
         return Finding(case, "absent", note="no mean over tasks")
-    as_said = (found.difference < 0) == ahead
-    return Finding(case, "holds" if as_said else "fails", found.left, found.right, found.difference)
+    return replace(found, task=case)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 import pytest
 
 from icl_claims.claims.comparison import Comparison
-from icl_claims.claims.rules import GENERALLY, Rule, Verdict
+from icl_claims.claims.rules import GENERALLY, NullVerdict, Rule, Verdict
 from icl_claims.errors import ClaimError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.questions import Question
@@ -25,7 +25,13 @@ _Test = Callable[..., Any]
 class Decide(Protocol):
     """The fixture that records a verdict, and gives the test the outcome that belongs to it."""
 
-    def __call__(self, found: Verdict | Comparison, *, beside: tuple[Comparison, ...] = ()) -> None:
+    def __call__(
+        self,
+        found: Verdict | Comparison,
+        *,
+        beside: tuple[Comparison, ...] = (),
+        nulls: tuple[NullVerdict, ...] = (),
+    ) -> None:
         """Take a verdict, or a comparison that the claim's rule decides, and comparisons that do not decide."""
 
 
@@ -45,7 +51,7 @@ class Paper:
     title: str
 
     def claim(
-        self, name: str, *, where: str, on: str, rule: Rule = GENERALLY, trained: bool = False
+        self, name: str, *, where: str, on: str, rule: Rule = GENERALLY, trained: bool = False, read_off: str = ""
     ) -> Callable[[_Test], Deciding]:
         """Make a test decide a claim of this paper; its docstring is the statement.
 
@@ -58,6 +64,7 @@ class Paper:
             on: The sources of evidence that can decide it, separated by blanks.
             rule: What decides it, fixed before any run.
             trained: Whether something is trained on the way, which takes a minute.
+            read_off: A sentence that says so, where the rule was read off the evidence that decides it.
 
         Raises:
             ClaimError: The test has no docstring, or a source is unknown.
@@ -69,7 +76,7 @@ class Paper:
                 stripped, todo = sys.flags.optimize > 1, "State the claim in the docstring of its test."
                 todo = "Run Python without -OO, which drops all docstrings." if stripped else todo
                 raise ClaimError(f"The claim {name} has no statement", expected="a sentence", todo=todo)
-            claim = Claim(name, self, where, statement, rule, _asks(test))
+            claim = Claim(name, self, where, statement, rule, _asks(test), read_off)
             return claim.decided_on(*on.split(), trained=trained)(test)
 
         return declared
@@ -97,6 +104,7 @@ class Claim:
     statement: str
     rule: Rule = GENERALLY
     asks: Callable[[], Asked] | None = field(default=None, repr=False)
+    read_off: str = ""
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -108,12 +108,8 @@ def jointly(comparisons: Sequence[Comparison]) -> Comparison:
     """
     first = comparisons[0]
     questions = [comparison.question for comparison in comparisons]
-    findings = tuple(
-        _together([c.findings[i] for c in comparisons], questions) for i in range(len(first.findings))
-    )
-    return replace(
-        first, question=" and ".join(questions), findings=findings, upwards=None, parts=tuple(comparisons)
-    )
+    findings = tuple(_together([c.findings[i] for c in comparisons], questions) for i in range(len(first.findings)))
+    return replace(first, question=" and ".join(questions), findings=findings, upwards=None, parts=tuple(comparisons))
 
 
 def denied(comparison: Comparison) -> Comparison:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,6 +88,30 @@ def list_claims(
         for one in rows:
             table.add_row(*(escape(value if isinstance(value, str) else "; ".join(value)) for value in one.values()))
         Console().print(table)
+
+
+@app.command()
+def rules(
+    folder: Annotated[Path, typer.Argument(help="Where the claims lie.")] = Path("claims"),
+    write: Annotated[bool, typer.Option("--write", help="Register the rules as they are now.")] = False,
+    today: Annotated[
+        datetime | None, typer.Option(help="The day to register instead of today's.", formats=["%Y-%m-%d"])
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say since when the rule of each claim stands, and whether it changed since it was registered.
+
+    A digest stands for all that decides a claim before its evidence: its rule, its question, and the code of a test
+    with a body. `rules.toml` beside the claims holds it with a date. `--write` registers what is new or changed from
+    today on, and removes claims that are gone; what is unchanged keeps its date. Where no registry exists yet, the
+    dates are those from which git shows the rules as they are. The exit code is 1 when the registry is not up to date.
+
+    For example: icl-claims rules --write
+    """
+    from icl_claims.cli.rules import rules_and_print
+
+    if not rules_and_print(folder, write=write, today=today and today.date(), as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from icl_claims.claims import EVERY_TASK, Comparison, denied, jointly
 from icl_claims.errors import ClaimError
@@ -15,6 +15,7 @@ from icl_claims.statistics.error_rates import Errors
 from icl_claims.statistics.replicates import Replicates
 from icl_claims.tasks import PAPERS_TASKS
 
+
 class NotHeldError(ClaimError):
     """A source holds nothing of the kind on any task; beside the question that decides, it is then left out."""
 
@@ -23,6 +24,11 @@ class TaskEvidence(ABC):
     """A source that knows quantities by task. What it must do is give numbers; all questions are answered here."""
 
     source: str
+    plants_noise: ClassVar[bool] = False
+
+    def measures(self, question: Question) -> bool:
+        """Whether it holds what a question is about."""
+        return True
 
     @abstractmethod
     def numbers(self, question: TwoSided, tasks: Sequence[str], errors: Errors) -> Sequence[Numbers]:
@@ -90,7 +96,9 @@ class TaskEvidence(ABC):
         if either_side:
             beyond = [replace(one, replicates=one.replicates and _turned_up(one.replicates)) for one in beyond]
             errors = question.errors or Errors()
-            contrast = replace(contrast, errors=replace(errors, holds=errors.fails / 2, together_holds=errors.fails / 2))
+            contrast = replace(
+                contrast, errors=replace(errors, holds=errors.fails / 2, together_holds=errors.fails / 2)
+            )
         return replace(self._compared(contrast, beyond), question=f"{question}: more so than {noise.title}")
 
     def _numbers(self, question: TwoSided) -> Sequence[Numbers]:

@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 
 from icl_claims.claims import EVERY_TASK
-from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
+from icl_claims.evidence.asking import TaskEvidence, over_tasks
+from icl_claims.evidence.numbers import STUDENT, Numbers
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Method
 from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Quantity, Side, TwoSided
-from icl_claims.statistics import intervals, proportions, resampling, significance
+from icl_claims.statistics.error_rates import Errors
+from icl_claims.statistics.replicates import Replicates, mean_over
 
 RUNS_FILE = "published/author_runs.csv"
 LAYERS = 24  # of the 1.3B model
@@ -139,16 +141,12 @@ class _Logged:
     counted: int = 0
     of: int = 0
 
-    @property
-    def answers(self) -> resampling.Column:
-        """1 for every query that is counted, and 0 for the others it is a share of."""
-        return np.repeat([1.0, 0.0], [self.counted, self.of - self.counted])
-
 
 @dataclass(frozen=True)
 class _Draws:
     """Both sides of a comparison on one task, draw by draw."""
 
+    draws: tuple[tuple[int, int], ...]
     pairs: list[tuple[_Logged, _Logged]]
 
     @property
@@ -156,22 +154,10 @@ class _Draws:
         return [mine.value - other.value for mine, other in self.pairs]
 
     @property
-    def means(self) -> tuple[float, float]:
-        left, right = (float(np.mean([number.value for number in side])) for side in zip(*self.pairs, strict=True))
-        return left, right
-
-    def interval(self, confidence: float) -> intervals.Interval:
-        """Student's interval over draws; for a single one, over the queries it counts, or what digits leave open."""
-        (mine, other), *further = self.pairs
-        if further:
-            return intervals.seeds_interval(self.differences, confidence)
-        if mine.of and other.of:
-            return proportions.newcombe(mine.answers, other.answers, confidence)
-        if mine.of and not other.run:
-            share = proportions.wilson(mine.answers, confidence)
-            return intervals.Interval(share.estimate - other.value, share.low - other.value, share.high - other.value)
-        difference, margin = mine.value - other.value, (mine.unit + other.unit) / 2
-        return intervals.Interval(difference, difference - margin, difference + margin)
+    def replicates(self) -> Replicates:
+        """A number for each draw and side. How many draws there are was not ours to choose: they are not looked at."""
+        left, right = (np.array([number.value for number in side]) for side in zip(*self.pairs, strict=True))
+        return Replicates(self.draws, left, right, looked_at=False)
 
     def note(self, question: TwoSided) -> str:
         """How many draws there are and agree, and which runs they are from."""
@@ -199,7 +185,7 @@ class AuthorRunsEvidence(TaskEvidence):
 
     source: str = "author_runs"
 
-    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], errors: Errors) -> Sequence[Numbers]:
         """Quantities over the draws of demonstrations that were run with both, one interval per task.
 
         Raises:
@@ -212,8 +198,8 @@ class AuthorRunsEvidence(TaskEvidence):
                 self._refuse(one, logged)
         found = {task: _draws_of(*question.sides, task) for task in tasks}
         counted = [draws for draws in found.values() if draws is not None]
-        of_tasks = (_numbers_of(task, draws, question, confidence) for task, draws in found.items())
-        return [*of_tasks, _together(counted, len(found), confidence)]
+        of_tasks = (_numbers_of(task, draws, question) for task, draws in found.items())
+        return [*of_tasks, _together(counted, len(found))]
 
     def provenance(self) -> dict[str, Any]:
         """What was logged: for each commit the precision, the tasks, and the seeds of its draws."""
@@ -225,32 +211,22 @@ class AuthorRunsEvidence(TaskEvidence):
         return {"file": f"fixtures/{RUNS_FILE}", "model": "fairseq dense 1.3B", "runs": runs}
 
 
-def _numbers_of(task: str, draws: _Draws | None, question: TwoSided, confidence: float) -> Numbers:
+def _numbers_of(task: str, draws: _Draws | None, question: TwoSided) -> Numbers:
     if draws is None:
         return Numbers(task, absent="not logged")
-    interval, runs = draws.interval(confidence), len(draws.pairs)
-    several = runs > 1 and interval.high > interval.low
-    return Numbers(
-        task,
-        *draws.means,
-        interval,
-        count=runs,
-        note=draws.note(question),
-        needed=significance.seeds_needed(interval, runs, confidence=confidence) if several else None,
-        detectable=significance.smallest_detectable(interval, confidence=confidence) if several else None,
-    )
+    found = draws.replicates
+    return Numbers(task, *found.means, replicates=found, kind=STUDENT, note=draws.note(question))
 
 
-def _together(tasks: Sequence[_Draws], asked: int, confidence: float) -> Numbers:
-    """The mean over tasks, each as heavy as another, with Student's interval; undecided if others could turn it."""
+def _together(tasks: Sequence[_Draws], asked: int) -> Numbers:
+    """The mean over tasks, each as heavy as another, draw by draw; undecided if others could turn it."""
     if not tasks:
         return Numbers(EVERY_TASK, absent="no task was logged")
     if len(tasks) < 2:
         return Numbers(EVERY_TASK, note="one task", undecided=True)
-    left, right = (float(np.mean(means)) for means in zip(*(draws.means for draws in tasks), strict=True))
-    interval = intervals.seeds_interval([float(np.mean(draws.differences)) for draws in tasks], confidence)
-    runs, note = sum(len(draws.pairs) for draws in tasks), over_tasks(len(tasks), asked)
-    return Numbers(EVERY_TASK, left, right, interval, runs, note, undecided=len(tasks) < asked)
+    found = mean_over([draws.replicates for draws in tasks])
+    note = over_tasks(len(tasks), asked)
+    return Numbers(EVERY_TASK, *found.means, replicates=found, kind=STUDENT, note=note, undecided=len(tasks) < asked)
 
 
 def _draws_of(left: Quantity, side: Side, task: str) -> _Draws | None:
@@ -264,8 +240,9 @@ def _draws_of(left: Quantity, side: Side, task: str) -> _Draws | None:
 
     mine = _logged(left, task)
     other = _logged(side, task) if isinstance(side, Quantity) else {draw: [_Logged(float(side), 0.0)] for draw in mine}
-    pairs = [min(product(mine[draw], other[draw]), key=apart) for draw in mine if draw in other]
-    return _Draws(pairs) if pairs else None
+    draws = tuple(draw for draw in mine if draw in other)
+    pairs = [min(product(mine[draw], other[draw]), key=apart) for draw in draws]
+    return _Draws(draws, pairs) if pairs else None
 
 
 def _logged(quantity: Quantity, task: str) -> dict[tuple[int, int], list[_Logged]]:

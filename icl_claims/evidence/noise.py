@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from icl_claims.claims.comparison import UNTRAINED
-from icl_claims.methods import AnotherQuerysUpdate, GaussianUpdate, Method, ZeroShot, learns_weights, nulls_of_method
+from icl_claims.methods import AnotherQuerysUpdate, GaussianUpdate, Method, Null, ZeroShot, learns_weights, nulls_of_method
 from icl_claims.metrics import LayerMetric
 from icl_claims.questions import TRAINED, Denied, Joint, Near, Quantity, Question, Side, TwoSided
 
@@ -39,15 +40,15 @@ class Noise:
                 return None if (mine, other) == (left, right) else replace(question, left=mine, right=other)
         return None
 
-    def _side(self, side: Side) -> Side:
+    def _side(self, side: Side) -> Any:
         found = self.instead(side) if isinstance(side, Quantity) else None
         return side if found is None else found
 
 
-def _update(null: Callable[[Method], object]) -> Callable[[Quantity], Quantity | None]:
+def _update(null: Callable[[Method], Null]) -> Callable[[Quantity], Quantity | None]:
     def instead(quantity: Quantity) -> Quantity | None:
-        method = quantity.method
-        if not is_similarity(quantity) or quantity.metric.of_diagnostics or not isinstance(method, Method):
+        method, metric = quantity.method, quantity.metric
+        if not is_similarity(quantity) or getattr(metric, "of_diagnostics", False) or not isinstance(method, Method):
             return None
         return replace(quantity, method=null(method)) if nulls_of_method(method) else None
 
@@ -60,7 +61,7 @@ def _untrained(quantity: Quantity) -> Quantity | None:
 
 def _unlearned(quantity: Quantity) -> Quantity | None:
     method = quantity.method
-    if not is_similarity(quantity) or not quantity.metric.of_diagnostics:
+    if not is_similarity(quantity) or not getattr(quantity.metric, "of_diagnostics", False):
         return None
     return replace(quantity, method=ZeroShot()) if isinstance(method, Method) and learns_weights(method) else None
 
@@ -78,10 +79,3 @@ def is_similarity(quantity: Quantity) -> bool:
     """Whether a quantity compares what a method does inside with what another does."""
     return isinstance(quantity.metric, LayerMetric) and quantity.metric.compares
 
-
-def tried_against(question: Question) -> list[tuple[Noise, Question]]:
-    """The noises that a question must not hold of, each with the question of it; none if it is about no similarity."""
-    if question.any_model or not any(map(is_similarity, question.quantities)):
-        return []
-    asked = ((noise, noise.in_place_of(question)) for noise in NOISES)
-    return [(noise, found) for noise, found in asked if found is not None]

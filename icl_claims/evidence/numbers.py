@@ -53,8 +53,8 @@ def judge(question: TwoSided, numbers: Replicates, errors: Errors) -> Judged:
     size = share if np.mean(numbers.right) >= 0 else -share
     above, below = numbers.contrast(1.0, -1.0 - size), numbers.contrast(1.0, -1.0 + size)
     if isinstance(question, NotAbove):
-        sides = difference.interval(errors.fails, errors.holds)
-        return Judged(above.p_below(), difference.p_above(), sides, difference)
+        interval = difference.interval(errors.fails, errors.holds)
+        return Judged(above.p_below(), difference.p_above(), interval, difference)
     within, beyond = (above.p_below(), below.p_above()), (above.p_above(), below.p_below())
     holds = None if None in within else max(p for p in within if p is not None)
     fails = None if None in beyond else min(1.0, 2 * min(p for p in beyond if p is not None))
@@ -120,14 +120,16 @@ class Numbers:
             predicted_low=_finite(next_one.low),
             predicted_high=_finite(next_one.high),
         )
-        return self._with_interval(found, judged.interval, too_few=wanting and not np.isfinite(estimate.half_width(least)))
+        return self._with_interval(
+            found, judged.interval, too_few=wanting and not np.isfinite(estimate.half_width(least))
+        )
 
     def beyond(self, null: "Numbers") -> "Numbers":
         """This difference as one side, and that of noise as the other."""
         if self.absent or null.absent or self.replicates is None or null.replicates is None:
             return replace(self, absent=self.absent or null.absent or "noise was not measured")
         both = self.replicates.beyond(null.replicates)
-        left, right = (float(side.mean()) if len(side) else np.nan for side in (both.left, both.right))
+        left, right = both.means
         low, high = self.bounds
         return replace(
             self, left=left, right=right, replicates=both, bounds=(low - high, high - low), note=self.note or null.note

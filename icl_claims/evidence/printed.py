@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from icl_claims.claims import EVERY_TASK, Comparison, Finding
-from icl_claims.evidence.asking import Numbers, TaskEvidence
+from icl_claims.evidence.asking import TaskEvidence
+from icl_claims.evidence.numbers import ROUNDING, Numbers
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.metrics import METRICS
 from icl_claims.questions import TRAINED, WHOLE_DEPTH, Quantity, Side, TwoSided
+from icl_claims.statistics.error_rates import Errors
 from icl_claims.statistics.intervals import Interval
 
 _FILE = "published/printed_tables.csv"
@@ -98,7 +100,7 @@ class PrintedEvidence(TaskEvidence):
         """The figure of a task in the first table that prints it."""
         return next(iter(self.figures(quantity, task)), None)
 
-    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
+    def numbers(self, question: TwoSided, tasks: Sequence[str], errors: Errors) -> Sequence[Numbers]:
         """Printed figures, of one table where one prints both, cut or rounded as they may have been.
 
         Raises:
@@ -111,6 +113,9 @@ class PrintedEvidence(TaskEvidence):
             if f"{one.metric.name} of {one.method.name}" not in printed:
                 self._refuse(one, printed)
         of_tasks = [_numbers(task, self.pair(left, right, task)) for task in tasks]
+        if question.significantly:
+            why = "a table prints no error, and so nothing of significance"
+            of_tasks = [one if one.absent else replace(one, undecided=True, note=why) for one in of_tasks]
         average = self.averages(left, right, tasks)
         if average is None:
             return [*of_tasks, _mean_of_figures(of_tasks)]
@@ -144,7 +149,8 @@ def _numbers(task: str, pair: _Pair | None) -> Numbers:
     if pair is None:
         return Numbers(task, absent="not printed")
     mine, other = pair
-    return Numbers(task, mine.value, other.value, difference_of(*pair), unclear="the printed digits do not tell")
+    interval, unclear = difference_of(*pair), "the printed digits do not tell"
+    return Numbers(task, mine.value, other.value, interval=interval, kind=ROUNDING, unclear=unclear)
 
 
 def _mean_of_figures(of_tasks: Sequence[Numbers]) -> Numbers:
@@ -157,7 +163,8 @@ def _mean_of_figures(of_tasks: Sequence[Numbers]) -> Numbers:
     undecided = len(counted) < len(of_tasks)
     if undecided:
         note += f", and {len(of_tasks) - len(counted)} more could turn it"
-    return Numbers(EVERY_TASK, left, right, Interval(*interval), note=note, undecided=undecided)
+    difference = Interval(*interval)
+    return Numbers(EVERY_TASK, left, right, interval=difference, kind=ROUNDING, note=note, undecided=undecided)
 
 
 def with_printed_numbers(comparison: Comparison, paper: str, *, same_model: bool = False) -> Comparison:

@@ -1,25 +1,25 @@
 """Evidence of our own trials: what claims can ask of them, and all their numbers as a table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from icl_claims import claims, metrics
 from icl_claims.errors import ClaimError
-from icl_claims.evidence.asking import Numbers, TaskEvidence, over_tasks
+from icl_claims.evidence.asking import TaskEvidence, over_tasks
+from icl_claims.evidence.numbers import ANY_NUMBER, SEQUENCE, Numbers
 from icl_claims.experiments.result import TrialResult, mean_over_rows
-from icl_claims.experiments.studies import IN_CONTEXT, OWN, STUDIES, Study, measured_of, study_of
-from icl_claims.questions import Quantity, Side, TwoSided
-from icl_claims.statistics import intervals, proportions, resampling, significance
+from icl_claims.experiments.studies import IN_CONTEXT, LEARNING, OWN, STUDIES, ZERO_SHOT, Study, measured_of, study_of
+from icl_claims.questions import Quantity, Question, Side, TwoSided
+from icl_claims.statistics.error_rates import ALLOWED, Errors
+from icl_claims.statistics.replicates import Column, Replicates, mean_over
 
 Results = Mapping[str, Sequence[TrialResult]]
 """Trials by task, one for each draw of demonstrations."""
 MAIN = "main"
-BOOTSTRAP_SEED = 0
-SIGNIFICANCE = 0.05  # one-sided, of the question whether in-context learning beats the most frequent label
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +35,17 @@ class TrialsEvidence(TaskEvidence):
     details: dict[str, Any] = field(default_factory=dict)
     studies: tuple[Study, ...] = tuple(STUDIES.values())
     source: str = "trials"
+    plants_noise: ClassVar[bool] = True
 
-    def numbers(self, question: TwoSided, tasks: Sequence[str], confidence: float) -> Sequence[Numbers]:
-        """Quantities over the queries of each task, by the interval of their difference.
+    def measures(self, question: Question) -> bool:
+        """Whether some study measures all that a question is about."""
+        return all(study_of(quantity, self.studies) is not None for quantity in question.quantities)
 
-        A question about predictions is undecided on a task where in-context learning does not beat chance.
+    def numbers(self, question: TwoSided, tasks: Sequence[str], errors: Errors) -> Sequence[Numbers]:
+        """Quantities of each draw of demonstrations, task by task, and their mean over the tasks that count.
+
+        A task is undecided on which the model does not learn in context, unless the question is about the course of
+        learning alone, or asked of any model.
 
         Raises:
             ClaimError: No study measures such a quantity.
@@ -51,8 +57,11 @@ class TrialsEvidence(TaskEvidence):
                 wanted = ", ".join(measured_of(quantity.metric, self.studies))
                 raise ClaimError(f"The source {self.source} measures no {quantity.name}", expected=wanted)
             study[quantity] = found.name
-        asked = [_AskedOfTask(self.results, task, *question.sides, study) for task in tasks]
-        return [*(of_task.numbers(confidence) for of_task in asked), _numbers_together(asked, confidence)]
+        of_learning = all(isinstance(one.metric, metrics.LearningMetric) for one in question.quantities)
+        gated = not (of_learning or question.any_model)
+        asked = [_AskedOfTask(self.results, task, *question.sides, study, gated) for task in tasks]
+        of_tasks = [of_task.numbers for of_task in asked]
+        return [*of_tasks, _numbers_together(of_tasks)]
 
     def provenance(self) -> dict[str, Any]:
         """What was run, task by task."""
@@ -95,10 +104,59 @@ class _AskedOfTask:
     left: Quantity
     right: Side
     study: Mapping[Quantity, str]
+    gated: bool
 
     @property
-    def absence(self) -> str:
+    def numbers(self) -> Numbers:
+        """Both sides, draw by draw."""
+        if absence := self._absence:
+            return Numbers(self.task, absent=absence)
+        draws = self._complete
+        left = [_known_column(by_study[self.study[self.left]], self.left) for by_study in draws.values()]
+        right: list[Column] | float
+        if isinstance(self.right, Quantity):
+            right = [_known_column(by_study[self.study[self.right]], self.right) for by_study in draws.values()]
+        else:
+            right = float(self.right)
+        own = [by_study[self.study[self.left]] for by_study in draws.values()]
+        same = max(map(len, left)) > 1 and len({tuple(result.query_rows) for result in own}) == 1
+        replicates = Replicates.of_columns(list(draws), left, right, same_queries=same)
+        no_learning = learning_of(self.results, self.task) if self.gated else ""
+        counted = sum(int(np.isfinite(column).reshape(len(column), -1).any(axis=1).sum()) for column in left)
+        notes = filter(None, (no_learning, self._unresolved, self._failures))
+        return Numbers(
+            self.task,
+            *replicates.means,
+            replicates=replicates,
+            kind=SEQUENCE,
+            bounds=_bounds(self.left, self.right),
+            queries=counted,
+            note="; ".join(notes),
+            unclear=_unclear(replicates),
+            undecided=bool(no_learning),
+        )
+
+    @property
+    def _complete(self) -> dict[tuple[int, int], dict[str, TrialResult]]:
+        """The results of every study by draw, of the draws that have all that is asked."""
+        by_draw: dict[tuple[int, int], dict[str, TrialResult]] = {}
+        for study in dict.fromkeys(self.study.values()):
+            for result in self._of(study):
+                by_draw.setdefault((result.spec.seed, result.spec.permutation), {})[study] = result
+
+        def holds(by_study: Mapping[str, TrialResult]) -> bool:
+            return all(
+                study in by_study and by_study[study].column(quantity) is not None
+                for quantity, study in self.study.items()
+            )
+
+        return {draw: by_study for draw, by_study in by_draw.items() if holds(by_study)}
+
+    @property
+    def _absence(self) -> str:
         """Why there is nothing to compare; empty if there is."""
+        if self._complete:
+            return ""
         for quantity, study in self.study.items():
             results = self._of(study)
             if not results:
@@ -108,25 +166,21 @@ class _AskedOfTask:
                     return result.failures[quantity.method.name]
                 if result.column(quantity) is None:
                     return f"{quantity} was not measured"
-        return ""
+        return "no draw has both sides"
 
     @property
-    def no_learning(self) -> str:
-        """Why predictions say nothing here: in-context learning does not beat chance. Empty if they do."""
-        if not any(isinstance(one.metric, metrics.PredictionMetric) for one in self.study):
-            return ""
-        own = self.study[self.left]
-        results = self._of(own if own == OWN else MAIN) or self._of(own)
-        right = _columns(results, metrics.accuracy(IN_CONTEXT))
-        most_frequent = np.bincount(np.concatenate([result.gold for result in results])).argmax()
-        guessed = [(result.gold == most_frequent).astype(float) for result in results]
-        if proportions.tango(right, guessed, 1 - 2 * SIGNIFICANCE).low > 0:
-            return ""
-        reached, chance = _average(right), _average(guessed)
-        return f"in-context learning does not beat chance (accuracy {reached:.2f}, most frequent {chance:.2f})"
+    def _failures(self) -> str:
+        """In how many draws a method failed; empty if in none."""
+        names = {quantity.method.name: (quantity.method.title, study) for quantity, study in self.study.items()}
+        failed = []
+        for name, (title, study) in names.items():
+            results = self._of(study)
+            if many := sum(name in result.failures for result in results):
+                failed.append(f"{title} failed in {many} of {len(results)} draws, which are left out")
+        return "; ".join(failed)
 
     @property
-    def unresolved(self) -> str:
+    def _unresolved(self) -> str:
         """What is left out since updates are too small for the dtype of the model; empty if nothing is."""
         left_out = []
         for quantity, study in self.study.items():
@@ -138,84 +192,75 @@ class _AskedOfTask:
                     left_out.append(f"{quantity} leaves out {lost:.0%} of its values, of {resolves}")
         return "; ".join(left_out)
 
-    @property
-    def columns(self) -> tuple[list[resampling.Column], list[resampling.Column]]:
-        """One column per trial for each side."""
-        mine = _columns(self._of(self.study[self.left]), self.left)
-        if isinstance(self.right, Quantity):
-            return mine, _columns(self._of(self.study[self.right]), self.right)
-        return mine, [np.where(np.isnan(column), np.nan, float(self.right)) for column in mine]
-
-    def numbers(self, confidence: float) -> Numbers:
-        """Both sides, and the interval of their difference."""
-        if self.absence:
-            return Numbers(self.task, absent=self.absence)
-        mine, other = self.columns
-        interval = _interval(mine, other if isinstance(self.right, Quantity) else float(self.right), confidence)
-        counted, of_queries = _queries(mine), max(map(len, mine)) > 1
-        unknown = self.unresolved or "no query counts"
-        if counted:
-            unknown = "no spread" if of_queries else "one draw, and one number per draw"
-        predicted, no_learning = intervals.prediction_interval(mine), self.no_learning
-        return Numbers(
-            self.task,
-            _average(mine),
-            _average(other),
-            interval,
-            count=counted,
-            note=no_learning or self.unresolved,
-            unclear="the interval does not decide" if np.isfinite(interval.low) else unknown,
-            undecided=bool(no_learning),
-            needed=(significance.queries_needed if of_queries else significance.seeds_needed)(interval, counted),
-            detectable=significance.smallest_detectable(interval, confidence=confidence),
-            predicted=(predicted.low, predicted.high),
-        )
-
     def _of(self, study: str) -> Sequence[TrialResult]:
         return self.results.get(study, {}).get(self.task, ())
 
 
-def _numbers_together(asked: Sequence[_AskedOfTask], confidence: float) -> Numbers:
-    """The mean over the tasks that count, each as heavy as another; undecided where others could turn it."""
-    counting = [of_task for of_task in asked if not of_task.absence and not of_task.no_learning]
-    if not counting:
-        return Numbers(claims.EVERY_TASK, note="no task counts", undecided=True)
-    columns = [of_task.columns for of_task in counting]
-    left, right = [mine for mine, _ in columns], [other for _, other in columns]
-    return Numbers(
-        claims.EVERY_TASK,
-        float(np.mean([_average(mine) for mine in left])),
-        float(np.mean([_average(other) for other in right])),
-        intervals.hierarchical_difference(left, right, seed=BOOTSTRAP_SEED, confidence=confidence),
-        count=sum(map(_queries, left)),
-        note=over_tasks(len(counting), len(asked)),
-        undecided=len(counting) < len(asked),
+def learning_of(results: Mapping[str, Results], task: str) -> str:
+    """Why a model is not known to learn a task in context, on draws apart from those of the claims; empty if it is.
+
+    It learns where its answers in context beat always saying the most frequent label, or its own answers without
+    demonstrations; each at half the error, since one is enough.
+    """
+    apart = results.get(LEARNING, {}).get(task, ())
+    if not apart:
+        return "whether the model learns in context was not tried"
+    draws = [(result.spec.seed, result.spec.permutation) for result in apart]
+    most_frequent = np.bincount(np.concatenate([result.gold for result in apart])).argmax()
+    right, zero_shot = (
+        [_known_column(result, metrics.accuracy(method)) for result in apart] for method in (IN_CONTEXT, ZERO_SHOT)
+    )
+    guessed = [(result.gold == most_frequent).astype(float) for result in apart]
+    same = len({tuple(result.query_rows) for result in apart}) == 1
+    tried = [Replicates.of_columns(draws, right, other, same_queries=same) for other in (guessed, zero_shot)]
+    p_values = [p for one in tried if (p := one.contrast().p_above()) is not None]
+    if p_values and 2 * min(p_values) <= ALLOWED:
+        return ""
+    reached, chance, before = (float(np.mean(np.concatenate(one))) for one in (right, guessed, zero_shot))
+    return (
+        f"in-context learning is not shown to beat chance or zero-shot (accuracy {reached:.2f}, most frequent label "
+        f"{chance:.2f}, zero-shot {before:.2f}, on {len(apart)} other draws)"
     )
 
 
-def _interval(
-    mine: Sequence[resampling.Column], side: Sequence[resampling.Column] | float, confidence: float
-) -> intervals.Interval:
-    """Over queries; where there is one value per trial, Student's over trials, and none for a single trial."""
-    if max(len(column) for column in mine) > 1:
-        return proportions.difference_interval(mine, side, seed=BOOTSTRAP_SEED, confidence=confidence)
-    others = [side] * len(mine) if isinstance(side, float) else [_average([column]) for column in side]
-    values = [_average([column]) - other for column, other in zip(mine, others, strict=True)]
-    return intervals.seeds_interval(values, confidence)
+def _numbers_together(of_tasks: Sequence[Numbers]) -> Numbers:
+    """The mean over the tasks that count, each as heavy as another; undecided where others could turn it."""
+    counting = [one for one in of_tasks if not one.absent and not one.undecided and one.replicates is not None]
+    if not counting:
+        return Numbers(claims.EVERY_TASK, note="no task counts", undecided=True)
+    together = mean_over([one.replicates for one in counting if one.replicates is not None])
+    return Numbers(
+        claims.EVERY_TASK,
+        *together.means,
+        replicates=together,
+        kind=SEQUENCE,
+        bounds=counting[0].bounds,
+        queries=sum(one.queries for one in counting),
+        note=over_tasks(len(counting), len(of_tasks)),
+        undecided=len(counting) < len(of_tasks),
+    )
 
 
-def _columns(results: Iterable[TrialResult], quantity: Quantity) -> list[resampling.Column]:
-    return [column for result in results if (column := result.column(quantity)) is not None]
+def _bounds(left: Quantity, right: Side) -> tuple[float, float]:
+    """From where to where a difference of two quantities can lie."""
+    ranges = [getattr(side.metric, "bounds", ANY_NUMBER) if isinstance(side, Quantity) else (side, side) for side in (left, right)]
+    (low, high), (others_low, others_high) = ranges
+    return low - others_high, high - others_low
 
 
-def _queries(columns: Sequence[resampling.Column]) -> int:
-    return int(sum(resampling.queries_that_count(column).sum() for column in columns))
+def _unclear(replicates: Replicates) -> str:
+    many = len(replicates.draws)
+    if many < 2:
+        return "one draw, which says nothing about others" if many else "no query counts"
+    return (
+        "the interval does not decide" if replicates.contrast().known else "no spread: every draw has the same number"
+    )
 
 
-def _average(columns: Sequence[resampling.Column]) -> float:
-    counted = np.concatenate(list(columns))
-    counted = counted[~np.isnan(counted)]
-    return float(counted.mean()) if len(counted) else np.nan
+def _known_column(result: TrialResult, quantity: Quantity) -> Column:
+    column = result.column(quantity)
+    assert column is not None
+    return column
 
 
 def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | None:
@@ -224,7 +269,7 @@ def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | 
         return None
     rows = []
     if not isinstance(metric, metrics.LearningMetric):
-        of_queries = resampling.by_query(values)
+        of_queries = values.reshape(len(values), -1)
         counted = ~np.isnan(of_queries)
         counted[:, 0] = True
         queries = result.query_rows[np.nonzero(counted)[0]]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Self, TypeVar
 
@@ -78,7 +78,7 @@ def resolve(
         tasks = (*(tasks if papers or not own else ()), *own)
     data = {task.name: choices.source.read(task) for task in tasks}
     studies = choices.chosen_studies()
-    protocol = Protocol(**{"calibration": profile.calibration, **choices.protocol})
+    protocol = replace(profile.protocol, **choices.protocol)
     model = model if load is None else load()
     digest = model_digest(choices.model_reference, say=say) if model is None else model.digest
     where = choices.where if model is None else where_run(model)
@@ -112,7 +112,7 @@ def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
             device=run.where["device"],
         )
         for task in run.tasks
-        for seed, permutation in choices.runs(task)
+        for seed, permutation in choices.runs(task, apart=asked.apart)
     ]
 
 

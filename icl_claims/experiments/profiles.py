@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from icl_claims import errors, models
-from icl_claims.experiments.studies import STUDIES, find_study
+from icl_claims.experiments.studies import LEARNING, STUDIES, find_study
 from icl_claims.models.reference import find_device, load_model
-from icl_claims.protocol import Calibration, Protocol
+from icl_claims.protocol import Calibration, Protocol, QueryDraw
 from icl_claims.tasks import catalogue, sources
 
 
@@ -19,7 +19,9 @@ class Profile:
     Args:
         model: reference of its model; None where the reader must name one.
         queries: queries asked; None for all, up to 2000.
-        draws: how many of the authors' (seed, permutation) pairs are run for each task.
+        draws: how many draws of demonstrations are run for each task: the unit of inference.
+        query_draw: whether each asks queries of its own; else all are crossed with the same ones, and the authors' own
+            three (seed, permutation) pairs come first.
         source: of the examples, where the reader names no data directory.
         needs_cuda: whether it is not run without a CUDA device unless the reader names a device.
     """
@@ -29,13 +31,21 @@ class Profile:
     k: int
     queries: int | None
     draws: int
+    query_draw: QueryDraw
     calibration: Calibration
     learning_rates: Mapping[str, float]
     source: sources.DataSource = sources.MINIATURE
     studies: tuple[str, ...] = tuple(STUDIES)
     needs_cuda: bool = False
 
+    @property
+    def protocol(self) -> Protocol:
+        """Its readings, where the reader names none."""
+        return Protocol(calibration=self.calibration, query_draw=self.query_draw)
 
+
+APART = 1_000_000
+"""What is added to the seed of a draw for one that is apart from all others."""
 PUBLISHED_RATES = {
     name: rate for name in catalogue.PAPERS_TASKS if (rate := catalogue.TASKS[name].learning_rate) is not None
 }
@@ -47,13 +57,13 @@ EMBEDDED_RATES = {"sst2": 0.03, "sst5": 0.001, "mr": 0.001, "subj": 0.1, "agnews
 # query was looked at. Up to .3 finetuning changes hardly an answer of so small a model; at 10 it is back near chance.
 TINY_RATES = {"sst2": 1.5, "sst5": 2.0, "mr": 2.0, "subj": 3.0, "agnews": 3.0, "cb": 3.0}
 
-WITHIN_MINUTES = ("main", "labels", "untrained")
+WITHIN_MINUTES = ("main", "labels", "untrained", LEARNING)
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("tiny", "tiny", 16, 128, 3, "none", TINY_RATES, sources.SYNTHETIC),
-        Profile("embedded", "embedded", 16, 40, 1, "contextual", EMBEDDED_RATES, studies=WITHIN_MINUTES),
-        Profile("paper", None, 32, None, 3, "none", PUBLISHED_RATES, needs_cuda=True),
+        Profile("tiny", "tiny", 16, 32, 16, "own", "none", TINY_RATES, sources.SYNTHETIC),
+        Profile("embedded", "embedded", 16, 16, 8, "own", "contextual", EMBEDDED_RATES, studies=WITHIN_MINUTES),
+        Profile("paper", None, 32, None, 8, "same", "none", PUBLISHED_RATES, needs_cuda=True),
     )
 }
 
@@ -102,7 +112,7 @@ class Choices:
     def changed(self) -> tuple[str, ...]:
         """What the reader changed that can change a verdict."""
         names = ("model", "data", "tasks", "k", "seeds", "queries", "dtype", "rates")
-        default = Protocol(calibration=self.profile.calibration)
+        default = self.profile.protocol
         readings = [name for name, value in self.protocol.items() if value != getattr(default, name)]
         return tuple(name for name in (*names, *readings) if name in readings or getattr(self, name) is not None)
 
@@ -172,6 +182,17 @@ class Choices:
         names = self.profile.studies if self.studies is None else self.studies
         return tuple(find_study(name).name for name in names)
 
-    def runs(self, task: catalogue.Task) -> tuple[tuple[int, int], ...]:
-        """The (seed, permutation) pairs of a task's trials."""
-        return task.runs[: self.profile.draws] if self.seeds is None else tuple((seed, 0) for seed in self.seeds)
+    def runs(self, task: catalogue.Task, *, apart: bool = False) -> tuple[tuple[int, int], ...]:
+        """The (seed, permutation) pairs of a task's trials; `apart`, as many others.
+
+        Where the authors' come first, those that follow go on as theirs do, in the order drawn and in two others.
+        """
+        if self.seeds is not None:
+            pairs = [(seed, 0) for seed in self.seeds]
+        elif self.profile.query_draw == "own":
+            pairs = [(seed, 0) for seed in range(self.profile.draws)]
+        else:
+            first = max((seed for seed, _ in task.runs), default=-1) + 1
+            more = ((first + number, number % 3) for number in range(self.profile.draws))
+            pairs = [*task.runs, *more][: self.profile.draws]
+        return tuple((seed + APART * apart, permutation) for seed, permutation in pairs)

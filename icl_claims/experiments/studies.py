@@ -24,6 +24,7 @@ class Study:
     Args:
         methods: What is compared with in-context learning, each at the learning rate of the task.
         diagnostics: Whether the logit lens and the attention to the demonstrations are measured.
+        apart: Whether its draws are others than those of the other studies.
         metrics: Metrics of the reader's own that are measured beside ours.
     """
 
@@ -33,6 +34,7 @@ class Study:
     weights: Literal["trained"] | Kept = "trained"
     diagnostics: bool = False
     metrics: tuple[LayerMetric, ...] = ()
+    apart: bool = False
 
     @property
     def answering(self) -> tuple[Method, ...]:
@@ -83,14 +85,17 @@ def orders_of(method: str, methods: Iterable[Method]) -> tuple[prompting.Reorder
     return tuple(other for other in methods if isinstance(other, prompting.Reordered) and other.method.name == method)
 
 
+LEARNING = "learning"
+"""The study that says whether a model learns in context at all."""
 _FT, _LC = STANDARD, LayerCausal()
+_MAIN = (_FT, _LC, LayerCausal(norm_matched=True), Linearized())
 STUDIES = {
     study.name: study
     for study in (
         Study(
             "main",
             "standard, layer-causal and linearised finetuning",
-            (_FT, _LC, LayerCausal(norm_matched=True), Linearized()),
+            _MAIN,
             diagnostics=True,
         ),
         Study(
@@ -122,9 +127,10 @@ STUDIES = {
                 prompting.Paraphrased(ZERO_SHOT),
             ),
         ),
-        Study("untrained", "random blocks between trained embeddings and head", (_FT,), "embeddings_norms_head"),
+        Study("untrained", "random blocks between trained embeddings and head", _MAIN, "embeddings_norms_head"),
         Study("untrained_norms", "random weights, trained norms", (_FT,), "norms"),
         Study("untrained_all", "nothing but random weights", (_FT,), "nothing"),
+        Study(LEARNING, "zero-shot and in-context learning alone, on draws of their own", (), apart=True),
     )
 }
 
@@ -142,7 +148,7 @@ def find_study(name: str) -> Study:
 
 def study_of(quantity: questions.Quantity, studies: Iterable[Study] = STUDIES.values()) -> Study | None:
     """The first study whose trials hold a quantity; None if none does."""
-    return next((study for study in studies if study.measures(quantity)), None)
+    return next((study for study in studies if study.measures(quantity) and not study.apart), None)
 
 
 def measured_of(metric: questions.Named, studies: Iterable[Study] = STUDIES.values()) -> list[str]:

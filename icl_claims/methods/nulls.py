@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from icl_claims import errors, models
-from icl_claims.methods.base import Method, learns_weights, variant_of
+from icl_claims.methods.base import Method, learner_of, learns_weights
 from icl_claims.metrics import Answer
 
 
@@ -115,8 +115,8 @@ Null = GaussianUpdate | AnotherQuerysUpdate
 
 
 def nulls_of_method(method: Method) -> tuple[Null, ...]:
-    """The nulls of a method at the level of updates; none if it learns no weights, or is a variant of another."""
-    replaced = learns_weights(method) and variant_of(method) is None
+    """The nulls of a method at the level of updates; none if it learns no weights, or from a changed prompt."""
+    replaced = learns_weights(method) and learner_of(method) is method
     return (GaussianUpdate(method), AnotherQuerysUpdate(method)) if replaced else ()
 
 

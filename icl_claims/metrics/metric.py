@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -124,6 +125,7 @@ class Metric:
         formula: In LaTeX; empty where words say it better.
         unit: Unit of its values; empty for a pure number.
         percent: Whether tables print it in percent.
+        bounds: From where to where it can lie.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Metric:
     source: str = ""
     unit: str = ""
     percent: bool = False
+    bounds: tuple[float, float] = (-inf, inf)
 
     def __call__(self, method: questions.Named, reference: questions.Named | None = None) -> questions.Quantity:
         """The metric of a method, where it compares with that of a reference, or of in-context learning."""

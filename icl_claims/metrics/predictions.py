@@ -26,6 +26,7 @@ def _three(found: Predicted) -> Arguments:
 
 @metric(
     PredictionMetric,
+    bounds=(0.0, 1.0),
     title="accuracy",
     definition="The share of queries that are answered right.",
     takes=lambda found: {"predicted": found.answered, "gold": found.gold},
@@ -39,6 +40,7 @@ def accuracy(predicted: Labels, gold: Labels) -> PerQuery:
 
 @metric(
     PredictionMetric,
+    bounds=(0.0, 1.0),
     title="share of changed predictions",
     definition="The share of queries whose prediction differs from the zero-shot one.",
     takes=lambda found: {"predicted": found.answered, "zero_shot": found.zero_shot},
@@ -51,6 +53,7 @@ def changed(predicted: Labels, zero_shot: Labels) -> PerQuery:
 
 @metric(
     PredictionMetric,
+    bounds=(0.0, 1.0),
     title="Rec2FTP",
     definition="C are the queries answered right: of those that finetuning corrects, the share that in-context "
     "learning answers right.",
@@ -71,6 +74,7 @@ def rec2ftp(in_context: Labels, finetuned: Labels, zero_shot: Labels, gold: Labe
 
 @metric(
     PredictionMetric,
+    bounds=(0.0, 1.0),
     title="RPA",
     definition="Relative prediction alignment. D are the changes that a method makes, each a query with its new label: "
     "of those that either method makes, the share that both make.",
@@ -127,6 +131,7 @@ rpa_incorrect = variant(rpa, "rpa_incorrect", "RPA-incorrect", "RPA of changes t
 
 @metric(
     PredictionMetric,
+    bounds=(0.0, 1.0),
     title="share of the most frequent prediction",
     definition="The share of queries that get the label predicted most; 1 where a method knows one label.",
     takes=lambda found: {"predicted": found.answered},
@@ -139,6 +144,7 @@ def most_frequent_label(predicted: Labels) -> PerQuery:
 
 @metric(
     PredictionMetric,
+    bounds=(0.0, 1.0),
     title="spread over orders",
     definition="How often two different orders of the demonstrations give a query different labels.",
     takes=lambda found: {"predicted": found.orders},

@@ -40,6 +40,7 @@ def _random_outputs(found: Seen) -> Tensor:
 @metric(
     LayerMetric,
     title="SimAOU",
+    bounds=(-1.0, 1.0),
     definition="Do demonstrations and finetuning move a layer's attention output h the same way? Mean over queries and "
     "layers. Because states are scaled to unit length, independent updates do not score 0: with an update of squared "
     "length c relative to the state, chance gives (1 \N{MINUS SIGN} 1/\N{SQUARE ROOT}(1 + c))/2, so each value is "
@@ -107,6 +108,7 @@ def sim_aou_random(
 @metric(
     LayerMetric,
     title="SimAM",
+    bounds=(-1.0, 1.0),
     definition="Cosine of the attention scores m, mean over queries, layers and heads. SimAM of zero-shot puts the "
     "untouched model in the place of the finetuned one: a method comes closer to in-context learning where its SimAM "
     "is higher than that.",
@@ -127,6 +129,7 @@ def sim_am(in_context: AttentionMaps, other: AttentionMaps) -> Similarities:
 @metric(
     LayerMetric,
     title="SimAM of updates",
+    bounds=(-1.0, 1.0),
     definition="The same question asked of what changed; it does not depend on how large an update is.",
     formula=r"\text{mean}\, \cos(m_\text{ICL} - m_\text{ZSL},\ m_\text{FT} - m_\text{ZSL})",
     source="the authors' later code; in no table of either paper",
@@ -232,6 +235,7 @@ def _tau_of_lengths(found: Seen) -> Float[np.ndarray, "queries layers"]:
 @metric(
     LayerMetric,
     title="Kendall's tau",
+    bounds=(-1.0, 1.0),
     definition="Rank correlation of the attention that in-context learning gives to the demonstrations with the "
     "attention that the method gives to them.",
     source="Dai et al. 2023, attention to training tokens",

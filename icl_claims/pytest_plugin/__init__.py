@@ -67,9 +67,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if asked is None or claim is None or claim.asks is None or "evidence" in pyfuncitem._fixtureinfo.argnames:
         return None
     with named_errors():
-        decides, *secondary = claim.questions
+        from icl_claims.evidence.verdicts import tried_against_noise
+
+        decides: Any = claim.deciding
         record: Any = pyfuncitem.funcargs["decide"]
-        record(asked.ask(decides), beside=asked.answers(*secondary))
+        nulls = tried_against_noise(claim.rule, asked, [decides], lambda ask: ask(decides))
+        record(asked.ask(decides), beside=asked.answers(*claim.questions[1:]), nulls=nulls)
     return True
 
 

@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError, UsageError
-from icl_claims.pytest_plugin.records import claim_of, declare, mark_of, source_of
+from icl_claims.pytest_plugin.records import claim_of, declare, mark_of, module_of, source_of
 from icl_claims.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ class ClaimsOfFolder:
     def __init__(self) -> None:
         self.claims: dict[str, dict[str, Any]] = {}
         self._asking: dict[str, Claim] = {}
+        self._modules: dict[str, ModuleType] = {}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Take in the claims: each with its sources, what it asks in print, and its tests as pytest selects them."""
@@ -221,6 +223,7 @@ class ClaimsOfFolder:
             if mark is None or declared is None:
                 continue
             claim: Claim = self._asking.setdefault(declared["id"], mark.args[0])
+            self._modules.setdefault(claim.id, module_of(item))
             fields = {name: declared[name] for name in ("id", "paper", "where", "statement", "rule")}
             fields |= {"asks": list(map(str, claim.questions)), "sources": [], "tests": []}
             found = self.claims.setdefault(claim.id, fields)
@@ -228,6 +231,10 @@ class ClaimsOfFolder:
             for known, new in ((found["sources"], declared["source"]), (found["tests"], test)):
                 if new not in known:
                     known.append(new)
+
+    def declared(self) -> dict[str, tuple[Claim, ModuleType]]:
+        """The claims by their ids, each with the module that declares it."""
+        return {name: (claim, self._modules[name]) for name, claim in self._asking.items()}
 
     def things(self) -> dict[str, list[dict[str, Any]]]:
         """The metrics, methods and tasks that they ask about, as plain data.

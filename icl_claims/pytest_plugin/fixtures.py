@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from shlex import quote
@@ -17,7 +18,7 @@ from icl_claims.pytest_plugin.options import choices_of, pytest_option
 from icl_claims.pytest_plugin.records import CachedVerdict, claim_of, mark_of, verdict_record
 
 if TYPE_CHECKING:
-    from icl_claims.claims import Claim, Comparison, Verdict
+    from icl_claims.claims import Claim, Comparison, NullVerdict, Verdict
     from icl_claims.evidence.exact import ExactEvidence
     from icl_claims.evidence.trials import TrialsEvidence
     from icl_claims.models import LanguageModel
@@ -97,13 +98,17 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[...
     """Record a verdict, and give the test the outcome that belongs to it.
 
     It takes a `Verdict`, or a `Comparison` that the claim's rule decides, with other comparisons that are shown
-    `beside` it and do not decide.
+    `beside` it and do not decide, and what the rule says of `nulls`.
     """
 
-    def decided(found: Verdict | Comparison, *, beside: Iterable[Comparison] = ()) -> None:
+    def decided(
+        found: Verdict | Comparison, *, beside: Iterable[Comparison] = (), nulls: Sequence[NullVerdict] = ()
+    ) -> None:
         from icl_claims.claims import Verdict
         from icl_claims.claims.comparison import with_null_band
         from icl_claims.evidence.printed import with_printed_numbers
+        from icl_claims.evidence.verdicts import bound_by
+        from icl_claims.report.verdicts import ON_PRINTED
 
         claim = _claim(request.node)
         asked = request.getfixturevalue("evidence")
@@ -111,7 +116,9 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[...
             beside = (*found.parts, *beside)
             papers_model = asked.source == "trials" and asked.details.get("profile") == "paper"
             shown = with_printed_numbers(found, claim.paper.id, same_model=papers_model)
-            found = claim.rule.decide(with_null_band(shown, beside), beside)
+            found = bound_by(nulls, claim.rule.decide(with_null_band(shown, beside), beside))
+        if asked.source == "printed":
+            found = replace(found, word=ON_PRINTED.get(found.word, found.word))  # type: ignore[arg-type]
         record = verdict_record(found, asked.provenance() if hasattr(asked, "provenance") else {})
         digest = _digest_of_evidence(request)
         if digest:
@@ -197,17 +204,16 @@ def expected_refutation(item: Any, source: str) -> str | None:
     Raises:
         ClaimError: The file is malformed.
     """
+    from icl_claims.claims.registry import nearest_file
+
     claim, (_, profile) = _claim(item).id, item.callspec.params["evidence"]
-    for folder in item.path.parents:
-        if (folder / REFUTATIONS).is_file():
-            known = known_refutations(folder / REFUTATIONS)
-            if source != "trials":
-                return known.get((claim, source, ""))
-            choices = choices_of(item.config, profile)
-            return None if choices.changed else known.get((claim, source, choices.profile.name))
-        if folder == item.config.rootpath:
-            break
-    return None
+    file = nearest_file(REFUTATIONS, item.path.parent, item.config.rootpath)
+    if file is None:
+        return None
+    if source != "trials":
+        return known_refutations(file).get((claim, source, ""))
+    choices = choices_of(item.config, profile)
+    return None if choices.changed else known_refutations(file).get((claim, source, choices.profile.name))
 
 
 @cache

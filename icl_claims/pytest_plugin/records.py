@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,16 +50,26 @@ def source_of(item: Any) -> tuple[str, str]:
     return found
 
 
+def module_of(item: Any) -> ModuleType:
+    """The module of a test."""
+    found: ModuleType = item.module
+    return found
+
+
 def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
     """What the test of a claim is about, as plain data.
 
     Raises:
-        pytest.UsageError: What it asks is no question.
+        pytest.UsageError: What it asks is no question, or the registry of rules is malformed.
     """
+    from icl_claims.claims.registry import REGISTRY, nearest_file, rule_record
+
     claim: Claim = mark.args[0]
     source, profile = source_of(item)
+    registry = nearest_file(REGISTRY, item.path.parent, item.config.rootpath)
     try:
         asks = asked_by(claim) if source in ("printed", "author_runs", "trials") else None
+        rule = rule_record(claim, module_of(item), source, registry)
     except IclClaimsError as error:
         raise pytest.UsageError(f"{item.nodeid}: {error}") from error
     return {
@@ -71,7 +82,7 @@ def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
         "where": claim.where,
         "statement": claim.statement,
         "rule": str(claim.rule),
-        **{name: str(getattr(claim, name, "")) for name in ("rule_digest", "rule_since", "rule_in_sight")},
+        **rule,
         "condition": mark.kwargs.get("condition", ""),
         "test": item.nodeid,
     }

@@ -6,7 +6,7 @@ may be off has a part of the draws and a part of the queries, and the squares of
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -83,8 +83,10 @@ class Estimate:
         lowest, highest = math.log(LEAST_ERROR), math.log(0.5)
         if self.half_width(0.5) >= self.value:
             return 1.0
-        beyond: Callable[[float], float] = lambda log: min(self.half_width(math.exp(log)), 1e12) - self.value  # noqa: E731
-        return math.exp(scipy.optimize.brentq(beyond, lowest, highest))
+        return math.exp(scipy.optimize.brentq(self._beyond, lowest, highest))
+
+    def _beyond(self, log_error: float) -> float:
+        return min(self.half_width(math.exp(log_error)), 1e12) - self.value
 
     def p_below(self) -> float | None:
         """The p value of a mean of 0 or more; None where it has no spread."""
@@ -93,9 +95,7 @@ class Estimate:
     @property
     def turned(self) -> Self:
         """The same with the other sign."""
-        return type(self)(
-            -self.value, self.error, self.replicates, self.looked_at, self.query_error, self.queries
-        )
+        return type(self)(-self.value, self.error, self.replicates, self.looked_at, self.query_error, self.queries)
 
     def needed(self, error: float = ERROR) -> int | None:
         """About how many replicates would tell it from 0, if it is as it seems; None where no number of them would."""
@@ -164,6 +164,8 @@ class Replicates:
         one, R + n (S_r - R N_r) / N. A replicate in which nothing counts on either side is left out.
 
         Args:
+            draws: what tells the replicates apart.
+            left: a column of queries for every replicate.
             right: columns about the same queries, or a number.
             same_queries: whether all replicates ask the same queries.
 
@@ -175,21 +177,27 @@ class Replicates:
         """
         columns = [left] if isinstance(right, float) else [left, right]
         sums, counts = (np.array([[of(column) for column in side] for side in columns]) for of in (np.nansum, _counted))
-        counting = (counts > 0).any(axis=0)
+        counting = np.asarray((counts > 0).any(axis=0))
         kept, sums, counts = int(counting.sum()), sums[:, counting], counts[:, counting]
-        told = tuple(draw for draw, counts_here in zip(draws, counting, strict=True) if counts_here)
+        told = tuple(draw for draw, counts_here in zip(draws, counting.tolist(), strict=True) if counts_here)
         if not kept or not counts.sum(axis=1).all():
             nothing = np.full(kept, np.nan)
             return cls(told, nothing, nothing if len(columns) > 1 else np.full(kept, right))
         ratios = (sums.sum(axis=1) / counts.sum(axis=1))[:, None]
         numbers = ratios + kept * (sums - ratios * counts) / counts.sum(axis=1, keepdims=True)
         sides = [*numbers, np.full(kept, right)] if isinstance(right, float) else [*numbers]
-        queries = ()
+        queries: tuple[np.ndarray, ...] = ()
         if same_queries and kept > 1:
             of_queries = [_of_queries(side, float(ratio)) for side, ratio in zip(columns, ratios[:, 0], strict=True)]
             of_queries += [np.zeros_like(of_queries[0])] * (2 - len(of_queries))
             queries = (np.stack(of_queries),)
         return cls(told, sides[0], sides[1], queries=queries)
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """The mean of each side; NaN where there is no replicate."""
+        left, right = (float(side.mean()) if len(side) else np.nan for side in (self.left, self.right))
+        return left, right
 
     def contrast(self, of_left: float = 1.0, of_right: float = -1.0) -> Estimate:
         """The mean of a weighted sum of both sides; by default of their difference."""
@@ -202,7 +210,8 @@ class Replicates:
         spread = float(values.std(ddof=1))
         if np.ptp(values) <= SAME * max(1.0, float(np.abs(values).max())):
             spread = 0.0
-        variances = [float((of_left * l + of_right * r).var(ddof=1)) / len(l) for l, r in self.queries]
+        contributions = [of_left * of_task[0] + of_right * of_task[1] for of_task in self.queries]
+        variances = [float(of_task.var(ddof=1)) / len(of_task) for of_task in contributions]
         query_error = math.sqrt(sum(variances)) / max(len(variances), 1)
         fewest = min((queries.shape[1] for queries in self.queries), default=0)
         return Estimate(value, spread / math.sqrt(many), many, self.looked_at, query_error, fewest)

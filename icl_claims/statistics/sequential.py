@@ -5,8 +5,8 @@ reaches 1/a with a probability of at most a, however often one looks and whateve
 so 1/e is a p value at every look, and the values of the mean that no bet of 1/a speaks against are a confidence
 sequence.
 
-The bet is a likelihood ratio of the t statistic. Against a standardised mean d = mean / sd of 0 stands one above 0, half
-normal: |N(0, 1)|, the unit-information prior; the unknown sd cancels, since t does not depend on it.
+The bet is a likelihood ratio of the t statistic. Against a standardised mean d = mean / sd of 0 stands one above 0,
+half normal: |N(0, 1)|, the unit-information prior; the unknown sd cancels, since t does not depend on it.
 
 Sources: Lai 1976, section 3 (the t statistic as a sequential test); Wang and Ramdas 2023, Anytime-valid t-tests and
 confidence sequences for Gaussian means with unknown variance; Lindon et al. 2022 (the same mixture for linear models).
@@ -30,6 +30,7 @@ def log_e_value(t: float, replicates: int) -> float:
 
     Args:
         t: the mean over replicates in its standard errors.
+        replicates: how many there are, two or more.
 
     >>> round(math.exp(log_e_value(4.0, 16)), 1), log_e_value(-4.0, 16) < 0
     (91.7, True)

@@ -40,19 +40,22 @@ def _digest(files: Iterable[Path], root: Path, words: Collection[str]) -> str:
     digest = hashlib.sha256()
     for path in files:
         is_python = path.suffix == ".py"
-        content = repr(_syntax(ast.parse(path.read_bytes()), words)).encode() if is_python else path.read_bytes()
+        content = repr(syntax(ast.parse(path.read_bytes()), words)).encode() if is_python else path.read_bytes()
         digest.update(json.dumps([path.relative_to(root).as_posix(), len(content)]).encode() + content)
     return digest.hexdigest()
 
 
-def _syntax(node: Any, words: Collection[str]) -> Any:
-    """A syntax tree as nested tuples; fields that are empty are left out, as another version of Python may add some."""
+def syntax(node: Any, words: Collection[str] = ()) -> Any:
+    """A syntax tree, or a list of such, as nested tuples without bare strings and without `words`.
+
+    Fields that are empty are left out, as another version of Python may add some.
+    """
     if isinstance(node, list):
-        return tuple(_syntax(item, words) for item in node if not _is_words(item, words))
+        return tuple(syntax(item, words) for item in node if not _is_words(item, words))
     if not isinstance(node, ast.AST):
         return node
     fields = ((name, getattr(node, name, None)) for name in node._fields)
-    return type(node).__name__, *((name, _syntax(value, words)) for name, value in fields if value not in (None, []))
+    return type(node).__name__, *((name, syntax(value, words)) for name, value in fields if value not in (None, []))
 
 
 def _is_words(node: Any, words: Collection[str]) -> bool:

@@ -153,7 +153,7 @@ EVALUATION_LIMIT = 2000
 PERMUTATIONS_DRAWN = 5
 
 
-def shuffle(rows: Sequence[_Row], seed: int) -> tuple[_Row, ...]:
+def shuffle(rows: Sequence[_Row], seed: int | tuple[int, int]) -> tuple[_Row, ...]:
     """`rows` in the order `numpy.random.default_rng(seed).permutation(n)`, which is what datasets 2.4.0 did."""
     return tuple(rows[i] for i in np.random.default_rng(seed).permutation(len(rows)))
 
@@ -174,15 +174,18 @@ def draw_demonstrations(train: Sequence[_Row], k: int, seed: int) -> tuple[_Row,
     return shuffle(train, seed)[:k]
 
 
-def draw_queries(validation: Sequence[_Row], limit: int | None) -> tuple[_Row, ...]:
-    """The first `limit` (at most 2000) rows of the evaluation set, shuffled with seed 1.
+def draw_queries(validation: Sequence[_Row], limit: int | None, own: int | None = None) -> tuple[_Row, ...]:
+    """The first `limit` (at most 2000) rows of the evaluation set, shuffled with seed 1, as for every draw.
+
+    With the seed of a draw as `own`, they are this draw's own.
 
     Raises:
         UsageError: limit is below 1.
     """
     if limit is not None and limit < 1:
         raise UsageError("There are too few ⟨queries⟩", expected="at least 1", got=str(limit))
-    return shuffle(validation, EVALUATION_SEED)[: min(limit or EVALUATION_LIMIT, EVALUATION_LIMIT)]
+    seed = EVALUATION_SEED if own is None else (EVALUATION_SEED, own)
+    return shuffle(validation, seed)[: min(limit or EVALUATION_LIMIT, EVALUATION_LIMIT)]
 
 
 def orders(k: int, seed: int, permutation: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

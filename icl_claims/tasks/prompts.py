@@ -227,7 +227,8 @@ def build_prompts(
     """
     task, data = data.task, data.for_trial(draw.seed)
     labels = label_tokens(task, encoder)
-    asked, drawn = draw_queries(data.validation, draw.queries), draw_demonstrations(data.train, draw.k, draw.seed)
+    own = draw.seed if protocol.query_draw == "own" else None
+    asked, drawn = draw_queries(data.validation, draw.queries, own), draw_demonstrations(data.train, draw.k, draw.seed)
     longest_query = 2 + max(len(encoder.encode(task.prompt(e.fields))) for e in draw_queries(data.validation, None))
     templates = tuple(encoder.encode(task.prompt(example.fields)) for example in drawn)
     context_order, learning_order = _orders_of(task, draw, protocol, templates, longest_query, context_length)

@@ -22,7 +22,7 @@ from icl_claims.protocol import Protocol, choices
 from icl_claims.tasks.catalogue import PAPERS_TASKS
 from icl_claims.tasks.sources import vocabulary
 
-COMMANDS = {"list", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
+COMMANDS = {"list", "rules", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / "examples" / "own_study"
 WITHOUT_QUESTION = {"clip-task-dependent", "lin-memory"}  # claims about tasks that keep a body
@@ -96,6 +96,7 @@ def test_the_help_names_commands_and_says_how_claims_are_run():
         ("plan", ["For example: icl-claims plan", "--queries", "--seeds", "memory", "nothing is cached"]),
         ("tune", ["For example: icl-claims tune", "never read", "--held-out", "--write", "larger of equals"]),
         ("list", ["sources of evidence", "what it asks", "--things", "--json"]),
+        ("rules", ["For example: icl-claims rules", "--write", "--today", "keeps its date", "exit code is 1"]),
         ("doctor", ["what is missing"]),
     ],
 )

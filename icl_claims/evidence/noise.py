@@ -29,7 +29,8 @@ class Noise:
         """
         match question:
             case Joint(parts=parts):
-                found = tuple(filter(None, (self.in_place_of(part, both=both) for part in parts)))
+                tried = (self.in_place_of(part, both=both) for part in parts)
+                found = tuple(part for part in tried if part is not None)
                 return replace(question, parts=found) if found else None
             case Denied(question=inner):
                 denied = self.in_place_of(inner, both=True)

@@ -31,7 +31,7 @@ class Search:
 
     k: int
     calibration: protocol.Calibration
-    seeds: tuple[int, ...] = (101, 102, 103)
+    seeds: tuple[int, ...] = (101, 102, 103, 104, 105, 106)
     held_out: int = 40
     grid: tuple[float, ...] = GRID
 

@@ -1,7 +1,6 @@
 """How often words may be wrong."""
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 ALLOWED = 0.05
 """How often "supported" may be wrong, and how often "refuted" may be."""
@@ -23,16 +22,16 @@ class Errors:
     together_holds: float = ALLOWED / 2
     together_fails: float = ALLOWED / 2
 
-    def of_part(self, parts: int) -> Self:
+    def of_part(self, parts: int) -> "Errors":
         """Those of each of several questions that must all hold, and of which one that fails is enough."""
         return replace(self, fails=self.fails / parts, together_fails=self.together_fails / parts)
 
     @property
-    def denied(self) -> Self:
+    def denied(self) -> "Errors":
         """Those of the question whose opposite is asked."""
         return type(self)(self.fails, self.holds, self.together_fails, self.together_holds)
 
     @property
-    def together(self) -> Self:
+    def together(self) -> "Errors":
         """Those of the mean over tasks, as if it were a task."""
         return type(self)(self.together_holds, self.together_fails, self.together_holds, self.together_fails)

@@ -8,7 +8,6 @@ may be off has a part of the draws and a part of the queries, and the squares of
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import scipy
@@ -93,7 +92,7 @@ class Estimate:
         return self.turned.p_above()
 
     @property
-    def turned(self) -> Self:
+    def turned(self) -> "Estimate":
         """The same with the other sign."""
         return type(self)(-self.value, self.error, self.replicates, self.looked_at, self.query_error, self.queries)
 
@@ -157,7 +156,7 @@ class Replicates:
         right: Sequence[Column] | float,
         *,
         same_queries: bool = False,
-    ) -> Self:
+    ) -> "Replicates":
         """Both sides from a column of queries for every replicate.
 
         A side is the mean of all values that count, and so a ratio of sums; its number in a replicate is the linearised
@@ -216,7 +215,7 @@ class Replicates:
         fewest = min((queries.shape[1] for queries in self.queries), default=0)
         return Estimate(value, spread / math.sqrt(many), many, self.looked_at, query_error, fewest)
 
-    def beyond(self, null: Self) -> Self:
+    def beyond(self, null: "Replicates") -> "Replicates":
         """This difference against that of a null, over the replicates of both."""
         common = [draw for draw in self.draws if draw in null.draws]
         mine, its = ([of.draws.index(draw) for draw in common] for of in (self, null))

@@ -172,7 +172,9 @@ def plan(as_json: AsJson = False, **given: Any) -> None:
 @app.command("tune")
 @offers("tune")
 def find_rates(
-    seeds: Annotated[str, typer.Option(help="Seeds of the draws of demonstrations, with commas.")] = "101,102,103,104,105,106",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds of the draws of demonstrations, with commas.")
+    ] = "101,102,103,104,105,106",
     held_out: Annotated[int, typer.Option(help="Training examples answered after each draw.", min=1)] = 40,
     write: Annotated[Path | None, typer.Option(help="File to write instead of the one in the cache.")] = None,
     as_json: AsJson = False,

@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from icl_claims.claims.comparison import UNTRAINED
-from icl_claims.methods import AnotherQuerysUpdate, GaussianUpdate, Method, Null, ZeroShot, learns_weights, nulls_of_method
+from icl_claims.methods import (
+    AnotherQuerysUpdate,
+    GaussianUpdate,
+    Method,
+    Null,
+    ZeroShot,
+    learns_weights,
+    nulls_of_method,
+)
 from icl_claims.metrics import LayerMetric
 from icl_claims.questions import TRAINED, Denied, Joint, Near, Quantity, Question, Side, TwoSided
 
@@ -79,4 +87,3 @@ NOISES = (
 def is_similarity(quantity: Quantity) -> bool:
     """Whether a quantity compares what a method does inside with what another does."""
     return isinstance(quantity.metric, LayerMetric) and quantity.metric.compares
-

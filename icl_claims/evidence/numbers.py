@@ -70,7 +70,6 @@ class Numbers:
         replicates: A number for each draw of demonstrations and side; None where there are none, and `interval` says
             what the difference can be.
         kind: What kind of interval that is.
-        bounds: From where to where the difference can lie at all.
         queries: How many queries it rests on.
         note: What is always said.
         unclear: What is said if the interval does not decide.
@@ -84,7 +83,6 @@ class Numbers:
     replicates: Replicates | None = None
     interval: Interval = UNDEFINED
     kind: str = ""
-    bounds: Range = ANY_NUMBER
     queries: int = 0
     note: str = ""
     unclear: str = ""
@@ -102,8 +100,10 @@ class Numbers:
         judged = judge(question, self.replicates, errors)
         holds, fails = (None, None) if self.undecided else (judged.holds, judged.fails)
         outcome = "unclear"
-        if holds is not None and fails is not None:
-            outcome = "holds" if holds <= errors.holds else "fails" if fails <= errors.fails else "unclear"
+        if holds is not None and holds <= errors.holds:
+            outcome = "holds"
+        elif fails is not None and fails <= errors.fails:
+            outcome = "fails"
         wanting, estimate = outcome == "unclear" and not self.undecided, judged.difference
         least = min(errors.holds, errors.fails)
         next_one = self.replicates.next_one()
@@ -121,7 +121,7 @@ class Numbers:
             predicted_high=_finite(next_one.high),
         )
         return self._with_interval(
-            found, judged.interval, too_few=wanting and not np.isfinite(estimate.half_width(least))
+            found, judged.interval, too_few=wanting and estimate.known and not np.isfinite(estimate.half_width(least))
         )
 
     def beyond(self, null: "Numbers") -> "Numbers":
@@ -130,13 +130,12 @@ class Numbers:
             return replace(self, absent=self.absent or null.absent or "noise was not measured")
         both = self.replicates.beyond(null.replicates)
         left, right = both.means
-        low, high = self.bounds
-        return replace(
-            self, left=left, right=right, replicates=both, bounds=(low - high, high - low), note=self.note or null.note
-        )
+        undecided, note = self.undecided or null.undecided, self.note or null.note
+        return replace(self, left=left, right=right, replicates=both, note=note, undecided=undecided)
 
     def _with_interval(self, found: Finding, interval: Interval, *, too_few: bool = False) -> Finding:
-        low, high = max(interval.low, self.bounds[0]), min(interval.high, self.bounds[1])
+        least, most = ANY_NUMBER if self.replicates is None else self.replicates.bounds
+        low, high = max(interval.low, least), min(interval.high, most)
         note = self.note
         if found.outcome == "unclear" and not self.undecided and not note:
             note = f"{found.replicates} draws are too few to tell anything" if too_few else self.unclear

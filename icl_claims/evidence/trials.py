@@ -120,7 +120,9 @@ class _AskedOfTask:
             right = float(self.right)
         own = [by_study[self.study[self.left]] for by_study in draws.values()]
         same = max(map(len, left)) > 1 and len({tuple(result.query_rows) for result in own}) == 1
-        replicates = Replicates.of_columns(list(draws), left, right, same_queries=same)
+        replicates = Replicates.of_columns(
+            list(draws), left, right, same_queries=same, bounds=_bounds(self.left, self.right)
+        )
         no_learning = learning_of(self.results, self.task) if self.gated else ""
         counted = sum(int(np.isfinite(column).reshape(len(column), -1).any(axis=1).sum()) for column in left)
         notes = filter(None, (no_learning, self._unresolved, self._failures))
@@ -129,7 +131,6 @@ class _AskedOfTask:
             *replicates.means,
             replicates=replicates,
             kind=SEQUENCE,
-            bounds=_bounds(self.left, self.right),
             queries=counted,
             note="; ".join(notes),
             unclear=_unclear(replicates),
@@ -212,7 +213,9 @@ def learning_of(results: Mapping[str, Results], task: str) -> str:
     )
     guessed = [(result.gold == most_frequent).astype(float) for result in apart]
     same = len({tuple(result.query_rows) for result in apart}) == 1
-    tried = [Replicates.of_columns(draws, right, other, same_queries=same) for other in (guessed, zero_shot)]
+    bounds = (-1.0, 1.0)
+    others = (guessed, zero_shot)
+    tried = [Replicates.of_columns(draws, right, one, same_queries=same, bounds=bounds) for one in others]
     p_values = [p for one in tried if (p := one.contrast().p_above()) is not None]
     if p_values and 2 * min(p_values) <= ALLOWED:
         return ""
@@ -234,7 +237,6 @@ def _numbers_together(of_tasks: Sequence[Numbers]) -> Numbers:
         *together.means,
         replicates=together,
         kind=SEQUENCE,
-        bounds=counting[0].bounds,
         queries=sum(one.queries for one in counting),
         note=over_tasks(len(counting), len(of_tasks)),
         undecided=len(counting) < len(of_tasks),
@@ -243,7 +245,10 @@ def _numbers_together(of_tasks: Sequence[Numbers]) -> Numbers:
 
 def _bounds(left: Quantity, right: Side) -> tuple[float, float]:
     """From where to where a difference of two quantities can lie."""
-    ranges = [getattr(side.metric, "bounds", ANY_NUMBER) if isinstance(side, Quantity) else (side, side) for side in (left, right)]
+    ranges = [
+        getattr(side.metric, "bounds", ANY_NUMBER) if isinstance(side, Quantity) else (side, side)
+        for side in (left, right)
+    ]
     (low, high), (others_low, others_high) = ranges
     return low - others_high, high - others_low
 

@@ -7,7 +7,7 @@ may be off has a part of the draws and a part of the queries, and the squares of
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
@@ -38,6 +38,7 @@ class Estimate:
             beforehand, and intervals are Student's.
         query_error: standard error by the spread of the queries, where all replicates ask the same; else 0.
         queries: how many these are.
+        bounds: from where to where a replicate's number can lie.
     """
 
     value: float
@@ -46,6 +47,7 @@ class Estimate:
     looked_at: bool = True
     query_error: float = 0.0
     queries: int = 0
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def known(self) -> bool:
@@ -69,9 +71,17 @@ class Estimate:
         return Interval(self.value, self.value - self.half_width(below), self.value + self.half_width(above))
 
     def p_above(self) -> float | None:
-        """The p value of a mean of 0 or less; None where it has no spread."""
+        """The p value of a mean of 0 or less; None where nothing can be said.
+
+        Replicates that all have the same number x > 0 have no spread. If none can be below b, a bet of all one has
+        wins 1 + x / |b| each time, and loses no more than it has: 1 / (1 + x / |b|)^n is a p value at any look.
+
+        Source: Waudby-Smith and Ramdas 2024, section 4 (betting on bounded means).
+        """
         if not self.known:
-            return None
+            same = self.error == 0 and self.replicates >= sequential.FEWEST and self.bounds[0] < 0 < self.value
+            sure = same and math.isfinite(self.bounds[0])
+            return (1 - self.value / self.bounds[0]) ** -self.replicates if sure else None
         if self.value <= 0:
             return 1.0
         if not self.query_error:
@@ -94,7 +104,7 @@ class Estimate:
     @property
     def turned(self) -> "Estimate":
         """The same with the other sign."""
-        return type(self)(-self.value, self.error, self.replicates, self.looked_at, self.query_error, self.queries)
+        return replace(self, value=-self.value, bounds=(-self.bounds[1], -self.bounds[0]))
 
     def needed(self, error: float = ERROR) -> int | None:
         """About how many replicates would tell it from 0, if it is as it seems; None where no number of them would."""
@@ -103,9 +113,7 @@ class Estimate:
         spread = self.error * math.sqrt(self.replicates)
 
         def told(replicates: int) -> bool:
-            more = type(self)(
-                self.value, spread / math.sqrt(replicates), replicates, self.looked_at, self.query_error, self.queries
-            )
+            more = replace(self, error=spread / math.sqrt(replicates), replicates=replicates)
             return more.half_width(error) < abs(self.value)
 
         if not told(MOST_REPLICATES):
@@ -140,6 +148,7 @@ class Replicates:
         looked_at: as in an `Estimate`.
         queries: what each query contributes to both sides, where all replicates ask the same queries: an array [sides,
             queries] for each task.
+        bounds: from where to where the difference of the sides can lie.
     """
 
     draws: tuple[Draw, ...]
@@ -147,6 +156,7 @@ class Replicates:
     right: Float[np.ndarray, " replicates"]
     looked_at: bool = True
     queries: tuple[Float[np.ndarray, "2 _"], ...] = ()
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     @classmethod
     def of_columns(
@@ -156,6 +166,7 @@ class Replicates:
         right: Sequence[Column] | float,
         *,
         same_queries: bool = False,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
     ) -> "Replicates":
         """Both sides from a column of queries for every replicate.
 
@@ -167,6 +178,7 @@ class Replicates:
             left: a column of queries for every replicate.
             right: columns about the same queries, or a number.
             same_queries: whether all replicates ask the same queries.
+            bounds: from where to where the difference can lie.
 
         Source: linearisation of a ratio (Cochran 1977, section 6.3), which is its infinitesimal jackknife.
 
@@ -190,7 +202,7 @@ class Replicates:
             of_queries = [_of_queries(side, float(ratio)) for side, ratio in zip(columns, ratios[:, 0], strict=True)]
             of_queries += [np.zeros_like(of_queries[0])] * (2 - len(of_queries))
             queries = (np.stack(of_queries),)
-        return cls(told, sides[0], sides[1], queries=queries)
+        return cls(told, sides[0], sides[1], queries=queries, bounds=bounds)
 
     @property
     def means(self) -> tuple[float, float]:
@@ -213,7 +225,8 @@ class Replicates:
         variances = [float(of_task.var(ddof=1)) / len(of_task) for of_task in contributions]
         query_error = math.sqrt(sum(variances)) / max(len(variances), 1)
         fewest = min((queries.shape[1] for queries in self.queries), default=0)
-        return Estimate(value, spread / math.sqrt(many), many, self.looked_at, query_error, fewest)
+        bounds = self.bounds if (of_left, of_right) == (1.0, -1.0) else (-math.inf, math.inf)
+        return Estimate(value, spread / math.sqrt(many), many, self.looked_at, query_error, fewest, bounds)
 
     def beyond(self, null: "Replicates") -> "Replicates":
         """This difference against that of a null, over the replicates of both."""
@@ -225,7 +238,9 @@ class Replicates:
             if a.shape == b.shape
         )
         differences = (self.left - self.right)[mine], (null.left - null.right)[its]
-        return type(self)(tuple(common), *differences, looked_at=self.looked_at, queries=queries)
+        (low, high), (its_low, its_high) = self.bounds, null.bounds
+        bounds = (low - its_high, high - its_low)
+        return type(self)(tuple(common), *differences, looked_at=self.looked_at, queries=queries, bounds=bounds)
 
     def next_one(self, error: float = ERROR) -> Interval:
         """Where the left side of one more replicate is expected.
@@ -248,7 +263,8 @@ def mean_over(tasks: Sequence[Replicates]) -> Replicates:
     many = min(len(task.draws) for task in tasks)
     left, right = (np.mean([getattr(task, side)[:many] for task in tasks], axis=0) for side in ("left", "right"))
     queries = tuple(of_task for task in tasks for of_task in task.queries)
-    return Replicates(tasks[0].draws[:many], left, right, tasks[0].looked_at, queries)
+    first = tasks[0]
+    return Replicates(first.draws[:many], left, right, first.looked_at, queries, first.bounds)
 
 
 def _counted(column: Column) -> int:

@@ -33,7 +33,7 @@ def log_e_value(t: float, replicates: int) -> float:
         replicates: how many there are, two or more.
 
     >>> round(math.exp(log_e_value(4.0, 16)), 1), log_e_value(-4.0, 16) < 0
-    (91.7, True)
+    (99.1, True)
     """
     n = replicates
     square, shrunk = t * t / (n - 1), t * t / ((n - 1) * (1 + n))
@@ -46,7 +46,7 @@ def p_value(t: float, replicates: int) -> float:
     """The p value of "0 or less" at any look: 1/e, at most 1.
 
     >>> round(p_value(4.0, 16), 4), p_value(-1.0, 16)
-    (0.0109, 1.0)
+    (0.0101, 1.0)
     """
     return math.exp(-max(log_e_value(t, replicates), 0.0))
 
@@ -59,6 +59,6 @@ def critical_t(replicates: int, error: float) -> float:
     (3.51, inf)
     """
     wanted, furthest = -math.log(error), 1e8
-    if log_e_value(furthest, replicates) < wanted:
+    if replicates < FEWEST or log_e_value(furthest, replicates) < wanted:
         return math.inf
     return float(scipy.optimize.brentq(lambda t: log_e_value(t, replicates) - wanted, 0.0, furthest, rtol=1e-12))

@@ -10,7 +10,8 @@ import pytest
 
 from icl_claims.claims import EVERY_TASK, at_least
 from icl_claims.errors import ClaimError
-from icl_claims.evidence.asking import AbsentEvidence, Numbers
+from icl_claims.evidence.asking import AbsentEvidence
+from icl_claims.evidence.numbers import Numbers
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
@@ -29,7 +30,9 @@ from icl_claims.metrics import (
     sim_aou,
 )
 from icl_claims.questions import Question
-from icl_claims.statistics.intervals import Interval, bootstrap_difference, seeds_interval
+from icl_claims.statistics.error_rates import Errors
+from icl_claims.statistics.intervals import Interval
+from icl_claims.statistics.replicates import Replicates
 from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS
 
 ZSL, ICL, FT, LC = ZeroShot(), InContext(), Finetuning(), LayerCausal()
@@ -41,6 +44,7 @@ WRONG = PredictionMetric(
     values=lambda said, gold: (said != gold).astype(float),
     takes=lambda found: {"said": found.answered, "gold": found.gold},
 )
+APART = 1_000_000
 CHARM = LayerMetric(name="charm", title="charm", definition="", values=len, takes=dict)
 
 
@@ -64,13 +68,13 @@ def by_task(comparison):
 def test_an_outcome_is_read_from_the_whole_interval(low, high, upwards, downwards):
     numbers = Numbers("sst2", interval=Interval((low + high) / 2, low, high))
     asked = sim_aou(FT) > RANDOM, sim_aou(FT) < RANDOM
-    assert tuple(numbers.finding(question).outcome for question in asked) == (upwards, downwards)
+    assert tuple(numbers.finding(question, Errors()).outcome for question in asked) == (upwards, downwards)
 
 
 def test_a_side_may_be_the_number_zero():
     up, down = sim_aou(FT) > 0.0, sim_aou(FT) < 0.0
     assert (up.sides, up.upwards, down.upwards) == ((sim_aou(FT), 0.0), True, False)
-    assert finding(trial(), up).outcome == "holds"
+    assert finding(DRAWS, up).outcome == "holds"
 
 
 def test_absent_evidence_says_why_for_every_task_and_is_not_run():
@@ -112,7 +116,7 @@ def trial(task="sst2", *, seed=0, icl=None, ft=None, zsl=None, gold=None, failur
     }
     return TrialResult(
         spec=TrialSpec("model", "data", task, 4, seed, 0, None, (FT, LC, Linearized())),
-        query_rows=np.arange(len(gold)),
+        query_rows=1000 * seed + np.arange(len(gold)),
         gold=gold,
         log_probabilities=answered,
         content_free={name: np.zeros((1, labels)) for name in answered},
@@ -122,90 +126,161 @@ def trial(task="sst2", *, seed=0, icl=None, ft=None, zsl=None, gold=None, failur
     )
 
 
-def trials(results):
-    """Evidence of a main study, by task."""
-    return TrialsEvidence({"main": results})
+def learning(task, **changes):
+    """Results of other draws, by which the model learns the task in context, now and then with a wrong answer."""
+    labels = TASKS[task].labels
+    right = [(np.arange(60) + (np.arange(60) < 1 + seed % 3)) % labels for seed in range(8)]
+    return [trial(task, seed=APART + seed, **{"icl": right[seed], **changes}) for seed in range(8)]
 
 
-def finding(result, question, task="sst2"):
+def trials(results, apart=None):
+    """Evidence of a main study, by task, and of whether the model learns."""
+    return TrialsEvidence({"main": results, "learning": {t: learning(t) for t in results} if apart is None else apart})
+
+
+def finding(result, question, task="sst2", apart=None):
     results = list(result) if isinstance(result, tuple) else [result]
-    return by_task(trials({task: results}).ask(question))[task]
+    return by_task(trials({task: results}, apart and {task: apart}).ask(question))[task]
 
 
-def test_similarities_are_compared_by_a_paired_bootstrap():
-    result = trial()
-    got = finding(result, sim_aou(FT) > RANDOM)
-    columns = [[result.column(quantity)] for quantity in (sim_aou(FT), RANDOM)]
-    wanted = bootstrap_difference(*columns, seed=0)
-    assert (got.difference, got.low, got.high) == (wanted.estimate, wanted.low, wanted.high)
-    assert (got.left, got.right) == pytest.approx([column[0].mean() for column in columns])
-    assert (got.outcome, got.queries) == ("holds", 60)
+DRAWS = tuple(trial(seed=seed) for seed in range(8))
+
+
+def changing(draws=8, task="sst2", **labels):
+    """Draws in which a method, by its name, is wrong about a few queries, others in each."""
+    stream = np.random.default_rng(0)
+
+    def noisy(predicted):
+        return np.where(stream.random(60) < 0.1, (predicted + 1) % TASKS[task].labels, predicted)
+
+    return tuple(
+        trial(task, seed=seed, **{name: noisy(predicted) for name, predicted in labels.items()})
+        for seed in range(draws)
+    )
+
+
+def test_a_draw_is_one_observation_and_its_queries_are_not():
+    got = finding(DRAWS, sim_aou(FT) > RANDOM)
+    columns = [[result.column(quantity) for result in DRAWS] for quantity in (sim_aou(FT), RANDOM)]
+    means = [[column.mean() for column in side] for side in columns]
+    wanted = Replicates(tuple((n, 0) for n in range(8)), *map(np.array, means)).contrast().interval()
+    assert (got.difference, got.low, got.high) == pytest.approx((wanted.estimate, wanted.low, wanted.high))
+    assert (got.left, got.right) == pytest.approx([np.mean(side) for side in means])
+    assert (got.outcome, got.replicates, got.queries) == ("holds", 8, 480)
+    assert got.interval_kind == "confidence sequence over draws"
+
+
+@pytest.mark.parametrize(
+    ("draws", "note"), [(1, "one draw, which says nothing about others"), (3, "3 draws are too few")]
+)
+def test_a_draw_alone_and_a_few_decide_nothing(draws, note):
+    got = finding(DRAWS[:draws], sim_aou(FT) > RANDOM)
+    assert (got.outcome, got.low) == ("unclear", None)
+    assert got.note.startswith(note)
+
+
+def test_draws_that_ask_the_same_queries_leave_the_queries_uncertain():
+    shared = tuple(replace(result, query_rows=np.arange(60)) for result in DRAWS)
+    own, crossed = (finding(results, sim_aou(FT) > RANDOM) for results in (DRAWS, shared))
+    assert crossed.difference == pytest.approx(own.difference)
+    assert crossed.high - crossed.low > own.high - own.low
 
 
 @pytest.mark.parametrize(("lost", "outcome"), [(60, "unclear"), (15, "holds")])
 def test_updates_that_the_dtype_does_not_resolve_are_named(lost, outcome):
-    result = trial()
-    values = result.by_layer[Entry.of(sim_aou(FT))]
-    values[:lost] = np.nan
-    coarse = replace(result, spec=replace(result.spec, dtype="bfloat16"))
+    results = tuple(trial(seed=seed) for seed in range(8))
+    for result in results:
+        result.by_layer[Entry.of(sim_aou(FT))][:lost] = np.nan
+    coarse = tuple(replace(result, spec=replace(result.spec, dtype="bfloat16")) for result in results)
     got = finding(coarse, sim_aou(FT) > RANDOM)
     share = f"leaves out {lost / 60:.0%} of its values, of updates that bfloat16 does not resolve"
     assert (got.outcome, got.note) == (outcome, f"{sim_aou(FT)} {share}")
 
 
 def test_a_task_that_was_not_run_is_absent():
-    found = by_task(trials({"sst2": [trial()]}).ask(sim_aou(FT) > RANDOM))
+    found = by_task(trials({"sst2": DRAWS}).ask(sim_aou(FT) > RANDOM))
     assert {task: found[task].outcome for task in PAPERS_TASKS} == dict.fromkeys(PAPERS_TASKS, "absent") | {
         "sst2": "holds"
     }
 
 
-def test_trials_of_several_seeds_count_alike():
+def test_a_draw_weighs_as_much_as_it_asks_queries():
     results = (trial(seed=1), trial(seed=2, n=20))
     got = finding(results, sim_aou(FT) > RANDOM)
-    difference = np.mean([(r.by_layer[Entry.of(sim_aou(FT))] - r.by_layer[Entry.of(RANDOM)]).mean() for r in results])
-    assert got.difference == pytest.approx(difference)
+    differences = [(r.by_layer[Entry.of(sim_aou(FT))] - r.by_layer[Entry.of(RANDOM)]).mean() for r in results]
+    assert got.difference == pytest.approx(np.average(differences, weights=[60, 20]))
     assert got.queries == 80
 
 
-def test_where_icl_does_not_beat_chance_predictions_are_unclear():
-    got = finding(trial(icl=np.zeros(60, dtype=int)), accuracy(FT) > accuracy(ICL))
-    assert got.outcome == "unclear"
-    assert got.note == "in-context learning does not beat chance (accuracy 0.50, most frequent 0.50)"
-    assert got.difference == pytest.approx(0.5)
+GUESSING = {"icl": np.zeros(60, dtype=int)}
 
 
-def test_where_it_does_not_attention_is_decided_all_the_same():
-    assert finding(trial(icl=np.zeros(60, dtype=int)), sim_aou(FT) > RANDOM).outcome == "holds"
+@pytest.mark.parametrize("question", [accuracy(FT) > accuracy(ICL), sim_aou(FT) > RANDOM], ids=str)
+def test_where_the_model_does_not_learn_in_context_nothing_is_decided(question):
+    got = finding(DRAWS, question, apart=learning("sst2", **GUESSING))
+    assert (got.outcome, got.p_holds, got.p_fails) == ("unclear", None, None)
+    assert got.note.startswith("in-context learning is not shown to beat chance or zero-shot (accuracy 0.50")
+
+
+def test_what_is_asked_of_any_model_is_decided_all_the_same():
+    apart = learning("sst2", **GUESSING)
+    assert finding(DRAWS, (sim_aou(FT) > RANDOM).of_any_model, apart=apart).outcome == "holds"
+
+
+def test_whether_it_learns_is_found_on_other_draws():
+    wrong_here = tuple(trial(seed=seed, **GUESSING) for seed in range(8))
+    assert finding(wrong_here, sim_aou(FT) > RANDOM).outcome == "holds"
+
+
+def test_without_other_draws_nothing_is_known_of_it():
+    evidence = TrialsEvidence({"main": {"sst2": DRAWS}})
+    got = by_task(evidence.ask(sim_aou(FT) > RANDOM))["sst2"]
+    assert (got.outcome, got.note) == ("unclear", "whether the model learns in context was not tried")
 
 
 def test_giving_the_most_frequent_label_does_not_beat_chance():
     gold = np.array([1] * 50 + [0] * 10)
-    got = finding(trial(gold=gold, icl=np.ones(60, dtype=int)), accuracy(FT) > accuracy(ICL))
-    assert "most frequent 0.83" in got.note
+    ones = np.ones(60, dtype=int)
+    got = finding(DRAWS, accuracy(FT) > accuracy(ICL), apart=learning("sst2", gold=gold, icl=ones, zsl=ones))
+    assert "most frequent label 0.83" in got.note
 
 
-def test_where_it_beats_chance_predictions_are_decided():
-    wrong = trial(ft=1 - np.arange(60) % 2)
+def test_beating_zero_shot_is_learning_too():
+    gold = np.array([1] * 50 + [0] * 10)
+    apart = [trial(seed=APART + n, gold=gold, icl=np.where(np.arange(60) < n, 0, 1)) for n in range(8)]
+    assert finding(DRAWS, sim_aou(FT) > RANDOM, apart=apart).outcome == "holds"
+
+
+def test_where_it_learns_predictions_are_decided():
+    wrong = changing(ft=1 - np.arange(60) % 2)
     assert finding(wrong, accuracy(ICL) > accuracy(FT)).outcome == "holds"
     assert finding(wrong, accuracy(ICL) < accuracy(FT)).outcome == "fails"
     assert finding(wrong, ~(accuracy(ICL) < accuracy(FT))).outcome == "holds"
 
 
-def test_a_method_that_diverged_is_absent_with_its_reason():
-    broken = trial(failures={"finetuning": "finetuning diverged at step 3"}, by_layer={})
+def test_an_accuracy_differs_by_one_at_most():
+    few = changing(6, ft=np.arange(60) % 2, icl=np.arange(60) % 2)
+    got = finding(few, accuracy(ICL) > accuracy(FT))
+    assert got.low >= -1
+    assert got.high <= 1
+
+
+def test_a_method_that_diverged_in_every_draw_is_absent_with_its_reason():
+    broken = tuple(trial(seed=n, failures={"finetuning": "diverged at step 3"}, by_layer={}) for n in range(8))
     got = finding(broken, accuracy(ICL) > accuracy(FT))
-    assert (got.outcome, got.note) == ("absent", "finetuning diverged at step 3")
-    assert finding(broken, accuracy(ICL) > accuracy(ZSL)).outcome == "holds"
+    assert (got.outcome, got.note) == ("absent", "diverged at step 3")
+    assert finding(changing(icl=np.arange(60) % 2), accuracy(ICL) > accuracy(ZSL)).outcome == "holds"
 
 
-def test_one_seed_that_diverged_makes_its_task_absent():
-    broken = trial(failures={"finetuning": "diverged"}, by_layer={})
-    assert finding((trial(), broken), sim_aou(FT) > RANDOM).outcome == "absent"
+def test_a_draw_in_which_a_method_diverged_is_left_out_and_named():
+    broken = trial(seed=9, failures={"finetuning": "diverged"}, by_layer={})
+    got = finding((*DRAWS, broken), sim_aou(FT) > RANDOM)
+    assert (got.outcome, got.replicates) == ("holds", 8)
+    assert got.note == "finetuning failed in 1 of 9 draws, which are left out"
 
 
 def test_a_metric_that_counts_no_query_is_unclear():
-    nothing_changes = trial(ft=np.zeros(60, dtype=int))
+    nothing_changes = tuple(trial(seed=seed, ft=np.zeros(60, dtype=int)) for seed in range(8))
     got = finding(nothing_changes, rec2ftp(FT) > 0.5)
     assert (got.outcome, got.note, got.queries) == ("unclear", "no query counts", 0)
     assert got.left is None
@@ -238,9 +313,10 @@ def test_a_method_that_was_not_run_is_absent_and_not_unclear(metric, overall):
 
 
 def test_a_prediction_metric_of_ones_own_is_read_from_any_trial():
-    result = trial(ft=np.zeros(60, dtype=int))
-    got = finding(result, WRONG(FT) > 0.25)
-    assert (got.left, got.outcome) == (1 - result.mean(accuracy(FT)), "holds")
+    results = changing(ft=np.zeros(60, dtype=int))
+    got = finding(results, WRONG(FT) > 0.25)
+    assert got.left == pytest.approx(1 - np.mean([result.mean(accuracy(FT)) for result in results]))
+    assert got.outcome == "holds"
 
 
 def test_all_tasks_together_weigh_alike():
@@ -258,36 +334,34 @@ def test_another_methods_failure_leaves_a_task_in_all_together():
     assert by_task(compared)[EVERY_TASK].note.startswith("over 1 of 6 tasks")
 
 
-def test_a_task_without_learning_does_not_count_for_predictions():
-    results = {"sst2": [trial()], "mr": [trial("mr", icl=np.zeros(60, dtype=int))]}
-    predictions, attention = (
-        by_task(trials(results).ask(question.on("sst2", "mr")))[EVERY_TASK]
-        for question in (accuracy(ICL) > accuracy(ZSL), sim_aou(FT) > RANDOM)
-    )
-    assert predictions.note == "over 1 of 2 tasks: the others could turn it"
-    assert attention.note == "over 2 tasks"
+def test_a_task_without_learning_does_not_count():
+    results = {"sst2": DRAWS, "mr": [trial("mr", seed=seed) for seed in range(8)]}
+    apart = {"sst2": learning("sst2"), "mr": learning("mr", **GUESSING)}
+    for question in (accuracy(ICL) > accuracy(ZSL), sim_aou(FT) > RANDOM):
+        together = trials(results, apart).ask(question.on("sst2", "mr")).together
+        assert together.note == "over 1 of 2 tasks: the others could turn it"
 
 
 def test_a_mean_over_some_of_the_tasks_does_not_decide():
-    results = {task: [trial(task)] for task in ("sst2", "sst5", "mr", "subj", "agnews")}
+    results = {task: changing(task=task, icl=np.arange(60) % TASKS[task].labels) for task in PAPERS_TASKS}
     of_five, of_six = (
-        by_task(trials(held).ask(accuracy(ICL) > accuracy(ZSL)))[EVERY_TASK]
-        for held in (results, {**results, "cb": [trial("cb")]})
+        trials({task: results[task] for task in tasks}).ask(accuracy(ICL) > accuracy(ZSL)).together
+        for tasks in (PAPERS_TASKS[:5], PAPERS_TASKS)
     )
-    assert of_five.outcome == "unclear"
-    assert of_five.low is None or of_five.low > 0
+    assert (of_five.outcome, of_six.outcome) == ("unclear", "holds")
     assert of_six.note == "over 6 tasks"
 
 
-def test_seeds_and_queries_do_not_make_a_guess_beat_chance():
+def test_draws_do_not_make_a_guess_beat_chance():
     generator = np.random.default_rng(0)
     opened = 0
     for _ in range(100):
-        gold = (generator.random(128) < 0.4).astype(int)
-        guesses = [(generator.random(128) < 0.0).astype(int) for _ in range(3)]
-        lucky = [np.where(generator.random(128) < 0.1, generator.integers(0, 2, 128), guess) for guess in guesses]
-        results = tuple(trial(gold=gold, icl=guess, n=128) for guess in lucky)
-        opened += "beat chance" not in finding(results, accuracy(ICL) > accuracy(ZSL)).note
+        apart = []
+        for seed in range(8):
+            gold = (generator.random(60) < 0.4).astype(int)
+            lucky = np.where(generator.random(60) < 0.1, generator.integers(0, 2, 60), 0)
+            apart.append(trial(seed=APART + seed, gold=gold, icl=lucky))
+        opened += "beat chance" not in finding(DRAWS, sim_aou(FT) > RANDOM, apart=apart).note
     assert opened <= 10
 
 
@@ -297,40 +371,50 @@ def test_where_no_task_counts_all_together_are_unclear():
 
 
 def test_a_share_of_the_depth_is_a_mean_over_its_layers():
-    result = trial(by_layer={sim_aou(FT): np.tile([0.1, 0.2, 0.3, 0.4], (60, 1))})
-    got = finding(result, sim_aou(FT).at((0.5, 1)) > sim_aou(FT).at((0, 0.5)))
+    results = tuple(
+        trial(seed=4 + n, by_layer={sim_aou(FT): np.tile([0.1, 0.2, 0.3, 0.4], (60, 1)) + 0.001 * n * np.arange(4)})
+        for n in range(-4, 5)
+    )
+    got = finding(results, sim_aou(FT).at((0.5, 1)) > sim_aou(FT).at((0, 0.5)))
     assert (got.left, got.right, got.outcome) == (pytest.approx(0.35), pytest.approx(0.15), "holds")
 
 
 def test_what_has_one_value_a_trial_is_compared_over_trials():
-    drifts = (0.11, 0.12, 0.14)
+    drifts = 0.1 + 0.01 * np.arange(1, 9)
     results = tuple(replace(trial(seed=n), drift={"finetuning": np.array([d])}) for n, d in enumerate(drifts))
-    got, wanted = finding(results, drift(FT) > 0.1), seeds_interval([0.01, 0.02, 0.04])
-    assert (got.low, got.high) == pytest.approx((wanted.low, wanted.high))
+    got, wanted = (
+        finding(results, drift(FT) > 0.1),
+        Replicates(tuple((n, 0) for n in range(8)), drifts, 0 * drifts + 0.1),
+    )
+    interval = wanted.contrast().interval()
+    assert (got.low, got.high) == pytest.approx((interval.low, interval.high))
     alone = finding(results[0], drift(FT) > 0.1)
-    assert (alone.outcome, alone.low, alone.note) == ("unclear", None, "one draw, and one number per draw")
+    assert (alone.outcome, alone.low, alone.note) == ("unclear", None, "one draw, which says nothing about others")
 
 
 @pytest.mark.parametrize(("share", "outcome"), [(0.5, "holds"), (0.05, "fails"), (0.2, "unclear")])
 def test_quantities_are_near_where_the_interval_lies_within(share, outcome):
-    noise = 0.02 * np.random.default_rng(0).normal(size=(60, 1))
-    linearized = sim_aou(Linearized())
-    result = trial(by_layer={linearized: 0.4 + noise, sim_aou(FT): np.full((60, 1), 0.5)})
-    compared = trials({"sst2": [result]}).ask(linearized.near(sim_aou(FT), within=share))
+    noise, linearized = 0.02 * np.random.default_rng(0).normal(size=8), sim_aou(Linearized())
+    results = [
+        trial(seed=seed, by_layer={linearized: np.full((60, 1), 0.4 + off), sim_aou(FT): np.full((60, 1), 0.5)})
+        for seed, off in enumerate(noise)
+    ]
+    compared = trials({"sst2": results}).ask(linearized.near(sim_aou(FT), within=share))
     assert by_task(compared)["sst2"].outcome == outcome
     assert compared.upwards is None
 
 
-def test_an_undecided_task_says_what_would_decide():
-    column = np.concatenate([np.ones(29), -np.ones(31)])[:, None]
-    got = finding(trial(by_layer={sim_aou(FT): column}), sim_aou(FT) < 0.0)
+def test_an_undecided_task_says_how_many_draws_would_decide():
+    off = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0, -1.0, -1.0])
+    results = tuple(trial(seed=n, by_layer={sim_aou(FT): np.full((60, 1), o)}) for n, o in enumerate(off))
+    got = finding(results, sim_aou(FT) < 0.0)
     assert (got.outcome, got.note) == ("unclear", "the interval does not decide")
-    assert got.needed > 60
+    assert got.needed > 8
     assert got.detectable > abs(got.difference)
 
 
 def test_a_study_is_asked_only_for_quantities_that_it_measures():
-    asked, held = [], {"main": {"sst2": [trial()]}}
+    asked, held = [], {"main": {"sst2": DRAWS}}
 
     class Watched(dict):
         def get(self, name, default=None):
@@ -339,10 +423,10 @@ def test_a_study_is_asked_only_for_quantities_that_it_measures():
 
     evidence = TrialsEvidence(Watched())
     evidence.ask(sim_aou(FT) > RANDOM)
-    assert set(asked) == {"main"}
+    assert set(asked) == {"main", "learning"}
     got = by_task(evidence.ask(sim_aou(FT) > sim_aou(FT).of_weights("embeddings_norms_head")))["sst2"]
     assert (got.outcome, got.note) == ("absent", "the study untrained was not run")
-    assert set(asked) == {"main", "untrained"}
+    assert set(asked) == {"main", "learning", "untrained"}
 
 
 def test_the_table_is_tidy():
@@ -367,7 +451,7 @@ LABELS |= {"icl": LABELS["gold"], "ft": np.choose(ASKED % 6, [1, 2, 0, 0, 0, 0])
 
 def test_a_query_changed_to_two_labels_is_two_changes():
     got = finding(trial("cb", **LABELS), rpa(FT) < 0.9, "cb")
-    assert (got.left, got.queries, got.outcome) == (pytest.approx(10 / 40), 30, "holds")
+    assert (got.left, got.queries) == (pytest.approx(10 / 40), 30)
     got = finding(trial("cb", **LABELS), rpa_correct(FT) > rpa_incorrect(FT), "cb")
     assert (got.left, got.right, got.queries) == (pytest.approx(10 / 30), 0.0, 30)
 

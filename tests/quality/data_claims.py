@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from icl_claims.claims import Claim, Comparison, Verdict
+from icl_claims.claims import Claim, Comparison, NullVerdict, Verdict
 from icl_claims.evidence.asking import TaskEvidence
+from icl_claims.evidence.verdicts import bound_by, tried_against_noise
 from tests.quality.controls import claim_tests
 
 
@@ -25,12 +26,18 @@ class DataClaim:
     def decided_on(self, evidence: TaskEvidence) -> Verdict:
         """What the claim says of some evidence: by what it asks, or by its own test where it is no comparison."""
         if self.claim.questions:
-            first, *others = self.claim.questions
-            return self.claim.rule.decide(evidence.ask(first), evidence.answers(*others))
+            first = self.claim.deciding
+            assert first is not None
+            nulls = tried_against_noise(self.claim.rule, evidence, [first], lambda ask: ask(first))
+            found = self.claim.rule.decide(evidence.ask(first), evidence.answers(*self.claim.questions[1:]))
+            return bound_by(nulls, found)
         decided: list[Verdict] = []
 
-        def decide(found: Verdict | Comparison, *, beside: Sequence[Comparison] = ()) -> None:
-            decided.append(found if isinstance(found, Verdict) else self.claim.rule.decide(found, tuple(beside)))
+        def decide(
+            found: Verdict | Comparison, *, beside: Sequence[Comparison] = (), nulls: Sequence[NullVerdict] = ()
+        ) -> None:
+            ruled = found if isinstance(found, Verdict) else self.claim.rule.decide(found, tuple(beside))
+            decided.append(bound_by(nulls, ruled))
 
         self.test(evidence=evidence, decide=decide)
         (verdict,) = decided

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from icl_claims.claims import EVERY_TASK, Finding, Outcome
-from icl_claims.evidence.asking import Numbers, TaskEvidence
+from icl_claims.evidence.asking import TaskEvidence
+from icl_claims.evidence.numbers import Numbers
 from icl_claims.questions import Denied
 from tests.quality.data_claims import data_claims
 
@@ -24,7 +25,7 @@ class PlantedNumbers(Numbers):
 
     says: Outcome = "absent"
 
-    def finding(self, question):
+    def finding(self, question, errors):
         return Finding(self.task, self.says, 1.0, 1.0, 0.0)
 
 
@@ -39,7 +40,7 @@ class Planted(TaskEvidence):
     def details(self):
         return {"profile": self.profile}
 
-    def numbers(self, question, tasks, confidence):
+    def numbers(self, question, tasks, errors):
         return [PlantedNumbers(task, says=self.outcome(task)) for task in (*tasks, EVERY_TASK)]
 
     def provenance(self):

@@ -130,8 +130,7 @@ class Question(ABC):
         tasks: Names of the tasks it is asked of; None for the papers' six.
         errors: How often its words may be wrong; None for the usual, 2.5 % on each side.
         optional: Whether it is left out where a source cannot answer it.
-        any_model: Whether it is about a metric or a baseline, and so also asked of a model that learns nothing in
-            context; else such a model says nothing to it.
+        any_model: Whether it is about a metric or a baseline, and so asked of a model that learns nothing, too.
         significantly: Whether the sentence says that a difference is significant, which digits alone cannot show.
     """
 
@@ -251,10 +250,8 @@ class NotAbove(TwoSided):
 
     def __post_init__(self) -> None:
         if not self.within > 0:
-            wanted, todo = (
-                "a share above 0",
-                "Say by how much less than the other's mean a difference would not matter.",
-            )
+            wanted = "a share above 0"
+            todo = "Say by how much less than the other's mean a difference would not matter."
             raise ClaimError(f"Not even equal quantities are {self}", expected=wanted, got=f"{self.within=}", todo=todo)
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,15 +11,15 @@ import pandas as pd
 from icl_claims import claims, metrics
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.asking import TaskEvidence, over_tasks
+from icl_claims.evidence.learning import learning_of
 from icl_claims.evidence.numbers import ANY_NUMBER, SEQUENCE, Numbers
+from icl_claims.evidence.trial_columns import Results, column_of, known_column
 from icl_claims.experiments.result import TrialResult, mean_over_rows
-from icl_claims.experiments.studies import IN_CONTEXT, LEARNING, OWN, STUDIES, ZERO_SHOT, Study, measured_of, study_of
+from icl_claims.experiments.studies import OWN, STUDIES, Study, measured_of, study_of
 from icl_claims.questions import Quantity, Question, Side, TwoSided
-from icl_claims.statistics.error_rates import ALLOWED, Errors
+from icl_claims.statistics.error_rates import Errors
 from icl_claims.statistics.replicates import Column, Replicates, mean_over
 
-Results = Mapping[str, Sequence[TrialResult]]
-"""Trials by task, one for each draw of demonstrations."""
 MAIN = "main"
 
 
@@ -35,6 +36,7 @@ class TrialsEvidence(TaskEvidence):
     details: dict[str, Any] = field(default_factory=dict)
     studies: tuple[Study, ...] = tuple(STUDIES.values())
     source: str = "trials"
+    _known: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     plants_noise: ClassVar[bool] = True
 
     def measures(self, question: Question) -> bool:
@@ -59,9 +61,17 @@ class TrialsEvidence(TaskEvidence):
             study[quantity] = found.name
         of_learning = all(isinstance(one.metric, metrics.LearningMetric) for one in question.quantities)
         gated = not (of_learning or question.any_model)
-        asked = [_AskedOfTask(self.results, task, *question.sides, study, gated) for task in tasks]
+        asked = [
+            _AskedOfTask(self.results, task, *question.sides, study, self._no_learning(task) if gated else "")
+            for task in tasks
+        ]
         of_tasks = [of_task.numbers for of_task in asked]
         return [*of_tasks, _numbers_together(of_tasks)]
+
+    def _no_learning(self, task: str) -> str:
+        if task not in self._known:
+            self._known[task] = learning_of(self.results, task)
+        return self._known[task]
 
     def provenance(self) -> dict[str, Any]:
         """What was run, task by task."""
@@ -97,14 +107,14 @@ class TrialsEvidence(TaskEvidence):
 
 @dataclass(frozen=True, eq=False)
 class _AskedOfTask:
-    """One question about one task, and what the trials hold about it; `study` names that of each quantity."""
+    """One question about one task: the study of each quantity, and why the model is not known to learn the task."""
 
     results: Mapping[str, Results]
     task: str
     left: Quantity
     right: Side
     study: Mapping[Quantity, str]
-    gated: bool
+    no_learning: str
 
     @property
     def numbers(self) -> Numbers:
@@ -112,10 +122,10 @@ class _AskedOfTask:
         if absence := self._absence:
             return Numbers(self.task, absent=absence)
         draws = self._complete
-        left = [_known_column(by_study[self.study[self.left]], self.left) for by_study in draws.values()]
+        left = [known_column(by_study[self.study[self.left]], self.left) for by_study in draws.values()]
         right: list[Column] | float
         if isinstance(self.right, Quantity):
-            right = [_known_column(by_study[self.study[self.right]], self.right) for by_study in draws.values()]
+            right = [known_column(by_study[self.study[self.right]], self.right) for by_study in draws.values()]
         else:
             right = float(self.right)
         own = [by_study[self.study[self.left]] for by_study in draws.values()]
@@ -123,9 +133,8 @@ class _AskedOfTask:
         replicates = Replicates.of_columns(
             list(draws), left, right, same_queries=same, bounds=_bounds(self.left, self.right)
         )
-        no_learning = learning_of(self.results, self.task) if self.gated else ""
         counted = sum(int(np.isfinite(column).reshape(len(column), -1).any(axis=1).sum()) for column in left)
-        notes = filter(None, (no_learning, self._unresolved, self._failures))
+        notes = filter(None, (self.no_learning, self._unresolved, self._failures))
         return Numbers(
             self.task,
             *replicates.means,
@@ -134,10 +143,10 @@ class _AskedOfTask:
             queries=counted,
             note="; ".join(notes),
             unclear=_unclear(replicates),
-            undecided=bool(no_learning),
+            undecided=bool(self.no_learning),
         )
 
-    @property
+    @cached_property
     def _complete(self) -> dict[tuple[int, int], dict[str, TrialResult]]:
         """The results of every study by draw, of the draws that have all that is asked."""
         by_draw: dict[tuple[int, int], dict[str, TrialResult]] = {}
@@ -147,7 +156,7 @@ class _AskedOfTask:
 
         def holds(by_study: Mapping[str, TrialResult]) -> bool:
             return all(
-                study in by_study and by_study[study].column(quantity) is not None
+                study in by_study and column_of(by_study[study], quantity) is not None
                 for quantity, study in self.study.items()
             )
 
@@ -165,7 +174,7 @@ class _AskedOfTask:
             for result in results:
                 if quantity.method.name in result.failures:
                     return result.failures[quantity.method.name]
-                if result.column(quantity) is None:
+                if column_of(result, quantity) is None:
                     return f"{quantity} was not measured"
         return "no draw has both sides"
 
@@ -195,35 +204,6 @@ class _AskedOfTask:
 
     def _of(self, study: str) -> Sequence[TrialResult]:
         return self.results.get(study, {}).get(self.task, ())
-
-
-def learning_of(results: Mapping[str, Results], task: str) -> str:
-    """Why a model is not known to learn a task in context, on draws apart from those of the claims; empty if it is.
-
-    It learns where its answers in context beat always saying the most frequent label, or its own answers without
-    demonstrations; each at half the error, since one is enough.
-    """
-    apart = results.get(LEARNING, {}).get(task, ())
-    if not apart:
-        return "whether the model learns in context was not tried"
-    draws = [(result.spec.seed, result.spec.permutation) for result in apart]
-    most_frequent = np.bincount(np.concatenate([result.gold for result in apart])).argmax()
-    right, zero_shot = (
-        [_known_column(result, metrics.accuracy(method)) for result in apart] for method in (IN_CONTEXT, ZERO_SHOT)
-    )
-    guessed = [(result.gold == most_frequent).astype(float) for result in apart]
-    same = len({tuple(result.query_rows) for result in apart}) == 1
-    bounds = (-1.0, 1.0)
-    others = (guessed, zero_shot)
-    tried = [Replicates.of_columns(draws, right, one, same_queries=same, bounds=bounds) for one in others]
-    p_values = [p for one in tried if (p := one.contrast().p_above()) is not None]
-    if p_values and 2 * min(p_values) <= ALLOWED:
-        return ""
-    reached, chance, before = (float(np.mean(np.concatenate(one))) for one in (right, guessed, zero_shot))
-    return (
-        f"in-context learning is not shown to beat chance or zero-shot (accuracy {reached:.2f}, most frequent label "
-        f"{chance:.2f}, zero-shot {before:.2f}, on {len(apart)} other draws)"
-    )
 
 
 def _numbers_together(of_tasks: Sequence[Numbers]) -> Numbers:
@@ -260,12 +240,6 @@ def _unclear(replicates: Replicates) -> str:
     return (
         "the interval does not decide" if replicates.contrast().known else "no spread: every draw has the same number"
     )
-
-
-def _known_column(result: TrialResult, quantity: Quantity) -> Column:
-    column = result.column(quantity)
-    assert column is not None
-    return column
 
 
 def _tidy(result: TrialResult, task: str, quantity: Quantity) -> pd.DataFrame | None:

@@ -49,10 +49,10 @@ APART = 1_000_000
 PUBLISHED_RATES = {
     name: rate for name in catalogue.PAPERS_TASKS if (rate := catalogue.TASKS[name].learning_rate) is not None
 }
-# Of .001, .003, .01, .03, .1 and .3, the rate whose finetuned model is most accurate (calibrated) on 40 training examples
-# that are not among its 16 demonstrations, the mean over six draws (miniature tasks, seeds 101 to 106): what
-# `icl-claims tune` finds. No query was looked at. On SST5, MR and AGNews it is the smallest that was tried; on CB no rate
-# was more accurate than the most frequent label.
+# Of .001, .003, .01, .03, .1 and .3, the rate whose finetuned model is most accurate (calibrated) on 40 training
+# examples that are not among its 16 demonstrations, the mean over six draws (miniature tasks, seeds 101 to 106): what
+# `icl-claims tune` finds. No query was looked at. On SST5, MR and AGNews it is the smallest that was tried; on CB no
+# rate was more accurate than the most frequent label.
 EMBEDDED_RATES = {"sst2": 0.01, "sst5": 0.001, "mr": 0.001, "subj": 0.03, "agnews": 0.001, "cb": 0.003}
 # Of .3, .5, 1, 1.5, 2, 3, 5 and 10, the rate whose finetuned model is most accurate on 40 training examples that are
 # not among its 16 demonstrations, the mean over six draws (synthetic tasks, seeds 101 to 106); the larger of equals. No

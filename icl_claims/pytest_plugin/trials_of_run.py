@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from icl_claims.evidence import asking, trials
 from icl_claims.evidence.figure_data import figure_data
+from icl_claims.evidence.trial_columns import Results
 from icl_claims.experiments import plan, profiles, trial
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec, joined
@@ -92,7 +93,7 @@ class TrialsOfRun:
                 say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
                 return choices.load_model(say)
 
-        def run_study(study: Study) -> trials.Results:
+        def run_study(study: Study) -> Results:
             specs, quiet = plan.plan_trials(run, study), self._config.get_verbosity() < 0
             along = [spec for other in studies if other in asked for spec in plan.plan_trials(run, other)]
             with fixtures.visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
@@ -102,14 +103,14 @@ class TrialsOfRun:
         return trials.TrialsEvidence(StudiesOfRun(studies, run_study), _details(choices, run), own)
 
 
-class StudiesOfRun(Mapping[str, trials.Results]):
+class StudiesOfRun(Mapping[str, Results]):
     """The trials of each study, run when they are asked for; those that were run already are what it lists."""
 
-    def __init__(self, studies: Sequence[Study], run: Callable[[Study], trials.Results]) -> None:
+    def __init__(self, studies: Sequence[Study], run: Callable[[Study], Results]) -> None:
         self._studies, self._run = {study.name: study for study in studies}, run
-        self._done: dict[str, trials.Results] = {}
+        self._done: dict[str, Results] = {}
 
-    def __getitem__(self, name: str) -> trials.Results:
+    def __getitem__(self, name: str) -> Results:
         if name not in self._done:
             self._done[name] = self._run(self._studies[name])
         return self._done[name]

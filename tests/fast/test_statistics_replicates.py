@@ -93,6 +93,15 @@ def test_one_number_or_equal_ones_say_nothing_of_others(values):
     assert judge(IT_IS_HIGHER, replicates(values), Errors()).holds is None
 
 
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.integers(2, 40))
+def test_equal_numbers_are_as_improbable_as_chance_can_make_them(value, furthest, many):
+    """Of all that is 0 on average and never below -b, that which is x or -b is x most often: b of b + x times."""
+    found = Estimate(value, 0.0, many, bounds=(-furthest, 1.0))
+    assert found.p_above() == pytest.approx((furthest / (furthest + value)) ** many)
+    assert found.turned.p_below() == found.p_above()
+    assert found.p_below() is None
+
+
 def test_a_task_on_which_nothing_counts_is_undecided_whatever_is_asked():
     nothing = Replicates.of_columns([(0, 0)], [np.full(3, np.nan)], [np.full(3, np.nan)])
     quantity = sim_aou(Finetuning())

@@ -50,7 +50,7 @@ def judge(question: TwoSided, numbers: Replicates, errors: Errors) -> Judged:
             holds, fails, sides = down, up, (errors.fails, errors.holds)
         return Judged(holds, fails, difference.interval(*sides), difference)
     share = question.within if isinstance(question, Near | NotAbove) else 0.0
-    size = share if np.mean(numbers.right) >= 0 else -share
+    size = share if numbers.means[1] >= 0 else -share
     above, below = numbers.contrast(1.0, -1.0 - size), numbers.contrast(1.0, -1.0 + size)
     if isinstance(question, NotAbove):
         interval = difference.interval(errors.fails, errors.holds)

@@ -63,9 +63,9 @@ WITHIN_MINUTES = ("main", "labels", "untrained", LEARNING)
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("tiny", "tiny", 16, 32, 16, "own", "none", TINY_RATES, sources.SYNTHETIC),
-        Profile("embedded", "embedded", 16, 16, 8, "own", "contextual", EMBEDDED_RATES, studies=WITHIN_MINUTES),
-        Profile("paper", None, 32, None, 8, "same", "none", PUBLISHED_RATES, needs_cuda=True),
+        Profile("tiny", "tiny", 16, 32, 24, "own", "none", TINY_RATES, sources.SYNTHETIC),
+        Profile("embedded", "embedded", 16, 16, 12, "own", "contextual", EMBEDDED_RATES, studies=WITHIN_MINUTES),
+        Profile("paper", None, 32, None, 12, "same", "none", PUBLISHED_RATES, needs_cuda=True),
     )
 }
 

@@ -60,9 +60,9 @@ class Estimate:
         Source: the squares of half-widths of independent parts add up (Zou and Donner 2008; for a crossed design their
         parts are Cornfield and Tukey's 1956).
         """
-        critical = sequential.critical_t(self.replicates, error) if self.looked_at else _student(self.replicates, error)
-        of_queries = _student(self.queries, error) * self.query_error if self.query_error else 0.0
-        return math.hypot(critical * self.error, of_queries)
+        critical = sequential.critical_t if self.looked_at else _student
+        of_queries = critical(self.queries, error) * self.query_error if self.query_error else 0.0
+        return math.hypot(critical(self.replicates, error) * self.error, of_queries)
 
     def interval(self, below: float = ERROR, above: float = ERROR) -> Interval:
         """Its interval, with an error on each side: a confidence sequence where it is looked at."""
@@ -80,7 +80,7 @@ class Estimate:
         """
         if not self.known:
             same = self.error == 0 and self.replicates >= sequential.FEWEST and self.bounds[0] < 0 < self.value
-            sure = same and math.isfinite(self.bounds[0])
+            sure = same and not self.queries and math.isfinite(self.bounds[0])
             return (1 - self.value / self.bounds[0]) ** -self.replicates if sure else None
         if self.value <= 0:
             return 1.0
@@ -198,7 +198,7 @@ class Replicates:
         numbers = ratios + kept * (sums - ratios * counts) / counts.sum(axis=1, keepdims=True)
         sides = [*numbers, np.full(kept, right)] if isinstance(right, float) else [*numbers]
         queries: tuple[np.ndarray, ...] = ()
-        if same_queries and kept > 1:
+        if same_queries and kept > 1 and min(map(len, left)) > 1:
             of_queries = [_of_queries(side, float(ratio)) for side, ratio in zip(columns, ratios[:, 0], strict=True)]
             of_queries += [np.zeros_like(of_queries[0])] * (2 - len(of_queries))
             queries = (np.stack(of_queries),)
@@ -258,13 +258,18 @@ def mean_over(tasks: Sequence[Replicates]) -> Replicates:
     """The mean over tasks, each as heavy as another, replicate by replicate: about these tasks, and about no others.
 
     Tasks share seeds, words and a model. So a replicate of one is paired with that of another, and whatever they have
-    in common counts once. Those that only some tasks have are left out.
+    in common counts once: by their draws where all tasks have some in common, else in their order. Others are left out.
     """
-    many = min(len(task.draws) for task in tasks)
-    left, right = (np.mean([getattr(task, side)[:many] for task in tasks], axis=0) for side in ("left", "right"))
-    queries = tuple(of_task for task in tasks for of_task in task.queries)
     first = tasks[0]
-    return Replicates(first.draws[:many], left, right, first.looked_at, queries, first.bounds)
+    common = [draw for draw in first.draws if all(draw in task.draws for task in tasks)]
+    many = len(common) or min(len(task.draws) for task in tasks)
+    places = [[task.draws.index(draw) for draw in common] or list(range(many)) for task in tasks]
+    left, right = (
+        np.mean([getattr(task, side)[place] for task, place in zip(tasks, places, strict=True)], axis=0)
+        for side in ("left", "right")
+    )
+    queries = tuple(of_task for task in tasks for of_task in task.queries)
+    return Replicates(tuple(common) or first.draws[:many], left, right, first.looked_at, queries, first.bounds)
 
 
 def _counted(column: Column) -> int:

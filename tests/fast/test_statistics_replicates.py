@@ -79,7 +79,7 @@ def test_the_word_and_the_interval_that_is_shown_agree(values, holds, fails):
 
 
 def test_squares_of_half_widths_of_draws_and_of_queries_add_up():
-    alone, queries = Estimate(1.0, 0.3, 12), Estimate(1.0, 0.2, 16, looked_at=False)
+    alone, queries = Estimate(1.0, 0.3, 12), Estimate(1.0, 0.2, 16)
     both = Estimate(1.0, 0.3, 12, True, 0.2, 16)
     assert both.half_width(0.025) == pytest.approx(math.hypot(alone.half_width(0.025), queries.half_width(0.025)))
 

@@ -56,7 +56,7 @@ class Looked:
         with np.errstate(invalid="ignore"):
             of_draws = np.array([critical(n, error) for n in LOOKS[: self.means.shape[-1]]]) * self.errors
         of_draws = np.where(self.known, of_draws, np.inf)
-        of_queries = student.isf(error, self.queries - 1) * self.query_errors if self.queries else 0.0
+        of_queries = critical(self.queries, error) * self.query_errors if self.queries else 0.0
         return np.hypot(of_draws, of_queries)
 
 

@@ -61,6 +61,7 @@ def word(columns, rule, *, same_queries):
 @pytest.mark.parametrize(("crossed", "sample"), [(False, 12), (True, 2)])
 @pytest.mark.parametrize("effects", [(3.0,) * 6, (-2.0,) * 6, (9.0,) * 4 + (0.0,) * 2])
 def test_running_sums_say_what_the_package_says(effects, crossed, sample):
+    effects = tuple((3 if crossed else 1) * effect for effect in effects)
     drawn = list(islice(normal(np.random.default_rng(1), sample, 2, crossed=crossed), 40))
     looked = Looked.at(iter(drawn), same_queries=crossed)
     columns = np.stack(drawn, axis=2) + np.array(effects)[:, None, None]
@@ -88,12 +89,8 @@ def test_words_are_hardly_ever_wrong_where_every_draw_asks_its_own_queries(ratio
 @pytest.mark.parametrize("ratio", RATIOS)
 @pytest.mark.parametrize("alike", [False, True])
 def test_words_are_hardly_ever_wrong_where_all_draws_ask_the_same_queries(ratio, alike):
-    """The part of the queries is Student's, which is right at one look, and more draws move it a little.
-
-    Measured in 16000 repetitions, at ratios of 0, .5 and 1: 5.5, 5.5 and 5.2 % supported, 5.8, 5.7 and 5.2 % refuted.
-    So up to 6 % are allowed here.
-    """
-    assert max(false_words(made(ratio, crossed=True, alike=alike))) <= rarely(0.06, REPETITIONS)
+    """The part of the queries, too, is valid at any look, since further draws move it. Measured: up to 1.7 %."""
+    assert max(false_words(made(ratio, crossed=True, alike=alike))) <= rarely(ALLOWED, REPETITIONS)
 
 
 @pytest.mark.parametrize(("turned", "measured"), [(False, (0.005, 0.106)), (True, (0.083, 0.003))])

@@ -154,6 +154,7 @@ def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compare
     ...     print(question.right)
     SimAM of a Gaussian update as long as that of layer-causal finetuning
     SimAM of another query's update by layer-causal finetuning
+    SimAM of layer-causal finetuning (untrained: keeps embeddings_norms_head)
 
     Args:
         similarity: A metric of a method that learns weights.

@@ -1,5 +1,6 @@
 """What a reader can choose: each option once, for the command line and for pytest, and what its text comes to."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -40,10 +41,10 @@ class Option:
 OPTIONS = (
     Option(
         "profile",
-        "set-up to start from: embedded (default; a small model, minutes on a CPU), tiny (a model of our own that "
-        "surely learns in context, seconds) or paper (fairseq scale, CUDA)",
+        "set-up to start from: tiny (a model of our own that surely learns in context, minutes), embedded (a small "
+        "language model, hours on a CPU) or paper (fairseq scale, CUDA); default: tiny, or embedded where a model or "
+        "data are named",
         "NAME",
-        default="embedded",
     ),
     Option(
         "model",
@@ -148,7 +149,7 @@ def chosen(given: Mapping[str, Any]) -> "Choices":
             raise errors.UsageError(f"⟨{name}⟩ has no such value", expected=" or ".join(option.values), got=repr(value))
         if option.least is not None and value < option.least:
             raise errors.UsageError(f"⟨{name}⟩ is too small", expected=f"at least {option.least}", got=str(value))
-    profile = find_profile(named.get("profile", "embedded"))
+    profile = find_profile(named.get("profile") or default_profile(named))
     values = {field.name: named[field.name] for field in fields(Choices) if field.name in named}
     for name, read in (("rates", _written_rates), ("tasks", names_of), ("seeds", seeds_of), ("studies", _studies_of)):
         if name in values:
@@ -156,6 +157,14 @@ def chosen(given: Mapping[str, Any]) -> "Choices":
     readings = {one.name: named[one.name] for one in fields(protocol.Protocol) if one.name in named}
     data = named_directory(named.get("data"), profile.source)
     return Choices(**{**values, "profile": profile, "data": data, "protocol": readings})
+
+
+def default_profile(given: Mapping[str, Any]) -> str:
+    """The profile where none is named: that of minutes, unless a model or data are named, by option or variable."""
+    from icl_claims.tasks.sources import ENVIRONMENT
+
+    named = given.get("model") or given.get("data") or os.environ.get(ENVIRONMENT)
+    return "embedded" if named else "tiny"
 
 
 def names_of(name: str, text: str) -> tuple[str, ...]:

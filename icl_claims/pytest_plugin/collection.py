@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError, UsageError
+from icl_claims.pytest_plugin.options import profile_of
 from icl_claims.pytest_plugin.records import claim_of, declare, mark_of, module_of, source_of
 from icl_claims.storage.files import write_atomically
 
@@ -42,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     params = []
     for source in mark.kwargs["sources"]:
         params.append(pytest.param((source, ""), id=source, marks=getattr(pytest.mark, source)))
-        if source == "trials" and metafunc.config.getoption("claims_profile") != "paper":
+        if source == "trials" and profile_of(metafunc.config) != "paper":
             gpu = [pytest.mark.trials, pytest.mark.gpu]
             params.append(pytest.param((source, "paper"), id="trials-paper", marks=gpu))
     metafunc.parametrize("evidence", params, indirect=True, scope="function")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import IclClaimsError, ReportError
-from icl_claims.experiments.options import PYTEST, Option, chosen, options_of
+from icl_claims.experiments.options import PYTEST, Option, chosen, default_profile, options_of
 
 if TYPE_CHECKING:
     from icl_claims.experiments.profiles import Choices
@@ -96,7 +96,14 @@ def report_folder(config: pytest.Config) -> Path:
 
 def chosen_options(config: pytest.Config) -> dict[str, Any]:
     """The options that were named, and the profile, as plain data for a report."""
-    return {option.name: value for option, value in _given(config).items() if value is not None}
+    named = {option.name: value for option, value in _given(config).items() if value is not None}
+    return {"profile": default_profile(named), **named}
+
+
+def profile_of(config: pytest.Config) -> str:
+    """The profile of a run."""
+    profile: str = chosen_options(config)["profile"]
+    return profile
 
 
 def _given(config: pytest.Config) -> dict[Option, Any]:

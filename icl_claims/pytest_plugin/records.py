@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import IclClaimsError
+from icl_claims.pytest_plugin.options import profile_of
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, Finding, NullVerdict, Specification, Verdict
@@ -75,7 +76,7 @@ def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
     return {
         "id": claim.id,
         "source": source,
-        "profile": (profile or item.config.getoption("claims_profile")) if source == "trials" else "",
+        "profile": (profile or profile_of(item.config)) if source == "trials" else "",
         "paper": claim.paper.id,
         "paper_title": claim.paper.title,
         "asks": asks,

@@ -249,8 +249,7 @@ def command_of(claim: Record, options: Mapping[str, Any]) -> str:
         else:
             chosen["profile"] = profile
         for name, value in chosen.items():
-            if (name, value) != ("profile", "embedded"):
-                words += [f"--claims-{name.replace('_', '-')}", str(value)]
+            words += [f"--claims-{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
 
 

@@ -47,5 +47,9 @@ def difference(left: Share, right: Share, below: float, above: float) -> Interva
 
 
 def difference_from(share: Share, value: float, below: float, above: float) -> Interval:
-    """Interval of a proportion minus a number."""
+    """Interval of a proportion minus a number.
+
+    >>> round(difference_from(Share(4, 4), 0.5, 0.025, 0.025).low, 2)
+    0.01
+    """
     return Interval(share.value - value, share.wilson(below)[0] - value, share.wilson(above)[1] - value)

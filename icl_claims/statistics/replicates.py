@@ -259,6 +259,10 @@ def mean_over(tasks: Sequence[Replicates]) -> Replicates:
 
     Tasks share seeds, words and a model. So a replicate of one is paired with that of another, and whatever they have
     in common counts once: by their draws where all tasks have some in common, else in their order. Others are left out.
+
+    >>> tasks = [Replicates(((0, 0), (1, 0)), np.array([1.0, 2.0]), np.zeros(2)) for _ in range(3)]
+    >>> mean_over(tasks).left.tolist()
+    [1.0, 2.0]
     """
     first = tasks[0]
     common = [draw for draw in first.draws if all(draw in task.draws for task in tasks)]

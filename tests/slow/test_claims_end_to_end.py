@@ -94,7 +94,7 @@ def test_one_process_and_two_decide_printed_claims_alike(tmp_path):
 @pytest.mark.parametrize("real", [False, True], ids=["miniature", "real"])
 def test_trials_of_a_readers_own_model_reach_the_report(tmp_path, random_model, real):
     options = ["-m", "trials and not gpu", f"--claims-model=path:{random_model}", "--claims-tasks=sst2,cb"]
-    options += ["--claims-k=4", "--claims-queries=12"]
+    options += ["--claims-k=4", "--claims-seeds=2,3", "--claims-queries=12"]
     if real:
         if "ICL_CLAIMS_TEST_DATA" not in os.environ:
             pytest.skip("ICL_CLAIMS_TEST_DATA names no folder of the real tasks")
@@ -119,7 +119,7 @@ def test_trials_of_a_readers_own_model_reach_the_report(tmp_path, random_model, 
 
 def test_a_second_run_reads_its_trials_from_the_store(tmp_path, random_model):
     options = ["-m", "trials and not gpu", f"--claims-model=path:{random_model}", "--claims-tasks=sst2"]
-    options += ["--claims-k=4", "--claims-queries=12"]
+    options += ["--claims-k=4", "--claims-seeds=2,3", "--claims-queries=12"]
     _, first, _ = run_claims(tmp_path, *options)
     shutil.rmtree(tmp_path / "cache" / "verdicts")
     _, second, _ = run_claims(tmp_path, *options)
@@ -138,7 +138,7 @@ def test_a_second_run_tells_what_the_first_decided_on_its_trials(tmp_path, rando
         return {**found, "run": None, "claims": [{**claim, "seconds": 0} for claim in found["claims"]]}
 
     options = ["-m", "trials and not gpu", f"--claims-model=path:{random_model}", "--claims-tasks=sst2"]
-    options += ["--claims-k=4", "--claims-queries=6"]
+    options += ["--claims-k=4", "--claims-seeds=2,3", "--claims-queries=6"]
     code, decided, printed = run_claims(tmp_path, *options)
     before = document()
     assert "as an earlier run" not in printed
@@ -162,11 +162,12 @@ def test_the_papers_profile_runs_on_a_fairseq_checkpoint(tmp_path):
     for file in (model / "model.pt", model / "dict.txt", bpe / "encoder.json", bpe / "vocab.bpe"):
         shutil.copy(file, folder)
     options = ["-m", "gpu", "--claims-device=cpu", f"--claims-model=fairseq:{folder}", f"--claims-data={data}"]
-    code, claims, printed = run_claims(tmp_path, *options, "--claims-queries=8", "--claims-studies=main")
+    options += ["--claims-queries=8", "--claims-studies=main", "--claims-seeds=2,3"]
+    code, claims, printed = run_claims(tmp_path, *options)
     assert code in (0, 1), printed
     assert {claim["id"] for claim in claims} == set(TRIAL_CLAIMS)
     for claim in claims:
         assert (claim["profile"], claim["verdict"]) != ("paper", "error"), printed
         draws = [(trial["task"], trial["seed"], trial["permutation"]) for trial in claim["provenance"]["trials"]]
-        assert draws == [(task.name, *run) for task in TASKS.values() for run in task.runs]
+        assert draws == [(task.name, seed, 0) for task in TASKS.values() for seed in (2, 3)]
         assert all(trial["k"] == 32 and trial["calibration"] == "none" for trial in claim["provenance"]["trials"])

@@ -69,14 +69,14 @@ def trial(project, *options):
 
 def test_the_recipe_of_a_claim(project):
     assert len(follow(project, "A claim")) == 1
-    options = ("--claims-profile", "tiny", "--claims-queries", "8", "--claims-k", "4", "-p", "no:cacheprovider")
+    options = ("--claims-profile", "tiny", "--claims-queries", "8", "--claims-k", "4", "--claims-seeds", "1,2", "-p", "no:cacheprovider")
     python(
         project, "-m", "pytest", "claims/follow_ups/test_short_demonstrations.py", "-m", "trials and not gpu", *options
     )
     claims = json.loads((project / "reports" / "claims.json").read_text(encoding="utf-8"))["claims"]
     (claim,) = [one for one in claims if one["id"] == "note-both-beat-noise"]
     assert claim["paper_title"] == "A note of one's own"
-    assert claim["verdict"] in ("supported", "inconclusive")
+    assert claim["verdict"] == "inconclusive", "two draws decide nothing"
     assert len(claim["beside"]) == 6
 
 

@@ -65,7 +65,9 @@ def wanted_by_some_and_not_by_others(case: str, pair: Comparison) -> Finding:
     if {"holds", "fails"} <= set(decided):
         note = f"better with 12 on {decided.count('holds')}, worse on {decided.count('fails')}"
         return Finding(case, "holds", note=note)
-    return Finding(case, "unclear" if "unclear" in decided else "fails", note="no two tasks want opposite things")
+    higher = f"12 is higher on {pair.in_favour()} of {len(decided)} by the plain numbers"
+    note = f"no two tasks are shown to want opposite things ({higher})"
+    return Finding(case, "unclear" if "unclear" in decided else "fails", note=note)
 
 
 def the_clearest(findings: Sequence[Finding]) -> Comparison:

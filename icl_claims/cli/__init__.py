@@ -195,6 +195,25 @@ def find_rates(
 
 
 @app.command()
+def replicate(
+    folder: Annotated[Path, typer.Argument(help="Folder of the claims.")] = Path("claims"),
+    profile: Annotated[str, typer.Option(help="Profile whose draws are its own.")] = "tiny",
+    groups: Annotated[int, typer.Option(help="Disjoint groups of as many draws as the profile has.", min=1)] = 8,
+) -> None:
+    """Ask fresh draws what the same rules say of them.
+
+    Each group of draws decides all claims by itself. How often each word was said goes to `replications.json` beside
+    the claims, and from there beside every verdict of that profile; a refutation that less than 80 % of the groups
+    repeat may not be registered as known. Trials are stored: interrupted, the command goes on where it stood.
+
+    For example: icl-claims replicate --profile tiny --groups 8
+    """
+    from icl_claims.cli.replicate import replicate_and_write
+
+    replicate_and_write(folder, profile, groups=groups, first=1)
+
+
+@app.command()
 def export(
     run: Annotated[str, typer.Argument(help=RUN_HELP)] = "reports/claims.json",
     to: Annotated[str, typer.Option(help="ctrf, earl (JSON-LD), json (of the present version) or html.")] = "ctrf",

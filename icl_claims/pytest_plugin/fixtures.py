@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from shlex import quote
@@ -184,7 +184,8 @@ def _report(request: pytest.FixtureRequest, source: str, record: dict[str, Any])
     from icl_claims.report.words import reasons
 
     known, word, why = expected_refutation(request.node, source), record["verdict"], reasons(record)
-    request.node.user_properties.append(("verdict", record | {"known_refutation": known or ""}))
+    more = {"known_refutation": known or "", "replication": replication_of(request.node, source)}
+    request.node.user_properties.append(("verdict", record | more))
     if word in REFUTING:
         if known is not None:
             pytest.xfail(f"{word}, as known: {known}")
@@ -216,10 +217,26 @@ def expected_refutation(item: Any, source: str) -> str | None:
     return None if choices.changed else known_refutations(file).get((claim, source, choices.profile.name))
 
 
+def replication_of(item: Any, source: str) -> dict[str, Any] | None:
+    """What fresh draws said of a test's claim, where its profile runs as it stands; None if nobody asked them."""
+    from icl_claims.claims.registry import nearest_file
+    from icl_claims.claims.replications import REPLICATIONS, read_replications
+
+    if source != "trials":
+        return None
+    file = nearest_file(REPLICATIONS, item.path.parent, item.config.rootpath)
+    choices = choices_of(item.config, item.callspec.params["evidence"][1])
+    if file is None or choices.changed:
+        return None
+    found = read_replications(file).get((choices.profile.name, _claim(item).id))
+    return None if found is None else asdict(found)
+
+
 @cache
 def known_refutations(path: Path) -> dict[tuple[str, str, str], str]:
     """Reasons by claim, source and, for trials, profile."""
     from icl_claims.claims import SOURCES
+    from icl_claims.claims.replications import LEAST_SHARE, REPLICATIONS, read_replications
     from icl_claims.experiments.profiles import PROFILES
 
     try:
@@ -234,6 +251,11 @@ def known_refutations(path: Path) -> dict[tuple[str, str, str], str]:
             wanted = f"a source of {', '.join(SOURCES)}, with a profile of {', '.join(PROFILES)} for trials alone"
             got = f"{source!r}, {profile!r}"
             raise ClaimError(f"{path} registers {claim} for nothing that there is", expected=wanted, got=got)
+        found = read_replications(path.with_name(REPLICATIONS)).get((profile, claim))
+        if found is not None and found.share("refuted") < LEAST_SHARE:
+            got = f"{found.words.get('refuted', 0)} of {found.groups} groups of {found.replicates} draws"
+            wanted = f"refuted in at least {LEAST_SHARE:.0%} of groups of fresh draws"
+            raise ClaimError(f"{path} registers {claim}, which does not replicate", expected=wanted, got=got)
     return known
 
 

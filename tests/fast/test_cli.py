@@ -315,6 +315,7 @@ def test_all_methods_and_controls_of_tasks_are_one_command(run, small):
 def test_parameters_of_a_trial_are_in_its_record(run, small):
     readings = {"loss": "label_only", "clip_norm": "l_inf", "probe": "template_end", "truncation": "both"}
     readings |= {"order": "same", "random_baseline": "state", "agreement": "changed", "calibration": "contextual"}
+    readings |= {"query_draw": "same"}
     others = {"permutation": 1, "weights": "norms"}
     options = [
         text
@@ -378,7 +379,7 @@ def test_a_plan_counts_the_trials_and_keeps_nothing(run, small, cache):
     assert code == 0
     told = json.loads(out)
     assert told["total"]["trials"] == 8
-    assert told["total"]["steps"] == 4 * 4 * (1 + 3)
+    assert told["total"]["steps"] == 4 * 4 * (4 + 3)
     assert set(told["by_task"]) == {"sst2", "cb"}
     assert told["seconds"] > 0
     assert told["memory"]["weights"] > 0
@@ -386,7 +387,7 @@ def test_a_plan_counts_the_trials_and_keeps_nothing(run, small, cache):
 
 
 def test_a_plan_prints_a_table_with_time_and_memory(run, small):
-    code, out, _ = run("plan", *small, "--tasks", "sst2", "--queries", 6)
+    code, out, _ = run("plan", *small, "--tasks", "sst2", "--queries", 6, "--seeds", 1)
     assert code == 0
     assert "SST2" in out
     assert re.search(r"About \d+ s", out)

@@ -149,7 +149,8 @@ def test_a_method_is_named_after_what_is_particular_about_it(method, name):
     assert replace(method, learning_rate=1.0).name == name
     plain = type(method)(RATE)
     assert variant_of(method) == (None if name == plain.name else plain)
-    assert bool(nulls_of_method(method)) == is_diagnosed(method) == (name == plain.name)
+    assert is_diagnosed(method) == (name == plain.name)
+    assert {null.of for null in nulls_of_method(method)} == {method}
     assert (method.look is None) != (name in DRAWN)
 
 

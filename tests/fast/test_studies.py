@@ -87,7 +87,7 @@ def test_an_unknown_study_is_named_with_those_there_are():
 
 
 def test_two_methods_of_one_name_are_refused():
-    methods = find_study("untrained").methods * 2
+    methods = find_study("untrained_all").methods * 2
     with pytest.raises(UsageError, match="names that differ, got finetuning, finetuning"):
         TrialSpec("model", "data", "sst2", k=4, seed=0, permutation=0, queries=None, methods=methods)
 

@@ -40,7 +40,7 @@ def test_a_claim_says_something_else_when_its_numbers_are_broken(claim, monkeypa
     monkeypatch.setattr(module, name, lambda: table)
     after = claim.decided_on(evidence_of(claim))
     if before.word == "inconclusive":
-        assert outcomes(after) != outcomes(before)
+        assert told(after) != told(before)
     else:
         assert after.word != before.word
 
@@ -64,8 +64,10 @@ def asked_by(claim, monkeypatch):
     return comparisons
 
 
-def outcomes(verdict):
-    return [finding.outcome for finding in verdict.comparison.findings] if verdict.comparison else []
+def told(verdict):
+    """What is said of each task: a claim on runs of one draw each is undecided whatever their numbers."""
+    found = verdict.comparison.findings if verdict.comparison else ()
+    return [(finding.outcome, finding.left, finding.right, finding.note) for finding in found]
 
 
 def as_claimed(table: pd.DataFrame, asked: Compared | Near) -> pd.DataFrame:

@@ -69,7 +69,18 @@ def trial(project, *options):
 
 def test_the_recipe_of_a_claim(project):
     assert len(follow(project, "A claim")) == 1
-    options = ("--claims-profile", "tiny", "--claims-queries", "8", "--claims-k", "4", "--claims-seeds", "1,2", "-p", "no:cacheprovider")
+    options = (
+        "--claims-profile",
+        "tiny",
+        "--claims-queries",
+        "8",
+        "--claims-k",
+        "4",
+        "--claims-seeds",
+        "1,2",
+        "-p",
+        "no:cacheprovider",
+    )
     python(
         project, "-m", "pytest", "claims/follow_ups/test_short_demonstrations.py", "-m", "trials and not gpu", *options
     )

@@ -63,9 +63,8 @@ def written(path: Path, profile: str, found: Mapping[str, Replicated]) -> str:
     Raises:
         ClaimError: The file that lies there is malformed.
     """
-    read_replications.cache_clear()
     before: dict[str, dict[str, object]] = {}
-    for (other, claim), known in read_replications(path).items():
+    for (other, claim), known in read_replications.__wrapped__(path).items():
         if other != profile:
             before.setdefault(other, {})[claim] = asdict(known)
     before[profile] = {claim: asdict(known) for claim, known in sorted(found.items())}

@@ -55,22 +55,20 @@ def test_a_difference_has_students_interval_over_draws():
     wanted = stats.ttest_rel(values["layer_causal"], values["finetuning"]).confidence_interval()
     got = by_task(RUNS_SAY.ask(sim_aou(LC) > sim_aou(FT)))["mr"]
     assert (got.low, got.high) == pytest.approx((wanted.low, wanted.high))
-    assert (got.queries, got.outcome) == (3, "holds")
+    assert (got.replicates, got.outcome, got.interval_kind) == (3, "holds", "Student's over draws")
 
 
-def test_a_single_run_is_as_exact_as_its_logged_digits():
+def test_a_single_run_decides_nothing_however_many_digits_were_logged():
     got = by_task(RUNS_SAY.ask(sim_am(LC) < sim_am(ZSL)))["sst5"]
-    assert (got.left, got.right, got.outcome) == (0.4039, 0.3913, "fails")
-    assert (got.high - got.low) / 2 == pytest.approx(1e-4)
+    assert (got.left, got.right, got.outcome) == (0.4039, 0.3913, "unclear")
+    assert (got.low, got.high, got.p_holds) == (None, None, None)
     assert got.note == "one run; a239606, fp16"
 
 
-def test_a_share_of_counts_shows_them_and_has_their_interval():
+def test_a_share_of_counts_shows_them():
     got = by_task(RUNS_SAY.ask(rec2ftp(FT) > 0.8))
-    assert (got["sst5"].left, got["sst5"].outcome) == (7 / 11, "unclear")  # Wilson's interval reaches .85
-    assert (got["sst5"].low, got["sst5"].high) == pytest.approx((0.354 - 0.8, 0.848 - 0.8), abs=1e-3)
+    assert (got["sst5"].left, got["sst5"].outcome) == (7 / 11, "unclear")
     assert got["sst5"].note == "one run (7 of 11); 71c9116, fp32"
-    assert {task for task, finding in got.items() if finding.outcome == "holds"} == {"sst2", "mr", "subj"}
 
 
 def test_an_undecided_task_says_how_many_runs_would_decide():
@@ -122,9 +120,13 @@ def test_equivalence_is_two_one_sided_tests_over_draws():
     assert by_task(narrow)["sst5"].needed is None
 
 
-def test_all_tasks_together_are_a_sample_of_tasks():
+def test_all_tasks_together_are_their_mean_draw_by_draw():
+    table = author_runs()
+    overall = table[table["layer"].isna() & (table["metric"] == "sim_aou") & (table["run"] == "739958f")]
+    draws = overall.pivot_table(index=["task", "permutation"], columns="method", values="value")
+    differences = (draws["layer_causal"] - draws["finetuning"]).unstack("permutation").mean()
+    wanted = stats.ttest_1samp(differences, 0).confidence_interval()
     compared = RUNS_SAY.ask(sim_aou(LC) > sim_aou(FT))
-    wanted = stats.ttest_1samp([finding.difference for finding in compared.tasks], 0).confidence_interval()
     assert (compared.together.low, compared.together.high) == pytest.approx((wanted.low, wanted.high))
     alone = RUNS_SAY.ask(rpa(FT) < 0.5)
     assert (alone.together.outcome, alone.together.note) == ("unclear", "one task")
@@ -141,7 +143,7 @@ def test_a_reference_is_absent_and_an_unknown_quantity_refused():
 def test_a_method_of_another_rate_is_the_method_that_was_logged():
     theirs, faster = (RUNS_SAY.ask(sim_am(method) > 0.0) for method in (CLIPPED, replace(CLIPPED, learning_rate=0.5)))
     assert theirs.findings == faster.findings
-    assert "holds" in {finding.outcome for finding in theirs.findings}
+    assert {finding.left for finding in theirs.findings} > {None}
 
 
 def test_shares_agree_with_what_the_logs_printed():

@@ -22,7 +22,7 @@ from icl_claims.protocol import Protocol, choices
 from icl_claims.tasks.catalogue import PAPERS_TASKS
 from icl_claims.tasks.sources import vocabulary
 
-COMMANDS = {"list", "rules", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
+COMMANDS = {"list", "rules", "replicate", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / "examples" / "own_study"
 WITHOUT_QUESTION = {"clip-task-dependent", "lin-memory"}  # claims about tasks that keep a body

@@ -21,7 +21,7 @@ CLAIM = """
         "Something <b>holds</b>."
         decide({decided})
 """
-HOLDS = 'Comparison("a question", tuple(Finding(str(i), "holds", 1.0, 0.0, 1.0, 0.5, 1.5, 10) for i in range(6)))'
+HOLDS = 'Comparison("a question", tuple(Finding(str(i), "holds", 1.0, 0.0, 1.0, 0.5, 1.5, 3, 10) for i in range(6)))'
 FAILS = 'Comparison("a question", tuple(Finding(str(i), "fails", 0.0, 1.0, -1.0, -1.5, -0.5, 10) for i in range(6)))'
 UNCLEAR = (
     'Comparison("a question", tuple(Finding(str(i), "unclear", low=-1.0, high=1.0, note="few") for i in range(6)))'
@@ -34,7 +34,7 @@ def run_claim(pytester, monkeypatch):
     """Run one claim in a folder of its own; gives the result and the claims of claims.json."""
     monkeypatch.delenv("ICL_CLAIMS_DATA", raising=False)
 
-    def run(decided, *options, source="printed", known=""):
+    def run(decided, *options, source="author_runs", known=""):
         pytester.makepyfile(CLAIM.format(source=source, decided=decided))
         if known:
             pytester.path.joinpath("known_refutations.toml").write_text(known, encoding="utf-8")
@@ -46,7 +46,7 @@ def run_claim(pytester, monkeypatch):
     return run
 
 
-def known_as_refuted(source="printed"):
+def known_as_refuted(source="author_runs"):
     return f'[[refuted]]\nclaim = "some-claim"\nsource = "{source}"\nreason = "explained elsewhere"\n'
 
 
@@ -108,7 +108,7 @@ def test_a_known_refutation_that_is_refuted_no_more_fails(run_claim, decided):
 SAYS = """
     from icl_claims.claims import Verdict, rethinking
 
-    @rethinking.claim("some-claim", where="section 1", on="printed")
+    @rethinking.claim("some-claim", where="section 1", on="author_runs")
     def test_claim(evidence, decide):
         "Something holds."
         decide(Verdict({word!r}, "Because."))
@@ -160,7 +160,7 @@ def test_a_known_refutation_is_met_by_words_that_refute_alone(run_word, word):
         result.stdout.no_fnmatch_line("*as known*")
         return
     result.assert_outcomes(xfailed=1)
-    result.stdout.fnmatch_lines([f"*{word.upper()}, AS KNOWN*", f"*printed {word} (as known)"])
+    result.stdout.fnmatch_lines([f"*{word.upper()}, AS KNOWN*", f"*author runs {word} (as known)"])
     assert case.find("skipped").get("type") == "pytest.xfail"
     told = {one.get("name"): one.get("value") for one in case.iter("property")}
     assert (told["verdict"], told["known_refutation"]) == (word, "explained elsewhere")

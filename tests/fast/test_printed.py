@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from icl_claims.claims import EVERY_TASK, PAPERS, Comparison, Finding
 from icl_claims.errors import ClaimError
-from icl_claims.evidence.asking import Numbers
+from icl_claims.evidence.numbers import Numbers
 from icl_claims.evidence.printed import (
     PrintedEvidence,
     PrintedFigure,
@@ -20,6 +20,7 @@ from icl_claims.evidence.printed import (
 )
 from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, SwitchedLabels, ZeroShot
 from icl_claims.metrics import RANDOM_UPDATE, accuracy, kendall, rec2ftp, rpa_correct, rpa_incorrect, sim_am, sim_aou
+from icl_claims.statistics.error_rates import Errors
 from icl_claims.tasks.catalogue import TASKS
 
 RETHINKING, REVISITED = PrintedEvidence("rethinking"), PrintedEvidence("revisited")
@@ -73,7 +74,7 @@ def test_what_is_not_printed_has_no_figure(quantity):
 @given(st.integers(-300, 300), st.integers(-300, 300), st.sampled_from([1, 10]))
 def test_figures_of_a_table_tell_where_no_reading_objects(first, second, coarser):
     mine, other = PrintedFigure(first / 1000, 0.001, "1"), PrintedFigure(coarser * second / 1000, coarser / 1000, "1")
-    outcome = Numbers("sst2", interval=difference_of(mine, other)).finding(sim_aou(FT) > RANDOM).outcome
+    outcome = Numbers("sst2", interval=difference_of(mine, other)).finding(sim_aou(FT) > RANDOM, Errors()).outcome
     ways = [(0.0, 1.0), (-0.5, 0.5)]
     above = [first + start >= coarser * (second + end) for start, end in ways]
     below = [first + end <= coarser * (second + start) for start, end in ways]

@@ -23,6 +23,7 @@ from icl_claims.methods import (
 )
 from icl_claims.metrics import RANDOM_UPDATE, accuracy, sim_am, sim_aou
 from icl_claims.questions import Quantity
+from icl_claims.statistics.error_rates import Errors
 
 PRINTED, RUNS = PrintedEvidence("rethinking"), AuthorRunsEvidence()
 FT, LC, CLIPPED = Finetuning(), LayerCausal(), LayerCausal(clip=Clipping(at=12.0))
@@ -54,8 +55,15 @@ def test_questions_are_frozen_and_equal_if_they_ask_the_same():
     question = sim_aou(LC) > sim_aou(FT)
     assert {question, sim_aou(LayerCausal()) > sim_aou(Finetuning())} == {question}
     others = {sim_aou(LC) < sim_aou(FT), sim_am(LC) > sim_am(FT), sim_aou(CLIPPED) > sim_aou(FT), question.on("cb")}
-    others |= {question.with_confidence(0.99), question.where_known, ~question, question & question}
-    assert len(others | {question}) == 9
+    others |= {
+        question.allowing(Errors(0.001)),
+        question.of_any_model,
+        question.significant,
+        question.where_known,
+        ~question,
+        question & question,
+    }
+    assert len(others | {question}) == 11
     with pytest.raises(FrozenInstanceError):
         question.upwards = False
 
@@ -127,9 +135,9 @@ def test_a_denied_question_has_the_opposite_outcomes():
     assert set(plain.values()) == {"holds", "fails"}
 
 
-def test_a_higher_confidence_widens_every_interval():
+def test_fewer_errors_widen_every_interval():
     question = sim_aou(LC) > sim_aou(FT)
-    usual, wide = (RUNS.ask(asked).tasks for asked in (question, question.with_confidence(0.999)))
+    usual, wide = (RUNS.ask(asked).tasks for asked in (question, question.allowing(Errors(0.001, 0.001))))
     assert all(w.low < u.low < u.high < w.high for u, w in zip(usual, wide, strict=True))
 
 
@@ -157,7 +165,7 @@ def test_where_known_is_left_out_where_a_source_has_nothing():
 
 def test_a_question_that_some_task_answers_is_kept():
     (found,) = RUNS.answers(sim_am(LC) < sim_am(FT))
-    known = dict.fromkeys(("sst2", "sst5", "mr", "subj"), "holds")
+    known = dict.fromkeys(("sst2", "sst5", "mr", "subj"), "unclear")  # a run each
     assert outcomes(found) == {**known, "agnews": "absent", "cb": "absent"}
 
 
@@ -179,13 +187,13 @@ def test_the_authors_ran_an_untrained_model_too():
 
 
 def test_every_null_is_of_the_method_and_the_metric_itself():
-    nulls = [sim_am(GaussianUpdate(LC)), sim_am(AnotherQuerysUpdate(LC))]
+    nulls = [sim_am(GaussianUpdate(LC)), sim_am(AnotherQuerysUpdate(LC)), sim_am(LC).of_weights(UNTRAINED)]
     assert nulls_of(sim_am(LC)) == tuple(sim_am(LC) > null for null in nulls)
 
 
-def test_only_finetuning_is_run_on_an_untrained_model():
+def test_variants_of_a_method_are_not_run_on_an_untrained_model():
     assert nulls_of(sim_am(FT))[-1].right == sim_am(FT).of_weights(UNTRAINED)
-    assert {null.right.weights for null in nulls_of(sim_am(LC))} == {"trained"}
+    assert {null.right.weights for null in nulls_of(sim_am(CLIPPED))} == {"trained"}
     assert {null.right.weights for null in nulls_of(sim_am(FT).of_weights(UNTRAINED))} == {UNTRAINED}
 
 
@@ -197,8 +205,9 @@ def test_a_claim_about_a_null_does_not_show_it_again():
 
 def test_tables_and_logs_do_not_say_in_which_study_a_method_is():
     clipped = (sim_am(CLIPPED) > sim_am(LC)).on("subj")
-    for evidence in (PRINTED, RUNS):
-        assert evidence.ask(clipped).tasks[0].outcome == "holds"
+    for evidence, outcome in ((PRINTED, "holds"), (RUNS, "unclear")):
+        found = evidence.ask(clipped).tasks[0]
+        assert (found.outcome, found.difference > 0) == (outcome, True)
 
 
 def test_an_untrained_model_is_another_model():
@@ -206,6 +215,18 @@ def test_an_untrained_model_is_another_model():
     assert PRINTED.answers(untrained > 0.0) == ()
     (found,) = RUNS.answers((untrained > sim_aou(FT)).on("mr"))
     assert found.tasks[0].difference > 0
+
+
+# Errors
+
+
+def test_errors_go_with_what_a_question_is_made_of():
+    """One part that fails is enough to refute a joint question, and what denies one exchanges both words."""
+    one, other, errors = sim_aou(LC) > sim_aou(FT), sim_am(LC) > sim_am(FT), Errors(0.01, 0.04)
+    joint = (one & other).allowing(errors)
+    assert [part.errors for part in joint.parts] == [Errors(0.01, 0.02, 0.025, 0.0125)] * 2
+    assert (~one).allowing(errors).question.errors == Errors(0.04, 0.01)
+    assert {leaf.any_model for leaf in (one & other).of_any_model.leaves()} == {True}
 
 
 # Questions asked jointly

@@ -14,6 +14,7 @@ from icl_claims.evidence.author_runs import AuthorRunsEvidence
 from icl_claims.evidence.printed import PrintedEvidence
 from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.metrics import sim_am, sim_aou
+from icl_claims.report.verdicts import ON_PRINTED
 
 FT, LC = Finetuning(), LayerCausal()
 HIGHER = "SimAOU of layer-causal finetuning above SimAOU of finetuning"
@@ -123,23 +124,24 @@ def test_a_second_test_of_a_claim_has_a_body_of_its_own():
 
 def test_a_claim_without_fixtures_is_asked_of_every_source(run_asking):
     result, claims = run_asking(ONE.format(asked="sim_aou(LC) > sim_aou(FT), *nulls_of(sim_aou(LC))"))
-    assert [claim["verdict"] for claim in claims.values()] == ["supported", "inconclusive"]
+    assert [claim["verdict"] for claim in claims.values()] == ["consistent", "inconclusive"]
     result.stdout.fnmatch_lines(["*1 passed, 1 inconclusive*"])
     for source, found in (("printed", PrintedEvidence("rethinking")), ("author_runs", AuthorRunsEvidence())):
-        claim, wanted = claims[source], found.ask(sim_aou(LC) > sim_aou(FT))
+        claim, wanted = claims[source], found.ask((sim_aou(LC) > sim_aou(FT)).allowing(GENERALLY.errors))
         assert claim["rule"] == str(GENERALLY)
-        assert claim["verdict"] == GENERALLY.decide(wanted).word
+        word = GENERALLY.decide(wanted).word
+        assert claim["verdict"] == (ON_PRINTED[word] if source == "printed" else word)
         assert claim["statement"] == "Layer-causal finetuning moves outputs more as in-context learning does."
         assert [one["difference"] for one in claim["tasks"]] == [one.difference for one in wanted.tasks]
         assert names_beside(claim) == ["SimAOU of layer-causal finetuning above SimAOU of a random update"]
         assert claim["asks"]["questions"][0] == HIGHER
-        assert len(claim["asks"]["questions"]) == 4
+        assert len(claim["asks"]["questions"]) == 5
 
 
 def test_the_parts_of_a_joint_question_are_shown_beside(run_asking):
     joint = "(sim_aou(LC) > sim_aou(FT)) & (sim_am(LC) > sim_am(FT)), sim_am(FT) > sim_am(LC)"
     _, claims = run_asking(ONE.format(asked=joint))
-    assert claims["printed"]["verdict"] == "refuted"
+    assert claims["printed"]["verdict"] == "inconsistent"
     parts = [HIGHER, "SimAM of layer-causal finetuning above SimAM of finetuning"]
     assert names_beside(claims["printed"]) == [*parts, "SimAM of finetuning above SimAM of layer-causal finetuning"]
 
@@ -173,7 +175,7 @@ def test_a_claim_with_fixtures_keeps_its_body(run_asking):
     """
     result, claims = run_asking(body)
     result.assert_outcomes(failed=1, passed=1, skipped=0)
-    assert claims["printed"]["verdict"] == "refuted"
+    assert claims["printed"]["verdict"] == "inconsistent"
     assert names_beside(claims["printed"]) == ["SimAM of layer-causal finetuning below SimAM of finetuning"]
     assert claims["exact"]["condition"] == "a condition"
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from icl_claims.cli import app
 from icl_claims.experiments.plan import plan_trials, resolve
 from icl_claims.experiments.profiles import Choices, find_profile
-from icl_claims.experiments.studies import IN_CONTEXT, ZERO_SHOT
+from icl_claims.experiments.studies import IN_CONTEXT, LEARNING, ZERO_SHOT
 from icl_claims.experiments.trial import run_trial
 from icl_claims.metrics import accuracy
 from icl_claims.models.reference import load_model
@@ -21,6 +21,7 @@ from icl_claims.tasks.prompts import label_tokens
 
 LEAST = {"sst2": 0.9, "sst5": 0.75, "mr": 0.9, "subj": 0.9, "agnews": 0.8, "cb": 0.85}
 CHOICES = Choices(find_profile("tiny"), device="cpu")
+FEW = replace(CHOICES, seeds=(0, 1, 2), queries=128)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def trials(model):
-    """The trials of a task as the profile plans them, without finetuning; each run once."""
-    run = resolve(CHOICES, model)
+    """Three trials of a task as the profile plans them, with more queries and no finetuning; each run once."""
+    run = resolve(FEW, model)
     data, specs = run.data, plan_trials(run)
 
     @cache
@@ -49,10 +50,18 @@ def test_the_model_has_less_than_two_million_parameters(model):
     assert sum(parameter.numel() for parameter in model.network.parameters()) < 2e6
 
 
-def test_the_profile_asks_128_queries_in_three_draws_of_16(model):
+def test_the_profile_asks_32_queries_of_their_own_in_24_draws(model):
     specs = plan_trials(resolve(CHOICES, model))
-    assert [spec.task for spec in specs] == [task for task in TASKS for _ in range(3)]
-    assert {(spec.k, spec.queries, spec.protocol.calibration) for spec in specs} == {(16, 128, "none")}
+    assert [spec.task for spec in specs] == [task for task in TASKS for _ in range(24)]
+    assert {(spec.k, spec.queries, spec.protocol.calibration) for spec in specs} == {(16, 32, "none")}
+    assert {spec.protocol.query_draw for spec in specs} == {"own"}
+
+
+def test_draws_of_whether_it_learns_are_others(model):
+    run = resolve(CHOICES, model)
+    drawn, apart = ({spec.seed for spec in plan_trials(run, study)} for study in ("main", LEARNING))
+    assert len(drawn) == len(apart) == 24
+    assert not drawn & apart
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -72,7 +81,7 @@ def test_labels_of_the_demonstrations_are_what_is_learned(model):
     """With labels exchanged in the demonstrations alone, the answers are exchanged."""
     data = resolve(CHOICES, model).data["sst2"]
     exchanged = replace(data, train=tuple(replace(row, label=1 - row.label) for row in data.train))
-    spec = replace(plan_trials(resolve(CHOICES, model))[0], methods=())
+    spec = replace(plan_trials(resolve(FEW, model))[0], methods=())
     right, wrong = (run_trial(spec, model, rows).column(Quantity(accuracy, IN_CONTEXT)) for rows in (data, exchanged))
     assert right.mean() > 0.9
     assert wrong.mean() < 0.1

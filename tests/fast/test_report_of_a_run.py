@@ -15,17 +15,17 @@ from tests.fast.sample_claims import RUN, sample_record
 CLAIMS = """
     from icl_claims.claims import Verdict, rethinking
 
-    @rethinking.claim("first", where="section 1", on="printed")
+    @rethinking.claim("first", where="section 1", on="author_runs")
     def test_first(evidence, decide):
         "Something holds."
         decide(Verdict({word!r}, "Because."))
 
-    @rethinking.claim("second", where="section 3.2", on="printed")
+    @rethinking.claim("second", where="section 3.2", on="author_runs")
     def test_second(evidence, decide):
         "Something holds."
         {second}
 
-    @rethinking.claim("third", where="section 3.2", on="printed")
+    @rethinking.claim("third", where="section 3.2", on="author_runs")
     def test_third(evidence, decide):
         "Something holds."
         decide(Verdict("inconclusive", "Too few."))
@@ -74,7 +74,7 @@ def test_every_run_is_saved_under_a_number_and_a_name(run_claims, pytester):
     run_claims()
     run_claims("--claims-name", "once more")
     runs = pytester.path / "reports" / "runs"
-    assert sorted(path.name for path in runs.iterdir()) == ["0001_embedded.json", "0002_once-more.json"]
+    assert sorted(path.name for path in runs.iterdir()) == ["0001_tiny.json", "0002_once-more.json"]
     facts = json.loads((runs / "0002_once-more.json").read_text(encoding="utf-8"))["run"]
     assert facts["machine"]
     assert "commit" in facts
@@ -85,8 +85,8 @@ def test_a_changed_verdict_fails_only_a_run_that_compares(run_claims):
     assert run_claims("-k", "first", word="inconclusive")[0].ret == pytest.ExitCode.OK
     result, _ = run_claims("-k", "first", "--claims-compare", "1", word="inconclusive")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*first (printed): supported -> inconclusive*"])
-    assert run_claims("-k", "first", "--claims-compare", "0001_embedded")[0].ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*first (author runs): supported -> inconclusive*"])
+    assert run_claims("-k", "first", "--claims-compare", "0001_tiny")[0].ret == pytest.ExitCode.OK
 
 
 def test_a_missing_run_to_compare_with_is_refused_at_once(run_claims):
@@ -103,12 +103,12 @@ def test_the_terminal_shows_changed_claims_first(run_claims):
         [
             "*= claims =*",
             "changed since the run of *",
-            "  first (printed): supported -> inconclusive",
+            "  first (author runs): supported -> inconclusive",
             "Rethinking, section 1",
-            "  first * printed inconclusive",
+            "  first * author runs inconclusive",
             "Rethinking, section 3.2",
-            "  second * printed refuted",
-            "  third * printed inconclusive",
+            "  second * author runs refuted",
+            "  third * author runs inconclusive",
             "1 refuted, 2 inconclusive",
             "report: *claims.html",
         ]
@@ -178,13 +178,13 @@ PICTURES = """
 
     COUNTS = {"shared": {"correct": 2, "incorrect": 1}}
 
-    @rethinking.claim("first", where="section 1", on="printed")
+    @rethinking.claim("first", where="section 1", on="author_runs")
     def test_first(request, evidence, decide):
         "Something holds."
         request.node.user_properties.append(("pictures", {"tiny": {"changes": {"cb": COUNTS, "mr": COUNTS}}}))
         decide(Verdict("supported", "Because."))
 
-    @rethinking.claim("second", where="section 1", on="printed")
+    @rethinking.claim("second", where="section 1", on="author_runs")
     def test_second(request, evidence, decide):
         "Something holds."
         request.node.user_properties.append(("pictures", {"tiny": {"changes": {"cb": COUNTS}, "values": {"cb": {}}}}))

@@ -10,7 +10,8 @@ import pytest
 from claims.quantities import CLIPPED, FT, LC
 from claims.revisited.test_4_1_gradient_clipping import CLIPPED_TO_FT
 from icl_claims.claims import EVERY_TASK
-from icl_claims.evidence.asking import Numbers, TaskEvidence
+from icl_claims.evidence.asking import TaskEvidence
+from icl_claims.evidence.numbers import Numbers
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.metrics import sim_am, sim_aou
 from icl_claims.statistics.intervals import Interval
@@ -18,7 +19,7 @@ from icl_claims.tasks import PAPERS_TASKS
 from tests.fast.stored_trials import made_up_result
 from tests.quality.data_claims import data_claims
 
-STEPS, LAYERS, DRAWS = 16, 3, 3
+STEPS, LAYERS, DRAWS = 16, 3, 12
 
 
 def verdict(id_of_claim, evidence):
@@ -34,10 +35,10 @@ class Known(TaskEvidence):
     def __init__(self, values):
         self._values = values
 
-    def numbers(self, question, tasks, confidence):
+    def numbers(self, question, tasks, errors):
         left, right = (self._values.get(side, 0.0) for side in question.sides)
         interval = Interval(left - right, left - right - 0.01, left - right + 0.01)
-        return [Numbers(task, left, right, interval) for task in (*tasks, EVERY_TASK)]
+        return [Numbers(task, left, right, interval=interval) for task in (*tasks, EVERY_TASK)]
 
     def provenance(self):
         return {}
@@ -74,7 +75,7 @@ class OnAverage(TaskEvidence):
     def __init__(self, mean, of_tasks):
         self._mean, self._of_tasks = mean, of_tasks
 
-    def numbers(self, question, tasks, confidence):
+    def numbers(self, question, tasks, errors):
         return [
             *(Numbers(task, interval=Interval(0.0, *self._of_tasks)) for task in tasks),
             Numbers(EVERY_TASK, interval=Interval(0.0, *self._mean)),

@@ -38,7 +38,7 @@ ON_SOME_TASKS = {
     ),
 }
 """The tasks on which claims ask for a method; no claim needs those with none."""
-NEVER_TRAINED = (LINEARISED, "layer_causal_sequential")
+NEVER_TRAINED = (LINEARISED, "layer_causal_sequential", "in_context_cyclic_labels", "finetuning_cyclic_labels")
 """What takes longest, and is left out where no model was trained."""
 
 

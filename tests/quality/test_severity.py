@@ -26,7 +26,7 @@ NOT_OF_NOISE = {"kendall-training-tokens"}
 """It is about the attention to demonstrations, where no noise is planted."""
 NOT_OF_UNTRAINED = {
     *("lin-lower", "lin-above-random", "lin-am-above-zsl", "lin-comparable", "basic-linear-suffices"),
-    "lc-sequential",
+    *("lc-sequential", "label-switch"),
 }
 """They take too long."""
 UNTRAINED_SEEDS, NOISE_SEEDS = range(4), range(3)
@@ -62,14 +62,20 @@ Words = dict[str, Word]
 
 
 def words(model: PlantedModel) -> Words:
-    """What every claim says, by its own rule with nulls and gate."""
-    evidence = model.evidence
-    return {claim.claim.id: claim.decided_on(evidence).word for claim in SIMILARITIES}
+    """What every claim says, by its own rule with nulls and gate; nulls are asked where they can change the word."""
+    evidence, alone = model.evidence, words_without_nulls(model)
+    decided = {one.claim.id: one.decided_on(evidence).word for one in SIMILARITIES if by_nulls(alone, one)}
+    return alone | decided
+
+
+def by_nulls(alone: Words, claim: DataClaim) -> bool:
+    """Whether noise has a say: it binds only what is supported without it."""
+    return alone.get(claim.claim.id, "supported") == "supported"
 
 
 def words_without_nulls(model: PlantedModel) -> Words:
     """What the rules alone say, of those claims that ask a question."""
-    evidence, asking = model.evidence, [claim.claim for claim in SIMILARITIES if claim.claim.questions]
+    evidence, asking = model.evidence, [one.claim for one in SIMILARITIES if one.claim.questions]
     return {claim.id: claim.rule.decide(evidence.ask(claim.deciding)).word for claim in asking}
 
 

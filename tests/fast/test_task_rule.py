@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from icl_claims.claims import EVERY_TASK, ON_AVERAGE, Comparison, Finding, TaskRule
 from icl_claims.errors import ClaimError
+from icl_claims.statistics.error_rates import ALLOWED
 
 OUTCOMES = ("holds", "fails", "unclear", "absent")
 
@@ -65,13 +67,45 @@ def test_a_claim_about_a_missing_sum_is_undecided():
     assert decide(TaskRule(6, overall=True), findings).word == "inconclusive"
 
 
-def test_the_reason_names_undecided_tasks_and_the_sign_test():
+def test_the_reason_names_undecided_tasks_and_the_plain_numbers():
     findings = [Finding(f"t{i}", "holds", difference=0.1) for i in range(5)]
     verdict = decide(TaskRule(5), [*findings, Finding("cb", "unclear", note="no query counts")])
     assert "Holds on 5 and fails on 0 of 6 tasks, and 5 are needed" in verdict.why
     assert "undecided: CB (no query counts)" in verdict.why
-    tests = "sign test: p = 0.031; sign-flip test of the differences: p = 0.031; 5 tasks allow no less than 0.031"
-    assert tests in verdict.plain_numbers
+    assert verdict.plain_numbers == "By the plain numbers it is so on 5 of 5."
+
+
+P_VALUES = (0.001, 0.002, 0.003, 0.004, 0.02, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("rule", "p"),
+    [
+        (TaskRule(5), 2 * 0.02),  # one of two more tasks would have to be mistaken
+        (TaskRule(4), 3 * 0.004),
+        (TaskRule(6), 0.9),
+        (TaskRule(1), 6 * 0.001),
+        (TaskRule(5, overall=True), 0.04),
+        (TaskRule(0, overall=True), 0.01),
+    ],
+)
+def test_the_p_value_is_the_error_at_which_the_rule_would_say_so(rule, p):
+    tasks = [Finding(f"t{i}", "unclear", p_holds=value, p_fails=1.0) for i, value in enumerate(P_VALUES)]
+    mean = Finding(EVERY_TASK, "unclear", p_holds=0.01, p_fails=1.0)
+    compared = Comparison("a question", (*tasks, mean))
+    assert rule.p_values(compared)[0] == pytest.approx(p)
+    turned = [replace(one, p_holds=one.p_fails, p_fails=one.p_holds) for one in (*tasks, mean)]
+    _, refuted = TaskRule(2).p_values(Comparison("a question", tuple(turned)))
+    assert refuted == pytest.approx(2 * 0.02)  # five tasks fail, of which one of two would have to be mistaken
+
+
+@pytest.mark.parametrize(
+    "rule", [TaskRule(m, overall=overall) for m in range(1, 7) for overall in (False, True)], ids=str
+)
+def test_words_of_tasks_add_up_to_the_allowed_error(rule):
+    ways = 2 if rule.overall else 1
+    assert rule.errors.holds * (rule.of - rule.at_least + 1) == pytest.approx(ALLOWED)
+    assert rule.errors.fails * rule.at_least * ways == pytest.approx(ALLOWED)
 
 
 @pytest.mark.parametrize("at_least", [0, 7, -1])

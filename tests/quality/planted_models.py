@@ -38,7 +38,10 @@ ON_SOME_TASKS = {
     ),
 }
 """The tasks on which claims ask for a method; no claim needs those with none."""
-NEVER_TRAINED = (LINEARISED, "layer_causal_sequential", "in_context_cyclic_labels", "finetuning_cyclic_labels")
+NEVER_TRAINED = (
+    *(LINEARISED, "layer_causal_sequential", "in_context_cyclic_labels", "finetuning_cyclic_labels"),
+    *("layer_causal_clip_12", "layer_causal_clip_to_finetuning"),
+)
 """What takes longest, and is left out where no model was trained."""
 
 

@@ -27,6 +27,7 @@ NOT_OF_NOISE = {"kendall-training-tokens"}
 NOT_OF_UNTRAINED = {
     *("lin-lower", "lin-above-random", "lin-am-above-zsl", "lin-comparable", "basic-linear-suffices"),
     *("lc-sequential", "label-switch"),
+    *("clip-fixes-am", "clip-above-unclipped", "clip-to-ft-norm", "clip-task-dependent"),
 }
 """They take too long."""
 UNTRAINED_SEEDS, NOISE_SEEDS = range(4), range(3)

@@ -75,7 +75,9 @@ CLAIMS = """
     def test_moves():
         "Gentle finetuning moves attention outputs."
         return tuple(question.on("topics") for question in (
-            (length(GENTLE) > 0.0).of_any_model, length(GENTLE) > length(GaussianUpdate(GENTLE)), *nulls_of(sim_aou(GENTLE))
+            (length(GENTLE) > 0.0).of_any_model,
+            length(GENTLE) > length(GaussianUpdate(GENTLE)),
+            *nulls_of(sim_aou(GENTLE)),
         ))
 
 

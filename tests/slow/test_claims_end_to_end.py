@@ -112,7 +112,7 @@ def test_trials_of_a_readers_own_model_reach_the_report(tmp_path, random_model, 
             "absent"
         }
     page = (tmp_path / "claims.html").read_text(encoding="utf-8")
-    assert "SST2 (12 queries, 4 of 4 demonstrations, seed 2)" in page
+    assert "SST2 (12 queries, 4 of 4 demonstrations, seeds 2, 3)" in page
     assert ("the real tasks in" if real else "miniature tasks") in page
     assert "done," in printed
 

@@ -22,7 +22,7 @@ from icl_claims.evidence.trial_columns import Results
 from icl_claims.experiments import plan, profiles, trial
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec, joined
-from icl_claims.experiments.studies import STUDIES, Study, study_of
+from icl_claims.experiments.studies import LEARNING, STUDIES, Study, study_of
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel
 from icl_claims.models.reference import described
@@ -64,7 +64,7 @@ class TrialsOfRun:
         with fixtures.visible(self._config) as say:
             run = plan.resolve(choices, say=say, own=asked.own_tasks, papers=asked.papers_tasks)
         own = () if asked.own_study is None else (asked.own_study,)
-        return run, (*(study for study in STUDIES.values() if study.name in ("main", *run.studies)), *own)
+        return run, (*(study for study in STUDIES.values() if study.name in ("main", LEARNING, *run.studies)), *own)
 
     def new_figure_data(self, profile: str) -> dict[str, Any]:
         """By profile, the numbers behind the figures, if studies were run since they were asked for last."""

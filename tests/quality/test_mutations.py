@@ -18,7 +18,7 @@ from tests.quality.data_claims import data_claims
 
 pytestmark = pytest.mark.usefixtures("unchecked_shapes")
 
-QUERIES, LAYERS, DRAWS = 60, 4, 12
+QUERIES, LAYERS, DRAWS = 60, 4, 20
 
 ABOUT_FT_AND_RANDOM = {"ft-aou-above-random"}
 ABOUT_FT_SCORES = {"ft-am-rises", "lc-am-lower"}
@@ -65,7 +65,7 @@ def as_the_papers_say(task, seed, similarities=SIMILARITIES, stream=0):
     right = {
         "zero_shot": right_before,
         "in_context": np.where(right_before, chance > 0.1, chance < 0.7),
-        "finetuning": np.where(right_before, chance < 0.94, (chance < 0.2) | (generator.random(QUERIES) < 0.01)),
+        "finetuning": np.where(right_before, chance < 0.94, (chance < 0.2) | (generator.random(QUERIES) < 0.02)),
     }
     noise = generator.normal(size=(QUERIES, LAYERS)) + 0.5 * generator.normal()
     return TrialResult(

@@ -121,7 +121,6 @@ class Protocol:
         "changes, and none is shared (`same_label`; the words: `changed`)",
         changes="No difference for two labels; lower values on SST5, AGNews and CB.",
     )
-
     query_draw: QueryDraw = choice(
         QueryDraw,
         title="Queries",

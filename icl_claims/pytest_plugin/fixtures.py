@@ -118,7 +118,7 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[...
             shown = with_printed_numbers(found, claim.paper.id, same_model=papers_model)
             found = bound_by(nulls, claim.rule.decide(with_null_band(shown, beside), beside))
         if asked.source == "printed":
-            found = replace(found, word=ON_PRINTED.get(found.word, found.word))  # type: ignore[arg-type]
+            found = replace(found, word=ON_PRINTED.get(found.word, found.word))
         record = verdict_record(found, asked.provenance() if hasattr(asked, "provenance") else {})
         digest = _digest_of_evidence(request)
         if digest:

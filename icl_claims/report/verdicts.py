@@ -5,7 +5,13 @@ every form, neither among what passed nor among what failed: skipped as `pytest.
 outcome of its own in EARL, of the class `earl:Fail`. The word itself and the reason stand beside it in each.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from icl_claims.claims import Word
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ VERDICTS = tuple(OF_WORD)
 WORST_FIRST = ("error", "refuted", "inconsistent", "vacuous", "inconclusive", "not run", "consistent", "supported")
 REFUTING = ("refuted", "inconsistent")
 """What a registered refutation expects."""
-ON_PRINTED = {"supported": "consistent", "refuted": "inconsistent"}
+ON_PRINTED: dict[Word, Word] = {"supported": "consistent", "refuted": "inconsistent"}
 """What printed tables say in the place of words about samples."""
 
 

@@ -1,6 +1,6 @@
 """Verdicts, and the rules that turn a comparison into one; a claim has its rule before any number is seen."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,24 +28,6 @@ class NullVerdict:
 
 
 @dataclass(frozen=True)
-class Replication:
-    """What the same rule says of disjoint groups of fresh draws: in how many of them it gives each word."""
-
-    groups: int
-    replicates: int
-    words: Mapping[Word, int]
-
-
-@dataclass(frozen=True)
-class Specification:
-    """What the same rule says under one reading of the protocol; the default is the one that the verdict is from."""
-
-    name: str
-    word: Word
-    default: bool = False
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What the evidence says about a claim, and why, in a sentence made from the numbers.
 
@@ -58,8 +40,6 @@ class Verdict:
         p: The smallest error probability at which the rule would say supported, and at which it would say refuted.
         decided_by: Which part of a joint claim decided.
         nulls: What the rule says of planted nulls.
-        replication: What it says of fresh draws.
-        specifications: What it says under other readings of the protocol; None where nobody asked.
     """
 
     word: Word
@@ -72,8 +52,6 @@ class Verdict:
     p: tuple[float | None, float | None] | None = None
     decided_by: str = ""
     nulls: tuple[NullVerdict, ...] = ()
-    replication: Replication | None = None
-    specifications: tuple[Specification, ...] | None = None
 
 
 @dataclass(frozen=True)

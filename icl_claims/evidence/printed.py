@@ -12,18 +12,25 @@ import pandas as pd
 
 from icl_claims.claims import EVERY_TASK, Comparison, Finding
 from icl_claims.evidence.asking import TaskEvidence
-from icl_claims.evidence.numbers import ROUNDING, Numbers
+from icl_claims.evidence.numbers import BINOMIAL, ROUNDING, Numbers
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.metrics import METRICS
-from icl_claims.questions import TRAINED, WHOLE_DEPTH, Quantity, Side, TwoSided
+from icl_claims.questions import TRAINED, WHOLE_DEPTH, Compared, Quantity, Side, TwoSided
+from icl_claims.statistics import proportions
 from icl_claims.statistics.error_rates import Errors
 from icl_claims.statistics.intervals import Interval
+from icl_claims.statistics.proportions import Share
 
 _FILE = "published/printed_tables.csv"
 PERCENTAGES = {metric.name for metric in METRICS if metric.percent}
 AVERAGE = "average"
 PRINTED_AS = {"rounded": (-0.5, 0.5), "cut": (0.0, 1.0)}
 """A figure v whose last place is worth u stands for a number in [v + a u, v + b u)."""
+QUERIES = {"sst2": 872, "sst5": 1101, "mr": 1066, "subj": 2000, "agnews": 2000, "cb": 56}
+"""How many queries the authors' logs say each task was asked."""
+COUNTED_IN = ("rethinking", "revisited")
+"""The papers whose tables are of these queries, a run each."""
+USUAL = (Errors().holds, Errors().fails)
 _EXACT_PLACES = 9  # finer than any printed digit: figures one unit apart touch exactly, whatever floats make of them
 
 
@@ -112,7 +119,10 @@ class PrintedEvidence(TaskEvidence):
         for one in question.quantities:
             if f"{one.metric.name} of {one.method.name}" not in printed:
                 self._refuse(one, printed)
-        of_tasks = [_numbers(task, self.pair(left, right, task)) for task in tasks]
+        upwards = not isinstance(question, Compared) or question.upwards
+        sides = (errors.holds, errors.fails) if upwards else (errors.fails, errors.holds)
+        counted = self.paper in COUNTED_IN and all(one.metric.name == "accuracy" for one in question.quantities)
+        of_tasks = [_numbers(task, self.pair(left, right, task), counted=counted, sides=sides) for task in tasks]
         if question.significantly:
             why = "a table prints no error, and so nothing of significance"
             of_tasks = [one if one.absent else replace(one, undecided=True, note=why) for one in of_tasks]
@@ -145,12 +155,18 @@ class PrintedEvidence(TaskEvidence):
         return sorted(product(mine, self.figures(side, task)), key=lambda pair: pair[0].table != pair[1].table)
 
 
-def _numbers(task: str, pair: _Pair | None) -> Numbers:
+def _numbers(task: str, pair: _Pair | None, *, counted: bool = False, sides: tuple[float, float] = USUAL) -> Numbers:
+    """What two figures say; shares of a known number of queries are also as uncertain as their counts."""
     if pair is None:
         return Numbers(task, absent="not printed")
     mine, other = pair
-    interval, unclear = difference_of(*pair), "the printed digits do not tell"
-    return Numbers(task, mine.value, other.value, interval=interval, kind=ROUNDING, unclear=unclear)
+    shares = [Share(round(figure.value * QUERIES[task]), QUERIES[task]) for figure in pair * counted]
+    if shares and all(abs(one.value - figure.value) <= figure.unit for one, figure in zip(shares, pair, strict=True)):
+        interval, kind = proportions.difference(shares[0], shares[1], *sides), BINOMIAL
+        words = f"shares of {QUERIES[task]} queries do not tell"
+    else:
+        interval, kind, words = difference_of(*pair), ROUNDING, "the printed digits do not tell"
+    return Numbers(task, mine.value, other.value, interval=interval, kind=kind, unclear=words)
 
 
 def _mean_of_figures(of_tasks: Sequence[Numbers]) -> Numbers:
@@ -164,7 +180,7 @@ def _mean_of_figures(of_tasks: Sequence[Numbers]) -> Numbers:
     if undecided:
         note += f", and {len(of_tasks) - len(counted)} more could turn it"
     difference = Interval(*interval)
-    return Numbers(EVERY_TASK, left, right, interval=difference, kind=ROUNDING, note=note, undecided=undecided)
+    return Numbers(EVERY_TASK, left, right, interval=difference, kind=counted[0].kind, note=note, undecided=undecided)
 
 
 def with_printed_numbers(comparison: Comparison, paper: str, *, same_model: bool = False) -> Comparison:

@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from icl_claims import metrics, tasks
 from icl_claims.claims import Comparison, Finding, Outcome
-from icl_claims.evidence.printed import AVERAGE, PRINTED_AS, printed_tables
+from icl_claims.evidence.printed import AVERAGE, PRINTED_AS, QUERIES, printed_tables
 from icl_claims.experiments.studies import IN_CONTEXT, STANDARD, ZERO_SHOT, title_of
 
 PrintedTable = tuple[str, str]
@@ -171,8 +171,6 @@ def _gap(name: str, gap: Gap, figures: _ByMethod, digits: _ByMethod, printed: st
     return Finding(name, outcome, found, stated, found - stated, low - stated, high - stated, note=note)
 
 
-QUERIES = {"sst2": 872, "sst5": 1101, "mr": 1066, "subj": 2000, "agnews": 2000, "cb": 56}
-"""How many queries the authors' logs say each task was asked."""
 READINGS = {**PRINTED_AS, "cut or rounded": (-0.5, 1.0)}
 """How far below and above a figure the number may lie, in units of its last place; the strictest readings first."""
 _Said = tuple[int, int, int]

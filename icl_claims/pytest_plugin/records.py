@@ -15,7 +15,7 @@ from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.options import profile_of
 
 if TYPE_CHECKING:
-    from icl_claims.claims import Claim, Comparison, Finding, NullVerdict, Specification, Verdict
+    from icl_claims.claims import Claim, Comparison, Finding, NullVerdict, Verdict
     from icl_claims.pytest_plugin.session_report import SessionReport
     from icl_claims.questions import Side
 
@@ -138,7 +138,7 @@ class CachedVerdict:
 
 
 def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, Any]:
-    """A verdict as plain data; whoever reports it adds whether a refutation is known."""
+    """A verdict as plain data; whoever reports it adds whether a refutation is known, and what fresh draws said."""
     record = UNDECIDED | {
         "verdict": verdict.word,
         "why": verdict.why,
@@ -148,9 +148,7 @@ def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, An
         "p": verdict.p and dict(zip(("supported", "refuted"), verdict.p, strict=True)),
         "decided_by": verdict.decided_by,
         "beside": [_beside(other) for other in verdict.beside],
-        "nulls": [_with_verdict(null) for null in verdict.nulls],
-        "replication": verdict.replication and asdict(verdict.replication),
-        "specifications": None if verdict.specifications is None else list(map(_with_verdict, verdict.specifications)),
+        "nulls": list(map(_null, verdict.nulls)),
         "provenance": provenance,
     }
     if comparison := verdict.comparison:
@@ -159,9 +157,9 @@ def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, An
     return record
 
 
-def _with_verdict(found: NullVerdict | Specification) -> dict[str, Any]:
-    """The fields of what carries a word, which records call a verdict."""
-    return {{"word": "verdict"}.get(name, name): value for name, value in asdict(found).items()}
+def _null(null: NullVerdict) -> dict[str, Any]:
+    """What is said of noise; records call a word a verdict."""
+    return {{"word": "verdict"}.get(name, name): value for name, value in asdict(null).items()}
 
 
 def _sides(comparison: Comparison) -> dict[str, Any] | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 import icl_claims.report
-from icl_claims.claims import Comparison, Finding, NullVerdict, Replication, Specification, Verdict
+from icl_claims.claims import Comparison, Finding, NullVerdict, Verdict
+from icl_claims.claims.replications import Replicated
 from icl_claims.pytest_plugin.records import UNDECIDED, verdict_record
 from icl_claims.report.document import check_document, make_document
 from icl_claims.report.page import render_page
@@ -94,7 +96,9 @@ NULLS = (
     NullVerdict("a Gaussian <update>", "supported", "undecided", "Holds on 5."),
     NullVerdict("a random update", "refuted", "yes"),
 )
-READINGS = tuple(Specification(f"reading {n}", "supported" if n < 5 else "inconclusive", n == 0) for n in range(9))
+READINGS = [
+    {"name": f"reading {n}", "verdict": "supported" if n < 5 else "inconclusive", "default": n == 0} for n in range(9)
+]
 
 
 def decided(**facts):
@@ -117,13 +121,11 @@ def test_a_verdict_says_nothing_that_it_does_not_know():
 
 
 def test_everything_that_a_verdict_carries_is_shown():
-    found = Replication(8, 16, {"supported": 7, "inconclusive": 1})
-    record = decided(
-        p=(0.0031, None), decided_by="the second part", nulls=NULLS, replication=found, specifications=READINGS
-    )
+    found = asdict(Replicated(8, 16, {"supported": 7, "inconclusive": 1}))
+    record = decided(p=(0.0031, None), decided_by="the second part", nulls=NULLS)
+    record |= {"replication": found, "specifications": READINGS}
     assert record["p"] == {"supported": 0.0031, "refuted": None}
     assert record["nulls"][1] == {"name": "a random update", "verdict": "refuted", "exceeded": "yes", "why": ""}
-    assert record["specifications"][0] == {"name": "reading 0", "verdict": "supported", "default": True}
     text = plain(page_of(record))
     assert "supported supported in 7 of 8 groups of 16 fresh draws; inconclusive in 1" in text
     assert "a Gaussian &lt;update&gt; supported undecided Holds on 5. a random update refuted yes" in text

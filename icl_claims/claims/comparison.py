@@ -173,7 +173,7 @@ def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compare
     if not compares or not isinstance(method, Method) or not nulls_of_method(method):
         original = variant_of(method) if isinstance(method, Method) else None
         todo = "Leave `nulls_of` out." if original is None else f"Ask for those of {original.title}, or leave it out."
-        wanted = "a similarity of a method that changes weights, and is no variant of another"
+        wanted = "a similarity of a method that changes weights, shown the demonstrations as they are"
         raise ClaimError("There are no nulls", expected=wanted, got=similarity.title, todo=todo)
     return tuple(similarity > other for other in _nulls(similarity) if other != but)
 

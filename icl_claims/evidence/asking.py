@@ -88,6 +88,7 @@ class TaskEvidence(ABC):
         if not isinstance(null, TwoSided):
             return None
         upwards = question.upwards if isinstance(question, Compared) else not isinstance(question, NotAbove)
+        upwards |= either_side  # the side on which it is comes first
         if isinstance(question, Near) and not either_side:
             question, null = (_above(one.left, 0.0, like=one) for one in (question, null))
         pairs = zip(self._numbers(question), self._numbers(null), strict=True)

@@ -11,11 +11,12 @@ import pytest
 from icl_claims.claims import EVERY_TASK, at_least
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.asking import AbsentEvidence
+from icl_claims.evidence.noise import NOISES
 from icl_claims.evidence.numbers import Numbers
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.result import Entry, TrialResult
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.methods import Finetuning, InContext, LayerCausal, Linearized, ZeroShot
+from icl_claims.methods import Finetuning, GaussianUpdate, InContext, LayerCausal, Linearized, ZeroShot
 from icl_claims.metrics import (
     RANDOM_UPDATE,
     LayerMetric,
@@ -411,6 +412,27 @@ def test_an_undecided_task_says_how_many_draws_would_decide():
     assert (got.outcome, got.note) == ("unclear", "the interval does not decide")
     assert got.needed > 8
     assert got.detectable > abs(got.difference)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [sim_aou(FT) > 0.1, ~(sim_aou(FT) < 0.1), ~sim_aou(FT).near(sim_aou(LC), within=0.1)],
+    ids=str,
+)
+def test_what_goes_beyond_noise_does_so_on_the_side_on_which_it_is(question):
+    """Also of what is denied: off to one side or the other, by more than noise."""
+    stream, gaussian = np.random.default_rng(0), NOISES[0]
+    means = {sim_aou(FT): 0.4, sim_aou(LC): 0.2, **{sim_aou(GaussianUpdate(one)): 0.1 for one in (FT, LC)}}
+
+    def drawn(seed, means):
+        return {one: np.full((60, 1), mean) + 0.01 * stream.normal() for one, mean in means.items()}
+
+    def said(means):
+        results = [trial(seed=seed, by_layer=drawn(seed, means)) for seed in range(8)]
+        return by_task(trials({"sst2": results}).beyond(question, gaussian))["sst2"].outcome
+
+    assert said(means) == "holds"
+    assert said({one: 0.1 if one.method in (FT, LC) else 0.4 for one in means}) != "holds"
 
 
 def test_a_study_is_asked_only_for_quantities_that_it_measures():

@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NoReturn
 
+import numpy as np
+
 from icl_claims.claims import EVERY_TASK, Comparison, denied, jointly
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.noise import Noise
@@ -69,7 +71,7 @@ class TaskEvidence(ABC):
 
         Of a difference it is whether it is larger, in the sense of the question, than that of noise; of a similarity
         that is as large as another, whether it is above that of noise; and of one that is not, whether it is off by
-        more than noise, on the side on which it is.
+        more than noise is, on whichever side.
         """
         match question:
             case Joint(parts=parts):
@@ -88,7 +90,7 @@ class TaskEvidence(ABC):
         if not isinstance(null, TwoSided):
             return None
         upwards = question.upwards if isinstance(question, Compared) else not isinstance(question, NotAbove)
-        upwards |= either_side  # the side on which it is comes first
+        upwards |= either_side  # sizes are compared
         if isinstance(question, Near) and not either_side:
             question, null = (_above(one.left, 0.0, like=one) for one in (question, null))
         pairs = zip(self._numbers(question), self._numbers(null), strict=True)
@@ -154,8 +156,7 @@ def _above(left: Quantity, right: Any, *, like: Question, upwards: bool = True) 
 
 
 def _turned_up(replicates: Replicates) -> Replicates:
-    """The same with the difference of the left side above 0."""
-    if not len(replicates.left) or replicates.left.mean() >= 0:
-        return replicates
-    queries = tuple(-of_task for of_task in replicates.queries)
-    return replace(replicates, left=-replicates.left, right=-replicates.right, queries=queries)
+    """The same with each side above 0, so that sizes are compared."""
+    signs = [-1.0 if len(side) and side.mean() < 0 else 1.0 for side in (replicates.left, replicates.right)]
+    queries = tuple(of_task * np.array(signs)[:, None] for of_task in replicates.queries)
+    return replace(replicates, left=signs[0] * replicates.left, right=signs[1] * replicates.right, queries=queries)

@@ -195,9 +195,20 @@ class Listing:
 def _task_in_words(task: str, trials: Sequence[Record]) -> str:
     queries, drawn = trials[0].get("queries"), trials[0].get("k")
     shown = trials[0].get("demonstrations_in_context", drawn)
-    seeds = list(dict.fromkeys(str(trial.get("seed")) for trial in trials))
-    seeds_in_words = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+    seeds = list(dict.fromkeys(trial.get("seed") for trial in trials))
+    seeds_in_words = f"seed{'s' if len(seeds) > 1 else ''} {_in_runs(seeds)}"
     return f"{title_of_task(task)} ({queries} queries, {shown} of {drawn} demonstrations, {seeds_in_words})"
+
+
+def _in_runs(seeds: Sequence[Any]) -> str:
+    """Seeds with commas between; three or more that follow one another as `0 to 23`."""
+    runs: list[list[Any]] = []
+    for seed in seeds:
+        if runs and isinstance(seed, int) and runs[-1][-1] == seed - 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def listings_of(claims: Iterable[Record]) -> dict[str, Listing]:

@@ -21,7 +21,7 @@ def test_the_claims_of_the_example_are_decided(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "ICL_CLAIMS_DATA"}
     environment |= {"ICL_CLAIMS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", str(STUDY), "-p", "no:cacheprovider", "-n", "0", "-m", "not gpu"]
-    command += ["--claims-profile=tiny", f"--claims-report={tmp_path}"]
+    command += ["--claims-profile=tiny", "--claims-seeds=1,2,3,4,5,6,7,8", f"--claims-report={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     claims = {claim["id"]: claim for claim in json.loads((tmp_path / "claims.json").read_text())["claims"]}
     assert done.returncode in (0, 1), done.stdout + done.stderr

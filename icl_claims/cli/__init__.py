@@ -214,6 +214,24 @@ def replicate(
 
 
 @app.command()
+def specifications(
+    folder: Annotated[Path, typer.Argument(help="Folder of the claims.")] = Path("claims"),
+    profile: Annotated[str, typer.Option(help="Profile that is varied.")] = "tiny",
+) -> None:
+    """Ask what the same rules say where one thing of the trials is chosen otherwise.
+
+    Half and twice the learning rate, half the demonstrations, and every other reading of the protocol: what each claim
+    on standard, layer-causal and linearised finetuning says there goes to `specifications.json` beside the claims, and
+    from there into the report of that profile. Trials are stored: interrupted, the command goes on where it stood.
+
+    For example: icl-claims specifications --profile tiny
+    """
+    from icl_claims.cli.specifications import specify_and_write
+
+    specify_and_write(folder, profile)
+
+
+@app.command()
 def export(
     run: Annotated[str, typer.Argument(help=RUN_HELP)] = "reports/claims.json",
     to: Annotated[str, typer.Option(help="ctrf, earl (JSON-LD), json (of the present version) or html.")] = "ctrf",

@@ -184,7 +184,7 @@ def _report(request: pytest.FixtureRequest, source: str, record: dict[str, Any])
     from icl_claims.report.words import reasons
 
     known, word, why = expected_refutation(request.node, source), record["verdict"], reasons(record)
-    more = {"known_refutation": known or "", "replication": replication_of(request.node, source)}
+    more = {"known_refutation": known or "", **said_elsewhere(request.node, source)}
     request.node.user_properties.append(("verdict", record | more))
     if word in REFUTING:
         if known is not None:
@@ -217,26 +217,34 @@ def expected_refutation(item: Any, source: str) -> str | None:
     return None if choices.changed else known_refutations(file).get((claim, source, choices.profile.name))
 
 
-def replication_of(item: Any, source: str) -> dict[str, Any] | None:
-    """What fresh draws said of a test's claim, where its profile runs as it stands; None if nobody asked them."""
-    from icl_claims.claims.registry import nearest_file
-    from icl_claims.claims.replications import REPLICATIONS, read_replications
+def said_elsewhere(item: Any, source: str) -> dict[str, Any]:
+    """What fresh draws and other specifications said of a test's claim by the rule that it has, as plain data.
 
-    if source != "trials":
-        return None
-    file = nearest_file(REPLICATIONS, item.path.parent, item.config.rootpath)
-    choices = choices_of(item.config, item.callspec.params["evidence"][1])
-    if file is None or choices.changed:
-        return None
-    found = read_replications(file).get((choices.profile.name, _claim(item).id))
-    return None if found is None else asdict(found)
+    Nothing is known but of a profile that runs as it stands.
+    """
+    from icl_claims.claims.beside import REPLICATIONS, SPECIFICATIONS
+    from icl_claims.claims.registry import nearest_file
+
+    known: dict[str, Any] = {"replication": None, "specifications": None}
+    choices = choices_of(item.config, item.callspec.params["evidence"][1]) if source == "trials" else None
+    if choices is None or choices.changed:
+        return known
+    declared = claim_of(item) or {}
+    for name, file in (("replication", REPLICATIONS), ("specifications", SPECIFICATIONS)):
+        path = nearest_file(file.name, item.path.parent, item.config.rootpath)
+        entry = None if path is None else file.read(path).get((choices.profile.name, _claim(item).id))
+        if entry is not None and entry.rule == declared.get("rule_digest"):
+            known[name] = {what: value for what, value in asdict(entry).items() if what != "rule"}
+    if known["specifications"]:
+        known["specifications"] = list(known["specifications"]["specifications"])
+    return known
 
 
 @cache
 def known_refutations(path: Path) -> dict[tuple[str, str, str], str]:
     """Reasons by claim, source and, for trials, profile."""
     from icl_claims.claims import SOURCES
-    from icl_claims.claims.replications import LEAST_SHARE, REPLICATIONS, read_replications
+    from icl_claims.claims.beside import LEAST_SHARE, REPLICATIONS
     from icl_claims.experiments.profiles import PROFILES
 
     try:
@@ -251,7 +259,7 @@ def known_refutations(path: Path) -> dict[tuple[str, str, str], str]:
             wanted = f"a source of {', '.join(SOURCES)}, with a profile of {', '.join(PROFILES)} for trials alone"
             got = f"{source!r}, {profile!r}"
             raise ClaimError(f"{path} registers {claim} for nothing that there is", expected=wanted, got=got)
-        found = read_replications(path.with_name(REPLICATIONS)).get((profile, claim))
+        found = REPLICATIONS.read(path.with_name(REPLICATIONS.name)).get((profile, claim))
         if found is not None and found.share("refuted") < LEAST_SHARE:
             got = f"{found.words.get('refuted', 0)} of {found.groups} groups of {found.replicates} draws"
             wanted = f"refuted in at least {LEAST_SHARE:.0%} of groups of fresh draws"

@@ -65,6 +65,7 @@ def page_environment() -> Environment:
     )
     environment.filters |= {
         "agreement": words.agreement_words,
+        "specification_plot": specification_plot,
         "by_the_rule": words.by_the_rule,
         "css": lambda word: word.replace(" ", "-"),
         "known": lambda claim: bool(known_as(claim["verdict"], claim["known_refutation"])),
@@ -157,6 +158,19 @@ def forest_plot(claim: Record) -> ForestPlot | None:
 
     rows = tuple(_row(finding, scale) for finding in findings)
     return ForestPlot(rows, _pooled(pooled, scale), (words.number(low, 2), words.number(high, 2)), scale(0.0))
+
+
+def specification_plot(claim: Record) -> ForestPlot | None:
+    """A plot of the difference over all tasks under each specification; None where none has one."""
+    outcomes = {"supported": "holds", "refuted": "fails"}
+    unknown = dict.fromkeys(("estimate", "low", "high"))
+    nothing_more = dict.fromkeys(("printed", "null_low", "null_high"))
+    rows = [
+        {**nothing_more, **(effect := one.get("effect") or unknown), "difference": effect["estimate"]}
+        | {"outcome": outcomes.get(one["verdict"], "unclear")}
+        for one in claim["specifications"] or ()
+    ]
+    return forest_plot({"source": claim["source"], "tasks": rows, "effect": None})
 
 
 _Scale = Callable[[float], float]

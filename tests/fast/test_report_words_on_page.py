@@ -10,7 +10,7 @@ import pytest
 
 import icl_claims.report
 from icl_claims.claims import Comparison, Finding, NullVerdict, Verdict
-from icl_claims.claims.replications import Replicated
+from icl_claims.claims.beside import Replicated
 from icl_claims.pytest_plugin.records import UNDECIDED, verdict_record
 from icl_claims.report.document import check_document, make_document
 from icl_claims.report.page import render_page
@@ -121,7 +121,7 @@ def test_a_verdict_says_nothing_that_it_does_not_know():
 
 
 def test_everything_that_a_verdict_carries_is_shown():
-    found = asdict(Replicated(8, 16, {"supported": 7, "inconclusive": 1}))
+    found = asdict(Replicated("digest", 8, 16, {"supported": 7, "inconclusive": 1}))
     record = decided(p=(0.0031, None), decided_by="the second part", nulls=NULLS)
     record |= {"replication": found, "specifications": READINGS}
     assert record["p"] == {"supported": 0.0031, "refuted": None}

@@ -210,7 +210,7 @@ def replicate(
     """
     from icl_claims.cli.replicate import replicate_and_write
 
-    replicate_and_write(folder, profile, groups=groups, first=1)
+    replicate_and_write(folder, profile, groups=groups)
 
 
 @app.command()

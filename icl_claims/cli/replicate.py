@@ -10,12 +10,15 @@ from icl_claims.cli.deciding import decided, keep
 from icl_claims.errors import UsageError
 from icl_claims.experiments.profiles import find_profile
 
+FRESH = 10_000
+"""The seed of the first fresh draw: no profile's own draws go so far."""
 
-def replicate_and_write(folder: Path, profile: str, *, groups: int, first: int) -> None:
+
+def replicate_and_write(folder: Path, profile: str, *, groups: int) -> None:
     """Decide the claims on trials once for each group, and write how often each word was said beside the claims.
 
-    Groups begin after the draws of the profile itself, so that what replicates a verdict is no part of it. Every group
-    that is done is written; trials are stored, so that an interrupted command goes on where it stood.
+    No group has a draw of the profile itself, so that what replicates a verdict is no part of it. Every group that is
+    done is written; trials are stored, so that an interrupted command goes on where it stood.
 
     Raises:
         UsageError: The profile is not one whose draws are its own.
@@ -26,7 +29,7 @@ def replicate_and_write(folder: Path, profile: str, *, groups: int, first: int) 
         raise UsageError(f"The profile {profile} has the authors' draws", expected="one with draws of its own")
     words: dict[tuple[str, str], Counter[str]] = {}
     for group in range(groups):
-        seeds = range((first + group) * draws, (first + group + 1) * draws)
+        seeds = range(FRESH + group * draws, FRESH + (group + 1) * draws)
         said = f"The draws {seeds.start} to {seeds.stop - 1}"
         for claim, record in decided(folder, profile, {"seeds": ",".join(map(str, seeds))}, said).items():
             words.setdefault((claim, record["rule_digest"]), Counter())[record["verdict"]] += 1

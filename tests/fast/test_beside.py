@@ -14,7 +14,9 @@ from icl_claims.cli.deciding import keep
 from icl_claims.cli.replicate import replicate_and_write
 from icl_claims.cli.specifications import specify_and_write
 from icl_claims.errors import ClaimError, UsageError
+from icl_claims.experiments.profiles import Choices, find_profile
 from icl_claims.pytest_plugin.fixtures import known_refutations
+from icl_claims.tasks.catalogue import TASKS
 
 ONE = Replicated("digest", 8, 24, {"refuted": 6, "inconclusive": 2})
 
@@ -76,10 +78,10 @@ def run_claims(monkeypatch):
 
 def test_every_group_is_decided_on_draws_of_its_own_and_counted(tmp_path, run_claims, capsys):
     asked = run_claims(lambda _, number: {"verdict": "refuted" if number < 3 else "inconclusive"})
-    replicate_and_write(tmp_path, "tiny", groups=3, first=1)
+    replicate_and_write(tmp_path, "tiny", groups=3)
     drawn = [seed for options in asked for seed in options["seeds"].split(",")]
     assert len({*drawn}) == len(drawn) == 3 * 24
-    assert "0" not in drawn
+    assert not {*drawn} & {str(seed) for seed, _ in Choices(find_profile("tiny")).runs(TASKS["sst2"])}
     found = Replicated("digest", 3, 24, {"refuted": 2, "inconclusive": 1})
     assert REPLICATIONS.read(tmp_path / REPLICATIONS.name) == {("tiny", "one"): found}
     assert "group 3 of 3" in capsys.readouterr().out
@@ -115,7 +117,7 @@ def test_a_claim_that_the_studies_do_not_answer_has_no_curve(tmp_path, run_claim
 
 
 @pytest.mark.parametrize(
-    "command", [lambda at: replicate_and_write(at, "tiny", groups=1, first=1), lambda at: specify_and_write(at, "tiny")]
+    "command", [lambda at: replicate_and_write(at, "tiny", groups=1), lambda at: specify_and_write(at, "tiny")]
 )
 def test_a_run_that_decides_nothing_is_an_error(tmp_path, monkeypatch, command):
     done = subprocess.CompletedProcess([], 4, "no such folder", "")
@@ -126,4 +128,4 @@ def test_a_run_that_decides_nothing_is_an_error(tmp_path, monkeypatch, command):
 
 def test_the_authors_draws_are_no_fresh_ones(tmp_path):
     with pytest.raises(UsageError, match="authors' draws"):
-        replicate_and_write(tmp_path, "paper", groups=1, first=1)
+        replicate_and_write(tmp_path, "paper", groups=1)

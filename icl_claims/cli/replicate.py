@@ -1,4 +1,4 @@
-"""What the same rules say of fresh draws: disjoint groups of replicates, each decided by itself."""
+"""What the same rules say of fresh draws: disjoint groups of replicates, each looked at and decided by itself."""
 
 from collections import Counter
 from pathlib import Path
@@ -29,10 +29,9 @@ def replicate_and_write(folder: Path, profile: str, *, groups: int) -> None:
         raise UsageError(f"The profile {profile} has the authors' draws", expected="one with draws of its own")
     words: dict[tuple[str, str], Counter[str]] = {}
     for group in range(groups):
-        seeds = range(FRESH + group * draws, FRESH + (group + 1) * draws)
-        said = f"The draws {seeds.start} to {seeds.stop - 1}"
-        for claim, record in decided(folder, profile, {"seeds": ",".join(map(str, seeds))}, said).items():
+        first = FRESH + group * draws
+        for claim, record in decided(folder, profile, {"first_seed": str(first)}, f"The draws from {first} on").items():
             words.setdefault((claim, record["rule_digest"]), Counter())[record["verdict"]] += 1
         found = {claim: Replicated(rule, group + 1, draws, dict(of_it)) for (claim, rule), of_it in words.items()}
         keep(REPLICATIONS, folder, profile, found)
-        typer.echo(f"group {group + 1} of {groups}, seeds {seeds.start} to {seeds.stop - 1}: {len(words)} claims")
+        typer.echo(f"group {group + 1} of {groups}, seeds {first} to {first + draws - 1}: {len(words)} claims")

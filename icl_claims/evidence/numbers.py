@@ -126,6 +126,8 @@ class Numbers:
 
     def beyond(self, null: "Numbers") -> "Numbers":
         """This difference as one side, and that of noise as the other."""
+        if self.undecided and self.replicates is None:
+            return self
         if self.absent or null.absent or self.replicates is None or null.replicates is None:
             return replace(self, absent=self.absent or null.absent or "noise was not measured")
         both = self.replicates.beyond(null.replicates)

@@ -15,7 +15,7 @@ from icl_claims.evidence.learning import learning_of
 from icl_claims.evidence.numbers import ANY_NUMBER, SEQUENCE, Numbers
 from icl_claims.evidence.trial_columns import Results, column_of, known_column
 from icl_claims.experiments.result import TrialResult, mean_over_rows
-from icl_claims.experiments.studies import OWN, STUDIES, Study, measured_of, study_of
+from icl_claims.experiments.studies import LEARNING, OWN, STUDIES, Study, measured_of, study_of
 from icl_claims.questions import Quantity, Question, Side, TwoSided
 from icl_claims.statistics.error_rates import Errors
 from icl_claims.statistics.replicates import Column, Replicates, mean_over
@@ -37,6 +37,7 @@ class TrialsEvidence(TaskEvidence):
     studies: tuple[Study, ...] = tuple(STUDIES.values())
     source: str = "trials"
     _known: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    _answered: dict[Any, Sequence[Numbers]] = field(default_factory=dict, init=False, repr=False)
     plants_noise: ClassVar[bool] = True
 
     def measures(self, question: Question) -> bool:
@@ -52,6 +53,12 @@ class TrialsEvidence(TaskEvidence):
         Raises:
             ClaimError: No study measures such a quantity.
         """
+        asked = (*question.sides, question.any_model, *tasks)
+        if asked not in self._answered:  # claims ask the same over and over
+            self._answered[asked] = self._numbers_of(question, tasks)
+        return self._answered[asked]
+
+    def _numbers_of(self, question: TwoSided, tasks: Sequence[str]) -> Sequence[Numbers]:
         study = {}
         for quantity in question.quantities:
             found = study_of(quantity, self.studies)
@@ -120,6 +127,8 @@ class _AskedOfTask:
     def numbers(self) -> Numbers:
         """Both sides, draw by draw."""
         if absence := self._absence:
+            if self.no_learning and self.results.get(LEARNING, {}).get(self.task):  # so nothing else is asked of it
+                return Numbers(self.task, note=self.no_learning, undecided=True)
             return Numbers(self.task, absent=absence)
         draws = self._complete
         left = [known_column(by_study[self.study[self.left]], self.left) for by_study in draws.values()]

@@ -66,6 +66,23 @@ OPTIONS = (
     ),
     Option("k", "demonstrations drawn for each trial; default: the profile's", "N", type=int, least=1),
     Option("seeds", "seeds of the draws of demonstrations, with commas, a trial each", "A,B", (PYTEST, "plan")),
+    Option(
+        "first_seed",
+        "seed of the first draw of demonstrations, which the others follow; default: the profile's",
+        "N",
+        (PYTEST, "plan"),
+        int,
+        least=0,
+    ),
+    Option(
+        "replicates",
+        "draws of demonstrations of every task, so many and no others; default: until a claim is decided, at most the "
+        "profile's",
+        "N",
+        (PYTEST, "plan"),
+        int,
+        least=2,
+    ),
     Option("queries", "queries asked of each task, at most; default: the profile's", "N", OF_TRIALS, int, least=1),
     Option(
         "studies",

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Self, TypeVar
 
 import torch
 
 from icl_claims.experiments import batches, disturbance, profiles, trial, tuning
-from icl_claims.experiments.spec import TrialSpec, joined, where_run
+from icl_claims.experiments.spec import TrialSpec, joined, kernels, number_makers, where_run
 from icl_claims.experiments.studies import Study, find_study
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import InContext, Learned, Method, ZeroShot, at_rate, is_diagnosed, learner_of
@@ -87,33 +87,42 @@ def resolve(
     return Run(choices, tasks, studies, protocol, data, digest, where, rates)
 
 
-def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
-    """The trials of a study, task by task.
+def plan_trials(run: Run, study: Study | str = "main", draws: int | None = None) -> list[TrialSpec]:
+    """The trials of a study, task by task, of its first draws; by default of all.
 
     Raises:
         UsageError: no such study.
     """
-    choices, asked = run.choices, find_study(study) if isinstance(study, str) else study
-    return [
-        TrialSpec(
-            model=run.model,
-            data=run.data[task.name].digest,
-            task=task.name,
-            k=run.k,
-            seed=seed,
-            permutation=permutation,
-            queries=choices.queries or choices.profile.queries,
-            methods=tuple(at_rate(method, run.rates.by_task[task.name]) for method in asked.methods),
-            metrics=asked.metrics,
-            weights=asked.weights,
-            protocol=run.protocol,
-            diagnostics=asked.diagnostics,
-            dtype=run.where["dtype"],
-            device=run.where["device"],
-        )
-        for task in run.tasks
-        for seed, permutation in choices.runs(task, apart=asked.apart)
-    ]
+    asked = find_study(study) if isinstance(study, str) else study
+    return [spec for task in run.tasks for spec in plan_task(run, asked, task, draws)]
+
+
+def plan_task(run: Run, study: Study, task: Task, draws: int | None = None) -> list[TrialSpec]:
+    """The trials of a study on a task, of its first draws; by default of all."""
+    choices, rate = run.choices, run.rates.by_task[task.name]
+    first = TrialSpec(
+        model=run.model,
+        data=run.data[task.name].digest,
+        task=task.name,
+        k=run.k,
+        seed=0,
+        permutation=0,
+        queries=choices.queries or choices.profile.queries,
+        methods=tuple(at_rate(method, rate) for method in study.methods),
+        metrics=study.metrics,
+        weights=study.weights,
+        protocol=run.protocol,
+        diagnostics=study.diagnostics,
+        dtype=run.where["dtype"],
+        device=run.where["device"],
+        kernels=_kernels_once(run.where["device"]),
+        libraries=_libraries_once(),
+    )
+    pairs = choices.runs(task, apart=study.apart, draws=draws)
+    return [replace(first, seed=seed, permutation=permutation) for seed, permutation in pairs]
+
+
+_libraries_once, _kernels_once = cache(number_makers), cache(kernels)
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,8 @@ class Choices:
     tasks: tuple[str, ...] | None = None
     k: int | None = None
     seeds: tuple[int, ...] | None = None
+    first_seed: int | None = None
+    replicates: int | None = None
     queries: int | None = None
     device: str | None = None
     dtype: str | None = None
@@ -109,11 +111,14 @@ class Choices:
                 ", ".join(map(str, self.seeds)),
             )
             raise errors.UsageError("Two of the ⟨seeds⟩ are the same", expected=wanted, got=got)
+        for name in ("replicates", "first_seed"):
+            if self.seeds is not None and getattr(self, name) is not None:
+                raise errors.UsageError(f"Both ⟨seeds⟩ and ⟨{name}⟩ say which draws are run", expected="one of them")
 
     @property
     def changed(self) -> tuple[str, ...]:
         """What the reader changed that can change a verdict."""
-        names = ("model", "data", "tasks", "k", "seeds", "queries", "dtype", "rates")
+        names = ("model", "data", "tasks", "k", "seeds", "first_seed", "replicates", "queries", "dtype", "rates")
         default = self.profile.protocol
         readings = [name for name, value in self.protocol.items() if value != getattr(default, name)]
         return tuple(name for name in (*names, *readings) if name in readings or getattr(self, name) is not None)
@@ -184,17 +189,30 @@ class Choices:
         names = self.profile.studies if self.studies is None else self.studies
         return tuple(find_study(name).name for name in names)
 
-    def runs(self, task: catalogue.Task, *, apart: bool = False) -> tuple[tuple[int, int], ...]:
-        """The (seed, permutation) pairs of a task's trials; `apart`, as many others.
+    @property
+    def draws(self) -> int:
+        """How many draws of demonstrations are run of each task, unless a budget says when to stop."""
+        return len(self.seeds) if self.seeds is not None else self.replicates or self.profile.draws
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the reader said how many draws are run, whatever they say on the way."""
+        return self.seeds is not None or self.replicates is not None
+
+    def runs(
+        self, task: catalogue.Task, *, apart: bool = False, draws: int | None = None
+    ) -> tuple[tuple[int, int], ...]:
+        """The (seed, permutation) pairs of the first draws of a task, by default all; `apart`, as many others.
 
         Where the authors' come first, those that follow go on as theirs do, in the order drawn and in two others.
         """
+        many = self.draws if draws is None else draws
         if self.seeds is not None:
-            pairs = [(seed, 0) for seed in self.seeds]
+            pairs = [(seed, 0) for seed in self.seeds[:many]]
         elif self.profile.query_draw == "own":
-            pairs = [(seed, 0) for seed in range(self.profile.draws)]
+            pairs = [((self.first_seed or 0) + number, 0) for number in range(many)]
         else:
-            first = max((seed for seed, _ in task.runs), default=-1) + 1
-            more = ((first + number, number % 3) for number in range(self.profile.draws))
-            pairs = [*task.runs, *more][: self.profile.draws]
+            authors = task.runs if self.first_seed is None else ()
+            first = max((seed for seed, _ in authors), default=(self.first_seed or 0) - 1) + 1
+            pairs = [*authors, *((first + number, number % 3) for number in range(many))][:many]
         return tuple((seed + APART * apart, permutation) for seed, permutation in pairs)

@@ -1,9 +1,9 @@
 """Which methods are compared with in-context learning, study by study: each answers one kind of question."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Literal, Self
 
 from icl_claims import errors, questions
 from icl_claims.methods import Clipping, Finetuning, LayerCausal, Linearized, Method, base, nulls, prompting
@@ -73,6 +73,28 @@ class Study:
                 yield method, reference
         if metric.compares and not inside:
             yield from ((null, IN_CONTEXT) for null in self.nulls)
+
+    def narrowed(self, quantities: Iterable[questions.Quantity]) -> Self:
+        """The same with the methods, metrics and diagnostics alone that some quantities need."""
+        asked = tuple(quantities)
+        names = {name for quantity in asked for name in self._needed_by(quantity)}
+        metrics = {quantity.metric.name for quantity in asked}
+        return replace(
+            self,
+            methods=tuple(method for method in self.methods if method.name in names),
+            metrics=tuple(metric for metric in self.metrics if metric.name in metrics),
+            diagnostics=self.diagnostics and any(getattr(one.metric, "of_diagnostics", False) for one in asked),
+        )
+
+    def _needed_by(self, quantity: questions.Quantity) -> Iterator[str]:
+        """The names of the methods that must answer for a quantity to be known."""
+        for side in (quantity.method, quantity.reference):
+            if side is not None:
+                yield getattr(side, "of", side).name
+        if getattr(quantity.metric, "over_orders", False):
+            yield from (other.name for other in orders_of(quantity.method.name, self.methods))
+        if getattr(quantity.metric, "of_standard", False):
+            yield STANDARD.name
 
     @property
     def nulls(self) -> tuple[nulls.Null, ...]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from icl_claims.errors import UsageError
+from icl_claims.pytest_plugin.budget import budget_of
 from icl_claims.pytest_plugin.collection import (
     CollectedClaims,
     pytest_collection_finish,
@@ -50,6 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
     share_threads(config)
     beginning(config)
     check_options(config)
+    try:
+        budget_of(config)
+    except UsageError as error:
+        raise pytest.UsageError(f"--claims-budget: {error}") from error
     collected = CollectedClaims(config)
     config.pluginmanager.register(collected, "icl_claims_collected")
     if not hasattr(config, "workerinput"):
@@ -67,12 +73,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if asked is None or claim is None or claim.asks is None or "evidence" in pyfuncitem._fixtureinfo.argnames:
         return None
     with named_errors():
-        from icl_claims.evidence.verdicts import tried_against_noise
+        from icl_claims.evidence.deciding import asked_of
 
-        decides: Any = claim.deciding
+        found, more = asked_of(claim, asked)
         record: Any = pyfuncitem.funcargs["decide"]
-        nulls = tried_against_noise(claim.rule, asked, [decides], lambda ask: ask(decides))
-        record(asked.ask(decides), beside=asked.answers(*claim.questions[1:]), nulls=nulls)
+        record(found, **more)
     return True
 
 

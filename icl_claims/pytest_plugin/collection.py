@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,6 @@ from icl_claims.storage.files import write_atomically
 if TYPE_CHECKING:
     from icl_claims.claims import Claim
     from icl_claims.experiments.studies import Study
-    from icl_claims.questions import Quantity
     from icl_claims.tasks import Task
 
 INPUT = "icl_claims_collected"
@@ -31,8 +30,8 @@ _ASKED = pytest.StashKey[list[tuple["Claim", Path]]]()
 """The claims that trials decide, and the folders of their tests."""
 
 
-_SELECTED = pytest.StashKey[list[tuple["Claim", str]]]()
-"""The claims that trials decide in this run, and the profile of these."""
+_SELECTED = pytest.StashKey[dict[str, tuple["Claim", str, Any]]]()
+"""The claims that trials decide in this run by the ids of their tests, with the profile of these and the test."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -77,17 +76,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what trials will be asked for, once the reader's choice of tests is known."""
-    selected = session.config.stash[_SELECTED] = []
+    selected = session.config.stash[_SELECTED] = {}
     for item in session.items:
         if (mark := mark_of(item)) is not None:
             source, profile = source_of(item)
-            selected += [(mark.args[0], profile)] if source == "trials" else []
+            if source == "trials":
+                selected[item.nodeid] = mark.args[0], profile, item
 
 
-def selected_quantities(config: pytest.Config, profile: str) -> tuple[Quantity, ...]:
-    """What the selected claims ask of the trials of a profile, the chosen one by default, each once."""
-    asking = (claim for claim, of in config.stash.get(_SELECTED, []) if of == profile)
-    return tuple(dict.fromkeys(q for claim in asking for question in claim.questions for q in question.quantities))
+def selected_claims(config: pytest.Config, profile: str) -> dict[str, tuple[Claim, Callable[..., Any] | None]]:
+    """The selected claims that trials of a profile decide, the chosen one by default, by the ids of their tests.
+
+    With each is its test, if it takes nothing but `evidence` and `decide`.
+    """
+    of_profile = {
+        test: (claim, item) for test, (claim, of, item) in config.stash.get(_SELECTED, {}).items() if of == profile
+    }
+    return {
+        test: (claim, item.obj if {*item._fixtureinfo.argnames} <= {"evidence", "decide"} else None)
+        for test, (claim, item) in of_profile.items()
+    }
 
 
 def _check_what_is_asked(marked: Sequence[tuple[pytest.Item, pytest.Mark]]) -> None:
@@ -202,7 +210,7 @@ def asked_of_trials(config: pytest.Config) -> AskedOfTrials:
                 found = _place_of_own_task(name, folder)
                 own[name] = known_task(name) if found is None else read_own_task(found)
         papers |= not claim.questions
-    quantities = (q for claim, _ in claims for question in claim.questions for q in question.quantities)
+    quantities = (q for claim, _ in claims for asked in claim.questions or claim.about for q in asked.quantities)
     return AskedOfTrials(papers, tuple(own.values()), own_study(dict.fromkeys(quantities)))
 
 

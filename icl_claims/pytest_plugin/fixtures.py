@@ -15,13 +15,13 @@ import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError
 from icl_claims.pytest_plugin.options import choices_of, pytest_option
-from icl_claims.pytest_plugin.records import CachedVerdict, claim_of, mark_of, verdict_record
+from icl_claims.pytest_plugin.records import CachedVerdict, claim_of, mark_of, source_of, verdict_record
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, NullVerdict, Verdict
     from icl_claims.evidence.exact import ExactEvidence
-    from icl_claims.evidence.trials import TrialsEvidence
     from icl_claims.models import LanguageModel
+    from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
     from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 
 REFUTATIONS = "known_refutations.toml"
@@ -36,11 +36,11 @@ def model(pytestconfig: pytest.Config) -> LanguageModel:
 
 
 @pytest.fixture(scope="session")
-def trials(pytestconfig: pytest.Config) -> Callable[[str], TrialsEvidence | Any]:
+def trials(pytestconfig: pytest.Config, cached: VerdictCache) -> TrialsOfRun:
     """The trials of a profile, run once and stored; absent evidence where they cannot be run here."""
-    from icl_claims.pytest_plugin.trials_of_run import TrialsOfRun
+    from icl_claims.pytest_plugin import trials_of_run
 
-    return TrialsOfRun(pytestconfig)
+    return trials_of_run.TrialsOfRun(pytestconfig, cached)
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +72,7 @@ def evidence(request: pytest.FixtureRequest, cached: VerdictCache) -> Any:
             from icl_claims.evidence.author_runs import AuthorRunsEvidence
 
             return AuthorRunsEvidence()
-        return request.getfixturevalue("trials")(profile)
+        return request.getfixturevalue("trials")(profile, request.node.nodeid)
 
 
 def _exact_evidence(request: pytest.FixtureRequest) -> ExactEvidence:
@@ -124,9 +124,7 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[...
         if digest:
             cached.put(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":
-            drawn = request.getfixturevalue("trials").new_figure_data(request.node.callspec.params["evidence"][1])
-            if drawn:
-                cached.put_pictures(digest, drawn)
+            drawn = request.getfixturevalue("trials").pictures(source_of(request.node)[1])
             request.node.user_properties.append(("pictures", drawn))
         _report(request, asked.source, record)
 
@@ -163,7 +161,7 @@ def report_again(node: pytest.Function, verdict: CachedVerdict) -> None:
     request: pytest.FixtureRequest = node._request
     node.user_properties.append(("cached", verdict.written.isoformat()))
     if verdict.source == "trials":
-        drawn = request.getfixturevalue("cached").pictures(_digest_of_evidence(request))
+        drawn = request.getfixturevalue("trials").pictures(source_of(node)[1])
         node.user_properties.append(("pictures", drawn))
     _report(request, verdict.source, verdict.record)
 
@@ -175,7 +173,7 @@ def _digest_of_evidence(request: pytest.FixtureRequest) -> str:
         return ""
     if source != "trials":
         return str(source)
-    digest: str = request.getfixturevalue("trials").digest(profile)
+    digest: str = request.getfixturevalue("trials").digest(profile, request.node.nodeid)
     return digest
 
 

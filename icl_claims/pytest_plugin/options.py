@@ -39,6 +39,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("compare", "RUN", "say what changed since a saved run (number, name, file or last); fail if a verdict did"),
     ):
         group.addoption(pytest_option(name), metavar=metavar, help=text)
+    group.addoption(
+        "--claims-budget",
+        metavar="TIME",
+        help="time for trials, such as 90s, 5m or 2h, counted from the start of the run: undecided claims get further "
+        "draws until it is over, and the next run goes on from there; default: none, and at most the profile's draws",
+    )
+    only = "run no trial: decide on those that were run before"
+    group.addoption("--claims-no-more", action="store_true", help=only)
     again = "run every trial and decide every claim again, also where the same code did before on the same evidence"
     group.addoption("--claims-again", action="store_true", help=again)
 

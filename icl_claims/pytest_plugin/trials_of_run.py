@@ -1,13 +1,10 @@
-"""The trials that a run of claims asks for: planned, run or read from the store, with progress in the terminal."""
+"""The trials that a run of claims asks for: run or read from the store, with progress in the terminal."""
 
-import hashlib
-import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -16,17 +13,20 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from icl_claims.evidence import asking, trials
+from icl_claims.evidence.asking import AbsentEvidence
 from icl_claims.evidence.figure_data import figure_data
-from icl_claims.evidence.trial_columns import Results
+from icl_claims.evidence.trials import MAIN, TrialsEvidence
 from icl_claims.experiments import plan, profiles, trial
 from icl_claims.experiments.result import TrialResult
-from icl_claims.experiments.spec import TrialSpec, joined
-from icl_claims.experiments.studies import LEARNING, STUDIES, Study, study_of
+from icl_claims.experiments.spec import TrialSpec
+from icl_claims.experiments.studies import LEARNING, STUDIES
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel
 from icl_claims.models.reference import described
 from icl_claims.pytest_plugin import collection, fixtures, options, workers
+from icl_claims.pytest_plugin.budget import Budget, budget_of
+from icl_claims.pytest_plugin.rounds_of_run import RoundsOfRun
+from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 
 DONE = "done"
 Report = Callable[[str, str, float], None]
@@ -34,58 +34,50 @@ Report = Callable[[str, str, float], None]
 
 
 class TrialsOfRun:
-    """Gives the trials of a profile; a study is run when a claim asks for it."""
+    """Gives the trials of a profile: they are run in rounds when a claim asks for the first time."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._known: dict[str, trials.TrialsEvidence | asking.AbsentEvidence] = {}
-        self._drawn: dict[str, int] = {}
-        self.digest = cache(self._digest)
+    def __init__(self, config: pytest.Config, verdicts: VerdictCache) -> None:
+        self._config, self._verdicts = config, verdicts
+        self._drawn: set[str] = set()
+        self.rounds = cache(self._rounds)
 
-    def __call__(self, profile: str) -> trials.TrialsEvidence | asking.AbsentEvidence:
-        """The trials of a profile; the chosen one by default."""
-        if profile not in self._known:
-            self._known[profile] = self._evidence(profile)
-        return self._known[profile]
-
-    def _digest(self, profile: str) -> str:
-        """SHA-256 of all that the trials of a profile are run with; empty if they cannot be run here."""
+    def __call__(self, profile: str, test: str) -> TrialsEvidence | AbsentEvidence:
+        """The trials of a profile, the chosen one by default, that decide the claim of a test."""
         choices = options.choices_of(self._config, profile)
-        if why_not(choices):
-            return ""
-        run, studies = self._resolve(choices)
-        keys = {study.name: [spec.key() for spec in plan.plan_trials(run, study)] for study in studies}
-        found = {"trials": keys, "details": _details(choices, run)}
-        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+        if reason := why_not(choices):
+            return AbsentEvidence("trials", reason, _details(choices))
+        return self.rounds(profile).evidence(test)
 
-    def _resolve(self, choices: profiles.Choices) -> tuple[plan.Run, tuple[Study, ...]]:
-        """What choices come to, with the tasks and the study of the reader's own claims."""
+    def digest(self, profile: str, test: str) -> str:
+        """SHA-256 of all that the trials follow from that decide a claim; empty if they cannot be run here."""
+        return "" if why_not(options.choices_of(self._config, profile)) else self.rounds(profile).digest(test)
+
+    def pictures(self, profile: str) -> dict[str, Any]:
+        """By profile, the numbers behind the figures, once in a process: read where all that they follow from is known.
+
+        Another process may have drawn fewer methods; what both have is the same.
+        """
+        if profile in self._drawn or why_not(options.choices_of(self._config, profile)):
+            return {}
+        self._drawn.add(profile)
+        rounds = self.rounds(profile)
+        drawn = self._verdicts.pictures(rounds.digest_of_all)
+        if not drawn:
+            evidence = rounds.everything()
+            drawn = {
+                str(evidence.details["profile"]): figure_data(evidence, [MAIN] if MAIN in evidence.results else [])
+            }
+            self._verdicts.put_pictures(rounds.digest_of_all, drawn)
+        return drawn
+
+    def _rounds(self, profile: str) -> RoundsOfRun:
+        choices, worker = options.choices_of(self._config, profile), workers.worker_of(self._config)
+        choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
         asked = collection.asked_of_trials(self._config)
         with fixtures.visible(self._config) as say:
             run = plan.resolve(choices, say=say, own=asked.own_tasks, papers=asked.papers_tasks)
         own = () if asked.own_study is None else (asked.own_study,)
-        return run, (*(study for study in STUDIES.values() if study.name in ("main", LEARNING, *run.studies)), *own)
-
-    def new_figure_data(self, profile: str) -> dict[str, Any]:
-        """By profile, the numbers behind the figures, if studies were run since they were asked for last."""
-        evidence = self(profile)
-        if isinstance(evidence, asking.AbsentEvidence):
-            return {}
-        name, studies = str(evidence.details["profile"]), list(evidence.results)
-        if len(studies) == self._drawn.get(name):
-            return {}
-        self._drawn[name] = len(studies)
-        return {name: figure_data(evidence, studies)}
-
-    def _evidence(self, profile: str) -> trials.TrialsEvidence | asking.AbsentEvidence:
-        choices = options.choices_of(self._config, profile)
-        if reason := why_not(choices):
-            return asking.AbsentEvidence("trials", reason, _details(choices))
-        worker = workers.worker_of(self._config)
-        since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
-        choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
-        run, studies = self._resolve(choices)
-        asked = {study_of(quantity, studies) for quantity in collection.selected_quantities(self._config, profile)}
+        studies = (*(study for study in STUDIES.values() if study.name in (MAIN, LEARNING, *run.studies)), *own)
 
         @cache
         def load() -> LanguageModel:
@@ -93,33 +85,13 @@ class TrialsOfRun:
                 say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
                 return choices.load_model(say)
 
-        def run_study(study: Study) -> Results:
-            specs, quiet = plan.plan_trials(run, study), self._config.get_verbosity() < 0
-            along = [spec for other in studies if other in asked for spec in plan.plan_trials(run, other)]
-            with fixtures.visible(self._config), progress_of_trials(len(specs), quiet=quiet) as report:
-                return run_all(run, specs, load, _named(report, study.name), worker, along, since=since)
-
-        own = (*STUDIES.values(), *(study for study in studies if study.name not in STUDIES))
-        return trials.TrialsEvidence(StudiesOfRun(studies, run_study), _details(choices, run), own)
-
-
-class StudiesOfRun(Mapping[str, Results]):
-    """The trials of each study, run when they are asked for; those that were run already are what it lists."""
-
-    def __init__(self, studies: Sequence[Study], run: Callable[[Study], Results]) -> None:
-        self._studies, self._run = {study.name: study for study in studies}, run
-        self._done: dict[str, Results] = {}
-
-    def __getitem__(self, name: str) -> Results:
-        if name not in self._done:
-            self._done[name] = self._run(self._studies[name])
-        return self._done[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._done)
-
-    def __len__(self) -> int:
-        return len(self._done)
+        since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
+        stop = budget_of(self._config)
+        execute = Execution(run, load, worker, TrialStore(since=since), stop, self._config)
+        claims = collection.selected_claims(self._config, profile)
+        return RoundsOfRun(
+            run, studies, claims, execute, self._verdicts, _details(choices, run), going_on=stop.set, say=execute.say
+        )
 
 
 def _details(choices: profiles.Choices, run: plan.Run | None = None) -> dict[str, Any]:
@@ -141,55 +113,79 @@ def why_not(choices: profiles.Choices) -> str:
     return "no data named (add --claims-data DIR)" if choices.data is None else ""
 
 
-def run_all(
-    run: plan.Run,
-    specs: Sequence[TrialSpec],
-    load: Callable[[], LanguageModel],
-    report: Report,
-    worker: workers.Worker,
-    along: Sequence[TrialSpec] = (),
-    *,
-    since: datetime | None = None,
-) -> dict[str, list[TrialResult]]:
-    """Run, or read from the store, the trials of a study; those that other workers run meanwhile are waited for last.
+@dataclass(eq=False)
+class Execution:
+    """Runs trials, or reads them from the store; those that other workers run meanwhile are waited for last.
 
-    What is `along`, trials of other studies, is run together with those of the same setting, so that methods that they
-    share learn and answer once. The model is not loaded where all trials are stored; those written before `since` count
-    as if they were not. The results are by task, in the order of the specifications.
+    The model is not loaded where all are stored. Ctrl-C ends it as the end of the budget does.
+
+    Args:
+        run: What the reader chose.
+        load: Gives the model.
+        worker: This process.
+        store: Where trials are kept.
+        budget: When no further trial is begun.
     """
-    store, results = TrialStore(since=since), dict[str, TrialResult]()
-    together = joined((*specs, *along))
 
-    def run_one(title: str, spec: TrialSpec) -> TrialResult:
-        def progress(what: str, done: float) -> None:
-            report(title, what, len(results) + min(done, 0.999))
+    run: plan.Run
+    load: Callable[[], LanguageModel]
+    worker: workers.Worker
+    store: TrialStore
+    budget: Budget
+    config: pytest.Config
 
-        checkpoint, tokens = store.checkpoint(spec), run.choices.tokens_per_batch
-        return trial.run_trial(
-            spec, load(), run.data[spec.task], progress, checkpoint=checkpoint, tokens_per_batch=tokens
-        )
+    def __call__(self, what: str, specs: Sequence[TrialSpec]) -> Iterator[tuple[TrialSpec, TrialResult | Exception]]:
+        """Run or read trials, each given when it is done, up to the end of the budget."""
+        done = dict.fromkeys(range(len(specs)), False)
+        order, quiet = self.worker.in_its_order(list(enumerate(specs))), self.config.get_verbosity() < 0
+        with fixtures.visible(self.config), progress_of_trials(len(specs), quiet=quiet) as report:
+            for ask in (self.store.get_or_run_unless_busy, self.store.get_or_run):
+                for number, spec in order:
+                    if done[number] or (self.budget.over and not self.store.holds(spec)):
+                        continue
+                    title = f"{what}, trial {number + 1} of {len(specs)}, {self.run.data[spec.task].task.title}"
+                    found = self._result(ask, spec, partial(self._tell, report, title, sum(done.values())))
+                    if found is not None:
+                        done[number] = True
+                        report(title, DONE, sum(done.values()))
+                        yield spec, found
 
-    for ask in (store.get_or_run_unless_busy, store.get_or_run):
-        for number, spec in worker.in_its_order(list(enumerate(specs))):
-            if spec.key() in results:
-                continue
-            title = f"trial {number + 1} of {len(specs)}, {run.data[spec.task].task.title}"
-            try:
-                result = ask(spec, partial(run_one, title), together.get(spec.setting()))
-            except Exception:
-                if not together:
-                    raise
-                together = {}  # another study may be to blame, and is told so when its own claims are decided
-                result = ask(spec, partial(run_one, title))
-            if result is not None:
-                results[spec.key()] = result
-                report(title, DONE, len(results))
-    tasks = dict.fromkeys(spec.task for spec in specs)
-    return {task: [results[spec.key()] for spec in specs if spec.task == task] for task in tasks}
+    def say(self, text: str) -> None:
+        """Tell whoever waits what came of a round."""
+        if self.config.get_verbosity() >= 0:
+            with fixtures.visible(self.config):
+                Console(file=sys.stdout).out(text, highlight=False)
 
+    @staticmethod
+    def _tell(report: Report, title: str, before: int, step: str, part: float) -> None:
+        report(title, step, before + min(part, 0.999))
 
-def _named(report: Report, study: str) -> Report:
-    return lambda title, step, done: report(f"{study} study, {title}", step, done)
+    def _result(
+        self, ask: Any, spec: TrialSpec, progress: Callable[[str, float], None]
+    ) -> TrialResult | Exception | None:
+        def run_one(missing: TrialSpec) -> TrialResult:
+            checkpoint, tokens = self.store.checkpoint(missing), self.run.choices.tokens_per_batch
+            data = self.run.data[missing.task]
+            return trial.run_trial(
+                missing,
+                self.load(),
+                data,
+                progress,
+                checkpoint=checkpoint,
+                tokens_per_batch=tokens,
+            )
+
+        try:
+            found: TrialResult | None = ask(spec, run_one)
+        except KeyboardInterrupt:
+            if self.budget.over:
+                raise
+            self.budget.end()
+            self.say("Interrupted: what is undecided stays so; once more to stop at once.")
+            return None
+        except Exception as error:
+            return error
+        return found
 
 
 @contextmanager

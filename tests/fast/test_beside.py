@@ -79,9 +79,10 @@ def run_claims(monkeypatch):
 def test_every_group_is_decided_on_draws_of_its_own_and_counted(tmp_path, run_claims, capsys):
     asked = run_claims(lambda _, number: {"verdict": "refuted" if number < 3 else "inconclusive"})
     replicate_and_write(tmp_path, "tiny", groups=3)
-    drawn = [seed for options in asked for seed in options["seeds"].split(",")]
-    assert len({*drawn}) == len(drawn) == 3 * 24
-    assert not {*drawn} & {str(seed) for seed, _ in Choices(find_profile("tiny")).runs(TASKS["sst2"])}
+    tiny, task = find_profile("tiny"), TASKS["sst2"]
+    groups = [Choices(tiny, first_seed=int(options["first_seed"])).runs(task) for options in asked]
+    drawn = [draw for group in (*groups, Choices(tiny).runs(task)) for draw in group]
+    assert len({*drawn}) == len(drawn) == 4 * 24
     found = Replicated("digest", 3, 24, {"refuted": 2, "inconclusive": 1})
     assert REPLICATIONS.read(tmp_path / REPLICATIONS.name) == {("tiny", "one"): found}
     assert "group 3 of 3" in capsys.readouterr().out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,18 +49,9 @@ NEVER_TRAINED = (
 class OfTheseWeights(TrialsEvidence):
     """Trials that hold nothing of a model's untrained twin: it is then no null, which can only help a claim."""
 
-    _found: dict[Any, Any] = field(default_factory=dict)
-
     def measures(self, question: Question) -> bool:
         """Whether all that a question is about is of the model as it is."""
         return super().measures(question) and all(one.weights == TRAINED for one in question.quantities)
-
-    def numbers(self, question, tasks, errors):
-        """The numbers of both sides, each found once."""
-        asked = (*question.sides, question.any_model, *tasks)
-        if asked not in self._found:
-            self._found[asked] = super().numbers(question, tasks, errors)
-        return self._found[asked]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,107 @@
+"""Rounds of draws: when claims are looked at, what trials each needs, and whether more draws could turn its word."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+
+from icl_claims.claims import Claim, Comparison, Finding, Outcome, Rule, Verdict
+from icl_claims.evidence.deciding import questions_with_noise
+from icl_claims.experiments.studies import Study, study_of
+from icl_claims.metrics import LearningMetric
+from icl_claims.questions import Quantity, Question
+from icl_claims.tasks import PAPERS_TASKS
+
+DECIDED = ("supported", "refuted", "vacuous")
+Place = tuple[str, str]
+"""A study and a task."""
+BEYOND_HOPE = 4
+"""How many times the draws that are planned would have to be needed for them to be no use."""
+
+
+def looks(draws: int) -> Iterator[int]:
+    """After how many draws claims are looked at: a third of those that are planned, after every sixth more, and on.
+
+    Words hold at any look, so that how many there are costs nothing.
+
+    >>> from itertools import islice
+    >>> list(islice(looks(24), 6)), list(islice(looks(10), 8))
+    ([8, 12, 16, 20, 24, 28], [4, 5, 6, 7, 8, 9, 10, 11])
+    """
+    return count(min(draws, max(2, -(-draws // 3))), max(1, draws // 6))
+
+
+@dataclass(frozen=True)
+class Need:
+    """A quantity that a claim needs of a study on a task; `gated` if it is of no use where the model learns nothing."""
+
+    study: str
+    task: str
+    quantity: Quantity
+    gated: bool
+
+
+def needs_of(claim: Claim, studies: Iterable[Study], tasks: Collection[str]) -> frozenset[Need]:
+    """What a claim needs of trials: for all its questions, and for the deciding one asked of noise."""
+    known = tuple(studies)
+    asked = ((question, quantity) for question in questions_with_noise(claim) for quantity in question.quantities)
+    return frozenset(
+        Need(study.name, task, quantity, gated(question))
+        for question, quantity in asked
+        if (study := study_of(quantity, known)) is not None
+        for task in question.tasks or PAPERS_TASKS
+        if task in tasks
+    )
+
+
+def narrowed(studies: Iterable[Study], needs: Iterable[Need], learned: Collection[str]) -> dict[Place, Study]:
+    """Of each study on each task, what some needs ask of it, by its name and the task's.
+
+    What is of no use where the model learns nothing is asked of the tasks alone that it has `learned` in context.
+    """
+    named = {study.name: study for study in studies}
+    asked: dict[Place, list[Quantity]] = {}
+    for need in needs:
+        if need.task in learned or not need.gated:
+            asked.setdefault((need.study, need.task), []).append(need.quantity)
+    return {place: named[place[0]].narrowed(quantities) for place, quantities in asked.items()}
+
+
+def gated(question: Question) -> bool:
+    """Whether a question says something of a model only where that learns in context."""
+    of_learning = all(isinstance(one.metric, LearningMetric) for one in question.quantities)
+    return not (of_learning or question.any_model)
+
+
+def cannot_turn(rule: Rule, verdict: Verdict, *, closed: Collection[str], draws: int) -> bool:
+    """Whether no further draw could decide: not if all tasks that may still speak said the same, either way.
+
+    Args:
+        rule: What decides.
+        verdict: What it says now.
+        closed: Tasks that the model does not learn.
+        draws: How many are planned.
+    """
+    if verdict.word != "inconclusive" or verdict.comparison is None:
+        return verdict.word == "not run"
+    if _word(rule, verdict.comparison) == "supported":  # noise alone holds it back
+        return False
+    return not any(
+        _word(rule, _all_said(verdict.comparison, outcome, closed, draws)) in DECIDED for outcome in ("holds", "fails")
+    )
+
+
+def _word(rule: Rule, comparison: Comparison) -> str:
+    return rule.decide(comparison).word
+
+
+def _all_said(comparison: Comparison, outcome: Outcome, closed: Collection[str], draws: int) -> Comparison:
+    """The comparison in which every task that could still say something says so."""
+
+    def said(finding: Finding) -> Finding:
+        still = finding.outcome == "unclear" and finding.task not in closed
+        hopeless = finding.needed is not None and finding.needed > BEYOND_HOPE * draws
+        return replace(finding, outcome=outcome) if still and not hopeless else finding
+
+    return replace(comparison, findings=tuple(map(said, comparison.findings)))

@@ -1,0 +1,66 @@
+"""How long trials may take: an end in time, which every worker shares."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from icl_claims.errors import UsageError
+from icl_claims.pytest_plugin.workers import beginning
+
+
+@dataclass(eq=False)
+class Budget:
+    """When no further trial is begun: at a time, or at once.
+
+    Args:
+        until: Of the clock that only goes forward; None without a limit.
+        set: Whether the reader gave one, which may last for more draws than the profile's.
+    """
+
+    until: float | None = None
+    set: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether it ended."""
+        return self.until is not None and time.time() >= self.until
+
+    def end(self) -> None:
+        """Let it be over."""
+        self.until = time.time()
+
+
+def budget_of(config: pytest.Config) -> Budget:
+    """The budget of a run, whichever worker asks.
+
+    Raises:
+        UsageError: It is no time.
+    """
+    if config.getoption("claims_no_more"):
+        return Budget(0.0)
+    given = config.getoption("claims_budget")
+    if given is None:
+        return Budget()
+    return Budget(beginning(config).timestamp() + seconds_of(given), set=True)
+
+
+def seconds_of(text: str) -> float:
+    """A time in seconds.
+
+    >>> seconds_of("90s"), seconds_of("5m"), seconds_of("1.5h"), seconds_of("20")
+    (90.0, 300.0, 5400.0, 20.0)
+
+    Raises:
+        UsageError: It is no time.
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise UsageError("The budget is no time", expected="such as 90s, 5m or 2h", got=repr(text))
+    return seconds

@@ -1,0 +1,302 @@
+"""The trials of a profile, run in rounds: each adds draws for the claims that these could still decide."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain, takewhile
+from typing import Any
+
+import pytest
+
+from icl_claims.claims import Claim
+from icl_claims.evidence.deciding import verdict_on
+from icl_claims.evidence.learning import learning_of
+from icl_claims.evidence.rounds import DECIDED, Need, cannot_turn, looks, narrowed, needs_of
+from icl_claims.evidence.trial_columns import Results
+from icl_claims.evidence.trials import TrialsEvidence
+from icl_claims.experiments.plan import Run, plan_task
+from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.spec import TrialSpec, joined
+from icl_claims.experiments.studies import LEARNING, STUDIES, Study
+from icl_claims.pytest_plugin.verdict_cache import VerdictCache
+
+Execute = Callable[[str, Sequence[TrialSpec]], Iterator[tuple[TrialSpec, TrialResult | Exception]]]
+"""Runs trials, in words for whoever waits; those that it does not give were stopped."""
+LOOK = "look"
+NEVER, UNKNOWN = "never", "unknown"
+"""What is said at a look of a claim that no draw would decide, and of one that can be asked in its own test alone."""
+FAILED, NO_TIME, LAST = "its trials failed", "no more was to be run", "all draws were run"
+Setting = tuple[str, str, int, int]
+"""A task, the weights, a seed and a permutation: trials that differ in what is compared alone."""
+
+
+@dataclass(eq=False)
+class PlannedClaim:
+    """A claim that trials decide.
+
+    Args:
+        test: Id of its test.
+        deciding: Its test, which is called at every look where the claim is no comparison; None where it cannot be.
+        needs: What it needs of trials.
+        look: After how many draws it was looked at last.
+        stopped: Why no further draws are run for it.
+        failure: What its trials raised.
+    """
+
+    test: str
+    claim: Claim
+    deciding: Callable[..., Any] | None
+    needs: frozenset[Need]
+    look: int = 0
+    stopped: str = ""
+    failure: Exception | None = None
+
+
+@dataclass(eq=False)
+class RoundsOfRun:
+    """Rounds of draws until every claim is decided, or cannot be, or nothing more is run.
+
+    What is said at a look does not depend on what else is run or stored, nor by how many processes.
+
+    Args:
+        run: What the reader chose.
+        studies: Those that may be run.
+        claims: Those that trials of the profile decide, with their tests by id.
+        execute: Runs trials.
+        verdicts: What was said before.
+        details: Of the profile, for reports.
+        going_on: Whether rounds go on beyond the draws of the profile until `execute` stops.
+        say: Told in a sentence what came of a round.
+    """
+
+    run: Run
+    studies: tuple[Study, ...]
+    claims: Mapping[str, tuple[Claim, Callable[..., Any] | None]]
+    execute: Execute
+    verdicts: VerdictCache
+    details: dict[str, Any]
+    going_on: bool = False
+    say: Callable[[str], None] = lambda _text: None
+    _held: dict[Setting, TrialResult] = field(default_factory=dict)
+    _evidence: dict[int, TrialsEvidence] = field(default_factory=dict)
+    _keys: dict[str, list[str]] = field(default_factory=dict)
+
+    @cached_property
+    def finished(self) -> dict[str, PlannedClaim]:
+        """Every claim by its test, when all rounds are over."""
+        planned = [PlannedClaim(test, *found, self._needs[test]) for test, found in self.claims.items()]
+        asked = planned
+        for look in self._looks:
+            asked = self._round(asked, look) if asked else asked
+            if not asked:
+                break
+        return {one.test: one for one in planned}
+
+    def evidence(self, test: str) -> TrialsEvidence:
+        """What a claim is decided on: the draws up to the last look at it.
+
+        Raises:
+            Exception: What its trials raised.
+        """
+        claim = self.finished[test]
+        self._run([claim], claim.look)  # only read, where it was looked at before
+        if claim.failure is not None:
+            raise claim.failure
+        return self._at(claim.look)
+
+    def digest(self, test: str) -> str:
+        """SHA-256 of all that the evidence of a claim follows from."""
+        claim = self.finished[test]
+        return self._digest(claim, claim.look)
+
+    @cached_property
+    def digest_of_all(self) -> str:
+        """SHA-256 of all that the evidence of all claims follows from."""
+        return _sha256(sorted(map(self.digest, self.finished)))
+
+    def everything(self) -> TrialsEvidence:
+        """All draws, each with what was asked of it."""
+        for claim in self.finished.values():
+            self._run([claim], claim.look)
+        return self._at(max((one.look for one in self.finished.values()), default=0))
+
+    @cached_property
+    def learned(self) -> dict[str, int]:
+        """By task that the model learns in context, how many draws apart told so.
+
+        Raises:
+            Exception: What their trials raised.
+        """
+        gated = {need.task for claim in self._needs.values() for need in claim if need.gated}
+        found: dict[str, int] = {}
+        for look in self._looks_within_profile:
+            waiting = [task for task in self.run.tasks if task.name in gated - found.keys()]
+            specs = {task.name: plan_task(self.run, STUDIES[LEARNING], task, look) for task in waiting}
+            asked = [spec for of_task in specs.values() for spec in of_task]
+            if broken := self._hold("whether the model learns in context", asked):
+                raise broken[1]
+            for task, of_task in specs.items():
+                results = [self._held[key] for spec in of_task if (key := _setting(spec)) in self._held]
+                if len(results) == look and not learning_of({LEARNING: {task: results}}, task):
+                    found[task] = look
+        return found
+
+    @cached_property
+    def _needs(self) -> dict[str, frozenset[Need]]:
+        tasks = [task.name for task in self.run.tasks]
+        return {test: needs_of(claim, self.studies, tasks) for test, (claim, _) in self.claims.items()}
+
+    @property
+    def _looks_within_profile(self) -> list[int]:
+        draws = self.run.choices.draws
+        before = [] if self.run.choices.fixed else takewhile(lambda look: look < draws, looks(draws))
+        return [*before, draws]
+
+    @property
+    def _looks(self) -> Iterator[int]:
+        within = self._looks_within_profile
+        beyond = looks(within[-1]) if self.going_on and not self.run.choices.fixed else iter(())
+        return chain(within, (look for look in beyond if look > within[-1]))
+
+    def _round(self, asked: Sequence[PlannedClaim], look: int) -> list[PlannedClaim]:
+        """Look at claims after so many draws; gives those that more draws could decide."""
+        known = {one.test: self._said_before(one, look) for one in asked}
+        self._run([one for one in asked if known[one.test] is None], look)
+        going_on: list[PlannedClaim] = []
+        for one in asked:
+            said = known[one.test]
+            if said is None and not self._complete(one, look):  # another claim may have another method of a name
+                self._run([one], look)
+            if said is None and (one.failure is not None or not self._complete(one, look)):
+                one.stopped = FAILED if one.failure is not None else NO_TIME
+                continue
+            one.look, one.stopped = look, LAST
+            if said is None and look != self._last:
+                said = self._look(one, look)
+            if said in (*DECIDED, NEVER):
+                one.stopped = NEVER if said == NEVER else ""
+            elif said is not None:
+                going_on.append(one)
+        self.say(f"{look} draws: {len(asked) - len(going_on)} of {len(asked)} open claims need no more")
+        return going_on
+
+    @property
+    def _last(self) -> int | None:
+        """The look after which there is none; None if there always is another."""
+        return None if self.going_on and not self.run.choices.fixed else self.run.choices.draws
+
+    def _look(self, one: PlannedClaim, look: int) -> str | None:
+        """What a claim says after so many draws: a word, or that it never will; None where it breaks."""
+        if one.deciding is None:
+            return UNKNOWN
+        try:
+            verdict = verdict_on(one.claim, self._at(look), one.deciding)
+        except (Exception, pytest.fail.Exception, pytest.skip.Exception):  # as it will in its own test
+            one.stopped = FAILED
+            return None
+        word: str = verdict.word
+        closed = [task.name for task in self.run.tasks if task.name not in self.learned]
+        if word not in DECIDED and cannot_turn(one.claim.rule, verdict, closed=closed, draws=self.run.choices.draws):
+            word = NEVER
+        self.verdicts.put(one.test, LOOK, self._digest(one, look), {"verdict": word})
+        return word
+
+    def _said_before(self, one: PlannedClaim, look: int) -> str | None:
+        digest = self._digest(one, look)
+        found = self.verdicts.get(one.test, LOOK, digest) or self.verdicts.get(one.test, "trials", digest)
+        return None if found is None else str(found.record["verdict"])
+
+    def _digest(self, one: PlannedClaim, look: int) -> str:
+        if one.test not in self._keys:
+            self._keys[one.test] = sorted(spec.key() for spec in self._templates([one]).values())
+        draws = {task.name: self.run.choices.runs(task, draws=look) for task in self.run.tasks}
+        learned = {need.task: self.learned.get(need.task) for need in one.needs if need.gated}
+        apart = self.run.choices.draws
+        return _sha256([self.details, self._keys[one.test], draws, sorted(learned.items()), apart])
+
+    def _templates(self, claims: Iterable[PlannedClaim]) -> dict[tuple[str, str], TrialSpec]:
+        """The first trial of each task and kind of weights, with all that claims need of it."""
+        places = narrowed(self.studies, (need for one in claims for need in one.needs), self.learned)
+        tasks = {task.name: task for task in self.run.tasks}
+        first = [plan_task(self.run, study, tasks[task], 1)[0] for (_, task), study in places.items()]
+        return {(spec.task, spec.weights): spec for spec in joined(first).values()}
+
+    def _specs(self, claims: Sequence[PlannedClaim], look: int) -> list[TrialSpec]:
+        tasks = {task.name: task for task in self.run.tasks}
+        templates = self._templates(claims) if look else {}
+        return [
+            replace(spec, seed=seed, permutation=permutation)
+            for spec in templates.values()
+            for seed, permutation in self.run.choices.runs(tasks[spec.task], draws=look)
+        ]
+
+    def _complete(self, one: PlannedClaim, look: int) -> bool:
+        return all(self._holds(spec) for spec in self._specs([one], look))
+
+    def _run(self, claims: Sequence[PlannedClaim], look: int) -> None:
+        """Have all trials that claims need; if one fails, those claims are to blame of which it fails alone."""
+        sound = [one for one in claims if one.failure is None]
+        while sound and (broken := self._hold(f"{look} draws", self._specs(sound, look))):
+            for one in sound:
+                own = [spec for spec in self._specs([one], look) if _setting(spec) == _setting(broken[0])]
+                alone = self._hold(one.claim.id, own) if len(sound) > 1 else broken
+                one.failure = alone[1] if alone else None
+            if all(one.failure is None for one in sound):
+                for one in sound:
+                    one.failure = broken[1]
+            sound = [one for one in sound if one.failure is None]
+
+    def _hold(self, what: str, specs: Iterable[TrialSpec]) -> tuple[TrialSpec, Exception] | None:
+        """Run trials and hold their results, beside what is held of them already, up to one that fails."""
+        missing = [self._with_held(spec) for spec in specs if not self._holds(spec)]
+        for spec, found in self.execute(what, missing) if missing else ():
+            if isinstance(found, Exception):
+                return spec, found
+            self._held[_setting(spec)] = found
+            self._evidence.clear()
+        return None
+
+    def _holds(self, spec: TrialSpec) -> bool:
+        held = self._held.get(_setting(spec))
+        return held is not None and _covers(held.spec, spec)
+
+    def _with_held(self, spec: TrialSpec) -> TrialSpec:
+        held = self._held.get(_setting(spec))
+        both = spec if held is None else next(iter(joined((held.spec, spec)).values()))
+        return both if _covers(both, spec) else spec  # there may be another method of a name
+
+    def _at(self, look: int) -> TrialsEvidence:
+        """What the first draws of every task say."""
+        if look not in self._evidence:
+            results = {study.name: self._results(study, look) for study in self.studies}
+            ran = {name: found for name, found in results.items() if found}
+            own = (*STUDIES.values(), *(study for study in self.studies if study.name not in STUDIES))
+            self._evidence[look] = TrialsEvidence(ran, self.details, own)
+        return self._evidence[look]
+
+    def _results(self, study: Study, look: int) -> Results:
+        results: dict[str, list[TrialResult]] = {}
+        for task in self.run.tasks:
+            many = self.learned.get(task.name, self.run.choices.draws) if study.apart else look
+            for seed, permutation in self.run.choices.runs(task, apart=study.apart, draws=many):
+                held = self._held.get((task.name, study.weights, seed, permutation))
+                if held is not None:
+                    results.setdefault(task.name, []).append(held)
+        return results
+
+
+def _setting(spec: TrialSpec) -> Setting:
+    return spec.task, spec.weights, spec.seed, spec.permutation
+
+
+def _covers(held: TrialSpec, asked: TrialSpec) -> bool:
+    methods, metrics = {*asked.methods} <= {*held.methods}, {*asked.metrics} <= {*held.metrics}
+    return methods and metrics and (held.diagnostics or not asked.diagnostics)
+
+
+def _sha256(found: Any) -> str:
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

@@ -6,7 +6,7 @@ from typing import Any
 from icl_claims.claims import Claim, Comparison, NullVerdict, Verdict
 from icl_claims.evidence.asking import TaskEvidence
 from icl_claims.evidence.noise import NOISES
-from icl_claims.evidence.verdicts import bound_by, tried_against_noise
+from icl_claims.evidence.verdicts import bound_by, noise_could_pass, tried_against_noise
 from icl_claims.questions import Question
 
 
@@ -40,6 +40,8 @@ def verdict_on(claim: Claim, evidence: TaskEvidence, test: Callable[..., Any]) -
 def questions_with_noise(claim: Claim) -> tuple[Question, ...]:
     """All that a claim asks of a model, and the question that decides asked of every noise that can take its place."""
     asked = claim.questions or claim.about
-    decisive = asked if not claim.questions else asked[:1]
+    decisive = asked[:1] if claim.questions else asked
+    if not noise_could_pass(decisive):
+        return asked
     noises = (noise.in_place_of(question) for question in decisive for noise in NOISES)
     return (*asked, *(null for null in noises if null is not None))

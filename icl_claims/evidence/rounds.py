@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
@@ -16,8 +17,6 @@ from icl_claims.tasks import PAPERS_TASKS
 DECIDED = ("supported", "refuted", "vacuous")
 Place = tuple[str, str]
 """A study and a task."""
-BEYOND_HOPE = 4
-"""How many times the draws that are planned would have to be needed for them to be no use."""
 
 
 def looks(draws: int) -> Iterator[int]:
@@ -74,34 +73,34 @@ def gated(question: Question) -> bool:
     return not (of_learning or question.any_model)
 
 
-def cannot_turn(rule: Rule, verdict: Verdict, *, closed: Collection[str], draws: int) -> bool:
+def cannot_turn(rule: Rule, verdict: Verdict, *, closed: Collection[str], within: float = math.inf) -> bool:
     """Whether no further draw could decide: not if all tasks that may still speak said the same, either way.
 
     Args:
         rule: What decides.
         verdict: What it says now.
-        closed: Tasks that the model does not learn.
-        draws: How many are planned.
+        closed: Tasks that can say nothing, such as those that the model does not learn.
+        within: How many draws there can be, of which one may take those for hopeless that would need more.
     """
     if verdict.word != "inconclusive" or verdict.comparison is None:
         return verdict.word == "not run"
     if _word(rule, verdict.comparison) == "supported":  # noise alone holds it back
         return False
-    return not any(
-        _word(rule, _all_said(verdict.comparison, outcome, closed, draws)) in DECIDED for outcome in ("holds", "fails")
-    )
+    either_way: tuple[Outcome, ...] = ("holds", "fails")
+    said = (_all_said(verdict.comparison, outcome, closed, within) for outcome in either_way)
+    return not any(_word(rule, comparison) in DECIDED for comparison in said)
 
 
 def _word(rule: Rule, comparison: Comparison) -> str:
     return rule.decide(comparison).word
 
 
-def _all_said(comparison: Comparison, outcome: Outcome, closed: Collection[str], draws: int) -> Comparison:
+def _all_said(comparison: Comparison, outcome: Outcome, closed: Collection[str], within: float) -> Comparison:
     """The comparison in which every task that could still say something says so."""
 
     def said(finding: Finding) -> Finding:
         still = finding.outcome == "unclear" and finding.task not in closed
-        hopeless = finding.needed is not None and finding.needed > BEYOND_HOPE * draws
+        hopeless = finding.needed is not None and finding.needed > within
         return replace(finding, outcome=outcome) if still and not hopeless else finding
 
     return replace(comparison, findings=tuple(map(said, comparison.findings)))

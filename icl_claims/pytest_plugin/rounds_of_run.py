@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ import pytest
 from icl_claims.claims import Claim
 from icl_claims.evidence.deciding import verdict_on
 from icl_claims.evidence.learning import learning_of
-from icl_claims.evidence.rounds import DECIDED, Need, cannot_turn, looks, narrowed, needs_of
+from icl_claims.evidence.rounds import DECIDED, Need, cannot_turn, gated, looks, narrowed, needs_of
 from icl_claims.evidence.trial_columns import Results
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Run, plan_task
@@ -29,6 +30,8 @@ Execute = Callable[[str, Sequence[TrialSpec]], Iterator[tuple[TrialSpec, TrialRe
 LOOK = "look"
 NEVER, UNKNOWN = "never", "unknown"
 """What is said at a look of a claim that no draw would decide, and of one that can be asked in its own test alone."""
+HOPELESS = 4
+"""A claim is given up that would need so many times the draws of the profile, if the differences are as they seem."""
 FAILED, NO_TIME, LAST = "its trials failed", "no more was to be run", "all draws were run"
 Setting = tuple[str, str, int, int]
 """A task, the weights, a seed and a permutation: trials that differ in what is compared alone."""
@@ -126,7 +129,9 @@ class RoundsOfRun:
 
     @cached_property
     def learned(self) -> dict[str, int]:
-        """By task that the model learns in context, how many draws apart told so.
+        """By task, how many draws apart told that the model learns it in context; 0 where all did not.
+
+        A task is missing where they could not be run.
 
         Raises:
             Exception: What their trials raised.
@@ -134,15 +139,17 @@ class RoundsOfRun:
         gated = {need.task for claim in self._needs.values() for need in claim if need.gated}
         found: dict[str, int] = {}
         for look in self._looks_within_profile:
-            waiting = [task for task in self.run.tasks if task.name in gated - found.keys()]
+            waiting = [task for task in self.run.tasks if task.name in gated and not found.get(task.name)]
             specs = {task.name: plan_task(self.run, STUDIES[LEARNING], task, look) for task in waiting}
             asked = [spec for of_task in specs.values() for spec in of_task]
             if broken := self._hold("whether the model learns in context", asked):
                 raise broken[1]
             for task, of_task in specs.items():
                 results = [self._held[key] for spec in of_task if (key := _setting(spec)) in self._held]
-                if len(results) == look and not learning_of({LEARNING: {task: results}}, task):
-                    found[task] = look
+                if len(results) == look:
+                    found[task] = 0 if learning_of({LEARNING: {task: results}}, task) else look
+                else:
+                    found.pop(task, None)
         return found
 
     @cached_property
@@ -181,7 +188,10 @@ class RoundsOfRun:
                 one.stopped = NEVER if said == NEVER else ""
             elif said is not None:
                 going_on.append(one)
-        self.say(f"{look} draws: {len(asked) - len(going_on)} of {len(asked)} open claims need no more")
+        decided, never = (sum(one.stopped == why for one in asked) for why in ("", NEVER))
+        more = f", {never} cannot be decided here" * bool(never) + f", {len(going_on)} go on" * bool(going_on)
+        if look != self._last:
+            self.say(f"{look} draws: {decided} of {len(asked)} claims are decided{more}.")
         return going_on
 
     @property
@@ -199,8 +209,12 @@ class RoundsOfRun:
             one.stopped = FAILED
             return None
         word: str = verdict.word
-        closed = [task.name for task in self.run.tasks if task.name not in self.learned]
-        if word not in DECIDED and cannot_turn(one.claim.rule, verdict, closed=closed, draws=self.run.choices.draws):
+        decisive = one.claim.questions[:1] or one.claim.about
+        closed = [task.name for task in self.run.tasks if not self.learned.get(task.name)]
+        closed = closed if any(map(gated, decisive)) else []
+        draws = self.run.choices.draws
+        within = HOPELESS * draws if 2 * look >= draws else math.inf  # before, the differences are too rough a guess
+        if word not in DECIDED and cannot_turn(one.claim.rule, verdict, closed=closed, within=within):
             word = NEVER
         self.verdicts.put(one.test, LOOK, self._digest(one, look), {"verdict": word})
         return word
@@ -220,7 +234,8 @@ class RoundsOfRun:
 
     def _templates(self, claims: Iterable[PlannedClaim]) -> dict[tuple[str, str], TrialSpec]:
         """The first trial of each task and kind of weights, with all that claims need of it."""
-        places = narrowed(self.studies, (need for one in claims for need in one.needs), self.learned)
+        learned = [task for task, draws in self.learned.items() if draws]
+        places = narrowed(self.studies, (need for one in claims for need in one.needs), learned)
         tasks = {task.name: task for task in self.run.tasks}
         first = [plan_task(self.run, study, tasks[task], 1)[0] for (_, task), study in places.items()]
         return {(spec.task, spec.weights): spec for spec in joined(first).values()}
@@ -235,7 +250,8 @@ class RoundsOfRun:
         ]
 
     def _complete(self, one: PlannedClaim, look: int) -> bool:
-        return all(self._holds(spec) for spec in self._specs([one], look))
+        known = all(need.task in self.learned for need in one.needs if need.gated)
+        return known and all(self._holds(spec) for spec in self._specs([one], look))
 
     def _run(self, claims: Sequence[PlannedClaim], look: int) -> None:
         """Have all trials that claims need; if one fails, those claims are to blame of which it fails alone."""
@@ -281,7 +297,7 @@ class RoundsOfRun:
     def _results(self, study: Study, look: int) -> Results:
         results: dict[str, list[TrialResult]] = {}
         for task in self.run.tasks:
-            many = self.learned.get(task.name, self.run.choices.draws) if study.apart else look
+            many = (self.learned.get(task.name) or self.run.choices.draws) if study.apart else look
             for seed, permutation in self.run.choices.runs(task, apart=study.apart, draws=many):
                 held = self._held.get((task.name, study.weights, seed, permutation))
                 if held is not None:

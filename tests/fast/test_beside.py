@@ -80,7 +80,7 @@ def test_every_group_is_decided_on_draws_of_its_own_and_counted(tmp_path, run_cl
     asked = run_claims(lambda _, number: {"verdict": "refuted" if number < 3 else "inconclusive"})
     replicate_and_write(tmp_path, "tiny", groups=3)
     tiny, task = find_profile("tiny"), TASKS["sst2"]
-    groups = [Choices(tiny, first_seed=int(options["first_seed"])).runs(task) for options in asked]
+    groups = [Choices(tiny, first_seed=int(options["first-seed"])).runs(task) for options in asked]
     drawn = [draw for group in (*groups, Choices(tiny).runs(task)) for draw in group]
     assert len({*drawn}) == len(drawn) == 4 * 24
     found = Replicated("digest", 3, 24, {"refuted": 2, "inconclusive": 1})

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_claims.experiments.plan import resolve
-from icl_claims.experiments.profiles import PROFILES, Choices
-from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.methods import Finetuning, LayerCausal
-from icl_claims.pytest_plugin import trials_of_run as trials_module
 from icl_claims.pytest_plugin.fixtures import REFUTATIONS
-from icl_claims.pytest_plugin.trials_of_run import run_all
 from icl_claims.pytest_plugin.workers import (
     ClaimScheduling,
     Worker,
@@ -26,7 +18,6 @@ from icl_claims.pytest_plugin.workers import (
     pytest_xdist_make_scheduler,
     share_threads,
 )
-from tests.fast.stored_trials import made_up_result
 
 ALONE = Worker()
 
@@ -153,94 +144,3 @@ def test_a_test_that_crashed_a_worker_is_not_given_to_another(config):
     add(nodes[2])
     scheduling.schedule()
     assert nodes[2].sent == [3, 4]
-
-
-# Sharing trials
-
-SPECS = [TrialSpec("model", "data", task, 3, seed, 0, None, ()) for task in ("sst2", "cb") for seed in (1, 2)]
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs made-up trials; gives the results and the tasks and seeds in the order in which they were run."""
-    monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
-    ran = []
-
-    def run_trial(spec, model, _data, progress, **_how):
-        progress("answering", 0.5)
-        ran.append((spec.task, spec.seed))
-        return made_up_result(spec.seed, task=spec.task)
-
-    monkeypatch.setattr(trials_module.trial, "run_trial", run_trial)
-
-    def run_with(worker=ALONE, load=lambda: "model"):
-        ran.clear()
-        told = []
-        results = run_all(resolve(Choices(PROFILES["tiny"])), SPECS, load, lambda *t: told.append(t), worker)
-        assert [(task, [r.spec.seed for r in of_task]) for task, of_task in results.items()] == [
-            ("sst2", [1, 2]),
-            ("cb", [1, 2]),
-        ]
-        assert told[-1][1:] == ("done", 4)
-        return list(ran)
-
-    return run_with
-
-
-@pytest.mark.parametrize(("worker", "first"), [(ALONE, ("sst2", 1)), (Worker(1, 2), ("cb", 1))])
-def test_results_are_in_the_order_of_the_plan(run, worker, first):
-    assert run(worker)[0] == first
-
-
-def test_where_all_trials_are_stored_no_model_is_loaded(run):
-    run()
-    assert run(load=lambda: pytest.fail("the model was loaded")) == []
-
-
-def test_a_trial_that_another_worker_runs_is_waited_for_last(run, monkeypatch):
-    store, busy = TrialStore(), SPECS[0]
-    ask = TrialStore.get_or_run_unless_busy
-    monkeypatch.setattr(
-        TrialStore,
-        "get_or_run_unless_busy",
-        lambda self, spec, *do: None if spec == busy else ask(self, spec, *do),
-    )
-    assert run() == [("sst2", 2), ("cb", 1), ("cb", 2), ("sst2", 1)]
-    assert store.holds(busy)
-
-
-ALONG = [replace(spec, methods=(Finetuning(0.1),)) for spec in SPECS]
-
-
-def test_studies_that_are_asked_for_are_run_together(run_made_up):
-    ran, run_specs = run_made_up
-    run_specs(SPECS, ALONG)
-    assert [[method.name for method in spec.methods] for spec in ran] == 4 * [["finetuning"]]
-    run_specs(ALONG)
-    assert len(ran) == 4
-
-
-def test_what_another_study_breaks_does_not_break_this_one(run_made_up):
-    ran, run_specs = run_made_up
-    broken = [replace(spec, methods=(LayerCausal(0.1, "sequential"),)) for spec in SPECS]
-    assert set(run_specs(SPECS, broken)) == {"sst2", "cb"}
-    assert [bool(spec.methods) for spec in ran] == [True, False, False, False, False]
-    with pytest.raises(ZeroDivisionError):
-        run_specs(broken)
-
-
-@pytest.fixture
-def run_made_up(tmp_path, monkeypatch):
-    """The specifications that were run, and a function that runs some, with others along; sequential ones break."""
-    monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
-    ran = []
-
-    def run_trial(spec, *_given, **_how):
-        ran.append(spec)
-        if any("sequential" in method.name for method in spec.methods):
-            raise ZeroDivisionError
-        return made_up_result(spec.seed, task=spec.task)
-
-    monkeypatch.setattr(trials_module.trial, "run_trial", run_trial)
-    choices = resolve(Choices(PROFILES["tiny"]))
-    return ran, lambda *specs: run_all(choices, specs[0], lambda: "model", lambda *_told: None, ALONE, *specs[1:])

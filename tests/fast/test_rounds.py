@@ -1,0 +1,290 @@
+"""Rounds of draws end where a claim is decided, and what they say does not depend on how they were cut into pieces."""
+
+from __future__ import annotations
+
+import zlib
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icl_claims.claims import GENERALLY, Claim, Comparison, Finding, Paper, at_least
+from icl_claims.errors import PromptError
+from icl_claims.evidence.deciding import verdict_on
+from icl_claims.evidence.rounds import cannot_turn, looks, narrowed, needs_of
+from icl_claims.experiments.plan import resolve
+from icl_claims.experiments.profiles import PROFILES, Choices
+from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.studies import LEARNING, STUDIES
+from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
+from icl_claims.metrics import accuracy, drift, lens_loss, order_spread, sim_aou
+from icl_claims.pytest_plugin import rounds_of_run
+from icl_claims.pytest_plugin.rounds_of_run import RoundsOfRun
+from icl_claims.pytest_plugin.verdict_cache import VerdictCache
+from icl_claims.tasks import PAPERS_TASKS
+
+MINE = Paper("mine", "A note")
+ICL, ZSL, FT, LC = InContext(), ZeroShot(), Finetuning(), LayerCausal()
+RIGHT = {"zero_shot": 0.3, "in_context": 0.9, "finetuning": 0.6, "layer_causal": 0.6}
+"""How often each method is right, on every task."""
+QUERIES = 32
+
+
+def claim(name, *asks, rule=GENERALLY):
+    return Claim(name, MINE, "section 1", "It is so.", rule, lambda: asks)
+
+
+CLEAR = claim("clear", accuracy(ICL) > accuracy(ZSL))
+FALSE = claim("false", accuracy(ICL) < accuracy(FT))
+EQUAL = claim("equal", accuracy(LC) > accuracy(FT))
+ONE_TASK = claim("one", (accuracy(FT) > accuracy(ZSL)).on("cb"), rule=at_least(1, of=1))
+
+
+def made_up(spec, right=RIGHT):
+    """A trial in which each method is right as often as it is said to be, by the seed."""
+    draw = np.random.default_rng([spec.seed, zlib.crc32(spec.task.encode())])
+    gold = draw.integers(0, 2, QUERIES)
+    answers = {}
+    for name in ("zero_shot", "in_context", "finetuning", "layer_causal"):  # in one order, whoever answers
+        correct = draw.random(QUERIES) < right[name]
+        answers[name] = np.log(np.eye(2)[np.where(correct, gold, 1 - gold)] * 0.8 + 0.1)
+    return TrialResult(
+        spec=spec,
+        query_rows=np.arange(QUERIES) + QUERIES * spec.seed,
+        gold=gold,
+        log_probabilities={one.name: answers[one.name] for one in spec.answering},
+        content_free={one.name: np.zeros((0, 2)) for one in spec.answering},
+        by_layer={},
+        over_queries={},
+        gradient_norms={},
+        drift={},
+        losses={},
+        failures={},
+        seconds={},
+        provenance={"model": "made up", "notes": []},
+    )
+
+
+class Executed:
+    """Runs made-up trials, at most so many, in an order of its own; those that were run before are read."""
+
+    def __init__(self, stored=None, most=None, backwards=False, right=RIGHT, breaks=()):
+        self.stored = {} if stored is None else stored
+        self.most, self.backwards, self.right, self.breaks = most, backwards, right, breaks
+        self.ran = []
+
+    def __call__(self, _what, specs):
+        for spec in reversed(specs) if self.backwards else specs:
+            if {method.name for method in spec.methods} & {*self.breaks}:
+                yield spec, PromptError("it cannot be put")
+                continue
+            known = {name for key, names in self.stored.items() if key == spec.setting() for name in names}
+            missing = {one.name for one in spec.answering} - known
+            if missing and self.most is not None and len(self.ran) >= self.most:
+                continue
+            if missing:
+                self.ran.append(spec)
+                self.stored[spec.setting()] = known | missing
+            yield spec, made_up(spec, self.right)
+
+
+@pytest.fixture
+def rounds(tmp_path):
+    """Makes the rounds of some claims, by their ids."""
+
+    def make(*claims, execute=None, verdicts="verdicts", going_on=False, said=None, **choices):
+        run = resolve(Choices(PROFILES["tiny"], **choices))
+        studies = (STUDIES["main"], STUDIES[LEARNING])
+        asked = {one.id: (one, print) for one in claims}
+        say = (lambda _text: None) if said is None else said.append
+        cache = VerdictCache(tmp_path / verdicts)
+        return RoundsOfRun(run, studies, asked, execute or Executed(), cache, {"profile": "tiny"}, going_on, say)
+
+    return make
+
+
+def drawn(execute, task="sst2"):
+    return {spec.seed for spec in execute.ran if spec.task == task and spec.seed < 1_000_000}
+
+
+def numbers(made, test):
+    """What a claim's evidence says, to the last digit."""
+    one = made.finished[test]
+    return one.look, one.stopped, repr(verdict_on(one.claim, made.evidence(test), print))
+
+
+@pytest.fixture
+def hopeful(monkeypatch):
+    """No claim is given up since it would need many draws."""
+    monkeypatch.setattr(rounds_of_run, "HOPELESS", np.inf)
+
+
+def test_a_claim_that_would_need_very_many_draws_is_given_up(rounds):
+    one = rounds(EQUAL).finished["equal"]
+    assert (one.look, one.stopped) == (20, "never")
+
+
+@pytest.mark.usefixtures("hopeful")
+def test_draws_are_added_for_what_is_undecided_alone(rounds):
+    execute, said = Executed(), []
+    made = rounds(CLEAR, FALSE, EQUAL, execute=execute, said=said)
+    looked = {test: one.look for test, one in made.finished.items()}
+    assert looked["clear"] == looked["false"] == 8
+    assert looked["equal"] == 24
+    later = [spec for spec in execute.ran if 8 <= spec.seed < 1_000_000]
+    assert {method.name for spec in later for method in spec.methods} == {"layer_causal", "finetuning"}
+    assert drawn(execute) == set(range(24))
+    assert said[0] == "8 draws: 2 of 3 claims are decided, 1 go on."
+
+
+def test_what_is_decided_is_run_no_further(rounds):
+    execute = Executed()
+    made = rounds(CLEAR, ONE_TASK, execute=execute)
+    assert {one.stopped for one in made.finished.values()} == {""}
+    assert drawn(execute) == set(range(8))
+    assert not any(spec.methods for spec in execute.ran if spec.task != "cb")
+
+
+def test_without_learning_in_context_nothing_is_run_and_no_draw_would_help(rounds):
+    execute = Executed(right=dict.fromkeys(RIGHT, 0.5))
+    made = rounds(CLEAR, execute=execute)
+    assert drawn(execute) == set()
+    one = made.finished["clear"]
+    assert (one.look, one.stopped) == (8, "never")
+    verdict = verdict_on(CLEAR, made.evidence("clear"), print)
+    assert verdict.word == "inconclusive"
+    assert "not shown to beat chance" in verdict.why
+
+
+@pytest.mark.parametrize(("most", "backwards"), [(97, False), (97, True), (400, True)])
+def test_in_whatever_pieces_rounds_are_run_they_say_the_same(rounds, most, backwards):
+    whole = rounds(CLEAR, FALSE, EQUAL, ONE_TASK, verdicts="whole")
+    stored = {}
+    for number in range(20):
+        piece = Executed(stored, most, backwards)
+        made = rounds(CLEAR, FALSE, EQUAL, ONE_TASK, execute=piece, verdicts="pieces" if number % 2 else f"{number}")
+        _ = made.finished
+        if not piece.ran:
+            break
+    assert {test: numbers(made, test) for test in made.finished} == {
+        test: numbers(whole, test) for test in whole.finished
+    }
+
+
+def test_a_claim_says_the_same_alone_and_among_others(rounds):
+    together = rounds(CLEAR, FALSE, EQUAL, ONE_TASK)
+    for one in (CLEAR, FALSE, EQUAL, ONE_TASK):
+        assert numbers(rounds(one, verdicts=one.id), one.id) == numbers(together, one.id)
+
+
+def test_a_second_run_reads_what_was_said_and_runs_nothing(rounds):
+    first = rounds(CLEAR, FALSE)
+    digests = [first.digest(test) for test in first.finished]
+    second = rounds(CLEAR, FALSE, execute=(again := Executed()))
+    assert [second.digest(test) for test in second.finished] == digests
+    assert drawn(again) == set()
+
+
+@pytest.mark.usefixtures("hopeful")
+def test_a_budget_goes_on_beyond_the_draws_of_the_profile(rounds):
+    execute = Executed(most=1000)
+    one = rounds(EQUAL, execute=execute, going_on=True).finished["equal"]
+    assert one.look > 24
+    assert one.stopped == "no more was to be run"
+    assert drawn(execute) >= set(range(one.look))
+
+
+def test_a_budget_that_ended_before_it_was_known_whether_the_model_learns_closes_nothing(rounds):
+    made = rounds(CLEAR, execute=Executed(most=60, right=dict.fromkeys(RIGHT, 0.5)))
+    assert made.finished["clear"].stopped == "no more was to be run"
+    whole = rounds(CLEAR, execute=Executed(right=dict.fromkeys(RIGHT, 0.5)))
+    assert whole.finished["clear"].stopped == "never"
+
+
+def test_a_budget_that_ended_at_once_leaves_claims_without_evidence(rounds):
+    made = rounds(CLEAR, execute=Executed(most=0))
+    assert (made.finished["clear"].look, made.finished["clear"].stopped) == (0, "no more was to be run")
+    assert verdict_on(CLEAR, made.evidence("clear"), print).word == "not run"
+
+
+@pytest.mark.parametrize("choices", [{"replicates": 5}, {"seeds": (3, 4, 5, 6, 7)}])
+def test_a_number_of_draws_that_is_asked_for_is_run_whatever_they_say(rounds, choices):
+    execute = Executed()
+    made = rounds(CLEAR, EQUAL, execute=execute, **choices)
+    assert {one.look for one in made.finished.values()} == {5}
+    assert len(drawn(execute)) == 5
+
+
+def test_what_breaks_one_claim_breaks_no_other(rounds):
+    made = rounds(CLEAR, EQUAL, ONE_TASK, execute=Executed(breaks=["layer_causal"]))
+    with pytest.raises(PromptError, match="cannot be put"):
+        made.evidence("equal")
+    alone = rounds(CLEAR, verdicts="alone")
+    assert numbers(made, "clear") == numbers(alone, "clear")
+    assert made.finished["one"].failure is None
+
+
+def test_what_breaks_the_trials_of_learning_breaks_what_hangs_on_them(rounds):
+    class Broken(Executed):
+        def __call__(self, what, specs):
+            yield specs[0], PromptError("it cannot be put")
+
+    with pytest.raises(PromptError, match="cannot be put"):
+        rounds(CLEAR, execute=Broken()).evidence("clear")
+
+
+# When to look, what is needed, what could turn
+
+
+@given(st.integers(2, 500))
+def test_the_last_draw_of_a_profile_is_looked_at_and_no_look_is_the_first_draw(draws):
+    found = list(islice(looks(draws), 20))
+    assert found[0] >= min(draws, 2)
+    assert found == sorted(set(found))
+    assert found[0] <= draws
+
+
+def test_a_claim_needs_what_it_asks_of_each_task_and_of_noise():
+    found = needs_of(claim("similar", (sim_aou(LC) > sim_aou(FT)).on("cb")), STUDIES.values(), PAPERS_TASKS)
+    assert {(need.study, need.task) for need in found} == {("main", "cb"), ("untrained", "cb")}
+    assert all(need.gated for need in found)
+    of_learning = needs_of(claim("drift", drift(LC) > drift(FT)), STUDIES.values(), PAPERS_TASKS)
+    assert not any(need.gated for need in of_learning)
+
+
+def test_of_a_study_what_is_not_asked_for_is_left_out():
+    places = narrowed(STUDIES.values(), needs_of(EQUAL, STUDIES.values(), ["cb"]), ["cb"])
+    (study,) = places.values()
+    assert ([method.name for method in study.methods], study.diagnostics) == (["finetuning", "layer_causal"], False)
+    assert narrowed(STUDIES.values(), needs_of(EQUAL, STUDIES.values(), ["cb"]), []) == {}
+    assert STUDIES["main"].narrowed([lens_loss(ZSL)]).diagnostics
+    orders = STUDIES["orders"].narrowed([order_spread(ICL)])
+    assert len(orders.methods) == 10
+    assert all("in_context" in method.name for method in orders.methods)
+
+
+def finding(task, outcome, needed=None):
+    return Finding(task, outcome, 0.5, 0.4, 0.1, -0.1, 0.3, needed=needed)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "needed", "closed", "never"),
+    [
+        ("uuuuuu", None, (), False),
+        ("hhffuu", None, (), True),  # neither five hold nor two more fail
+        ("hhhfuu", None, (), False),
+        ("hhhuuu", None, ("cb", "agnews"), True),
+        ("hhhhuu", None, ("cb",), False),
+        ("uuuuuu", 1000, (), True),
+        ("uuuuuu", 90, (), False),
+    ],
+)
+def test_a_claim_goes_on_while_its_open_tasks_could_decide_it(outcomes, needed, closed, never):
+    said = {"u": "unclear", "h": "holds", "f": "fails"}
+    found = [finding(task, said[one], needed) for task, one in zip(PAPERS_TASKS, outcomes, strict=True)]
+    verdict = GENERALLY.decide(Comparison("whether", tuple(found)))
+    refutable = outcomes.count("f") >= 2
+    assert verdict.word == ("refuted" if refutable else "inconclusive")
+    assert cannot_turn(GENERALLY, verdict, closed=closed, within=96) == (never and not refutable)

@@ -18,7 +18,7 @@ $(READY):
 	@rm -f $(VENV)/ready-* && touch $@
 
 claims: $(READY) ## decide the claims; the report goes to reports/claims.html
-	$(BIN)/pytest claims/
+	$(BIN)/pytest claims/ -n auto
 
 test: $(READY) ## the project's own tests
 	$(BIN)/pytest tests/ -n auto --dist loadfile

@@ -51,15 +51,7 @@ class Paper:
     title: str
 
     def claim(
-        self,
-        name: str,
-        *,
-        where: str,
-        on: str,
-        rule: Rule = GENERALLY,
-        trained: bool = False,
-        read_off: str = "",
-        about: tuple[Question, ...] = (),
+        self, name: str, *, where: str, on: str, rule: Rule = GENERALLY, trained: bool = False, read_off: str = ""
     ) -> Callable[[_Test], Deciding]:
         """Make a test decide a claim of this paper; its docstring is the statement.
 
@@ -73,7 +65,6 @@ class Paper:
             rule: What decides it, fixed before any run.
             trained: Whether something is trained on the way, which takes a minute.
             read_off: A sentence that says so, where the rule was read off the evidence that decides it.
-            about: What a test with a body asks of trials, which are run for it.
 
         Raises:
             ClaimError: The test has no docstring, or a source is unknown.
@@ -85,7 +76,7 @@ class Paper:
                 stripped, todo = sys.flags.optimize > 1, "State the claim in the docstring of its test."
                 todo = "Run Python without -OO, which drops all docstrings." if stripped else todo
                 raise ClaimError(f"The claim {name} has no statement", expected="a sentence", todo=todo)
-            claim = Claim(name, self, where, statement, rule, _asks(test), read_off, about)
+            claim = Claim(name, self, where, statement, rule, _asks(test), read_off)
             return claim.decided_on(*on.split(), trained=trained)(test)
 
         return declared
@@ -114,7 +105,6 @@ class Claim:
     rule: Rule = GENERALLY
     asks: Callable[[], Asked] | None = field(default=None, repr=False)
     read_off: str = ""
-    about: tuple[Question, ...] = ()
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -5,9 +5,7 @@ from typing import Any
 
 from icl_claims.claims import Claim, Comparison, NullVerdict, Verdict
 from icl_claims.evidence.asking import TaskEvidence
-from icl_claims.evidence.noise import NOISES
-from icl_claims.evidence.verdicts import bound_by, noise_could_pass, tried_against_noise
-from icl_claims.questions import Question
+from icl_claims.evidence.verdicts import bound_by, tried_against_noise
 
 
 def asked_of(claim: Claim, evidence: TaskEvidence) -> tuple[Comparison, dict[str, Any]]:
@@ -35,13 +33,3 @@ def verdict_on(claim: Claim, evidence: TaskEvidence, test: Callable[..., Any]) -
         test(evidence=evidence, decide=decide)
     (verdict,) = decided
     return verdict
-
-
-def questions_with_noise(claim: Claim) -> tuple[Question, ...]:
-    """All that a claim asks of a model, and the question that decides asked of every noise that can take its place."""
-    asked = claim.questions or claim.about
-    decisive = asked[:1] if claim.questions else asked
-    if not noise_could_pass(decisive):
-        return asked
-    noises = (noise.in_place_of(question) for question in decisive for noise in NOISES)
-    return (*asked, *(null for null in noises if null is not None))

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any, ClassVar
 
-from icl_claims.claims import Claim, Comparison, Finding, Outcome, Rule, Verdict
-from icl_claims.evidence.deciding import questions_with_noise
+import pytest
+
+from icl_claims.claims import EVERY_TASK, Claim, Comparison, Finding, Outcome, Rule, Verdict
+from icl_claims.evidence.asking import TaskEvidence
+from icl_claims.evidence.deciding import verdict_on
+from icl_claims.evidence.numbers import Numbers
+from icl_claims.evidence.trials import MAIN
 from icl_claims.experiments.studies import Study, study_of
-from icl_claims.metrics import LearningMetric
-from icl_claims.questions import Quantity, Question
+from icl_claims.metrics import METRICS, LearningMetric
+from icl_claims.questions import Quantity, Question, TwoSided
+from icl_claims.statistics.error_rates import Errors
 from icl_claims.tasks import PAPERS_TASKS
 
 DECIDED = ("supported", "refuted", "vacuous")
@@ -41,15 +49,47 @@ class Need:
     gated: bool
 
 
-def needs_of(claim: Claim, studies: Iterable[Study], tasks: Collection[str]) -> frozenset[Need]:
-    """What a claim needs of trials: for all its questions, and for the deciding one asked of noise."""
-    known = tuple(studies)
-    asked = ((question, quantity) for question in questions_with_noise(claim) for quantity in question.quantities)
+class _Asking(TaskEvidence):
+    """Evidence that knows nothing yet, and notes what it is asked: a rule then says that all is undecided."""
+
+    source = "trials"
+    plants_noise: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[TwoSided, Sequence[str]]] = []
+        self.details: dict[str, Any] = {}
+
+    def numbers(self, question: TwoSided, tasks: Sequence[str], errors: Errors) -> Sequence[Numbers]:
+        """None of any task."""
+        self.asked.append((question, tasks))
+        return [Numbers(task, undecided=True) for task in (*tasks, EVERY_TASK)]
+
+    def provenance(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+def needs_of(
+    claim: Claim, deciding: Callable[..., Any] | None, studies: Iterable[Study], tasks: Collection[str]
+) -> frozenset[Need]:
+    """What a claim needs of trials: all that it asks on the way to its verdict, of noise too.
+
+    Of a test that can only be run by pytest, which is given as None, nobody knows; it has the methods of study `main`.
+    """
+    known, evidence = tuple(studies), _Asking()
+    if claim.questions or deciding is not None:
+        with suppress(Exception, pytest.fail.Exception, pytest.skip.Exception):  # it will break in its own test, too
+            verdict_on(claim, evidence, deciding or str)
+        asked = [(q, question, of) for question, of in evidence.asked for q in question.quantities]
+    else:
+        main = [study for study in known if study.name == MAIN]
+        measured = [metric(one) for study in main for metric in METRICS for one in study.answering]
+        asked = [(quantity, quantity > 0.0, PAPERS_TASKS) for quantity in measured]
     return frozenset(
         Need(study.name, task, quantity, gated(question))
-        for question, quantity in asked
+        for quantity, question, of in asked
         if (study := study_of(quantity, known)) is not None
-        for task in question.tasks or PAPERS_TASKS
+        for task in of
         if task in tasks
     )
 

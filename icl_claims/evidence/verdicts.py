@@ -28,16 +28,11 @@ def tried_against_noise(
         Nothing where the questions are about no similarity, or about a metric whatever the model, or the source has no
         noise.
     """
-    if not evidence.plants_noise or not noise_could_pass(questions):
+    asked = [quantity for question in questions if not question.any_model for quantity in question.quantities]
+    if not evidence.plants_noise or not any(map(is_similarity, asked)):
         return ()
     tried = (_tried(rule, evidence, noise, found) for noise in NOISES)
     return tuple(one for one in tried if one is not None)
-
-
-def noise_could_pass(questions: Sequence[Question]) -> bool:
-    """Whether questions are about a similarity of a model, which noise may have as well."""
-    asked = (quantity for question in questions if not question.any_model for quantity in question.quantities)
-    return any(map(is_similarity, asked))
 
 
 def _tried(rule: Rule, evidence: TaskEvidence, noise: Noise, found: Callable[[Ask], Comparison]) -> NullVerdict | None:

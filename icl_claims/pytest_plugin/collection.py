@@ -28,8 +28,6 @@ TASKS_FOLDER = "tasks"
 QUIETLY = ("--collect-only", "--assert=plain", "-p", "no:terminal", "-p", "no:cacheprovider")
 _ASKED = pytest.StashKey[list[tuple["Claim", Path]]]()
 """The claims that trials decide, and the folders of their tests."""
-
-
 _SELECTED = pytest.StashKey[dict[str, tuple["Claim", str, Any]]]()
 """The claims that trials decide in this run by the ids of their tests, with the profile of these and the test."""
 
@@ -89,12 +87,10 @@ def selected_claims(config: pytest.Config, profile: str) -> dict[str, tuple[Clai
 
     With each is its test, if it takes nothing but `evidence` and `decide`.
     """
-    of_profile = {
-        test: (claim, item) for test, (claim, of, item) in config.stash.get(_SELECTED, {}).items() if of == profile
-    }
     return {
         test: (claim, item.obj if {*item._fixtureinfo.argnames} <= {"evidence", "decide"} else None)
-        for test, (claim, item) in of_profile.items()
+        for test, (claim, of, item) in config.stash.get(_SELECTED, {}).items()
+        if of == profile
     }
 
 
@@ -210,7 +206,7 @@ def asked_of_trials(config: pytest.Config) -> AskedOfTrials:
                 found = _place_of_own_task(name, folder)
                 own[name] = known_task(name) if found is None else read_own_task(found)
         papers |= not claim.questions
-    quantities = (q for claim, _ in claims for asked in claim.questions or claim.about for q in asked.quantities)
+    quantities = (q for claim, _ in claims for question in claim.questions for q in question.quantities)
     return AskedOfTrials(papers, tuple(own.values()), own_study(dict.fromkeys(quantities)))
 
 

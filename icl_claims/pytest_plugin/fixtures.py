@@ -121,11 +121,14 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[...
             found = replace(found, word=ON_PRINTED.get(found.word, found.word))
         record = verdict_record(found, asked.provenance() if hasattr(asked, "provenance") else {})
         digest = _digest_of_evidence(request)
+        if digest and asked.source == "trials":
+            drawn = request.getfixturevalue("trials").draws(source_of(request.node)[1], request.node.nodeid)
+            record["provenance"] = {**record["provenance"], "draws": drawn}
         if digest:
             cached.put(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":
-            drawn = request.getfixturevalue("trials").pictures(source_of(request.node)[1])
-            request.node.user_properties.append(("pictures", drawn))
+            pictures = request.getfixturevalue("trials").pictures(source_of(request.node)[1])
+            request.node.user_properties.append(("pictures", pictures))
         _report(request, asked.source, record)
 
     return decided

@@ -17,24 +17,26 @@ from icl_claims.claims import Claim
 from icl_claims.evidence.deciding import verdict_on
 from icl_claims.evidence.learning import learning_of
 from icl_claims.evidence.rounds import DECIDED, Need, cannot_turn, gated, looks, narrowed, needs_of
-from icl_claims.evidence.trial_columns import Results
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Run, plan_task
-from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec, joined
 from icl_claims.experiments.studies import LEARNING, STUDIES, Study
+from icl_claims.pytest_plugin.held_trials import Execute, HeldTrials, setting_of
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 
-Execute = Callable[[str, Sequence[TrialSpec]], Iterator[tuple[TrialSpec, TrialResult | Exception]]]
-"""Runs trials, in words for whoever waits; those that it does not give were stopped."""
 LOOK = "look"
 NEVER, UNKNOWN = "never", "unknown"
 """What is said at a look of a claim that no draw would decide, and of one that can be asked in its own test alone."""
 HOPELESS = 4
 """A claim is given up that would need so many times the draws of the profile, if the differences are as they seem."""
-FAILED, NO_TIME, LAST = "its trials failed", "no more was to be run", "all draws were run"
-Setting = tuple[str, str, int, int]
-"""A task, the weights, a seed and a permutation: trials that differ in what is compared alone."""
+ENOUGH, FAILED, NO_TIME, LAST = "enough", "failed", "no time", "last"
+"""Why no further draws are run for a claim."""
+STOPPED = {
+    ENOUGH: "then it was decided",
+    NEVER: "no further draw is expected to decide it here",
+    NO_TIME: "no more was to be run",
+    LAST: "as many as were to be run",
+}
 
 
 @dataclass(eq=False)
@@ -84,9 +86,11 @@ class RoundsOfRun:
     details: dict[str, Any]
     going_on: bool = False
     say: Callable[[str], None] = lambda _text: None
-    _held: dict[Setting, TrialResult] = field(default_factory=dict)
-    _evidence: dict[int, TrialsEvidence] = field(default_factory=dict)
     _keys: dict[str, list[str]] = field(default_factory=dict)
+
+    @cached_property
+    def _trials(self) -> HeldTrials:
+        return HeldTrials(self.run, self.studies, self.execute, self.details)
 
     @cached_property
     def finished(self) -> dict[str, PlannedClaim]:
@@ -110,6 +114,11 @@ class RoundsOfRun:
         if claim.failure is not None:
             raise claim.failure
         return self._at(claim.look)
+
+    def draws_of(self, test: str) -> str:
+        """How many draws of each task a claim was looked at after, and why no more were run, for reports."""
+        one = self.finished[test]
+        return f"{one.look}; {STOPPED[one.stopped]}" if one.stopped in STOPPED else str(one.look)
 
     def digest(self, test: str) -> str:
         """SHA-256 of all that the evidence of a claim follows from."""
@@ -142,10 +151,10 @@ class RoundsOfRun:
             waiting = [task for task in self.run.tasks if task.name in gated and not found.get(task.name)]
             specs = {task.name: plan_task(self.run, STUDIES[LEARNING], task, look) for task in waiting}
             asked = [spec for of_task in specs.values() for spec in of_task]
-            if broken := self._hold("whether the model learns in context", asked):
+            if broken := self._trials.hold("whether the model learns in context", asked):
                 raise broken[1]
             for task, of_task in specs.items():
-                results = [self._held[key] for spec in of_task if (key := _setting(spec)) in self._held]
+                results = self._trials.results(of_task)
                 if len(results) == look:
                     found[task] = 0 if learning_of({LEARNING: {task: results}}, task) else look
                 else:
@@ -155,7 +164,7 @@ class RoundsOfRun:
     @cached_property
     def _needs(self) -> dict[str, frozenset[Need]]:
         tasks = [task.name for task in self.run.tasks]
-        return {test: needs_of(claim, self.studies, tasks) for test, (claim, _) in self.claims.items()}
+        return {test: needs_of(*found, self.studies, tasks) for test, found in self.claims.items()}
 
     @property
     def _looks_within_profile(self) -> list[int]:
@@ -185,10 +194,10 @@ class RoundsOfRun:
             if said is None and look != self._last:
                 said = self._look(one, look)
             if said in (*DECIDED, NEVER):
-                one.stopped = NEVER if said == NEVER else ""
+                one.stopped = NEVER if said == NEVER else ENOUGH
             elif said is not None:
                 going_on.append(one)
-        decided, never = (sum(one.stopped == why for one in asked) for why in ("", NEVER))
+        decided, never = (sum(one.stopped == why for one in asked) for why in (ENOUGH, NEVER))
         more = f", {never} cannot be decided here" * bool(never) + f", {len(going_on)} go on" * bool(going_on)
         if look != self._last:
             self.say(f"{look} draws: {decided} of {len(asked)} claims are decided{more}.")
@@ -209,9 +218,9 @@ class RoundsOfRun:
             one.stopped = FAILED
             return None
         word: str = verdict.word
-        decisive = one.claim.questions[:1] or one.claim.about
-        closed = [task.name for task in self.run.tasks if not self.learned.get(task.name)]
-        closed = closed if any(map(gated, decisive)) else []
+        decides = one.claim.questions[:1]
+        of_learners = any(map(gated, decides)) if decides else any(need.gated for need in one.needs)
+        closed = [task.name for task in self.run.tasks if of_learners and not self.learned.get(task.name)]
         draws = self.run.choices.draws
         within = HOPELESS * draws if 2 * look >= draws else math.inf  # before, the differences are too rough a guess
         if word not in DECIDED and cannot_turn(one.claim.rule, verdict, closed=closed, within=within):
@@ -234,7 +243,7 @@ class RoundsOfRun:
 
     def _templates(self, claims: Iterable[PlannedClaim]) -> dict[tuple[str, str], TrialSpec]:
         """The first trial of each task and kind of weights, with all that claims need of it."""
-        learned = [task for task, draws in self.learned.items() if draws]
+        learned = [task for task, draws in self.learned.items() if draws or self.run.choices.fixed]
         places = narrowed(self.studies, (need for one in claims for need in one.needs), learned)
         tasks = {task.name: task for task in self.run.tasks}
         first = [plan_task(self.run, study, tasks[task], 1)[0] for (_, task), study in places.items()]
@@ -249,69 +258,25 @@ class RoundsOfRun:
             for seed, permutation in self.run.choices.runs(tasks[spec.task], draws=look)
         ]
 
+    def _at(self, look: int) -> TrialsEvidence:
+        return self._trials.at(look, self.learned)
+
     def _complete(self, one: PlannedClaim, look: int) -> bool:
         known = all(need.task in self.learned for need in one.needs if need.gated)
-        return known and all(self._holds(spec) for spec in self._specs([one], look))
+        return known and all(self._trials.holds(spec) for spec in self._specs([one], look))
 
     def _run(self, claims: Sequence[PlannedClaim], look: int) -> None:
         """Have all trials that claims need; if one fails, those claims are to blame of which it fails alone."""
         sound = [one for one in claims if one.failure is None]
-        while sound and (broken := self._hold(f"{look} draws", self._specs(sound, look))):
+        while sound and (broken := self._trials.hold(f"{look} draws", self._specs(sound, look))):
             for one in sound:
-                own = [spec for spec in self._specs([one], look) if _setting(spec) == _setting(broken[0])]
-                alone = self._hold(one.claim.id, own) if len(sound) > 1 else broken
+                own = [spec for spec in self._specs([one], look) if setting_of(spec) == setting_of(broken[0])]
+                alone = self._trials.hold(one.claim.id, own) if len(sound) > 1 else broken
                 one.failure = alone[1] if alone else None
             if all(one.failure is None for one in sound):
                 for one in sound:
                     one.failure = broken[1]
             sound = [one for one in sound if one.failure is None]
-
-    def _hold(self, what: str, specs: Iterable[TrialSpec]) -> tuple[TrialSpec, Exception] | None:
-        """Run trials and hold their results, beside what is held of them already, up to one that fails."""
-        missing = [self._with_held(spec) for spec in specs if not self._holds(spec)]
-        for spec, found in self.execute(what, missing) if missing else ():
-            if isinstance(found, Exception):
-                return spec, found
-            self._held[_setting(spec)] = found
-            self._evidence.clear()
-        return None
-
-    def _holds(self, spec: TrialSpec) -> bool:
-        held = self._held.get(_setting(spec))
-        return held is not None and _covers(held.spec, spec)
-
-    def _with_held(self, spec: TrialSpec) -> TrialSpec:
-        held = self._held.get(_setting(spec))
-        both = spec if held is None else next(iter(joined((held.spec, spec)).values()))
-        return both if _covers(both, spec) else spec  # there may be another method of a name
-
-    def _at(self, look: int) -> TrialsEvidence:
-        """What the first draws of every task say."""
-        if look not in self._evidence:
-            results = {study.name: self._results(study, look) for study in self.studies}
-            ran = {name: found for name, found in results.items() if found}
-            own = (*STUDIES.values(), *(study for study in self.studies if study.name not in STUDIES))
-            self._evidence[look] = TrialsEvidence(ran, self.details, own)
-        return self._evidence[look]
-
-    def _results(self, study: Study, look: int) -> Results:
-        results: dict[str, list[TrialResult]] = {}
-        for task in self.run.tasks:
-            many = (self.learned.get(task.name) or self.run.choices.draws) if study.apart else look
-            for seed, permutation in self.run.choices.runs(task, apart=study.apart, draws=many):
-                held = self._held.get((task.name, study.weights, seed, permutation))
-                if held is not None:
-                    results.setdefault(task.name, []).append(held)
-        return results
-
-
-def _setting(spec: TrialSpec) -> Setting:
-    return spec.task, spec.weights, spec.seed, spec.permutation
-
-
-def _covers(held: TrialSpec, asked: TrialSpec) -> bool:
-    methods, metrics = {*asked.methods} <= {*held.methods}, {*asked.metrics} <= {*held.metrics}
-    return methods and metrics and (held.diagnostics or not asked.diagnostics)
 
 
 def _sha256(found: Any) -> str:

@@ -52,6 +52,10 @@ class TrialsOfRun:
         """SHA-256 of all that the trials follow from that decide a claim; empty if they cannot be run here."""
         return "" if why_not(options.choices_of(self._config, profile)) else self.rounds(profile).digest(test)
 
+    def draws(self, profile: str, test: str) -> str:
+        """How many draws a claim of trials that were run was looked at after, and why no more."""
+        return self.rounds(profile).draws_of(test)
+
     def pictures(self, profile: str) -> dict[str, Any]:
         """By profile, the numbers behind the figures, once in a process: read where all that they follow from is known.
 

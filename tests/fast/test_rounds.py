@@ -21,6 +21,7 @@ from icl_claims.experiments.studies import LEARNING, STUDIES
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
 from icl_claims.metrics import accuracy, drift, lens_loss, order_spread, sim_aou
 from icl_claims.pytest_plugin import rounds_of_run
+from icl_claims.pytest_plugin.held_trials import setting_of
 from icl_claims.pytest_plugin.rounds_of_run import RoundsOfRun
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 from icl_claims.tasks import PAPERS_TASKS
@@ -80,13 +81,13 @@ class Executed:
             if {method.name for method in spec.methods} & {*self.breaks}:
                 yield spec, PromptError("it cannot be put")
                 continue
-            known = {name for key, names in self.stored.items() if key == spec.setting() for name in names}
+            known = self.stored.get(setting := setting_of(spec), frozenset())
             missing = {one.name for one in spec.answering} - known
             if missing and self.most is not None and len(self.ran) >= self.most:
                 continue
             if missing:
                 self.ran.append(spec)
-                self.stored[spec.setting()] = known | missing
+                self.stored[setting] = known | missing
             yield spec, made_up(spec, self.right)
 
 
@@ -142,7 +143,7 @@ def test_draws_are_added_for_what_is_undecided_alone(rounds):
 def test_what_is_decided_is_run_no_further(rounds):
     execute = Executed()
     made = rounds(CLEAR, ONE_TASK, execute=execute)
-    assert {one.stopped for one in made.finished.values()} == {""}
+    assert {one.stopped for one in made.finished.values()} == {"enough"}
     assert drawn(execute) == set(range(8))
     assert not any(spec.methods for spec in execute.ran if spec.task != "cb")
 
@@ -190,22 +191,24 @@ def test_a_second_run_reads_what_was_said_and_runs_nothing(rounds):
 @pytest.mark.usefixtures("hopeful")
 def test_a_budget_goes_on_beyond_the_draws_of_the_profile(rounds):
     execute = Executed(most=1000)
-    one = rounds(EQUAL, execute=execute, going_on=True).finished["equal"]
+    made = rounds(EQUAL, execute=execute, going_on=True)
+    one = made.finished["equal"]
     assert one.look > 24
-    assert one.stopped == "no more was to be run"
+    assert made.draws_of("equal") == f"{one.look}; no more was to be run"
+    assert one.stopped == "no time"
     assert drawn(execute) >= set(range(one.look))
 
 
 def test_a_budget_that_ended_before_it_was_known_whether_the_model_learns_closes_nothing(rounds):
     made = rounds(CLEAR, execute=Executed(most=60, right=dict.fromkeys(RIGHT, 0.5)))
-    assert made.finished["clear"].stopped == "no more was to be run"
+    assert made.finished["clear"].stopped == "no time"
     whole = rounds(CLEAR, execute=Executed(right=dict.fromkeys(RIGHT, 0.5)))
     assert whole.finished["clear"].stopped == "never"
 
 
 def test_a_budget_that_ended_at_once_leaves_claims_without_evidence(rounds):
     made = rounds(CLEAR, execute=Executed(most=0))
-    assert (made.finished["clear"].look, made.finished["clear"].stopped) == (0, "no more was to be run")
+    assert (made.finished["clear"].look, made.finished["clear"].stopped) == (0, "no time")
     assert verdict_on(CLEAR, made.evidence("clear"), print).word == "not run"
 
 
@@ -246,19 +249,45 @@ def test_the_last_draw_of_a_profile_is_looked_at_and_no_look_is_the_first_draw(d
     assert found[0] <= draws
 
 
+def all_needs(asked, tasks=PAPERS_TASKS, deciding=print):
+    return needs_of(asked, deciding, STUDIES.values(), tasks)
+
+
 def test_a_claim_needs_what_it_asks_of_each_task_and_of_noise():
-    found = needs_of(claim("similar", (sim_aou(LC) > sim_aou(FT)).on("cb")), STUDIES.values(), PAPERS_TASKS)
+    found = all_needs(claim("similar", (sim_aou(LC) > sim_aou(FT)).on("cb"), rule=at_least(1, of=1)))
     assert {(need.study, need.task) for need in found} == {("main", "cb"), ("untrained", "cb")}
     assert all(need.gated for need in found)
-    of_learning = needs_of(claim("drift", drift(LC) > drift(FT)), STUDIES.values(), PAPERS_TASKS)
+    of_learning = all_needs(claim("drift", drift(LC) > drift(FT)))
     assert not any(need.gated for need in of_learning)
 
 
+def test_what_a_test_with_a_body_asks_is_found_by_asking_it():
+    def body(evidence, decide):
+        first = accuracy(FT) > accuracy(ZSL)
+        if evidence.answers(first):
+            decide(evidence.ask((drift(LC) > drift(FT)).on("cb")))
+        raise ZeroDivisionError
+
+    found = all_needs(Claim("body", MINE, "section 1", "It is so."), deciding=body)
+    assert {(need.quantity.name, need.task) for need in found if need.task == "cb"} == {
+        (quantity.name, "cb") for quantity in (accuracy(FT), accuracy(ZSL), drift(LC), drift(FT))
+    }
+    assert {need.task for need in found} == set(PAPERS_TASKS)
+
+
+def test_a_test_that_pytest_alone_can_run_has_the_methods_of_the_main_study():
+    found = all_needs(Claim("more", MINE, "section 1", "It is so."), deciding=None)
+    methods = {
+        method.name for study in narrowed(STUDIES.values(), found, PAPERS_TASKS).values() for method in study.methods
+    }
+    assert methods == {method.name for method in STUDIES["main"].methods}
+
+
 def test_of_a_study_what_is_not_asked_for_is_left_out():
-    places = narrowed(STUDIES.values(), needs_of(EQUAL, STUDIES.values(), ["cb"]), ["cb"])
+    places = narrowed(STUDIES.values(), all_needs(EQUAL, ["cb"]), ["cb"])
     (study,) = places.values()
     assert ([method.name for method in study.methods], study.diagnostics) == (["finetuning", "layer_causal"], False)
-    assert narrowed(STUDIES.values(), needs_of(EQUAL, STUDIES.values(), ["cb"]), []) == {}
+    assert narrowed(STUDIES.values(), all_needs(EQUAL, ["cb"]), []) == {}
     assert STUDIES["main"].narrowed([lens_loss(ZSL)]).diagnostics
     orders = STUDIES["orders"].narrowed([order_spread(ICL)])
     assert len(orders.methods) == 10

@@ -29,7 +29,7 @@ CRASHING = """
         return accuracy(InContext()) > 0.5
 
     @test_first.claim.decided_on("trials")
-    def test_crash(evidence, decide):
+    def test_crash(evidence, decide, request):
         os._exit(1)
 
     @test_first.claim.decided_on("trials")

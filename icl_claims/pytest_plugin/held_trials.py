@@ -1,0 +1,91 @@
+"""The trials that a process holds: one for each draw and kind of weights, with all methods that were asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from icl_claims.evidence.trial_columns import Results
+from icl_claims.evidence.trials import TrialsEvidence
+from icl_claims.experiments.plan import Run
+from icl_claims.experiments.result import TrialResult
+from icl_claims.experiments.spec import TrialSpec, joined
+from icl_claims.experiments.studies import STUDIES, Study
+
+Execute = Callable[[str, Sequence[TrialSpec]], Iterator[tuple[TrialSpec, TrialResult | Exception]]]
+"""Runs trials, in words for whoever waits; those that it does not give were stopped."""
+Setting = tuple[str, str, int, int]
+"""A task, the weights, a seed and a permutation: trials that differ in what is compared alone."""
+
+
+@dataclass(eq=False)
+class HeldTrials:
+    """Trials that were run or read, by what they are of.
+
+    Args:
+        run: What the reader chose.
+        studies: Those that may be run.
+        execute: Runs trials.
+        details: Of the profile, for reports.
+    """
+
+    run: Run
+    studies: tuple[Study, ...]
+    execute: Execute
+    details: dict[str, Any]
+    _held: dict[Setting, TrialResult] = field(default_factory=dict)
+    _evidence: dict[int, TrialsEvidence] = field(default_factory=dict)
+
+    def hold(self, what: str, specs: Iterable[TrialSpec]) -> tuple[TrialSpec, Exception] | None:
+        """Run trials and hold their results, beside what is held of them already, up to one that fails."""
+        missing = [self._with_held(spec) for spec in specs if not self.holds(spec)]
+        for spec, found in self.execute(what, missing) if missing else ():
+            if isinstance(found, Exception):
+                return spec, found
+            self._held[setting_of(spec)] = found
+            self._evidence.clear()
+        return None
+
+    def holds(self, spec: TrialSpec) -> bool:
+        """Whether all of a trial is here."""
+        held = self._held.get(setting_of(spec))
+        return held is not None and _covers(held.spec, spec)
+
+    def results(self, specs: Iterable[TrialSpec]) -> list[TrialResult]:
+        """The results of those trials that are here."""
+        return [self._held[key] for spec in specs if (key := setting_of(spec)) in self._held]
+
+    def _with_held(self, spec: TrialSpec) -> TrialSpec:
+        held = self._held.get(setting_of(spec))
+        both = spec if held is None else next(iter(joined((held.spec, spec)).values()))
+        return both if _covers(both, spec) else spec  # there may be another method of a name
+
+    def at(self, look: int, learned: Mapping[str, int]) -> TrialsEvidence:
+        """What the first draws of every task say; `learned` gives how many apart told whether the model learns it."""
+        if look not in self._evidence:
+            results = {study.name: self._results(study, look, learned) for study in self.studies}
+            ran = {name: found for name, found in results.items() if found}
+            own = (*STUDIES.values(), *(study for study in self.studies if study.name not in STUDIES))
+            self._evidence[look] = TrialsEvidence(ran, self.details, own)
+        return self._evidence[look]
+
+    def _results(self, study: Study, look: int, learned: Mapping[str, int]) -> Results:
+        results: dict[str, list[TrialResult]] = {}
+        for task in self.run.tasks:
+            many = (learned.get(task.name) or self.run.choices.draws) if study.apart else look
+            for seed, permutation in self.run.choices.runs(task, apart=study.apart, draws=many):
+                held = self._held.get((task.name, study.weights, seed, permutation))
+                if held is not None:
+                    results.setdefault(task.name, []).append(held)
+        return results
+
+
+def setting_of(spec: TrialSpec) -> Setting:
+    """What a trial is of, whatever is compared."""
+    return spec.task, spec.weights, spec.seed, spec.permutation
+
+
+def _covers(held: TrialSpec, asked: TrialSpec) -> bool:
+    methods, metrics = {*asked.methods} <= {*held.methods}, {*asked.metrics} <= {*held.metrics}
+    return methods and metrics and (held.diagnostics or not asked.diagnostics)

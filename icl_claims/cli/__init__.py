@@ -159,8 +159,9 @@ def trial(
 def plan(as_json: AsJson = False, **given: Any) -> None:
     """Say what a run of claims costs at most, before it is run: trials, tokens, steps, memory, and about how long.
 
-    It costs less where claims are decided after fewer draws, or ask for fewer methods. The model is loaded and a few hundred tokens are measured; nothing is cached. The options are those of
-    `pytest claims/`, there with `--claims-` before their names.
+    It costs less where claims are decided after fewer draws, or ask for fewer methods. The model is loaded and a few
+    hundred tokens are measured; nothing is cached. The options are those of `pytest claims/`, there with `--claims-`
+    before their names.
 
     For example: icl-claims plan --profile paper --model fairseq:DIR --data DIR --device cuda
     """

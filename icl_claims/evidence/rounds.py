@@ -83,8 +83,8 @@ def needs_of(
         asked = [(q, question, of) for question, of in evidence.asked for q in question.quantities]
     else:
         main = [study for study in known if study.name == MAIN]
-        measured = [metric(one) for study in main for metric in METRICS for one in study.answering]
-        asked = [(quantity, quantity > 0.0, PAPERS_TASKS) for quantity in measured]
+        every = ((study, metric(one)) for study in main for metric in METRICS for one in study.answering)
+        asked = [(quantity, quantity > 0.0, PAPERS_TASKS) for study, quantity in every if study.measures(quantity)]
     return frozenset(
         Need(study.name, task, quantity, gated(question))
         for quantity, question, of in asked

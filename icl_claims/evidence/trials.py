@@ -127,7 +127,8 @@ class _AskedOfTask:
     def numbers(self) -> Numbers:
         """Both sides, draw by draw."""
         if absence := self._absence:
-            if self.no_learning and self.results.get(LEARNING, {}).get(self.task):  # so nothing else is asked of it
+            tried = bool(self.results.get(LEARNING, {}).get(self.task))
+            if self.no_learning and tried and self.results.keys() >= set(self.study.values()):  # so it was left out
                 return Numbers(self.task, note=self.no_learning, undecided=True)
             return Numbers(self.task, absent=absence)
         draws = self._complete

@@ -64,8 +64,7 @@ class HeldTrials:
     def at(self, look: int, learned: Mapping[str, int]) -> TrialsEvidence:
         """What the first draws of every task say; `learned` gives how many apart told whether the model learns it."""
         if look not in self._evidence:
-            results = {study.name: self._results(study, look, learned) for study in self.studies}
-            ran = {name: found for name, found in results.items() if found}
+            ran = {study.name: self._results(study, look, learned) for study in self.studies}
             own = (*STUDIES.values(), *(study for study in self.studies if study.name not in STUDIES))
             self._evidence[look] = TrialsEvidence(ran, self.details, own)
         return self._evidence[look]

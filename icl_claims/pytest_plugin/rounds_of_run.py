@@ -239,7 +239,12 @@ class RoundsOfRun:
         draws = {task.name: self.run.choices.runs(task, draws=look) for task in self.run.tasks}
         learned = {need.task: self.learned.get(need.task) for need in one.needs if need.gated}
         apart = self.run.choices.draws
-        return _sha256([self.details, self._keys[one.test], draws, sorted(learned.items()), apart])
+        return _sha256([self.details, self._settings, self._keys[one.test], draws, sorted(learned.items()), apart])
+
+    @cached_property
+    def _settings(self) -> list[str]:
+        """What all trials of a task have in common."""
+        return [plan_task(self.run, STUDIES[LEARNING], task, 1)[0].setting() for task in self.run.tasks]
 
     def _templates(self, claims: Iterable[PlannedClaim]) -> dict[tuple[str, str], TrialSpec]:
         """The first trial of each task and kind of weights, with all that claims need of it."""

@@ -12,10 +12,10 @@ from icl_claims.pytest_plugin.workers import beginning
 
 @dataclass(eq=False)
 class Budget:
-    """When no further trial is begun: at a time, or at once.
+    """When no further trial is begun.
 
     Args:
-        until: Of the clock that only goes forward; None without a limit.
+        until: In seconds since 1970; None without a limit.
         set: Whether the reader gave one, which may last for more draws than the profile's.
     """
 

@@ -8,13 +8,14 @@ the others beyond doubt; or it holds, and one task fails beyond doubt. A differe
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 import pytest
 
 from icl_claims.claims import GENERALLY, Comparison, TaskRule
 from icl_claims.evidence.numbers import Numbers
+from icl_claims.evidence.rounds import looks
 from icl_claims.methods import Finetuning
 from icl_claims.metrics import sim_aou
 from icl_claims.statistics.error_rates import ALLOWED, Errors
@@ -181,3 +182,26 @@ def test_a_difference_the_other_way_refutes():
     found = words(made(3, seed=6), (-3.0,) * 6, GENERALLY).at(24)
     assert found[0] == 0.0
     assert found[1] >= 0.95
+
+
+# Rounds of draws
+
+
+def test_rounds_save_a_third_of_the_draws_of_a_fixed_plan():
+    """Six kinds of claims, whose tasks differ by 0 to 8 standard deviations of a draw; looked at as rounds are.
+
+    Measured: 64.5 % decided with 15.6 draws in the mean, 64.1 % with 24 for each. A plan that is fixed beforehand and
+    looked at once, with Student's intervals, decides as many with 13; it can neither go on nor stop at what it sees.
+    """
+    looked, most, decided, used = made(3, seed=7, repetitions=600), 24, [], []
+    planned = [*takewhile(lambda draws: draws <= most, looks(most))]
+    for effect in (0.0, 1.5, 3.0, 6.0, 12.0, 24.0):
+        at_look = [words(looked, (effect,) * 6, GENERALLY, first=draws) for draws in planned]
+        said = np.array(
+            [(one.supported | one.refuted)[:, n - LOOKS[0]] for one, n in zip(at_look, planned, strict=True)]
+        )
+        decided.append((said.any(axis=0).mean(), said[-1].mean()))
+        used.append(np.where(said.any(axis=0), np.array(planned)[said.argmax(axis=0)], most).mean())
+    rounds, fixed = np.mean(decided, axis=0)
+    assert rounds >= fixed > 0.6
+    assert np.mean(used) <= most * 2 / 3

@@ -134,6 +134,18 @@ def test_everything_that_a_verdict_carries_is_shown():
     assert "Decided by the second part Error probability p = .0031 (supported), at any stopping" in text
 
 
+def test_a_specification_curve_is_drawn_with_the_default_marked():
+    effect = {"estimate": 0.1, "low": -0.1, "high": 0.3, "kind": "confidence sequence over draws"}
+    found = [{**one, "effect": effect if n else None} for n, one in enumerate(READINGS)]
+    page = page_of(decided() | {"specifications": found})
+    table = page[page.index("Specifications, ") :]
+    table = table[: table.index("</table>")]
+    assert table.count('<svg class="forest holds"') == 4
+    assert table.count('<svg class="forest unclear"') == 4
+    assert table.count("(the default)") == 1
+    assert "with the difference over all tasks" in plain(table)
+
+
 def test_a_rule_has_its_digest_its_day_and_its_mark():
     rule = {"rule_digest": "0123456789abcdef", "rule_since": "2026-03-04", "rule_in_sight": "The table came first."}
     text = plain(page_of(sample_record(**rule), sample_record(source="printed", profile="", **rule)))

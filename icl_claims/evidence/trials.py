@@ -15,7 +15,7 @@ from icl_claims.evidence.learning import learning_of
 from icl_claims.evidence.numbers import ANY_NUMBER, SEQUENCE, Numbers
 from icl_claims.evidence.trial_columns import Results, column_of, known_column
 from icl_claims.experiments.result import TrialResult, mean_over_rows
-from icl_claims.experiments.studies import LEARNING, OWN, STUDIES, Study, measured_of, study_of
+from icl_claims.experiments.studies import OWN, STUDIES, Study, measured_of, study_of
 from icl_claims.questions import Quantity, Question, Side, TwoSided
 from icl_claims.statistics.error_rates import Errors
 from icl_claims.statistics.replicates import Column, Replicates, mean_over
@@ -30,11 +30,14 @@ class TrialsEvidence(TaskEvidence):
     Args:
         results: The trials by the name of their study; a study that is not there was not run.
         details: Profile, model and data, for the report.
+        studies: What quantities are looked up in.
+        left_out: Tasks that were not run for claims about in-context learning, since the model does not learn them.
     """
 
     results: Mapping[str, Results]
     details: dict[str, Any] = field(default_factory=dict)
     studies: tuple[Study, ...] = tuple(STUDIES.values())
+    left_out: tuple[str, ...] = ()
     source: str = "trials"
     _known: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _answered: dict[Any, Sequence[Numbers]] = field(default_factory=dict, init=False, repr=False)
@@ -69,7 +72,14 @@ class TrialsEvidence(TaskEvidence):
         of_learning = all(isinstance(one.metric, metrics.LearningMetric) for one in question.quantities)
         gated = not (of_learning or question.any_model)
         asked = [
-            _AskedOfTask(self.results, task, *question.sides, study, self._no_learning(task) if gated else "")
+            _AskedOfTask(
+                self.results,
+                task,
+                *question.sides,
+                study,
+                self._no_learning(task) if gated else "",
+                task in self.left_out,
+            )
             for task in tasks
         ]
         of_tasks = [of_task.numbers for of_task in asked]
@@ -122,13 +132,13 @@ class _AskedOfTask:
     right: Side
     study: Mapping[Quantity, str]
     no_learning: str
+    left_out: bool
 
     @property
     def numbers(self) -> Numbers:
         """Both sides, draw by draw."""
         if absence := self._absence:
-            tried = bool(self.results.get(LEARNING, {}).get(self.task))
-            if self.no_learning and tried and self.results.keys() >= set(self.study.values()):  # so it was left out
+            if self.no_learning and self.left_out and self.results.keys() >= set(self.study.values()):
                 return Numbers(self.task, note=self.no_learning, undecided=True)
             return Numbers(self.task, absent=absence)
         draws = self._complete

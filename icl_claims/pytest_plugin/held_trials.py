@@ -66,7 +66,8 @@ class HeldTrials:
         if look not in self._evidence:
             ran = {study.name: self._results(study, look, learned) for study in self.studies}
             own = (*STUDIES.values(), *(study for study in self.studies if study.name not in STUDIES))
-            self._evidence[look] = TrialsEvidence(ran, self.details, own)
+            left_out = () if self.run.choices.fixed else tuple(task for task, draws in learned.items() if not draws)
+            self._evidence[look] = TrialsEvidence(ran, self.details, own, left_out)
         return self._evidence[look]
 
     def _results(self, study: Study, look: int, learned: Mapping[str, int]) -> Results:

@@ -22,7 +22,19 @@ from icl_claims.protocol import Protocol, choices
 from icl_claims.tasks.catalogue import PAPERS_TASKS
 from icl_claims.tasks.sources import vocabulary
 
-COMMANDS = {"list", "rules", "replicate", "studies", "trial", "plan", "tune", "doctor", "export", "compare"}
+COMMANDS = {
+    "list",
+    "rules",
+    "replicate",
+    "specifications",
+    "studies",
+    "trial",
+    "plan",
+    "tune",
+    "doctor",
+    "export",
+    "compare",
+}
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / "examples" / "own_study"
 WITHOUT_QUESTION = {"clip-task-dependent", "lin-memory"}  # claims about tasks that keep a body
@@ -477,7 +489,9 @@ def test_durations_are_said_in_words(seconds, words):
 def test_every_choice_is_declared_once_and_offered_by_both_doors():
     offered = {option.name for option in options_of(PYTEST)}
     assert {one.name for one in choices()} < offered
-    assert offered - {"tasks", "seeds", "studies", "tokens_per_batch"} < {option.name for option in options_of("trial")}
+    assert offered - {"tasks", "seeds", "first_seed", "replicates", "studies", "tokens_per_batch"} < {
+        option.name for option in options_of("trial")
+    }
     assert len({option.name for option in OPTIONS}) == len(OPTIONS)
     fields = {field.name for field in (*dataclasses.fields(Choices), *dataclasses.fields(Protocol))}
     assert offered <= fields

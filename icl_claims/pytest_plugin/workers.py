@@ -75,8 +75,8 @@ class ClaimScheduling(LoadScopeScheduling):
     The groups of a profile share its trials: each trial is run by one of them, through the store.
     """
 
-    def __init__(self, config: pytest.Config, groups: int) -> None:
-        super().__init__(config)
+    def __init__(self, config: pytest.Config, groups: int, log: Any = None) -> None:
+        super().__init__(config, log)
         self._groups = min(groups, self.numnodes)
         self._of_profile: dict[str, dict[str, int]] = {}
 
@@ -105,11 +105,11 @@ class ClaimScheduling(LoadScopeScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> ClaimScheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClaimScheduling | None:
     """The scheduling of a run of claims under `-n`; None for any other run, or where the reader chose another."""
     named = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
     of_claims = any((folder / REFUTATIONS).is_file() for path in named for folder in (path, *path.parents))
     if config.getoption("dist") != "load" or not of_claims:  # known refutations lie in a folder of claims
         return None
     cards = len(list(Path("/dev").glob(CARDS)))
-    return ClaimScheduling(config, cards or len(config.getoption("tx")))
+    return ClaimScheduling(config, cards or len(config.getoption("tx")), log)

@@ -103,12 +103,12 @@ def test_a_test_stays_in_its_group(config):
 def test_only_runs_of_claims_are_scheduled_so(config, pytester):
     pytester.mkdir("claims").joinpath(REFUTATIONS).write_text("")
     pytester.mkdir("tests")
-    assert isinstance(pytest_xdist_make_scheduler(config("claims")), ClaimScheduling)
-    assert pytest_xdist_make_scheduler(config("claims/test_a.py::test_one")) is not None
-    assert pytest_xdist_make_scheduler(config("tests")) is None
+    assert isinstance(pytest_xdist_make_scheduler(config("claims"), None), ClaimScheduling)
+    assert pytest_xdist_make_scheduler(config("claims/test_a.py::test_one"), None) is not None
+    assert pytest_xdist_make_scheduler(config("tests"), None) is None
     chosen = config("claims")
     chosen.option.dist = "loadfile"
-    assert pytest_xdist_make_scheduler(chosen) is None
+    assert pytest_xdist_make_scheduler(chosen, None) is None
 
 
 class Node:

@@ -87,14 +87,14 @@ def resolve(
     return Run(choices, tasks, studies, protocol, data, digest, where, rates)
 
 
-def plan_trials(run: Run, study: Study | str = "main", draws: int | None = None) -> list[TrialSpec]:
-    """The trials of a study, task by task, of its first draws; by default of all.
+def plan_trials(run: Run, study: Study | str = "main") -> list[TrialSpec]:
+    """The trials of a study, task by task.
 
     Raises:
         UsageError: no such study.
     """
     asked = find_study(study) if isinstance(study, str) else study
-    return [spec for task in run.tasks for spec in plan_task(run, asked, task, draws)]
+    return [spec for task in run.tasks for spec in plan_task(run, asked, task)]
 
 
 def plan_task(run: Run, study: Study, task: Task, draws: int | None = None) -> list[TrialSpec]:

@@ -15,7 +15,7 @@ import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError
 from icl_claims.pytest_plugin.options import choices_of, pytest_option
-from icl_claims.pytest_plugin.records import CachedVerdict, claim_of, mark_of, source_of, verdict_record
+from icl_claims.pytest_plugin.records import UNFINISHED, CachedVerdict, claim_of, mark_of, source_of, verdict_record
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, NullVerdict, Verdict
@@ -191,7 +191,8 @@ def _report(request: pytest.FixtureRequest, source: str, record: dict[str, Any])
         if known is not None:
             pytest.xfail(f"{word}, as known: {known}")
         pytest.fail(f"{word}: {why}", pytrace=False)
-    if known is not None:
+    unfinished = record["provenance"].get("draws", "").endswith(UNFINISHED)
+    if known is not None and not unfinished:
         pytest.fail(f"{word}, but it is registered as refuted ({known}): {why}", pytrace=False)
     if OF_WORD[word].test == "skipped":
         pytest.skip(f"{word}: {why}")

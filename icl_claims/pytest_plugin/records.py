@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from icl_claims.pytest_plugin.session_report import SessionReport
     from icl_claims.questions import Side
 
+UNFINISHED = "no more was to be run"
+"""Why no further draws are run for a claim that they could decide."""
 UNDECIDED: dict[str, Any] = {
     "verdict": "not run",
     "why": "The run stopped before it.",

@@ -22,6 +22,7 @@ from icl_claims.experiments.plan import Run, plan_task
 from icl_claims.experiments.spec import TrialSpec, joined
 from icl_claims.experiments.studies import LEARNING, STUDIES, Study
 from icl_claims.pytest_plugin.held_trials import Execute, HeldTrials, setting_of
+from icl_claims.pytest_plugin.records import UNFINISHED
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 
 LOOK = "look"
@@ -34,7 +35,7 @@ ENOUGH, FAILED, NO_TIME, LAST = "enough", "failed", "no time", "last"
 STOPPED = {
     ENOUGH: "then it was decided",
     NEVER: "no further draw is expected to decide it here",
-    NO_TIME: "no more was to be run",
+    NO_TIME: UNFINISHED,
     LAST: "as many as were to be run",
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from textwrap import dedent
 from typing import get_args
 from xml.etree import ElementTree
 
@@ -103,6 +104,30 @@ def test_a_known_refutation_that_is_refuted_no_more_fails(run_claim, decided):
     result, _ = run_claim(decided, known=known_as_refuted())
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*registered as refuted*"])
+
+
+ASKS = """
+    from icl_claims.claims import rethinking
+    from icl_claims.methods import InContext
+    from icl_claims.metrics import accuracy
+
+    @rethinking.claim("some-claim", where="section 1", on="trials")
+    def test_claim():
+        "Something holds."
+        return accuracy(InContext()) > 0.5
+"""
+
+
+def test_a_known_refutation_for_which_no_time_was_left_is_undecided(pytester, monkeypatch, tmp_path):
+    monkeypatch.setenv("ICL_CLAIMS_CACHE", str(tmp_path))
+    pytester.makepyfile(dedent(ASKS))
+    known = known_as_refuted("trials") + 'profile = "tiny"\n'
+    pytester.path.joinpath("known_refutations.toml").write_text(known, encoding="utf-8")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-m", "not gpu", "--claims-no-more")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*trials, tiny not run*"])
+    [claim] = json.loads((pytester.path / "reports" / "claims.json").read_text(encoding="utf-8"))["claims"]
+    assert claim["provenance"]["draws"] == "0; no more was to be run"
 
 
 SAYS = """

@@ -1,9 +1,11 @@
 """What other runs said of claims, kept in files beside them: on fresh draws, and under other specifications."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -19,28 +21,41 @@ class Replicated:
 
     Args:
         rule: Digest of the rule that decided.
-        groups: How many there were.
-        replicates: Draws in each.
-        words: In how many each word was said.
+        replicates: Draws in each group.
+        said: The word of each group, in their order.
     """
 
     rule: str
-    groups: int
     replicates: int
-    words: Mapping[str, int]
+    said: tuple[str, ...]
 
     def share(self, word: str) -> float:
         """In which share of the groups a word was said.
 
-        >>> Replicated("", 8, 24, {"supported": 6, "inconclusive": 2}).share("supported")
+        >>> Replicated("", 24, ("supported", "supported", "supported", "inconclusive")).share("supported")
         0.75
         """
-        return self.words.get(word, 0) / self.groups
+        return self.said.count(word) / len(self.said)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As plain data for a report: in how many groups each word was said."""
+        return {"groups": len(self.said), "replicates": self.replicates, "words": dict(Counter(self.said))}
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:
         """What was written as plain data."""
-        return cls(entry["rule"], int(entry["groups"]), int(entry["replicates"]), dict(entry["words"]))
+        return cls(entry["rule"], int(entry["replicates"]), tuple(entry["said"]))
+
+
+def differing(found: Collection[Replicated]) -> list[float]:
+    """For each pair of groups, the share of claims of which they say different words.
+
+    >>> differing([Replicated("", 24, ("refuted", "refuted", "vacuous")), Replicated("", 24, ("vacuous",) * 3)])
+    [0.0, 0.5, 0.5]
+    """
+    groups = range(min((len(one.said) for one in found), default=0))
+    return [sum(one.said[a] != one.said[b] for one in found) / len(found) for a, b in combinations(groups, 2)]
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,11 @@ class SpecificationCurve:
 
     rule: str
     specifications: tuple[Specified, ...]
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """As plain data for a report."""
+        return [asdict(one) for one in self.specifications]
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:

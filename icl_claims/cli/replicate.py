@@ -1,11 +1,11 @@
 """What the same rules say of fresh draws: disjoint groups of replicates, each looked at and decided by itself."""
 
-from collections import Counter
 from pathlib import Path
+from statistics import mean
 
 import typer
 
-from icl_claims.claims.beside import REPLICATIONS, Replicated
+from icl_claims.claims.beside import REPLICATIONS, Replicated, differing
 from icl_claims.cli.deciding import decided, keep
 from icl_claims.errors import UsageError
 from icl_claims.experiments.profiles import find_profile
@@ -27,11 +27,15 @@ def replicate_and_write(folder: Path, profile: str, *, groups: int) -> None:
     draws = find_profile(profile).draws
     if find_profile(profile).query_draw != "own":
         raise UsageError(f"The profile {profile} has the authors' draws", expected="one with draws of its own")
-    words: dict[tuple[str, str], Counter[str]] = {}
+    said: dict[tuple[str, str], list[str]] = {}
     for group in range(groups):
         first = FRESH + group * draws
         for claim, record in decided(folder, profile, {"first_seed": str(first)}, f"The draws from {first} on").items():
-            words.setdefault((claim, record["rule_digest"]), Counter())[record["verdict"]] += 1
-        found = {claim: Replicated(rule, group + 1, draws, dict(of_it)) for (claim, rule), of_it in words.items()}
+            said.setdefault((claim, record["rule_digest"]), []).append(record["verdict"])
+        found = {claim: Replicated(rule, draws, tuple(words)) for (claim, rule), words in said.items()}
         keep(REPLICATIONS, folder, profile, found)
-        typer.echo(f"group {group + 1} of {groups}, seeds {first} to {first + draws - 1}: {len(words)} claims")
+        typer.echo(f"group {group + 1} of {groups}, seeds {first} to {first + draws - 1}: {len(said)} claims")
+    if shares := differing(found.values()):
+        typer.echo(
+            f"two groups say different words of {mean(shares):.1%} of the claims, and at most of {max(shares):.1%}"
+        )

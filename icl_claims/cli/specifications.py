@@ -1,6 +1,7 @@
 """What the same rules say under other specifications of the trials: a specification curve for each claim."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from icl_claims.experiments.tuning import write_rates
 def specify_and_write(folder: Path, profile: str) -> None:
     """Decide the claims on trials once for each specification, and write what was said beside the claims.
 
-    A specification under which every number is the default's changes nothing and is left out. Each that is done is
-    written; trials are stored, so that an interrupted command goes on where it stood.
+    A specification that leaves all numbers of a claim as the default's is none of that claim and left out of its curve.
+    Each that is done is written; trials are stored, so that an interrupted command goes on where it stood.
 
     Raises:
         ClaimError: A specification was not decided, or the file cannot be written.
@@ -28,16 +29,19 @@ def specify_and_write(folder: Path, profile: str) -> None:
     specifications = specifications_of(find_profile(profile))
     for number, specification in enumerate(specifications, 1):
         records = _decided(folder, find_profile(profile), specification)
-        same = not specification.default and _numbers(records) == _numbers(told)
-        for claim, record in ({} if same else records).items():
-            if specification.default:
-                told[claim] = record
+        before, told = told, told or records
+        records = {claim: record for claim, record in records.items() if claim in told}
+        changed = {claim: one for claim, one in records.items() if _numbers(one) != _numbers(before.get(claim))}
+        for claim, record in changed.items():
             one = Specified(specification.name, record["verdict"], specification.default, record["effect"])
             curves.setdefault(claim, []).append(one)
         found = {claim: SpecificationCurve(told[claim]["rule_digest"], tuple(curves[claim])) for claim in told}
         keep(SPECIFICATIONS, folder, profile, found)
-        changed = "changes no number, left out" if same else f"{len(records)} claims"
-        typer.echo(f"specification {number} of {len(specifications)}, {specification.name}: {changed}")
+        typer.echo(f"specification {number} of {len(specifications)}, {specification.name}: {_told(changed, records)}")
+
+
+def _told(changed: Mapping[str, Any], records: Mapping[str, Any]) -> str:
+    return f"numbers of {len(changed)} of {len(records)} claims" if changed else "changes no number"
 
 
 def _decided(folder: Path, profile: Profile, specification: Specification) -> dict[str, dict[str, Any]]:
@@ -53,5 +57,5 @@ def _decided(folder: Path, profile: Profile, specification: Specification) -> di
     return {claim: record for claim, record in records.items() if record["verdict"] != "not run"}
 
 
-def _numbers(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {claim: [record["effect"], record["tasks"]] for claim, record in records.items()}
+def _numbers(record: Mapping[str, Any] | None) -> Any:
+    return None if record is None else [record["effect"], record["tasks"]]

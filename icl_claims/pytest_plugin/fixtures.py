@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from shlex import quote
@@ -236,9 +236,7 @@ def said_elsewhere(item: Any, source: str) -> dict[str, Any]:
         path = nearest_file(file.name, item.path.parent, item.config.rootpath)
         entry = None if path is None else file.read(path).get((choices.profile.name, _claim(item).id))
         if entry is not None and entry.rule == declared.get("rule_digest"):
-            known[name] = {what: value for what, value in asdict(entry).items() if what != "rule"}
-    if known["specifications"]:
-        known["specifications"] = list(known["specifications"]["specifications"])
+            known[name] = entry.record
     return known
 
 
@@ -263,7 +261,7 @@ def known_refutations(path: Path) -> dict[tuple[str, str, str], str]:
             raise ClaimError(f"{path} registers {claim} for nothing that there is", expected=wanted, got=got)
         found = REPLICATIONS.read(path.with_name(REPLICATIONS.name)).get((profile, claim))
         if found is not None and found.share("refuted") < LEAST_SHARE:
-            got = f"{found.words.get('refuted', 0)} of {found.groups} groups of {found.replicates} draws"
+            got = f"{found.said.count('refuted')} of {len(found.said)} groups of {found.replicates} draws"
             wanted = f"refuted in at least {LEAST_SHARE:.0%} of groups of fresh draws"
             raise ClaimError(f"{path} registers {claim}, which does not replicate", expected=wanted, got=got)
     return known

@@ -18,7 +18,11 @@ from icl_claims.experiments.profiles import Choices, find_profile
 from icl_claims.pytest_plugin.fixtures import known_refutations
 from icl_claims.tasks.catalogue import TASKS
 
-ONE = Replicated("digest", 8, 24, {"refuted": 6, "inconclusive": 2})
+ONE = Replicated("digest", 24, 6 * ("refuted",) + 2 * ("inconclusive",))
+
+
+def _said(refuted, groups):
+    return Replicated("digest", 24, refuted * ("refuted",) + (groups - refuted) * ("inconclusive",))
 
 
 EFFECT = {"estimate": 0.1, "low": 0.0, "high": 0.2, "kind": "confidence sequence over draws"}
@@ -46,7 +50,7 @@ def test_a_malformed_file_is_refused(tmp_path, file, text):
 @pytest.mark.parametrize(("refuted", "refused"), [(6, True), (7, False), (8, False)])
 def test_a_refutation_is_registered_only_where_it_replicates(tmp_path, refuted, refused):
     known_refutations.cache_clear()
-    keep(REPLICATIONS, tmp_path, "tiny", {"one": Replicated("digest", 8, 24, {"refuted": refuted})})
+    keep(REPLICATIONS, tmp_path, "tiny", {"one": _said(refuted, 8)})
     file = tmp_path / "known_refutations.toml"
     file.write_text('[[refuted]]\nclaim = "one"\nsource = "trials"\nprofile = "tiny"\nreason = "so"\n')
     if refused:
@@ -65,8 +69,11 @@ def run_claims(monkeypatch):
         def run(command, **_):
             options = dict(one.removeprefix("--claims-").split("=") for one in command if one.startswith("--claims-"))
             asked.append(options)
-            trials = {"id": "one", "source": "trials", "rule_digest": "digest", "tasks": [], "effect": None}
-            claims = [trials | record_of(options, len(asked)), {"id": "two", "source": "exact", "verdict": "x"}]
+            trials = {"source": "trials", "rule_digest": "digest", "tasks": [], "effect": None}
+            found = record_of(options, len(asked))
+            records = found if "one" in found else {"one": found}
+            claims = [{"id": claim, **trials, **record} for claim, record in records.items()]
+            claims.append({"id": "exact", "source": "exact", "verdict": "x"})
             (Path(options["report"]) / "claims.json").write_text(json.dumps({"claims": claims}))
             return subprocess.CompletedProcess(command, 1, "", "")
 
@@ -83,32 +90,45 @@ def test_every_group_is_decided_on_draws_of_its_own_and_counted(tmp_path, run_cl
     groups = [Choices(tiny, first_seed=int(options["first-seed"])).runs(task) for options in asked]
     drawn = [draw for group in (*groups, Choices(tiny).runs(task)) for draw in group]
     assert len({*drawn}) == len(drawn) == 4 * 24
-    found = Replicated("digest", 3, 24, {"refuted": 2, "inconclusive": 1})
-    assert REPLICATIONS.read(tmp_path / REPLICATIONS.name) == {("tiny", "one"): found}
-    assert "group 3 of 3" in capsys.readouterr().out
+    assert REPLICATIONS.read(tmp_path / REPLICATIONS.name) == {("tiny", "one"): _said(2, 3)}
+    told = capsys.readouterr().out
+    assert "group 3 of 3" in told
+    assert "different words of 66.7% of the claims, at most of 100.0%" in told
 
 
-def test_every_specification_is_decided_and_one_that_changes_nothing_is_left_out(tmp_path, run_claims, capsys):
+def test_every_specification_is_decided_and_one_that_changes_no_number_of_a_claim_is_none_of_its_curve(
+    tmp_path, run_claims, capsys
+):
     def record(options, _):
+        one, two = {"verdict": "supported", "effect": EFFECT}, {"verdict": "vacuous", "effect": EFFECT}
         if "rates" in options:
             rate = json.loads(Path(options["rates"]).read_text())["tasks"]["sst2"]["learning_rate"]
-            return {"verdict": "supported", "effect": EFFECT | {"estimate": rate}}
+            one["effect"] = EFFECT | {"estimate": rate}
         if "loss" in options:
-            return {"verdict": "refuted", "effect": EFFECT | {"estimate": -1.0}}
-        return {"verdict": "supported", "effect": EFFECT}
+            one = {"verdict": "refuted", "effect": EFFECT | {"estimate": -1.0}}
+        if "k" in options:
+            two["tasks"] = [{"task": "sst2", "difference": 0.5}]
+        return {"one": one, "two": two}
 
     asked = run_claims(record)
     specify_and_write(tmp_path, "tiny")
-    (curve,) = SPECIFICATIONS.read(tmp_path / SPECIFICATIONS.name).values()
-    said = {one.name: (one.verdict, one.effect["estimate"], one.default) for one in curve.specifications}
+    curves = SPECIFICATIONS.read(tmp_path / SPECIFICATIONS.name)
+    said = {
+        one.name: (one.verdict, one.effect["estimate"], one.default) for one in curves["tiny", "one"].specifications
+    }
     assert said == {
         "as the profile stands": ("supported", 0.1, True),
         "half the learning rate": ("supported", 0.75, False),
         "twice the learning rate": ("supported", 3.0, False),
         "Loss of finetuning: label_only": ("refuted", -1.0, False),
     }
+    of_two = [one.name for one in curves["tiny", "two"].specifications]
+    assert of_two == ["as the profile stands", "8 demonstrations"]
     assert {"k": "8", "studies": "main,untrained,learning"}.items() <= asked[3].items()
-    assert "both: changes no number, left out" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "as the profile stands: numbers of 2 of 2 claims" in told
+    assert "8 demonstrations: numbers of 1 of 2 claims" in told
+    assert "both: changes no number" in told
 
 
 def test_a_claim_that_the_studies_do_not_answer_has_no_curve(tmp_path, run_claims):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -121,7 +120,7 @@ def test_a_verdict_says_nothing_that_it_does_not_know():
 
 
 def test_everything_that_a_verdict_carries_is_shown():
-    found = asdict(Replicated("digest", 8, 16, {"supported": 7, "inconclusive": 1}))
+    found = Replicated("digest", 16, (*7 * ("supported",), "inconclusive")).record
     record = decided(p=(0.0031, None), decided_by="the second part", nulls=NULLS)
     record |= {"replication": found, "specifications": READINGS}
     assert record["p"] == {"supported": 0.0031, "refuted": None}

@@ -36,6 +36,5 @@ def replicate_and_write(folder: Path, profile: str, *, groups: int) -> None:
         keep(REPLICATIONS, folder, profile, found)
         typer.echo(f"group {group + 1} of {groups}, seeds {first} to {first + draws - 1}: {len(said)} claims")
     if shares := differing(found.values()):
-        typer.echo(
-            f"two groups say different words of {mean(shares):.1%} of the claims, and at most of {max(shares):.1%}"
-        )
+        most = f"at most of {max(shares):.1%}"
+        typer.echo(f"two groups say different words of {mean(shares):.1%} of the claims, {most}")

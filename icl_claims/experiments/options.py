@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from icl_claims.experiments.profiles import Choices
 
 PYTEST = "pytest"
+SECOND, AT_SCALE = "embedded", "paper"
+"""Profiles of trials beside those of the chosen one: of a language model, and at the papers' own scale."""
 EVERYWHERE = (PYTEST, "plan", "trial", "tune", "why")
 OF_TRIALS = (PYTEST, "plan", "trial", "why")
 
@@ -42,8 +44,8 @@ OPTIONS = (
     Option(
         "profile",
         "set-up to start from: tiny (a model of our own that surely learns in context, minutes), embedded (a small "
-        "language model, hours on a CPU) or paper (fairseq scale, CUDA); default: tiny, or embedded where a model or "
-        "data are named",
+        "language model, hours on a CPU) or paper (fairseq scale, CUDA); default: embedded where a model or data are "
+        "named, else tiny, which embedded follows in pytest",
         "NAME",
     ),
     Option(

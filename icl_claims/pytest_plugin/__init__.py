@@ -32,7 +32,9 @@ from icl_claims.pytest_plugin.options import (
     pytest_ignore_collect,
     pytest_report_header,
 )
-from icl_claims.pytest_plugin.records import CachedVerdict, RunRecord, claim_of
+from icl_claims.pytest_plugin.records import CachedVerdict, claim_of
+from icl_claims.pytest_plugin.run_record import RunRecord
+from icl_claims.pytest_plugin.watching import WATCH, Watch
 from icl_claims.pytest_plugin.workers import (
     beginning,
     pytest_configure_node,
@@ -59,7 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
     collected = CollectedClaims(config)
     config.pluginmanager.register(collected, "icl_claims_collected")
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(RunRecord(config, collected.claims), "icl_claims_record")
+        watch = Watch(config)
+        config.pluginmanager.register(watch, WATCH)
+        config.pluginmanager.register(RunRecord(config, collected.claims, watch), "icl_claims_record")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from icl_claims.errors import UsageError
+from icl_claims.pytest_plugin.options import DEFAULT_BUDGET, draws_are_fixed, many_columns
 from icl_claims.pytest_plugin.workers import beginning
 
 
@@ -42,7 +43,9 @@ def budget_of(config: pytest.Config) -> Budget:
         return Budget(0.0)
     given = config.getoption("claims_budget")
     if given is None:
-        return Budget()
+        if not many_columns(config) or draws_are_fixed(config):
+            return Budget()
+        given = DEFAULT_BUDGET
     return Budget(beginning(config).timestamp() + seconds_of(given), set=True)
 
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError, UsageError
-from icl_claims.pytest_plugin.options import profile_of
+from icl_claims.experiments.options import AT_SCALE
+from icl_claims.pytest_plugin.options import other_profiles
+from icl_claims.pytest_plugin.order import put_in_order
 from icl_claims.pytest_plugin.records import claim_of, declare, mark_of, module_of, source_of
 from icl_claims.storage.files import write_atomically
 
@@ -33,16 +35,16 @@ _SELECTED = pytest.StashKey[dict[str, tuple["Claim", str, Any]]]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a claim one test for each source of evidence, and trials a second one at the papers' own scale."""
+    """Give a claim one test for each source of evidence, and trials one for each profile of the run."""
     mark = mark_of(metafunc.definition)
     if mark is None or "evidence" not in metafunc.fixturenames:
         return
     params = []
     for source in mark.kwargs["sources"]:
         params.append(pytest.param((source, ""), id=source, marks=getattr(pytest.mark, source)))
-        if source == "trials" and profile_of(metafunc.config) != "paper":
-            gpu = [pytest.mark.trials, pytest.mark.gpu]
-            params.append(pytest.param((source, "paper"), id="trials-paper", marks=gpu))
+        for profile in other_profiles(metafunc.config) if source == "trials" else ():
+            marks = [pytest.mark.trials, *[pytest.mark.gpu] * (profile == AT_SCALE)]
+            params.append(pytest.param((source, profile), id=f"trials-{profile}", marks=marks))
     metafunc.parametrize("evidence", params, indirect=True, scope="function")
 
 
@@ -66,6 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if claim is not mark.args[0]:
             both = f"{test} and {item.nodeid}"
             raise pytest.UsageError(f"Two claims have the id {claim.id}: {both}. Give one of them an id of its own.")
+    put_in_order(items)
     config.stash[_ASKED] = [(m.args[0], item.path.parent) for item, m in marked if "trials" in m.kwargs["sources"]]
     for item, mark in marked:
         item.user_properties.append(("claim", declare(item, mark)))

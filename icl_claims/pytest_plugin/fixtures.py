@@ -122,8 +122,9 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[...
         record = verdict_record(found, asked.provenance() if hasattr(asked, "provenance") else {})
         digest = _digest_of_evidence(request)
         if digest and asked.source == "trials":
-            drawn = request.getfixturevalue("trials").draws(source_of(request.node)[1], request.node.nodeid)
-            record["provenance"] = {**record["provenance"], "draws": drawn}
+            of_run, profile, test = request.getfixturevalue("trials"), source_of(request.node)[1], request.node.nodeid
+            record |= of_run.facts(profile, test, found)
+            record["provenance"] = {**record["provenance"], "draws": of_run.draws(profile, test)}
         if digest:
             cached.put(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import IclClaimsError, ReportError
-from icl_claims.experiments.options import PYTEST, Option, chosen, default_profile, options_of
+from icl_claims.experiments.options import AT_SCALE, PYTEST, SECOND, Option, chosen, default_profile, options_of
 
 if TYPE_CHECKING:
     from icl_claims.experiments.profiles import Choices
@@ -24,6 +24,11 @@ MARKERS = (
     "gpu: trials at the papers' own scale; not run without a CUDA device",
     "trained: trains something on the way, which takes a minute",
 )
+
+
+_SET_UP = {"profile", "model", "data", "rates"}
+DEFAULT_BUDGET = "5m"
+"""The budget of two set-ups in one run, if the reader gives none."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,7 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--claims-budget",
         metavar="TIME",
         help="time for trials, such as 90s, 5m or 2h, counted from the start of the run: undecided claims get further "
-        "draws until it is over, and the next run goes on from there; default: none, and at most the profile's draws",
+        "draws until it is over, and the next run goes on from there; default: none and at most the profile's draws, "
+        f"or {DEFAULT_BUDGET} where two profiles share it",
     )
     only = "run no trial: decide on those that were run before"
     group.addoption("--claims-no-more", action="store_true", help=only)
@@ -109,13 +115,33 @@ def chosen_options(config: pytest.Config) -> dict[str, Any]:
 
 
 def profile_of(config: pytest.Config) -> str:
-    """The profile of a run."""
+    """The profile of a run, the first where there are two."""
     profile: str = chosen_options(config)["profile"]
     return profile
 
 
+def other_profiles(config: pytest.Config) -> tuple[str, ...]:
+    """The profiles whose trials have tests of their own beside those of the first.
+
+    Where the reader named no set-up, that of a language model is the second.
+    """
+    named = {option.name for option, value in _given(config).items() if value is not None}
+    second = (SECOND,) if profile_of(config) != SECOND and not named & _SET_UP else ()
+    return tuple(name for name in (*second, AT_SCALE) if name != profile_of(config))
+
+
+def many_columns(config: pytest.Config) -> bool:
+    """Whether a run has trials of two set-ups, which share a budget."""
+    return SECOND in other_profiles(config)
+
+
 def _given(config: pytest.Config) -> dict[Option, Any]:
     return {option: config.getoption(f"claims_{option.name}") for option in options_of(PYTEST)}
+
+
+def draws_are_fixed(config: pytest.Config) -> bool:
+    """Whether the reader said how many draws are run."""
+    return any(config.getoption(f"claims_{name}") is not None for name in ("seeds", "replicates"))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,10 +1,8 @@
-"""A claim and its verdict as plain data, which xdist workers send the controller; there, the records of a whole run."""
+"""A claim and its verdict as plain data, which xdist workers send the controller."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,7 @@ from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.options import profile_of
 
 if TYPE_CHECKING:
-    from icl_claims.claims import Claim, Comparison, Finding, NullVerdict, Verdict
-    from icl_claims.pytest_plugin.session_report import SessionReport
+    from icl_claims.claims import Claim, Comparison, NullVerdict, Verdict
     from icl_claims.questions import Side
 
 UNFINISHED = "no more was to be run"
@@ -37,6 +34,8 @@ UNDECIDED: dict[str, Any] = {
     "nulls": [],
     "replication": None,
     "specifications": None,
+    "looks": [],
+    "outlook": None,
     "provenance": {},
 }
 """What stands where no verdict was reached."""
@@ -155,7 +154,7 @@ def verdict_record(verdict: Verdict, provenance: dict[str, Any]) -> dict[str, An
     }
     if comparison := verdict.comparison:
         record |= {"quantity": _sides(comparison), "tasks": [asdict(finding) for finding in comparison.tasks]}
-        record["effect"] = _effect(comparison.together)
+        record["effect"] = effect_of(comparison)
     return record
 
 
@@ -178,8 +177,9 @@ def _side(side: Side | None) -> dict[str, str]:
     return {"title": side.title, "metric": side.metric.title, "of": side.whose}
 
 
-def _effect(together: Finding | None) -> dict[str, Any] | None:
+def effect_of(comparison: Comparison | None) -> dict[str, Any] | None:
     """The difference over all tasks, and what kind of interval it has; None where it has none."""
+    together = None if comparison is None else comparison.together
     if together is None or together.difference is None or together.low is None or together.high is None:
         return None
     kind = getattr(together, "interval_kind", "")
@@ -191,79 +191,3 @@ def _beside(other: Comparison) -> dict[str, Any]:
     holds, fails = counted.count("holds"), counted.count("fails")
     why = f"holds on {holds}, fails on {fails} of {len(counted)}" if counted else "no evidence"
     return {"name": other.question, "why": why, "tasks": [asdict(finding) for finding in other.tasks]}
-
-
-@dataclass(eq=False)
-class RunRecord:
-    """What a run decided, gathered on the controller from the reports of every worker.
-
-    Args:
-        collected: Gives the claims that the run set out to decide, by test.
-        claims: Those that were decided so far, by test.
-        pictures: By profile, the numbers behind the papers' figures, as the reports brought them.
-        cached: How many verdicts an earlier run had reached.
-    """
-
-    config: pytest.Config
-    collected: Callable[[], dict[str, dict[str, Any]]]
-    started: float = field(default_factory=time.time)
-    claims: dict[str, dict[str, Any]] = field(default_factory=dict)
-    pictures: dict[str, Any] = field(default_factory=dict)
-    cached: int = 0
-    begun: bool = False
-    left: SessionReport | None = None
-
-    def pytest_runtest_logstart(self) -> None:
-        """Know that a test began: from now on there is something to report, unless fixtures are all that is run."""
-        self.begun = not self.config.getoption("setuponly", False)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in what a test, on this process or on a worker, reports, before JUnit XML does."""
-        self._add(report)
-        for name, value in report.user_properties:
-            if name == "pictures" and isinstance(value, dict):
-                self.pictures = merged(self.pictures, value)
-            if name == "cached" and report.when == "call":
-                self.cached += 1
-        if report.when == "teardown":
-            report.user_properties = junit_properties(report)
-
-    def _add(self, report: pytest.TestReport) -> None:
-        """Take in a report; a test that broke before its verdict is an error, never a verdict."""
-        claim = claim_of(report) or (self.collected().get(report.nodeid) if report.failed else None)
-        if claim is None:
-            return
-        entry = self.claims.setdefault(report.nodeid, {"seconds": 0.0, **claim})
-        if report.when == "call":
-            entry.update(claim)
-        if report.failed and "verdict" not in claim:
-            said = [line.strip() for line in str(report.longreprtext).splitlines() if line.strip()]
-            entry |= UNDECIDED | {"verdict": "error", "why": said[-1] if said else "The test broke."}
-        if report.when in ("setup", "call"):
-            entry["seconds"] += report.duration
-
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the report from whatever arrived; a changed verdict fails the run where a comparison was asked for."""
-        collected = {test: {"seconds": 0.0, **claim} for test, claim in self.collected().items()}
-        found = sorted((collected | self.claims).items())
-        if not self.begun or not found:
-            return
-        from icl_claims.pytest_plugin.session_report import leave
-
-        records = [UNDECIDED | claim for _, claim in found]
-        self.left = leave(self, records, interrupted=bool(collected.keys() - self.claims))
-        if self.left.failed and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print a line per claim, the changed ones first, then the counts and where the report is."""
-        if self.left is not None:
-            self.left.print(terminalreporter)
-
-
-def merged(known: Any, new: Any) -> Any:
-    """Both together, whichever worker reported first: a list that grew replaces the shorter one."""
-    if isinstance(known, dict) and isinstance(new, dict):
-        return known | {name: merged(known[name], new[name]) if name in known else new[name] for name in new}
-    return known if isinstance(known, list) and isinstance(new, list) and len(known) > len(new) else new

@@ -6,60 +6,40 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import chain, takewhile
 from typing import Any
 
 import pytest
 
-from icl_claims.claims import Claim
+from icl_claims.claims import Claim, Verdict
 from icl_claims.evidence.deciding import verdict_on
 from icl_claims.evidence.learning import learning_of
+from icl_claims.evidence.outlook import outlook_of
 from icl_claims.evidence.rounds import DECIDED, Need, cannot_turn, gated, looks, narrowed, needs_of
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Run, plan_task
 from icl_claims.experiments.spec import TrialSpec, joined
 from icl_claims.experiments.studies import LEARNING, STUDIES, Study
+from icl_claims.pytest_plugin.events import Said, Tell, tell_nobody
 from icl_claims.pytest_plugin.held_trials import Execute, HeldTrials, setting_of
-from icl_claims.pytest_plugin.records import UNFINISHED
+from icl_claims.pytest_plugin.planned_claims import (
+    ENOUGH,
+    FAILED,
+    LAST,
+    NEVER,
+    NO_TIME,
+    UNKNOWN,
+    PlannedClaim,
+)
+from icl_claims.pytest_plugin.records import effect_of
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache
+from icl_claims.pytest_plugin.workers import ALONE, Worker
 
 LOOK = "look"
-NEVER, UNKNOWN = "never", "unknown"
-"""What is said at a look of a claim that no draw would decide, and of one that can be asked in its own test alone."""
 HOPELESS = 4
 """A claim is given up that would need so many times the draws of the profile, if the differences are as they seem."""
-ENOUGH, FAILED, NO_TIME, LAST = "enough", "failed", "no time", "last"
-"""Why no further draws are run for a claim."""
-STOPPED = {
-    ENOUGH: "then it was decided",
-    NEVER: "no further draw is expected to decide it here",
-    NO_TIME: UNFINISHED,
-    LAST: "as many as were to be run",
-}
-
-
-@dataclass(eq=False)
-class PlannedClaim:
-    """A claim that trials decide.
-
-    Args:
-        test: Id of its test.
-        deciding: Its test, which is called at every look where the claim is no comparison; None where it cannot be.
-        needs: What it needs of trials.
-        look: After how many draws it was looked at last.
-        stopped: Why no further draws are run for it.
-        failure: What its trials raised.
-    """
-
-    test: str
-    claim: Claim
-    deciding: Callable[..., Any] | None
-    needs: frozenset[Need]
-    look: int = 0
-    stopped: str = ""
-    failure: Exception | None = None
 
 
 @dataclass(eq=False)
@@ -76,7 +56,8 @@ class RoundsOfRun:
         verdicts: What was said before.
         details: Of the profile, for reports.
         going_on: Whether rounds go on beyond the draws of the profile until `execute` stops.
-        say: Told in a sentence what came of a round.
+        tell: Told what came of a round, and of every look at a claim.
+        worker: This process, of those that look at the same claims.
     """
 
     run: Run
@@ -86,7 +67,8 @@ class RoundsOfRun:
     verdicts: VerdictCache
     details: dict[str, Any]
     going_on: bool = False
-    say: Callable[[str], None] = lambda _text: None
+    tell: Tell = tell_nobody
+    worker: Worker = ALONE
     _keys: dict[str, list[str]] = field(default_factory=dict)
 
     @cached_property
@@ -116,10 +98,23 @@ class RoundsOfRun:
             raise claim.failure
         return self._at(claim.look)
 
+    def facts_of(self, test: str, verdict: Verdict) -> dict[str, Any]:
+        """What is told of a claim beside its verdict: the looks at it, and what it waits for if it is undecided."""
+        one = self.finished[test]
+        outlook = outlook_of(one.claim.rule, verdict, closed=self._closed(one))
+        waits = outlook and {**asdict(outlook), "seconds": self._seconds_until(one, outlook.draws)}
+        return {"looks": one.all_looks(verdict), "outlook": waits}
+
     def draws_of(self, test: str) -> str:
         """How many draws of each task a claim was looked at after, and why no more were run, for reports."""
-        one = self.finished[test]
-        return f"{one.look}; {STOPPED[one.stopped]}" if one.stopped in STOPPED else str(one.look)
+        return self.finished[test].draws
+
+    def _seconds_until(self, one: PlannedClaim, draws: int | None) -> float | None:
+        """About how long a process would take to have so many draws of each task that a claim needs."""
+        done = self._trials.results(self._specs([one], one.look))
+        if draws is None or not done or draws <= one.look:
+            return None
+        return sum(sum(result.seconds.values()) for result in done) / one.look * (draws - one.look)
 
     def digest(self, test: str) -> str:
         """SHA-256 of all that the evidence of a claim follows from."""
@@ -184,8 +179,8 @@ class RoundsOfRun:
         known = {one.test: self._said_before(one, look) for one in asked}
         self._run([one for one in asked if known[one.test] is None], look)
         going_on: list[PlannedClaim] = []
-        for one in asked:
-            said = known[one.test]
+        for one in self.worker.in_its_order(asked):
+            said = known[one.test] or self._said_before(one, look)  # by another process meanwhile
             if said is None and not self._complete(one, look):  # another claim may have another method of a name
                 self._run([one], look)
             if said is None and (one.failure is not None or not self._complete(one, look)):
@@ -194,45 +189,54 @@ class RoundsOfRun:
             one.look, one.stopped = look, LAST
             if said is None and look != self._last:
                 said = self._look(one, look)
-            if said in (*DECIDED, NEVER):
-                one.stopped = NEVER if said == NEVER else ENOUGH
-            elif said is not None:
-                going_on.append(one)
+            if said is not None:
+                told = one.note(said, self.details["profile"])
+                going_on += [one] * (one.stopped == LAST)
+                if told is not None:
+                    self.tell(told)
+        if look != self._last:
+            self._tell_of_round(asked, look, going_on)
+        return going_on
+
+    def _tell_of_round(self, asked: Sequence[PlannedClaim], look: int, going_on: Sequence[PlannedClaim]) -> None:
         decided, never = (sum(one.stopped == why for one in asked) for why in (ENOUGH, NEVER))
         more = f", {never} cannot be decided here" * bool(never) + f", {len(going_on)} go on" * bool(going_on)
-        if look != self._last:
-            self.say(f"{look} draws: {decided} of {len(asked)} claims are decided{more}.")
-        return going_on
+        profile = self.details["profile"]
+        self.tell(Said(profile, f"{profile}, {look} draws: {decided} of {len(asked)} claims are decided{more}."))
 
     @property
     def _last(self) -> int | None:
         """The look after which there is none; None if there always is another."""
         return None if self.going_on and not self.run.choices.fixed else self.run.choices.draws
 
-    def _look(self, one: PlannedClaim, look: int) -> str | None:
-        """What a claim says after so many draws: a word, or that it never will; None where it breaks."""
+    def _look(self, one: PlannedClaim, look: int) -> dict[str, Any] | None:
+        """What a claim says after so many draws: its word, or that it never will; None where it breaks."""
         if one.deciding is None:
-            return UNKNOWN
+            return {"verdict": UNKNOWN, "effect": None}
         try:
             verdict = verdict_on(one.claim, self._at(look), one.deciding)
         except (Exception, pytest.fail.Exception, pytest.skip.Exception):  # as it will in its own test
             one.stopped = FAILED
             return None
         word: str = verdict.word
-        decides = one.claim.questions[:1]
-        of_learners = any(map(gated, decides)) if decides else any(need.gated for need in one.needs)
-        closed = [task.name for task in self.run.tasks if of_learners and not self.learned.get(task.name)]
         draws = self.run.choices.draws
         within = HOPELESS * draws if 2 * look >= draws else math.inf  # before, the differences are too rough a guess
-        if word not in DECIDED and cannot_turn(one.claim.rule, verdict, closed=closed, within=within):
+        if word not in DECIDED and cannot_turn(one.claim.rule, verdict, closed=self._closed(one), within=within):
             word = NEVER
-        self.verdicts.put(one.test, LOOK, self._digest(one, look), {"verdict": word})
-        return word
+        said = {"verdict": word, "effect": effect_of(verdict.comparison)}
+        self.verdicts.put(one.test, LOOK, self._digest(one, look), said)
+        return said
 
-    def _said_before(self, one: PlannedClaim, look: int) -> str | None:
+    def _closed(self, one: PlannedClaim) -> list[str]:
+        """The tasks that say nothing to a claim, since the model does not learn them."""
+        decides = one.claim.questions[:1]
+        of_learners = any(map(gated, decides)) if decides else any(need.gated for need in one.needs)
+        return [task.name for task in self.run.tasks if of_learners and not self.learned.get(task.name)]
+
+    def _said_before(self, one: PlannedClaim, look: int) -> Mapping[str, Any] | None:
         digest = self._digest(one, look)
         found = self.verdicts.get(one.test, LOOK, digest) or self.verdicts.get(one.test, "trials", digest)
-        return None if found is None else str(found.record["verdict"])
+        return None if found is None else found.record
 
     def _digest(self, one: PlannedClaim, look: int) -> str:
         if one.test not in self._keys:

@@ -1,7 +1,7 @@
 """What a run leaves when it ends: the report, the saved run, the pictures, and what the terminal says of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 from icl_claims.claims import coverage_of_papers
 from icl_claims.errors import IclClaimsError
 from icl_claims.pytest_plugin.options import chosen_options, report_folder
-from icl_claims.pytest_plugin.records import RunRecord
+from icl_claims.pytest_plugin.run_record import RunRecord
 from icl_claims.report import Record, compare, ledger, words, write
 from icl_claims.report.counts import counts_of
 from icl_claims.report.document import Document, find_run, make_document, read_document, run_facts, save_run
+from icl_claims.report.effort import outlook_of_run, spent_words
 from icl_claims.report.verdicts import OF_WORD, known_as
 
 
@@ -26,6 +27,7 @@ class SessionReport:
         comparison: Comparison with the run that was named, or else with the newest saved one; None if there is none.
         problem: Why something could not be written.
         cached: Number of the verdicts that an earlier run had reached.
+        spent: What its trials cost, by profile and task.
     """
 
     claims: Sequence[Record]
@@ -34,6 +36,7 @@ class SessionReport:
     named: bool = False
     problem: str = ""
     cached: int = 0
+    spent: Sequence[Record] = ()
 
     @property
     def failed(self) -> bool:
@@ -54,20 +57,31 @@ class SessionReport:
             if self.cached:
                 again = "--claims-again decides them again"
                 terminal.write_line(f"{self.cached} as an earlier run of the same code decided ({again})")
+            for said in (*spent_words(self.spent), *outlook_of_run(self.claims)):
+                terminal.write_line(f"trials of {said}")
             for path in self.written:
                 terminal.write_line(f"report: {path}")
         if self.problem:
             terminal.write_line(self.problem, red=True)
 
 
+def leave_so_far(run: RunRecord, claims: Sequence[Record], decided: str) -> None:
+    """Write the report of a run that goes on, and say so; what cannot be written is told at the end."""
+    try:
+        page, _ = write.write_report(report_folder(run.config), _document(run, claims, going_on=True))
+    except IclClaimsError:
+        return
+    terminal: Any = run.config.pluginmanager.getplugin("terminalreporter")
+    if terminal is not None and terminal.verbosity >= 0:
+        terminal.ensure_newline()
+        terminal.write_line(f"decided: {decided}; page so far: {page}")
+
+
 def leave(run: RunRecord, claims: Sequence[Record], *, interrupted: bool) -> SessionReport:
     """Write everything that a run leaves; it was interrupted if some of its claims were not reached."""
-    config, seconds = run.config, time.time() - run.started
+    config = run.config
     folder, named = report_folder(config), config.getoption("claims_compare")
-    options = chosen_options(config)
-    name = config.getoption("claims_name") or options["profile"]
-    facts = run_facts(options, seconds=seconds, root=config.rootpath, name=name, interrupted=interrupted)
-    document = make_document(facts, claims, pictures=run.pictures, coverage=coverage_of_papers(claims))
+    document = _document(run, claims, interrupted=interrupted)
     figures = config.getoption("claims_figures")
     try:
         before = _run_before(named, folder / "runs")
@@ -76,7 +90,30 @@ def leave(run: RunRecord, claims: Sequence[Record], *, interrupted: bool) -> Ses
         saved = save_run(document, folder / "runs")
     except IclClaimsError as error:
         return SessionReport(document["claims"], problem=str(error))
-    return SessionReport(document["claims"], (*written, saved), comparison, named is not None, cached=run.cached)
+    return SessionReport(
+        document["claims"], (*written, saved), comparison, named is not None, "", run.cached, document["run"]["spent"]
+    )
+
+
+def _document(run: RunRecord, claims: Sequence[Record], **state: bool) -> Document:
+    config, options = run.config, chosen_options(run.config)
+    name, seconds = config.getoption("claims_name") or options["profile"], time.time() - run.started
+    facts = run_facts(
+        options, seconds=seconds, root=config.rootpath, name=name, spent=spent(run.watch.seconds), **state
+    )
+    return make_document(facts, claims, pictures=run.pictures, coverage=coverage_of_papers(claims))
+
+
+def spent(seconds: Mapping[tuple[str, str], Sequence[float]]) -> list[dict[str, Any]]:
+    """What trials cost that were run, by profile and task.
+
+    >>> spent({("tiny", "sst2"): [1.0, 2.5]})
+    [{'profile': 'tiny', 'task': 'sst2', 'trials': 2, 'seconds': 3.5}]
+    """
+    return [
+        {"profile": profile, "task": task, "trials": len(each), "seconds": round(sum(each), 1)}
+        for (profile, task), each in seconds.items()
+    ]
 
 
 def _run_before(named: str | None, folder: Path) -> Document | None:

@@ -1,18 +1,15 @@
-"""The trials that a run of claims asks for: run or read from the store, with progress in the terminal."""
+"""The trials that a run of claims asks for: run or read from the store, and told of as they go."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from icl_claims.claims import Verdict
 from icl_claims.evidence.asking import AbsentEvidence
 from icl_claims.evidence.figure_data import figure_data
 from icl_claims.evidence.trials import MAIN, TrialsEvidence
@@ -23,14 +20,13 @@ from icl_claims.experiments.studies import LEARNING, STUDIES
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel
 from icl_claims.models.reference import described
-from icl_claims.pytest_plugin import collection, fixtures, options, workers
+from icl_claims.pytest_plugin import collection, fixtures, options, watching, workers
 from icl_claims.pytest_plugin.budget import Budget, budget_of
+from icl_claims.pytest_plugin.events import Said, Tell, TrialRun, TrialsUnderWay
 from icl_claims.pytest_plugin.rounds_of_run import RoundsOfRun
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 
 DONE = "done"
-Report = Callable[[str, str, float], None]
-"""Takes the title of a trial, what it is doing, and how many trials are done, with a fraction for the one under way."""
 
 
 class TrialsOfRun:
@@ -51,6 +47,13 @@ class TrialsOfRun:
     def digest(self, profile: str, test: str) -> str:
         """SHA-256 of all that the trials follow from that decide a claim; empty if they cannot be run here."""
         return "" if why_not(options.choices_of(self._config, profile)) else self.rounds(profile).digest(test)
+
+    def facts(self, profile: str, test: str, verdict: Verdict) -> dict[str, Any]:
+        """What is told of a claim beside its verdict: the looks at it, and what it waits for if it is undecided."""
+        found = self.rounds(profile).facts_of(test, verdict)
+        if (waits := found["outlook"]) and waits["seconds"] is not None:
+            waits["seconds"] = round(waits["seconds"] / workers.worker_of(self._config).count, 1)
+        return found
 
     def draws(self, profile: str, test: str) -> str:
         """How many draws a claim of trials that were run was looked at after, and why no more."""
@@ -76,6 +79,7 @@ class TrialsOfRun:
 
     def _rounds(self, profile: str) -> RoundsOfRun:
         choices, worker = options.choices_of(self._config, profile), workers.worker_of(self._config)
+        tell = watching.teller_of(self._config)
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
         asked = collection.asked_of_trials(self._config)
         with fixtures.visible(self._config) as say:
@@ -85,16 +89,16 @@ class TrialsOfRun:
 
         @cache
         def load() -> LanguageModel:
-            with fixtures.visible(self._config) as say:
-                say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
-                return choices.load_model(say)
+            name = choices.profile.name
+            tell(Said(name, f"Trials of profile {name}: loading {choices.model_reference}."))
+            return choices.load_model(lambda text: tell(Said(name, text)))
 
         since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
         stop = budget_of(self._config)
-        execute = Execution(run, load, worker, TrialStore(since=since), stop, self._config)
+        execute = Execution(run, load, worker, TrialStore(since=since), stop, tell)
         claims = collection.selected_claims(self._config, profile)
         return RoundsOfRun(
-            run, studies, claims, execute, self._verdicts, _details(choices, run), going_on=stop.set, say=execute.say
+            run, studies, claims, execute, self._verdicts, _details(choices, run), stop.set, tell, worker
         )
 
 
@@ -129,6 +133,7 @@ class Execution:
         worker: This process.
         store: Where trials are kept.
         budget: When no further trial is begun.
+        tell: Told how they go.
     """
 
     run: plan.Run
@@ -136,48 +141,38 @@ class Execution:
     worker: workers.Worker
     store: TrialStore
     budget: Budget
-    config: pytest.Config
+    tell: Tell
 
     def __call__(self, what: str, specs: Sequence[TrialSpec]) -> Iterator[tuple[TrialSpec, TrialResult | Exception]]:
         """Run or read trials, each given when it is done, up to the end of the budget."""
         done = dict.fromkeys(range(len(specs)), False)
-        order, quiet = self.worker.in_its_order(list(enumerate(specs))), self.config.get_verbosity() < 0
-        with fixtures.visible(self.config), progress_of_trials(len(specs), quiet=quiet) as report:
-            for ask in (self.store.get_or_run_unless_busy, self.store.get_or_run):
-                for number, spec in order:
-                    if done[number] or (self.budget.over and not self.store.holds(spec)):
-                        continue
-                    title = f"{what}, trial {number + 1} of {len(specs)}, {self.run.data[spec.task].task.title}"
-                    found = self._result(ask, spec, partial(self._tell, report, title, sum(done.values())))
-                    if found is not None:
-                        done[number] = True
-                        report(title, DONE, sum(done.values()))
-                        yield spec, found
+        order, profile = self.worker.in_its_order(list(enumerate(specs))), self.run.choices.profile.name
 
-    def say(self, text: str) -> None:
-        """Tell whoever waits what came of a round."""
-        if self.config.get_verbosity() >= 0:
-            with fixtures.visible(self.config):
-                Console(file=sys.stdout).out(text, highlight=False)
+        def report(title: str, step: str, part: float = 0.0) -> None:
+            so_far = sum(done.values()) + min(part, 0.999)
+            self.tell(TrialsUnderWay(profile, what, so_far, len(specs), f"{title}: {step}"))
 
-    @staticmethod
-    def _tell(report: Report, title: str, before: int, step: str, part: float) -> None:
-        report(title, step, before + min(part, 0.999))
+        for ask in (self.store.get_or_run_unless_busy, self.store.get_or_run):
+            for number, spec in order:
+                if done[number] or (self.budget.over and not self.store.holds(spec)):
+                    continue
+                title = f"trial {number + 1}, {self.run.data[spec.task].task.title}"
+                found = self._result(ask, spec, partial(report, title))
+                if found is not None:
+                    done[number] = True
+                    report(title, DONE)
+                    yield spec, found
 
     def _result(
         self, ask: Any, spec: TrialSpec, progress: Callable[[str, float], None]
     ) -> TrialResult | Exception | None:
         def run_one(missing: TrialSpec) -> TrialResult:
+            model, data = self.load(), self.run.data[missing.task]
             checkpoint, tokens = self.store.checkpoint(missing), self.run.choices.tokens_per_batch
-            data = self.run.data[missing.task]
-            return trial.run_trial(
-                missing,
-                self.load(),
-                data,
-                progress,
-                checkpoint=checkpoint,
-                tokens_per_batch=tokens,
-            )
+            began = time.monotonic()
+            result = trial.run_trial(missing, model, data, progress, checkpoint=checkpoint, tokens_per_batch=tokens)
+            self.tell(TrialRun(self.run.choices.profile.name, missing.task, time.monotonic() - began))
+            return result
 
         try:
             found: TrialResult | None = ask(spec, run_one)
@@ -185,32 +180,9 @@ class Execution:
             if self.budget.over:
                 raise
             self.budget.end()
-            self.say("Interrupted: what is undecided stays so; once more to stop at once.")
+            interrupted = "Interrupted: what is undecided stays so; once more to stop at once."
+            self.tell(Said(self.run.choices.profile.name, interrupted))
             return None
         except Exception as error:
             return error
         return found
-
-
-@contextmanager
-def progress_of_trials(total: int, *, quiet: bool) -> Iterator[Report]:
-    """A report function for `total` trials: a bar in a terminal, else a line for each that is done."""
-    console = Console(file=sys.stdout)
-    if quiet or not total:
-        yield lambda _title, _step, _done: None
-    elif console.is_terminal:
-        left = (TimeRemainingColumn(elapsed_when_finished=False), TextColumn("left"))
-        columns = (TextColumn("{task.fields[step]}"), BarColumn(bar_width=24), TimeElapsedColumn())
-        with Progress(*columns, TextColumn("elapsed,"), *left, console=console) as bar:
-            task = bar.add_task("", total=total, step="starting")
-            yield lambda title, step, done: bar.update(task, completed=done, step=f"{title}: {step}")
-    else:
-        start = time.perf_counter()
-
-        def print_line(title: str, step: str, done: float) -> None:
-            if step == DONE:
-                spent = time.perf_counter() - start
-                left = spent / done * (total - done)
-                console.out(f"{title}: done, {spent:.0f} s elapsed, about {left:.0f} s left", highlight=False)
-
-        yield print_line

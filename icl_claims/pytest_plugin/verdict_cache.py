@@ -17,7 +17,8 @@ from filelock import FileLock
 import icl_claims
 from icl_claims.errors import StoreError
 from icl_claims.fixtures_folder import fixtures_folder
-from icl_claims.pytest_plugin.records import CachedVerdict, merged
+from icl_claims.pytest_plugin.records import CachedVerdict
+from icl_claims.pytest_plugin.run_record import merged
 from icl_claims.report.document import libraries
 from icl_claims.storage.checksummed import read_manifest, write_checksummed
 from icl_claims.storage.files import cache_folder, sha256_of

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from icl_claims.experiments.options import AT_SCALE, SECOND
 from icl_claims.pytest_plugin.fixtures import REFUTATIONS
 
 T = TypeVar("T")
-_ON_TRIALS = re.compile(r"\[(?:.*-)?(trials(?:-paper)?)(?:-.*)?\]$")
+_ON_TRIALS = re.compile(rf"\[(?:.*-)?(trials(?:-(?:{SECOND}|{AT_SCALE}))?)(?:-.*)?\]$")
 CARDS = "nvidia[0-9]*"
 BEGAN = "icl_claims_began"
 _BEGINNING = pytest.StashKey[datetime]()
@@ -39,10 +40,13 @@ class Worker:
         return [*work[first:], *work[:first]]
 
 
+ALONE = Worker()
+
+
 def worker_of(config: pytest.Config) -> Worker:
     """The worker that this process is; the only one where xdist is not used."""
     given = getattr(config, "workerinput", None)
-    return Worker() if given is None else Worker(int(given["workerid"].removeprefix("gw")), given["workercount"])
+    return ALONE if given is None else Worker(int(given["workerid"].removeprefix("gw")), given["workercount"])
 
 
 def beginning(config: pytest.Config) -> datetime:
@@ -71,6 +75,8 @@ def processors() -> int:
 
 class ClaimScheduling(LoadScopeScheduling):
     """Claims on trials in as many groups as there are workers, or CUDA devices if these are fewer; others one by one.
+
+    They are begun in the order in which they were collected.
 
     The groups of a profile share its trials: each trial is run by one of them, through the store.
     """
@@ -111,5 +117,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClaimSchedul
     of_claims = any((folder / REFUTATIONS).is_file() for path in named for folder in (path, *path.parents))
     if config.getoption("dist") != "load" or not of_claims:  # known refutations lie in a folder of claims
         return None
+    config.option.loadscopereorder = False  # the largest groups, which are those on trials, would come first
     cards = len(list(Path("/dev").glob(CARDS)))
     return ClaimScheduling(config, cards or len(config.getoption("tx")), log)

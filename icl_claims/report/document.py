@@ -20,8 +20,10 @@ from icl_claims.report.ledger import place_in_papers
 from icl_claims.report.verdicts import ON_PRINTED
 from icl_claims.version import __version__
 
-SCHEMA_VERSION = 4
-READABLE = (1, 2, 3, SCHEMA_VERSION)
+SCHEMA_VERSION = 5
+READABLE = (1, 2, 3, 4, SCHEMA_VERSION)
+OF_THE_RULE = 4
+"""The version from which words of printed tables are their own, and p values those of the rule."""
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pytest", "hypothesis")
 
 Document = dict[str, Any]
@@ -46,6 +48,8 @@ _RECORD: dict[str, Any] = {
     "nulls": [],
     "replication": None,
     "specifications": None,
+    "looks": [],
+    "outlook": None,
     "would_change": "",
     "rule_digest": "",
     "rule_since": "",
@@ -56,10 +60,26 @@ _SAVED = re.compile(r"([0-9]{4,})_.+\.json")
 _LONGEST_NAME = 80
 
 
-def run_facts(options: dict[str, Any], *, seconds: float, root: Path, name: str, interrupted: bool) -> dict[str, Any]:
+def run_facts(
+    options: dict[str, Any],
+    *,
+    seconds: float,
+    root: Path,
+    name: str,
+    interrupted: bool = False,
+    going_on: bool = False,
+    spent: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """Everything that a reader needs to run the same again: the chosen options, and the commit of the project's root.
 
-    An interrupted run did not reach some of its claims.
+    Args:
+        options: Those that were named.
+        seconds: How long it took.
+        root: Folder of the project.
+        name: Of the run.
+        interrupted: Whether it did not reach some of its claims.
+        going_on: Whether it is not over.
+        spent: What its trials cost, by profile and task.
     """
     describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
@@ -69,6 +89,8 @@ def run_facts(options: dict[str, Any], *, seconds: float, root: Path, name: str,
     return {
         "name": name,
         "interrupted": interrupted,
+        "going_on": going_on,
+        "spent": list(spent),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "options": options,
@@ -108,7 +130,7 @@ def make_document(
     """
     return {
         "schema_version": SCHEMA_VERSION,
-        "run": _writable({"name": "", "interrupted": False, **run}),
+        "run": _writable({"name": "", "interrupted": False, "going_on": False, "spent": [], **run}),
         "claims": sorted((_complete(_writable(claim)) for claim in claims), key=place_in_papers),
         "pictures": _writable(pictures or {}),
         "coverage": [_writable(entry) for entry in coverage],
@@ -150,7 +172,7 @@ def read_document(path: Path) -> Document:
         if not isinstance(found["claims"], list):
             raise TypeError("its claims are no list")
         others = {"pictures": found.get("pictures"), "coverage": found.get("coverage", ())}
-        claims = found["claims"] if version == SCHEMA_VERSION else map(_as_now, found["claims"])
+        claims = found["claims"] if version >= OF_THE_RULE else map(_as_now, found["claims"])
         document = make_document(found["run"], claims, **others)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         todo = "It was changed or cut: name another run, or run pytest claims/ again."

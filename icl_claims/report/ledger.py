@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from icl_claims.claims import PAPERS, SOURCES
+from icl_claims.experiments.options import SECOND
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.report import Record
@@ -257,6 +258,8 @@ def command_of(claim: Record, options: Mapping[str, Any]) -> str:
             chosen |= {"studies": ",".join(asked)} if asked else {}
         if profile == "paper":
             chosen = {"model": "fairseq:DIR", "data": "DIR", **chosen}
+        elif profile == SECOND and options.get("profile") != SECOND:  # which a run of two profiles has beside the first
+            chosen.pop("profile", None)
         else:
             chosen["profile"] = profile
         for name, value in chosen.items():

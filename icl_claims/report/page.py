@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from icl_claims import protocol, tasks
-from icl_claims.report import Record, ledger, tables, words
+from icl_claims.report import Record, effort, ledger, tables, words
 from icl_claims.report.counts import Count, counts_of
 from icl_claims.report.document import Document
 from icl_claims.report.page_figures import PageFigure
@@ -29,6 +29,8 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[PageFigure]]
     page = page_environment().get_template("claims.html.jinja")
     return page.render(
         run=run,
+        spent=effort.spent_words(run["spent"]),
+        outlooks=effort.outlook_of_run(claims),
         limit=words.limit_of_tasks(str(run["options"].get("tasks") or "").replace(" ", "").split(",")),
         command_of=lambda claim: ledger.command_of(claim, run["options"]),
         listings_of=lambda claim: [listings[key] for _, key in ledger.keys_of_listings(claim)],
@@ -65,6 +67,8 @@ def page_environment() -> Environment:
     )
     environment.filters |= {
         "agreement": words.agreement_words,
+        "looks_plot": looks_plot,
+        "outlook": effort.outlook_words,
         "specification_plot": specification_plot,
         "by_the_rule": words.by_the_rule,
         "css": lambda word: word.replace(" ", "-"),
@@ -160,15 +164,25 @@ def forest_plot(claim: Record) -> ForestPlot | None:
     return ForestPlot(rows, _pooled(pooled, scale), (words.number(low, 2), words.number(high, 2)), scale(0.0))
 
 
+def looks_plot(claim: Record) -> ForestPlot | None:
+    """A plot of the difference over all tasks at each look at a claim; None where fewer than two looks have one."""
+    known = [one for one in claim["looks"] if one["effect"]]
+    return _plot_of_effects(claim, known) if len(known) > 1 else None
+
+
 def specification_plot(claim: Record) -> ForestPlot | None:
     """A plot of the difference over all tasks under each specification; None where none has one."""
+    return _plot_of_effects(claim, claim["specifications"] or ())
+
+
+def _plot_of_effects(claim: Record, found: Iterable[Record]) -> ForestPlot | None:
     outcomes = {"supported": "holds", "refuted": "fails"}
     unknown = dict.fromkeys(("estimate", "low", "high"))
     nothing_more = dict.fromkeys(("printed", "null_low", "null_high"))
     rows = [
         {**nothing_more, **(effect := one.get("effect") or unknown), "difference": effect["estimate"]}
         | {"outcome": outcomes.get(one["verdict"], "unclear")}
-        for one in claim["specifications"] or ()
+        for one in found
     ]
     return forest_plot({"source": claim["source"], "tasks": rows, "effect": None})
 

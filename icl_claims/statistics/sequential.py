@@ -39,7 +39,8 @@ def log_e_value(t: float, replicates: int) -> float:
     square, shrunk = t * t / (n - 1), t * t / ((n - 1) * (1 + n))
     both = n / 2 * (math.log1p(square) - math.log1p(shrunk)) - math.log1p(n) / 2
     above = t * math.sqrt(n / (n - 1) * n / (1 + n)) / math.sqrt(1 + shrunk)
-    return math.log(2.0) + both + float(scipy.stats.t.logcdf(above, n))
+    share = float(scipy.special.stdtr(n, above))
+    return math.log(2.0) + both + (math.log(share) if share else -math.inf)
 
 
 def p_value(t: float, replicates: int) -> float:

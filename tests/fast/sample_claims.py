@@ -150,11 +150,18 @@ def _of_trials(number, word):
         "decided_by": "SimAOU of layer-causal finetuning above SimAOU of finetuning" if number % 3 else "",
         "nulls": [null, other],
         "replication": {"groups": 8, "replicates": 16, "words": {word: 7, "not run": 1}},
+        "looks": [_look(8, "inconclusive", 0.2), _look(12, word, 0.1)],
+        "outlook": {"draws": 40, "seconds": 90.0, "why": ""} if word == "inconclusive" else None,
         "specifications": [
             {"name": name, "verdict": "inconclusive" if place == 2 else word, "default": place == 0}
             for place, name in enumerate(readings)
         ],
     }
+
+
+def _look(draws, word, width):
+    effect = {"estimate": 0.1, "low": 0.1 - width, "high": 0.1 + width, "kind": KINDS["trials"]}
+    return {"draws": draws, "verdict": word, "effect": effect}
 
 
 def _finding(generator, task, expected, sign, queries):

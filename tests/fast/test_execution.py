@@ -13,6 +13,7 @@ from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.pytest_plugin import trials_of_run as trials_module
 from icl_claims.pytest_plugin.budget import Budget, budget_of, seconds_of
+from icl_claims.pytest_plugin.events import Said, TrialRun, TrialsUnderWay, tell_nobody
 from icl_claims.pytest_plugin.trials_of_run import Execution
 from icl_claims.pytest_plugin.workers import Worker
 from tests.fast.stored_trials import made_up_result
@@ -26,12 +27,11 @@ class Breaks(Exception):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, pytester):
+def run(tmp_path, monkeypatch):
     """Runs made-up trials; gives what was run by task and seed, and what each gave."""
     ran = []
-    config = pytester.parseconfig("-q")
 
-    def run_with(worker=None, load=lambda: "model", budget=None, breaks=None):
+    def run_with(worker=None, load=lambda: "model", budget=None, breaks=None, told=None):
         def run_trial(spec, model, _data, progress, **_how):
             assert model == "model"
             progress("answering", 0.5)
@@ -43,7 +43,8 @@ def run(tmp_path, monkeypatch, pytester):
         monkeypatch.setattr(trials_module.trial, "run_trial", run_trial)
         ran.clear()
         plan, store = resolve(Choices(PROFILES["tiny"])), TrialStore(tmp_path)
-        execute = Execution(plan, load, worker or Worker(), store, budget or Budget(), config)
+        tell = tell_nobody if told is None else told.append
+        execute = Execution(plan, load, worker or Worker(), store, budget or Budget(), tell)
         return [((spec.task, spec.seed), found) for spec, found in execute("a round", SPECS)], ran
 
     return run_with
@@ -92,10 +93,34 @@ def test_an_interrupt_ends_the_budget_and_a_second_one_the_run(run):
     assert ([draw for draw, _ in given], ran, budget.over) == (IN_ORDER[:2], IN_ORDER[:3], True)
 
 
+def test_what_is_run_is_told_and_counted_but_not_what_is_read(run):
+    told = []
+    run(told=told)
+    assert [one.task for one in told if isinstance(one, TrialRun)] == [task for task, _ in IN_ORDER]
+    under_way = [one for one in told if isinstance(one, TrialsUnderWay)]
+    assert [one.done for one in under_way] == [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]
+    assert under_way[2].now == "trial 2, SST2: answering"
+    assert {(one.profile, one.what, one.total) for one in under_way} == {("tiny", "a round", 4)}
+    told.clear()
+    run(told=told)
+    assert not any(isinstance(one, TrialRun) for one in told)
+
+
+def test_an_interrupt_is_answered(run):
+    told = []
+    run(budget=Budget(), breaks={IN_ORDER[2]: KeyboardInterrupt()}, told=told)
+    assert [one.text for one in told if isinstance(one, Said)] == [
+        "Interrupted: what is undecided stays so; once more to stop at once."
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "over", "given"),
     [
-        ((), False, False),
+        ((), False, True),
+        (("--claims-profile=tiny",), False, False),
+        (("--claims-model=tiny",), False, False),
+        (("--claims-replicates=4",), False, False),
         (("--claims-no-more",), True, False),
         (("--claims-budget=0s",), True, True),
         (("--claims-budget=2h",), False, True),

@@ -25,7 +25,17 @@ from icl_claims.report.verdicts import ON_PRINTED, VERDICTS, WORST_FIRST
 from icl_claims.report.words import DASH, MINUS, number, p_value, p_words, replication_words, verdict_sentence
 from tests.fast.sample_claims import RUN, compared, sample_document, sample_finding, sample_record
 
-NEWER_FIELDS = ("decided_by", "nulls", "replication", "specifications", "rule_digest", "rule_since", "rule_in_sight")
+NEWER_FIELDS = (
+    "decided_by",
+    "nulls",
+    "replication",
+    "specifications",
+    "looks",
+    "outlook",
+    "rule_digest",
+    "rule_since",
+    "rule_in_sight",
+)
 NEW_FIELDS = ("quantity", "effect", "p", "beside", "would_change", *NEWER_FIELDS)
 OLD_FIELDS = ("task", "outcome", "left", "right", "difference", "low", "high", "queries", "note")
 
@@ -64,7 +74,7 @@ def test_an_older_document_is_read_with_defaults(tmp_path):
     path = tmp_path / "claims.json"
     path.write_text(json.dumps(as_version_1(sample_document(2))), encoding="utf-8")
     document = read_document(path)
-    assert document["schema_version"] == 4
+    assert document["schema_version"] == 5
     assert [claim["id"] for claim in document["claims"]] == [claim["id"] for claim in sample_document(2)["claims"]]
     assert {claim["effect"] for claim in document["claims"]} == {None}
     assert all(finding["null_low"] is None for claim in document["claims"] for finding in claim["tasks"])
@@ -79,6 +89,18 @@ def test_a_document_of_the_version_before_has_the_words_and_no_other_p_values(tm
     assert {claim["p"] for claim in old["claims"]} == {claim["replication"] for claim in old["claims"]} == {None}
     assert {claim["effect"]["kind"] for claim in old["claims"] if claim["effect"]} == {""}
     assert not compare_runs(old, new).verdict_changed
+
+
+def test_a_document_of_version_4_keeps_its_p_values_and_words(tmp_path):
+    new = sample_document(4)
+    claims = [{name: one[name] for name in one if name not in ("looks", "outlook")} for one in new["claims"]]
+    run = {name: new["run"][name] for name in new["run"] if name not in ("going_on", "spent")}
+    old = new | {"schema_version": 4, "run": run, "claims": claims}
+    (tmp_path / "claims.json").write_text(json.dumps(old), encoding="utf-8")
+    found = read_document(tmp_path / "claims.json")
+    assert [(one["verdict"], one["p"]) for one in found["claims"]] == [(one["verdict"], one["p"]) for one in claims]
+    assert {one["outlook"] for one in found["claims"]} == {None}
+    assert found["run"]["spent"] == []
 
 
 def test_the_schema_and_the_order_by_severity_know_every_word():

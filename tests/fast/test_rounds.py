@@ -21,6 +21,7 @@ from icl_claims.experiments.studies import LEARNING, STUDIES
 from icl_claims.methods import Finetuning, InContext, LayerCausal, ZeroShot
 from icl_claims.metrics import accuracy, drift, lens_loss, order_spread, sim_aou
 from icl_claims.pytest_plugin import rounds_of_run
+from icl_claims.pytest_plugin.events import Look, Said, tell_nobody
 from icl_claims.pytest_plugin.held_trials import setting_of
 from icl_claims.pytest_plugin.rounds_of_run import RoundsOfRun
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache
@@ -99,9 +100,9 @@ def rounds(tmp_path):
         run = resolve(Choices(PROFILES["tiny"], **choices))
         studies = (STUDIES["main"], STUDIES[LEARNING])
         asked = {one.id: (one, print) for one in claims}
-        say = (lambda _text: None) if said is None else said.append
+        tell = tell_nobody if said is None else said.append
         cache = VerdictCache(tmp_path / verdicts)
-        return RoundsOfRun(run, studies, asked, execute or Executed(), cache, {"profile": "tiny"}, going_on, say)
+        return RoundsOfRun(run, studies, asked, execute or Executed(), cache, {"profile": "tiny"}, going_on, tell)
 
     return make
 
@@ -137,7 +138,15 @@ def test_draws_are_added_for_what_is_undecided_alone(rounds):
     later = [spec for spec in execute.ran if 8 <= spec.seed < 1_000_000]
     assert {method.name for spec in later for method in spec.methods} == {"layer_causal", "finetuning"}
     assert drawn(execute) == set(range(24))
-    assert said[0] == "8 draws: 2 of 3 claims are decided, 1 go on."
+    looks = [(one.claim, one.draws, one.word, one.over) for one in said if isinstance(one, Look)]
+    assert looks[:3] == [
+        ("clear", 8, "supported", True),
+        ("false", 8, "refuted", True),
+        ("equal", 8, "inconclusive", False),
+    ]
+    assert next(one.text for one in said if isinstance(one, Said)) == (
+        "tiny, 8 draws: 2 of 3 claims are decided, 1 go on."
+    )
 
 
 def test_what_is_decided_is_run_no_further(rounds):

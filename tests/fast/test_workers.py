@@ -95,6 +95,11 @@ def test_trials_of_two_profiles_are_two_groups(config):
     assert groups_of(ClaimScheduling(config(), 1), tests) == [[tests[0], tests[3]], [tests[1], tests[2]]]
 
 
+def test_trials_of_a_second_profile_are_groups_of_their_own(config):
+    tests = ["a.py::test[trials]", "a.py::test[trials-embedded]", "b.py::test[x-trials-embedded]"]
+    assert groups_of(ClaimScheduling(config(), 1), tests) == [[tests[0]], tests[1:]]
+
+
 def test_a_test_stays_in_its_group(config):
     scheduling = ClaimScheduling(config(), 2)
     assert [scheduling._split_scope(test) for test in TESTS] == [scheduling._split_scope(test) for test in TESTS]

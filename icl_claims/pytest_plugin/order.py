@@ -1,0 +1,36 @@
+"""The order in which the claims of a run are decided: what takes no time first, then mathematics, then trials."""
+
+from typing import Any
+
+import pytest
+
+from icl_claims.experiments.options import AT_SCALE, SECOND
+from icl_claims.pytest_plugin.records import mark_of, source_of
+
+_AT_ONCE = "printed numbers and authors' runs"
+_STAGES = {"printed": _AT_ONCE, "author_runs": _AT_ONCE, "exact": "mathematics", "trials": "trials"}
+_PROFILES = ("", SECOND, AT_SCALE)
+
+
+def put_in_order(items: list[pytest.Item]) -> None:
+    """Sort the tests of claims, on the places that they have among others, by the stage of the run they belong to."""
+    places = [place for place, item in enumerate(items) if mark_of(item)]
+    ordered = sorted((items[place] for place in places), key=_place)
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
+
+
+def stage_of(source: str, profile: str = "") -> str:
+    """The stage in which a source of evidence is asked, for trials with their profile.
+
+    >>> stage_of("author_runs"), stage_of("trials", "tiny")
+    ("printed numbers and authors' runs", 'trials of tiny')
+    """
+    stage = _STAGES.get(source, _STAGES["exact"])
+    return f"{stage} of {profile}" if profile else stage
+
+
+def _place(item: Any) -> tuple[int, int]:
+    source, profile = source_of(item)
+    stages = [*dict.fromkeys(_STAGES.values())]
+    return stages.index(stage_of(source)), _PROFILES.index(profile) if profile in _PROFILES else 0

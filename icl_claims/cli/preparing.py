@@ -112,9 +112,8 @@ def _memory() -> Line:
 
 
 def _embedded_model() -> Line:
-    cache = gguf.model_cache()
-    if any(cache.glob(f"gguf-{embedded.GGUF_SHA256}/MANIFEST.json")):
-        return Line("embedded model", f"cached in {cache}")
+    if embedded.is_fetched():
+        return Line("embedded model", f"cached in {gguf.model_cache()}")
     return Line("embedded model", "not fetched yet", f"The first run fetches {embedded.EMBEDDED_MODEL}: 93 MB.")
 
 

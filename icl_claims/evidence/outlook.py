@@ -17,7 +17,7 @@ class Outlook:
     Args:
         draws: After how many draws of each task it would probably be decided; None if no number of them would, or it
             is not known.
-        why: In words, what else it waits for.
+        why: In words, what else it waits for, or that it was not looked at yet.
     """
 
     draws: int | None = None

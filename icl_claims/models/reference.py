@@ -14,6 +14,7 @@ from icl_claims.models.gguf import facts_of, gguf_folder
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.storage.files import DigestOf, Say, file_digest, remembered_digest
 
+EMBEDDED = "embedded"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -75,7 +76,7 @@ def described(reference: str) -> str:
     Raises:
         ModelError: an unknown reference, or a GGUF file that cannot be read.
     """
-    if reference == "embedded":
+    if reference == EMBEDDED:
         return f"{reference}: {EMBEDDED_MODEL}"
     if not reference.startswith("gguf:"):
         return reference
@@ -86,7 +87,7 @@ def described(reference: str) -> str:
 def _locate(reference: str, say: Say, digest_of: DigestOf) -> tuple[Path, bool]:
     """The folder that a reference names, fetched if it is missing, and whether fairseq wrote it."""
     kind, _, rest = reference.partition(":")
-    if kind == "embedded" and not rest:
+    if kind == EMBEDDED and not rest:
         return embedded_folder(say=say, digest_of=digest_of), False
     if kind == "tiny" and not rest:
         return fixtures_folder() / "tiny", False

@@ -277,6 +277,13 @@ def named_errors() -> Iterator[None]:
         raise pytest.fail.Exception(f"{type(error).__name__}: {error.as_told(pytest_option)}", pytrace=False) from None
 
 
+def end_line(config: pytest.Config) -> None:
+    """Go to a new line of the terminal, where letters of tests stand on this one."""
+    writer = config.get_terminal_writer()
+    if writer.width_of_current_line:
+        writer.line()
+
+
 @contextmanager
 def visible(config: pytest.Config) -> Iterator[Callable[[str], None]]:
     """Output reaches the terminal while this lasts; nothing is said by an xdist worker or under -q."""

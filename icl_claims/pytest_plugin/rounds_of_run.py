@@ -16,7 +16,7 @@ import pytest
 from icl_claims.claims import Claim, Verdict
 from icl_claims.evidence.deciding import verdict_on
 from icl_claims.evidence.learning import learning_of
-from icl_claims.evidence.outlook import outlook_of
+from icl_claims.evidence.outlook import Outlook, outlook_of
 from icl_claims.evidence.rounds import DECIDED, Need, cannot_turn, gated, looks, narrowed, needs_of
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Run, plan_task
@@ -102,6 +102,9 @@ class RoundsOfRun:
         """What is told of a claim beside its verdict: the looks at it, and what it waits for if it is undecided."""
         one = self.finished[test]
         outlook = outlook_of(one.claim.rule, verdict, closed=self._closed(one))
+        if outlook and not one.look and one.stopped == NO_TIME:
+            first = self._looks_within_profile[0]
+            outlook = Outlook(first, f"no time was left for its trials; the first look is after {first} draws")
         waits = outlook and {**asdict(outlook), "seconds": self._seconds_until(one, outlook.draws)}
         return {"looks": one.all_looks(verdict), "outlook": waits}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from icl_claims.claims import coverage_of_papers
 from icl_claims.errors import IclClaimsError
+from icl_claims.pytest_plugin.fixtures import end_line
 from icl_claims.pytest_plugin.options import chosen_options, report_folder
 from icl_claims.pytest_plugin.run_record import RunRecord
 from icl_claims.report import Record, compare, ledger, words, write
@@ -73,7 +74,7 @@ def leave_so_far(run: RunRecord, claims: Sequence[Record], decided: str) -> None
         return
     terminal: Any = run.config.pluginmanager.getplugin("terminalreporter")
     if terminal is not None and terminal.verbosity >= 0:
-        terminal.ensure_newline()
+        end_line(run.config)
         terminal.write_line(f"decided: {decided}; page so far: {page}")
 
 

@@ -18,11 +18,12 @@ from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import LEARNING, STUDIES
 from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.models import LanguageModel
-from icl_claims.models.reference import described
+from icl_claims.models import LanguageModel, embedded
+from icl_claims.models.reference import EMBEDDED, described
 from icl_claims.pytest_plugin import collection, fixtures, options, watching, workers
 from icl_claims.pytest_plugin.budget import Budget, budget_of
 from icl_claims.pytest_plugin.events import Said, Tell, TrialRun, TrialsUnderWay
+from icl_claims.pytest_plugin.records import UNFINISHED
 from icl_claims.pytest_plugin.rounds_of_run import RoundsOfRun
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 
@@ -40,13 +41,13 @@ class TrialsOfRun:
     def __call__(self, profile: str, test: str) -> TrialsEvidence | AbsentEvidence:
         """The trials of a profile, the chosen one by default, that decide the claim of a test."""
         choices = options.choices_of(self._config, profile)
-        if reason := why_not(choices):
+        if reason := self._why_not(choices):
             return AbsentEvidence("trials", reason, _details(choices))
         return self.rounds(profile).evidence(test)
 
     def digest(self, profile: str, test: str) -> str:
         """SHA-256 of all that the trials follow from that decide a claim; empty if they cannot be run here."""
-        return "" if why_not(options.choices_of(self._config, profile)) else self.rounds(profile).digest(test)
+        return "" if self._why_not(options.choices_of(self._config, profile)) else self.rounds(profile).digest(test)
 
     def facts(self, profile: str, test: str, verdict: Verdict) -> dict[str, Any]:
         """What is told of a claim beside its verdict: the looks at it, and what it waits for if it is undecided."""
@@ -64,7 +65,7 @@ class TrialsOfRun:
 
         Another process may have drawn fewer methods; what both have is the same.
         """
-        if profile in self._drawn or why_not(options.choices_of(self._config, profile)):
+        if profile in self._drawn or self._why_not(options.choices_of(self._config, profile)):
             return {}
         self._drawn.add(profile)
         rounds = self.rounds(profile)
@@ -76,6 +77,13 @@ class TrialsOfRun:
             }
             self._verdicts.put_pictures(rounds.digest_of_all, drawn)
         return drawn
+
+    def _why_not(self, choices: profiles.Choices) -> str:
+        """Why the trials of a profile cannot be run here, or read; empty where they can."""
+        reason = why_not(choices)
+        if not reason and choices.model_reference == EMBEDDED and not embedded.is_fetched():
+            return f"{UNFINISHED}, and its model was not fetched yet" if budget_of(self._config).over else ""
+        return reason
 
     def _rounds(self, profile: str) -> RoundsOfRun:
         choices, worker = options.choices_of(self._config, profile), workers.worker_of(self._config)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from icl_claims.pytest_plugin.events import Event, Tell, TrialRun, TrialsUnderWay, event_line, event_of, tell_nobody
-from icl_claims.pytest_plugin.fixtures import visible
+from icl_claims.pytest_plugin.fixtures import end_line, visible
 
 EVENTS = "icl_claims_events"
 EVERY = 0.25
@@ -44,8 +44,7 @@ class Watch:
             if self._display is None:
                 from icl_claims.pytest_plugin.display import Display
 
-                terminal: Any = self._config.pluginmanager.getplugin("terminalreporter")
-                self._display = Display(new_line=getattr(terminal, "ensure_newline", lambda: None))
+                self._display = Display(new_line=lambda: end_line(self._config))
             self._display.take(event)
 
     @pytest.hookimpl(optionalhook=True)

@@ -37,7 +37,7 @@ def outlook_words(claim: Record) -> str:
     found = claim["outlook"]
     if not found:
         return ""
-    if found["draws"] is None:
+    if found["why"] or found["draws"] is None:
         why = str(found["why"]).rstrip(".")
         return f"{why[:1].upper()}{why[1:]}." if why else ""
     more = found["draws"] - claim["looks"][-1]["draws"]
@@ -60,6 +60,6 @@ def _of_profile(found: Sequence[Record]) -> str:
     in_draws = [one for one in found if one["draws"] is not None]
     soon = sum(one["seconds"] is not None and one["seconds"] <= MORE for one in in_draws)
     said = [f"another {duration(MORE)} would probably decide {soon} of {len(found)} undecided claims"]
-    said += [f"{later} need longer"] if (later := len(in_draws) - soon) else []
-    said += [f"{never} wait for something else than draws"] if (never := len(found) - len(in_draws)) else []
+    said += [f"{later} would take longer"] if (later := len(in_draws) - soon) else []
+    said += [f"{never} cannot be decided by draws alone"] if (never := len(found) - len(in_draws)) else []
     return ", ".join(said)

@@ -61,8 +61,7 @@ def place_in_papers(claim: Record) -> tuple[Any, ...]:
         claim["id"],
         claim["condition"],
         sources.index(source) if source in sources else len(sources),
-        claim["profile"] == "paper",
-        claim["profile"],
+        [*PROFILES, claim["profile"]].index(claim["profile"]),
     )
 
 

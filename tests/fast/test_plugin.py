@@ -123,7 +123,9 @@ def test_a_known_refutation_for_which_no_time_was_left_is_undecided(pytester, mo
     pytester.makepyfile(dedent(ASKS))
     known = known_as_refuted("trials") + 'profile = "tiny"\n'
     pytester.path.joinpath("known_refutations.toml").write_text(known, encoding="utf-8")
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-m", "not gpu", "--claims-no-more")
+    result = pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-m", "not gpu", "--claims-no-more", "--claims-profile=tiny"
+    )
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*trials, tiny not run*"])
     [claim] = json.loads((pytester.path / "reports" / "claims.json").read_text(encoding="utf-8"))["claims"]

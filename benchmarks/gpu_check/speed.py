@@ -16,7 +16,7 @@ from benchmarks.outcome import Outcome, Say, tolerance_of
 from benchmarks.setting import Setting
 from benchmarks.timing import timed
 from benchmarks.trials import one_method, spec_of, trial_against_reference
-from icl_claims.experiments import plan
+from icl_claims.experiments import estimate
 from icl_claims.experiments.trial import prompts_of, run_trial
 
 OVER_THE_PLAN = 1.2
@@ -47,8 +47,8 @@ def memory_and_plan(asked: Asked, say: Say) -> Iterator[Finding]:
         spec = replace(spec_of(setting, methods, asked.effort.memory_trial), diagnostics=True)
         prompts = prompts_of(spec, model, setting.data)
         say(f"{name}: planning a trial")
-        planned = plan.memory(model, [prompts], len(methods))
-        seconds = plan.measure_speed(model, methods).seconds(plan.work_of(spec, prompts))
+        planned = estimate.memory(model, [prompts], len(methods))
+        seconds = estimate.measure_speed(model, methods).seconds(estimate.work_of(spec, prompts))
         say(f"{name}: running it")
         with peak_memory(model.device) as peak:
             _, taken = timed(partial(run_trial, spec, model, setting.data))

@@ -156,18 +156,24 @@ def trial(
 
 @app.command()
 @offers("plan")
-def plan(as_json: AsJson = False, **given: Any) -> None:
-    """Say what a run of claims costs at most, before it is run: trials, tokens, steps, memory, and about how long.
+def plan(
+    folder: Annotated[Path, typer.Argument(help="Where the claims lie.")] = Path("claims"),
+    as_json: AsJson = False,
+    **given: Any,
+) -> None:
+    """Say what the claims of a folder ask of trials before these are run: which methods, trials, memory, and how long.
 
-    It costs less where claims are decided after fewer draws, or ask for fewer methods. The model is loaded and a few
-    hundred tokens are measured; nothing is cached. The options are those of `pytest claims/`, there with `--claims-`
-    before their names.
+    Claims are looked at after a third of the draws, and after every sixth more. Of each look it says how many trials
+    are missing of every task, and after how long the first words can be had. What later looks cost is a bound, as most
+    claims are decided before. `--json` prints all trials, each with the claims that ask for it. The model is loaded and
+    a few hundred tokens are measured; nothing is cached. The options are those of `pytest claims/`, there with
+    `--claims-` before their names.
 
     For example: icl-claims plan --profile paper --model fairseq:DIR --data DIR --device cuda
     """
-    from icl_claims.cli.preparing import plan_and_print
+    from icl_claims.cli.plan import plan_and_print
 
-    plan_and_print(chosen(given), as_json=as_json)
+    plan_and_print(folder, chosen(given), as_json=as_json)
 
 
 @app.command("tune")

@@ -1,4 +1,4 @@
-"""Before a run of claims: what this machine has, what the run will cost, and at which rates a model learns."""
+"""Before a run of claims: what this machine has, and at which rates a model learns."""
 
 import json
 import math
@@ -7,7 +7,6 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
@@ -23,10 +22,7 @@ from rich.table import Table
 
 from icl_claims import WAITING, errors, tasks
 from icl_claims.experiments import plan, profiles, tuning
-from icl_claims.experiments.disturbance import DISTURBED
-from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.models import LanguageModel, embedded, families, gguf, products
-from icl_claims.report.words import duration
+from icl_claims.models import embedded, families, gguf, products
 from icl_claims.storage.store import default_store
 
 _GIB = 1024**3
@@ -139,55 +135,6 @@ def _examples(what: str, directory: Path | None) -> Line:
         return Line(what, "cannot be read", str(error))
     sizes = ", ".join(f"{one.task.title} {len(one.train)}/{len(one.validation)}" for one in data)
     return Line(what, f"training/evaluation examples: {sizes}")
-
-
-def plan_and_print(choices: profiles.Choices, *, as_json: bool) -> None:
-    """Count the work of a run, measure a little of it, and print both.
-
-    Raises:
-        IclClaimsError: An argument makes no sense, or model or data cannot be read.
-    """
-    say = partial(Console(stderr=True).print, highlight=False)
-    load = cache(partial(choices.load_model, say))
-    run, model = plan.resolve(choices, load=load), load()
-    found = plan.estimate(run, model, TrialStore())
-    if as_json:
-        told = {
-            "model": model.name,
-            "device": str(model.device),
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "learning_rates": run.rates.origin,
-            "total": asdict(found.total),
-            **asdict(found),
-        }
-        sys.stdout.write(json.dumps(told, indent=1) + "\n")  # memory in bytes, time in seconds
-    else:
-        _print_estimate(found, model, run)
-
-
-def _print_estimate(found: plan.Estimate, model: LanguageModel, run: plan.Run) -> None:
-    columns = ("task", "trials", "prefix tokens", "query tokens", "answered by all methods", "steps", "trained tokens")
-    table = Table(*columns, title=f"{model.name} on {model.device} in {str(model.dtype).removeprefix('torch.')}")
-    for task, work in found.by_task.items():
-        table.add_row(run.data[task].task.title, *_cells(work), end_section=task == list(found.by_task)[-1])
-    table.add_row("all", *_cells(found.total))
-    memory = Table("memory, about", "GiB")
-    for what, held in found.memory.items():
-        memory.add_row(what, f"{held / _GIB:.2f}")
-    console = Console()
-    console.print(table, memory)
-    free = f"{found.free / _GIB:.1f} GiB are free besides the weights, which are loaded now"
-    cached = f", besides {found.kept} cached trials" if found.kept else ""
-    console.print(f"{free}. Learning rates: {run.rates.origin}.", style="dim", highlight=False)
-    console.print(f"About {duration(found.seconds)}{cached}.", style="bold", highlight=False)
-    if (waited := found.speed.waited) > DISTURBED:
-        said = f"For {waited:.0%} of the measurement its threads waited for a processor that other programs used"
-        console.print(f"{said}: on a quiet machine the run takes less.", style="yellow", highlight=False)
-
-
-def _cells(work: plan.Work) -> list[str]:
-    counts = (work.trials, work.prefix_tokens, work.query_tokens, work.answered_tokens, work.steps, work.trained_tokens)
-    return [f"{count:,}" for count in counts]
 
 
 def tune_and_print(

@@ -297,6 +297,6 @@ def collect_claims(folder: Path) -> ClaimsOfFolder:
         raise UsageError(
             f"No claims were found in {folder}",
             expected="the folder `claims` of the project",
-            todo="Run this in a clone of the project, or name the folder: icl-claims list DIR.",
+            todo="Run this in a clone of the project, or name the folder of your claims.",
         )
     return collected

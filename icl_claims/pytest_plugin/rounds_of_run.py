@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from itertools import chain, takewhile
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -17,10 +17,11 @@ from icl_claims.claims import Claim, Verdict
 from icl_claims.evidence.deciding import verdict_on
 from icl_claims.evidence.learning import learning_of
 from icl_claims.evidence.outlook import Outlook, outlook_of
-from icl_claims.evidence.rounds import DECIDED, Need, cannot_turn, gated, looks, narrowed, needs_of
+from icl_claims.evidence.recipe import Recipe
+from icl_claims.evidence.rounds import DECIDED, cannot_turn, gated, looks
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Run, plan_task
-from icl_claims.experiments.spec import TrialSpec, joined
+from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import LEARNING, STUDIES, Study
 from icl_claims.pytest_plugin.events import Said, Tell, tell_nobody
 from icl_claims.pytest_plugin.held_trials import Execute, HeldTrials, setting_of
@@ -72,13 +73,17 @@ class RoundsOfRun:
     _keys: dict[str, list[str]] = field(default_factory=dict)
 
     @cached_property
+    def _recipe(self) -> Recipe:
+        return Recipe(self.run, self.studies, self.claims)
+
+    @cached_property
     def _trials(self) -> HeldTrials:
         return HeldTrials(self.run, self.studies, self.execute, self.details)
 
     @cached_property
     def finished(self) -> dict[str, PlannedClaim]:
         """Every claim by its test, when all rounds are over."""
-        planned = [PlannedClaim(test, *found, self._needs[test]) for test, found in self.claims.items()]
+        planned = [PlannedClaim(test, *found, self._recipe.needs[test]) for test, found in self.claims.items()]
         asked = planned
         for look in self._looks:
             asked = self._round(asked, look) if asked else asked
@@ -103,7 +108,7 @@ class RoundsOfRun:
         one = self.finished[test]
         outlook = outlook_of(one.claim.rule, verdict, closed=self._closed(one))
         if outlook and not one.look and one.stopped == NO_TIME:
-            first = self._looks_within_profile[0]
+            first = self._recipe.looks[0]
             outlook = Outlook(first, f"no time was left for its trials; the first look is after {first} draws")
         waits = outlook and {**asdict(outlook), "seconds": self._seconds_until(one, outlook.draws)}
         return {"looks": one.all_looks(verdict), "outlook": waits}
@@ -144,11 +149,10 @@ class RoundsOfRun:
         Raises:
             Exception: What their trials raised.
         """
-        gated = {need.task for claim in self._needs.values() for need in claim if need.gated}
         found: dict[str, int] = {}
-        for look in self._looks_within_profile:
-            waiting = [task for task in self.run.tasks if task.name in gated and not found.get(task.name)]
-            specs = {task.name: plan_task(self.run, STUDIES[LEARNING], task, look) for task in waiting}
+        for look in self._recipe.looks:
+            waiting = [task for task in self._recipe.gated if not found.get(task.name)]
+            specs = {task.name: self._recipe.gate(task, look) for task in waiting}
             asked = [spec for of_task in specs.values() for spec in of_task]
             if broken := self._trials.hold("whether the model learns in context", asked):
                 raise broken[1]
@@ -160,20 +164,9 @@ class RoundsOfRun:
                     found.pop(task, None)
         return found
 
-    @cached_property
-    def _needs(self) -> dict[str, frozenset[Need]]:
-        tasks = [task.name for task in self.run.tasks]
-        return {test: needs_of(*found, self.studies, tasks) for test, found in self.claims.items()}
-
-    @property
-    def _looks_within_profile(self) -> list[int]:
-        draws = self.run.choices.draws
-        before = [] if self.run.choices.fixed else takewhile(lambda look: look < draws, looks(draws))
-        return [*before, draws]
-
     @property
     def _looks(self) -> Iterator[int]:
-        within = self._looks_within_profile
+        within = self._recipe.looks
         beyond = looks(within[-1]) if self.going_on and not self.run.choices.fixed else iter(())
         return chain(within, (look for look in beyond if look > within[-1]))
 
@@ -243,7 +236,8 @@ class RoundsOfRun:
 
     def _digest(self, one: PlannedClaim, look: int) -> str:
         if one.test not in self._keys:
-            self._keys[one.test] = sorted(spec.key() for spec in self._templates([one]).values())
+            templates = self._recipe.templates(one.needs, self._worth_running)
+            self._keys[one.test] = sorted(spec.key() for spec in templates.values())
         draws = {task.name: self.run.choices.runs(task, draws=look) for task in self.run.tasks}
         learned = {need.task: self.learned.get(need.task) for need in one.needs if need.gated}
         apart = self.run.choices.draws
@@ -254,22 +248,13 @@ class RoundsOfRun:
         """What all trials of a task have in common."""
         return [plan_task(self.run, STUDIES[LEARNING], task, 1)[0].setting() for task in self.run.tasks]
 
-    def _templates(self, claims: Iterable[PlannedClaim]) -> dict[tuple[str, str], TrialSpec]:
-        """The first trial of each task and kind of weights, with all that claims need of it."""
-        learned = [task for task, draws in self.learned.items() if draws or self.run.choices.fixed]
-        places = narrowed(self.studies, (need for one in claims for need in one.needs), learned)
-        tasks = {task.name: task for task in self.run.tasks}
-        first = [plan_task(self.run, study, tasks[task], 1)[0] for (_, task), study in places.items()]
-        return {(spec.task, spec.weights): spec for spec in joined(first).values()}
-
     def _specs(self, claims: Sequence[PlannedClaim], look: int) -> list[TrialSpec]:
-        tasks = {task.name: task for task in self.run.tasks}
-        templates = self._templates(claims) if look else {}
-        return [
-            replace(spec, seed=seed, permutation=permutation)
-            for spec in templates.values()
-            for seed, permutation in self.run.choices.runs(tasks[spec.task], draws=look)
-        ]
+        return self._recipe.specs((need for one in claims for need in one.needs), self._worth_running, look)
+
+    @property
+    def _worth_running(self) -> list[str]:
+        """The tasks that are run for claims about a model that learns in context."""
+        return [task for task, draws in self.learned.items() if draws or self.run.choices.fixed]
 
     def _at(self, look: int) -> TrialsEvidence:
         return self._trials.at(look, self.learned)

@@ -12,11 +12,11 @@ import torch
 from icl_claims.claims import Verdict
 from icl_claims.evidence.asking import AbsentEvidence
 from icl_claims.evidence.figure_data import figure_data
+from icl_claims.evidence.recipe import studies_of
 from icl_claims.evidence.trials import MAIN, TrialsEvidence
 from icl_claims.experiments import plan, profiles, trial
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
-from icl_claims.experiments.studies import LEARNING, STUDIES
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel, embedded
 from icl_claims.models.reference import EMBEDDED, described
@@ -92,8 +92,7 @@ class TrialsOfRun:
         asked = collection.asked_of_trials(self._config)
         with fixtures.visible(self._config) as say:
             run = plan.resolve(choices, say=say, own=asked.own_tasks, papers=asked.papers_tasks)
-        own = () if asked.own_study is None else (asked.own_study,)
-        studies = (*(study for study in STUDIES.values() if study.name in (MAIN, LEARNING, *run.studies)), *own)
+        studies = studies_of(run, asked.own_study)
 
         @cache
         def load() -> LanguageModel:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -105,7 +106,10 @@ def test_the_help_names_commands_and_says_how_claims_are_run():
     ("command", "taught"),
     [
         ("trial", ["For example: icl-claims trial", "fairseq:DIR", "--dtype", "bfloat16", "spread"]),
-        ("plan", ["For example: icl-claims plan", "--queries", "--seeds", "memory", "nothing is cached"]),
+        (
+            "plan",
+            ["For example: icl-claims plan", "--queries", "--seeds", "memory", "nothing is cached", "bound", "--json"],
+        ),
         ("tune", ["For example: icl-claims tune", "never read", "--held-out", "--write", "larger of equals"]),
         ("list", ["sources of evidence", "what it asks", "--things", "--json"]),
         ("rules", ["For example: icl-claims rules", "--write", "--today", "keeps its date", "exit code is 1"]),
@@ -385,41 +389,118 @@ def test_a_trial_prints_a_table(run, small):
     assert "Learning rates: named" in out
 
 
-def test_a_plan_counts_the_trials_and_keeps_nothing(run, small, cache):
-    asked = ("--tasks", "sst2,cb", "--queries", 6, "--seeds", "1,2", "--studies", "untrained,labels")
-    code, out, _ = run("plan", *small, *asked, "--json")
-    assert code == 0
+CLAIMS = """
+    from icl_claims import Finetuning, LayerCausal, Paper, ZeroShot, accuracy, at_least, sim_aou
+
+    note = Paper("mine", "A note")
+
+    @note.claim("learns", where="section 1", rule=at_least(1, of=2), on="trials")
+    def test_learns():
+        "Finetuning answers better than the model does at first."
+        return accuracy(Finetuning()) > accuracy(ZeroShot())
+
+    @note.claim("similar", where="section 2", rule=at_least(1, of=1), on="trials")
+    def test_similar():
+        "Layer-causal finetuning is more like in-context learning on CB."
+        return (sim_aou(LayerCausal()) > sim_aou(Finetuning())).on("cb")
+"""
+
+
+@pytest.fixture(scope="module")
+def two_claims(tmp_path_factory):
+    """A folder of two claims that trials decide, one of which needs another method, and untrained weights, on CB."""
+    made = tmp_path_factory.mktemp("claims")
+    (made / "test_two_planned_claims.py").write_text(dedent(CLAIMS), encoding="utf-8")
+    return made
+
+
+FEW = ("--tasks", "sst2,cb", "--queries", 6, "--studies", "untrained")
+
+
+def test_a_plan_is_what_the_claims_ask_for_and_keeps_nothing(run, small, two_claims, cache):
+    code, out, err = run("plan", two_claims, *small, *FEW, "--seeds", "1,2", "--json")
+    assert code == 0, err
     told = json.loads(out)
-    assert told["total"]["trials"] == 8
-    assert told["total"]["steps"] == 4 * 4 * (4 + 3)
-    assert set(told["by_task"]) == {"sst2", "cb"}
-    assert told["seconds"] > 0
+    asked = {(one["task"], one["weights"], one["apart"]): (one["methods"][2:], one["claims"]) for one in told["asked"]}
+    both, of_cb = ["finetuning", "layer_causal"], ["learns", "similar"]
+    assert asked == {
+        ("sst2", "trained", True): ([], ["learns"]),
+        ("cb", "trained", True): ([], of_cb),
+        ("sst2", "trained", False): (["finetuning"], ["learns"]),
+        ("cb", "trained", False): (both, of_cb),
+        ("cb", "embeddings_norms_head", False): (both, ["similar"]),
+    }
+    assert told["total"]["steps"] == 2 * 4 * (1 + 2 + 2)
+    assert [(one["look"], one["trials"], one["missing"]) for one in told["rounds"]] == [(2, 10, 10)]
+    assert 0 < told["seconds"] == pytest.approx(sum(one["seconds"] for one in told["rounds"]))
+    assert told["claims"] == of_cb
     assert told["memory"]["weights"] > 0
     assert not (cache / "trials").exists()
 
 
-def test_a_plan_prints_a_table_with_time_and_memory(run, small):
-    code, out, _ = run("plan", *small, "--tasks", "sst2", "--queries", 6, "--seeds", 1)
+def test_a_plan_goes_look_by_look_and_finds_what_is_cached(run, small, two_claims):
+    run("trial", *small, "--task", "sst2", "--queries", 6, "--methods", "finetuning", "--seed", 9)
+    _, out, _ = run("plan", two_claims, *small, *FEW, "--json")
+    told = json.loads(out)
+    assert [(one["look"], one["trials"], one["stored"]) for one in told["rounds"]] == [
+        (8, 40, 0),
+        (12, 20, 1),
+        (16, 20, 0),
+        (20, 20, 0),
+        (24, 20, 0),
+    ]
+    for one in told["asked"]:
+        seeds = [seed for part in one["rounds"] for seed, _ in part["draws"]]
+        assert seeds == [1_000_000 * one["apart"] + number for number in range(24)]
+        for name in ("trials", "stored"):
+            assert told[name] == sum(part[name] for other in told["asked"] for part in other["rounds"])
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_plan_prints_tables_that_fit_with_time_and_memory(run, small, two_claims, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = run("plan", two_claims, *small, *FEW)
     assert code == 0
-    assert "SST2" in out
-    assert re.search(r"About \d+ s", out)
-    assert "GiB" in out
+    words = " ".join(out.split())
+    for said in ("What 2 claims ask of trials", "SST2", "8 draws", "24 draws", "until then", "GiB", "120 trials"):
+        assert said in words
+    assert re.search(r"The first words after about \d+ \w+; at most \d+ \w+, if nothing is decided before 24", words)
+    assert max(map(len, out.splitlines())) <= columns
+    assert "…" not in out
+
+
+def test_a_number_of_draws_that_is_asked_for_takes_one_time(run, small, two_claims):
+    code, out, _ = run("plan", two_claims, *small, *FEW, "--replicates", 3)
+    assert code == 0
+    assert re.search(r"About \d+ \w+: 3 draws of each task, as was asked for", out)
+    assert "until then" not in out
+
+
+def test_a_plan_of_what_no_claim_asks_for_says_so(run, small):
+    code, _, err = run("plan", OWN, *small, "--tasks", "cb")
+    assert code == 2
+    assert f"No claim in {OWN} asks for trials on CB" in err
+    code, _, err = run("plan", "/nowhere", *small)
+    assert (code, "No claims were found in /nowhere" in err) == (2, True)
 
 
 @pytest.mark.parametrize(("waited", "said"), [(0.4, True), (0.01, False)])
-def test_a_plan_says_when_its_measurement_was_disturbed(run, small, monkeypatch, waited, said):
+def test_a_plan_says_when_its_measurement_was_disturbed(run, small, two_claims, monkeypatch, waited, said):
     monkeypatch.setattr("icl_claims.experiments.disturbance.waited", lambda _threads: lambda: waited)
-    _, out, _ = run("plan", *small, "--tasks", "sst2", "--queries", 6)
+    _, out, _ = run("plan", two_claims, *small, "--tasks", "sst2", "--queries", 6, "--seeds", "1,2")
     assert ("For 40% of the measurement its threads waited for a processor that other programs used" in out) == said
 
 
-@pytest.mark.parametrize("command", [("plan",), ("tune", "--held-out", 8, "--seeds", "1"), ("trial", "--queries", 4)])
-def test_a_model_is_loaded_once_and_not_before_the_rest_is_right(run, small, monkeypatch, command):
+@pytest.mark.parametrize(
+    "command", [("plan", "--seeds", "1,2"), ("tune", "--held-out", 8, "--seeds", "1"), ("trial", "--queries", 4)]
+)
+def test_a_model_is_loaded_once_and_not_before_the_rest_is_right(run, small, two_claims, monkeypatch, command):
     loaded = []
     load = Choices.load_model
     monkeypatch.setattr(Choices, "load_model", lambda *given: loaded.append(1) or load(*given))
     monkeypatch.setattr("icl_claims.experiments.plan.model_digest", lambda *_, **__: pytest.fail("read twice"))
     name, *rest = command
+    rest += [two_claims] if name == "plan" else []
     task = "--task" if name == "trial" else "--tasks"
     code, _, err = run(name, *small, task, "sst2", *rest)
     assert (code, loaded) == (0, [1]), err
@@ -481,7 +562,7 @@ def test_the_doctor_names_a_package_that_is_missing(run, monkeypatch):
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (40, "40 s"), (720, "12 min"), (12600, "3.5 h")])
 def test_durations_are_said_in_words(seconds, words):
-    from icl_claims.cli.preparing import duration
+    from icl_claims.report.words import duration
 
     assert duration(seconds) == words
 
@@ -498,18 +579,20 @@ def test_every_choice_is_declared_once_and_offered_by_both_doors():
 
 
 def test_a_task_of_ones_own_is_run_where_its_folder_is_named(run, small, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "task.toml").write_text(
+    (tmp_path / "tasks" / "mine").mkdir(parents=True)
+    (tmp_path / "tasks" / "mine" / "task.toml").write_text(
         "title = 'Mine'\nfields = ['text']\ntemplate = 'Sentence: {text} Label:'\nparaphrase = 'Input: {text} Label:'\n"
         "verbalizers = ['True', 'False']\n"
     )
-    code, out, err = run("trial", *small, "--task", f"cb,{tmp_path}/mine", "--queries", 4, "--json", *SLOWLY)
+    code, out, err = run("trial", *small, "--task", f"cb,{tmp_path}/tasks/mine", "--queries", 4, "--json", *SLOWLY)
     assert code == 0, err
     assert [trial["spec"]["task"] for trial in json.loads(out)] == ["cb", "mine"]
-    code, _, err = run("trial", "--profile", "embedded", "--task", f"{tmp_path}/mine")
+    code, _, err = run("trial", "--profile", "embedded", "--task", f"{tmp_path}/tasks/mine")
     assert (code, "The data of Mine cannot be read" in err) == (2, True)
-    code, out, _ = run("plan", *small, "--tasks", f"{tmp_path}/mine", "--queries", 4, "--studies", "main")
-    assert code == 0
+    claims = tmp_path / "test_planned_claim_of_mine.py"
+    claims.write_text(dedent(CLAIMS).replace('"cb"', '"mine"'), encoding="utf-8")
+    code, out, err = run("plan", tmp_path, *small, "--queries", 4, "--tasks", f"sst2,{tmp_path}/tasks/mine")
+    assert code == 0, err
     assert "Mine" in out
 
 

@@ -7,9 +7,10 @@ from dataclasses import astuple, replace
 import pytest
 import torch
 
-from icl_claims.experiments import plan as estimate_module
+from icl_claims.experiments import estimate as estimate_module
 from icl_claims.experiments.batches import batches_by_length
-from icl_claims.experiments.plan import Speed, Work, estimate, measure_speed, memory, plan_trials, resolve, work_of
+from icl_claims.experiments.estimate import Cost, Speed, Work, estimate, measure_speed, memory, work_of
+from icl_claims.experiments.plan import plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial import prompts_of, run_trial
@@ -73,35 +74,50 @@ def test_what_a_trial_is_said_to_do_is_what_it_does(model, monkeypatch):
     assert work.attended_pairs == sum(len(row) * rest[0].tokens for rows, rest in long for row in rows)
 
 
-def test_work_adds_up_by_task_and_in_all(model, run):
-    found = estimate(run, model)
+def test_work_adds_up_part_by_part_and_in_all(model, run):
     specs = plan_trials(run)
+    together, apart = estimate(run, model, [specs]), estimate(run, model, [specs[:1], [], specs[1:]])
     each = [work_of(spec, prompts_of(spec, model, DATA)) for spec in specs]
     assert len(each) == 2
-    assert found.total == found.by_task["sst2"] == each[0] + each[1]
-    assert Work() + each[0] == each[0]
-    assert found.total.steps == 2 * 3 * len(specs[0].methods)
+    assert [cost.work for cost in apart.parts] == [each[0], Work(), each[1]]
+    assert together.total.work == apart.total.work == each[0] + each[1]
+    assert together.total.work.steps == 2 * 3 * len(specs[0].methods)
+    assert Cost() + together.total == together.total
 
 
 def test_time_goes_with_tokens(monkeypatch, model, run):
     monkeypatch.setattr(estimate_module, "measure_speed", lambda *_given: SPEED)
-    found = estimate(run, model)
-    work = found.total
+    found = estimate(run, model, [plan_trials(run)])
+    work = found.total.work
     wanted = work.prefix_tokens + 2 * work.answered_tokens + 0.5 * work.attended_pairs + 3 * work.trained_tokens
-    assert found.seconds == pytest.approx(wanted)
+    assert found.total.seconds == pytest.approx(wanted)
     assert SPEED.seconds(Work()) == 0
 
 
 def test_trials_that_are_kept_take_no_time(monkeypatch, model, run, tmp_path):
     monkeypatch.setattr(estimate_module, "measure_speed", lambda *_given: SPEED)
     store = TrialStore(tmp_path / "trials")
-    alone = estimate(run, model, store)
     first, second = plan_trials(run)
+    alone = estimate(run, model, [[first], [second]], store)
     store.get_or_run(first, lambda spec: run_trial(spec, model, DATA))
-    found = estimate(run, model, store)
-    assert (alone.kept, found.kept) == (0, 1)
-    assert found.total == alone.total
-    assert found.seconds == pytest.approx(SPEED.seconds(work_of(second, prompts_of(second, model, DATA))))
+    found = estimate(run, model, [[first], [second]], store)
+    assert (alone.total.stored, alone.total.missing) == (0, 2)
+    assert [(cost.stored, cost.missing, cost.seconds) for cost in found.parts] == [
+        (1, 0, 0.0),
+        (0, 1, pytest.approx(SPEED.seconds(work_of(second, prompts_of(second, model, DATA))))),
+    ]
+    assert found.total.work == alone.total.work
+
+
+def test_of_a_trial_that_lacks_a_method_the_rest_takes_time(monkeypatch, model, run, tmp_path):
+    monkeypatch.setattr(estimate_module, "measure_speed", lambda *_given: SPEED)
+    store, (spec, _) = TrialStore(tmp_path / "trials"), plan_trials(run)
+    standard, *_, last = spec.methods
+    store.get_or_run(replace(spec, methods=(standard,)), lambda part: run_trial(part, model, DATA))
+    found = estimate(run, model, [[replace(spec, methods=(standard, last))]], store).total
+    rest = replace(spec, methods=(last,))
+    assert (found.stored, found.missing) == (0, 1)
+    assert found.seconds == pytest.approx(SPEED.seconds(work_of(rest, prompts_of(rest, model, DATA))))
 
 
 def test_what_one_method_learned_is_known_to_those_that_build_on_it(model, monkeypatch):
@@ -116,13 +132,13 @@ def test_prompts_are_written_once_for_all_studies(model, run, monkeypatch):
     written = []
     monkeypatch.setattr(estimate_module, "measure_speed", lambda *_given: SPEED)
     monkeypatch.setattr(
-        estimate_module.trial, "prompts_of", lambda spec, *rest: written.append(spec) or prompts_of(spec, *rest)
+        estimate_module, "prompts_of", lambda spec, *rest: written.append(spec) or prompts_of(spec, *rest)
     )
-    one = estimate(run, model)
-    both = estimate(replace(run, studies=("main", "labels")), model)
+    main, untrained = (plan_trials(run, study) for study in ("main", "untrained"))
+    one = estimate(run, model, [main]).total.work
+    both = estimate(run, model, [main, untrained]).total.work
     assert len(written) == 2 + 2
-    assert both.total.trials == one.total.trials
-    assert one.total.steps < both.total.steps < 2 * one.total.steps
+    assert (both.trials, both.steps) == (2 * one.trials, 2 * one.steps)
 
 
 def test_the_measurement_is_short_and_positive(model, monkeypatch):

@@ -7,12 +7,13 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icl_claims.claims import GENERALLY, Claim, Comparison, Finding, Paper, at_least
 from icl_claims.errors import PromptError
 from icl_claims.evidence.deciding import verdict_on
+from icl_claims.evidence.recipe import Recipe, studies_of
 from icl_claims.evidence.rounds import cannot_turn, looks, narrowed, needs_of
 from icl_claims.experiments.plan import resolve
 from icl_claims.experiments.profiles import PROFILES, Choices
@@ -245,6 +246,72 @@ def test_what_breaks_the_trials_of_learning_breaks_what_hangs_on_them(rounds):
 
     with pytest.raises(PromptError, match="cannot be put"):
         rounds(CLEAR, execute=Broken()).evidence("clear")
+
+
+# What a run executes is what its recipe lists
+
+
+def listed(made, *looked, apart=(True, False)):
+    """The keys of the trials that the recipe of some rounds lists for these looks."""
+    parts = Recipe(made.run, made.studies, made.claims).parts
+    return sorted(spec.key() for part in parts if part.look in looked and part.apart in apart for spec in part.specs)
+
+
+def test_the_first_round_runs_what_the_recipe_lists_for_it_and_nothing_else(rounds):
+    made = rounds(CLEAR, FALSE, ONE_TASK, execute=(execute := Executed()))
+    assert {one.stopped for one in made.finished.values()} == {"enough"}
+    assert sorted(spec.key() for spec in execute.ran) == listed(made, 8)
+
+
+@pytest.mark.usefixtures("hopeful")
+def test_a_run_that_decides_nothing_runs_all_that_the_recipe_lists(rounds):
+    made = rounds(EQUAL, execute=(execute := Executed()))
+    assert made.finished["equal"].look == 24
+    later = listed(made, 12, 16, 20, 24, apart=[False])  # that the model learns was known at the first look
+    assert sorted(spec.key() for spec in execute.ran) == sorted([*listed(made, 8), *later])
+
+
+def test_what_the_model_does_not_learn_takes_no_more_than_the_recipe_lists(rounds):
+    made = rounds(CLEAR, execute=(execute := Executed(right=dict.fromkeys(RIGHT, 0.5))))
+    assert made.finished["clear"].stopped == "never"
+    assert sorted(spec.key() for spec in execute.ran) == listed(made, 8, 12, 16, 20, 24, apart=[True])
+
+
+@pytest.mark.parametrize("choices", [{"replicates": 5}, {"seeds": (3, 4, 5, 6, 7)}])
+def test_a_number_that_is_asked_for_is_one_look_of_the_recipe(rounds, choices):
+    made = rounds(CLEAR, EQUAL, execute=(execute := Executed()), **choices)
+    _ = made.finished
+    assert Recipe(made.run, made.studies, made.claims).looks == [5]
+    assert sorted(spec.key() for spec in execute.ran) == listed(made, 5)
+
+
+def test_a_recipe_says_who_asks_for_what():
+    run = resolve(Choices(PROFILES["tiny"], tasks=("sst2", "cb"), studies=("untrained",)))
+    similar = claim("similar", (sim_aou(LC) > sim_aou(FT)).on("cb"), rule=at_least(1, of=1))
+    asked = {one.id: (one, print) for one in (CLEAR, ONE_TASK, similar)}
+    first = [part for part in Recipe(run, studies_of(run, None), asked).parts if part.look == 8]
+    assert {(part.place, part.claims) for part in first} == {
+        (("sst2", "trained", True), ("clear",)),
+        (("cb", "trained", True), ("clear", "one", "similar")),
+        (("sst2", "trained", False), ("clear",)),
+        (("cb", "trained", False), ("clear", "one", "similar")),
+        (("cb", "embeddings_norms_head", False), ("similar",)),
+    }
+    assert [part.record()["methods"] for part in first if part.place == ("cb", "trained", False)] == [
+        ["zero_shot", "in_context", "finetuning", "layer_causal"]
+    ]
+    assert {len(part.specs) for part in first} == {8}
+
+
+@given(st.randoms())
+@settings(max_examples=20, deadline=None)
+def test_trials_are_the_same_in_whatever_order_needs_come(shuffled):
+    run = resolve(Choices(PROFILES["tiny"], tasks=("sst2", "cb"), studies=("labels", "orders")))
+    recipe = Recipe(run, studies_of(run, None), {})
+    asked = [*all_needs(EQUAL), *all_needs(claim("orders", order_spread(ICL) > order_spread(FT)))]
+    wanted = [spec.key() for spec in recipe.specs(sorted(asked, key=str), PAPERS_TASKS, 2)]
+    shuffled.shuffle(asked)
+    assert [spec.key() for spec in recipe.specs(asked, PAPERS_TASKS, 2)] == wanted
 
 
 # When to look, what is needed, what could turn

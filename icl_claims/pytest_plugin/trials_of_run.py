@@ -24,7 +24,7 @@ from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel
 from icl_claims.models.reference import described
 from icl_claims.pytest_plugin import collection, fixtures, options, workers
-from icl_claims.pytest_plugin.budget import Budget, budget_of
+from icl_claims.pytest_plugin.budget import Budget, Interrupted, budget_of
 from icl_claims.pytest_plugin.rounds_of_run import RoundsOfRun
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 
@@ -168,19 +168,25 @@ class Execution:
         self, ask: Any, spec: TrialSpec, progress: Callable[[str, float], None]
     ) -> TrialResult | Exception | None:
         def run_one(missing: TrialSpec) -> TrialResult:
+            def told(step: str, part: float) -> None:
+                self.budget.check()
+                progress(step, part)
+
             checkpoint, tokens = self.store.checkpoint(missing), self.run.choices.tokens_per_batch
             data = self.run.data[missing.task]
             return trial.run_trial(
                 missing,
                 self.load(),
                 data,
-                progress,
+                told,
                 checkpoint=checkpoint,
                 tokens_per_batch=tokens,
             )
 
         try:
             found: TrialResult | None = ask(spec, run_one)
+        except Interrupted:
+            return None
         except KeyboardInterrupt:
             if self.budget.over:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import pytest
@@ -90,6 +91,30 @@ def test_an_interrupt_ends_the_budget_and_a_second_one_the_run(run):
     budget = Budget()
     given, ran = run(budget=budget, breaks={IN_ORDER[2]: KeyboardInterrupt()})
     assert ([draw for draw, _ in given], ran, budget.over) == (IN_ORDER[:2], IN_ORDER[:3], True)
+
+
+def test_a_trial_under_way_stops_where_the_controller_was_interrupted_and_none_is_begun(run, tmp_path):
+    budget = Budget(note=tmp_path / "note")
+    given, _ = run(budget=budget)
+    assert [draw for draw, _ in given] == IN_ORDER
+    budget.note.touch()
+    given, ran = run(budget=budget)
+    assert ([draw for draw, _ in given], ran) == (IN_ORDER, []), "what is stored is read"
+    seen, stop = [], Budget.check
+
+    class Later(Budget):
+        over = False
+
+        def check(self):
+            seen.append(1)
+            if len(seen) == 3:
+                Later.over = True
+                stop(self)
+
+    for entry in tmp_path.glob("*"):
+        shutil.rmtree(entry, ignore_errors=True)
+    given, ran = run(budget=Later(note=budget.note))
+    assert ([draw for draw, _ in given], ran) == (IN_ORDER[:2], IN_ORDER[:2])
 
 
 @pytest.mark.parametrize(

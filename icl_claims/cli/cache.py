@@ -1,4 +1,4 @@
-"""The commands `icl-claims cache`: what the store of trials holds, why a trial is new, whether all is whole."""
+"""The commands `icl-claims cache`: what the store of trials holds, why one is new, whether all is whole, another's."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from icl_claims.cli.arguments import AsJson, offers
@@ -24,12 +25,28 @@ _KEY = 12  # letters of a key that are shown
 _DIGEST_OF = {"model": "the model's files", "data": "the examples", "code": "the code that makes the numbers"}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
-cache_app = typer.Typer(help="Look after the cached trials of earlier runs.", no_args_is_help=True)
+_NAMED = 3  # entries of each kind that are named when a store is imported
+_LEFT = {
+    "conflict": "in conflict",
+    "damaged": "damaged",
+    "format": "of another format",
+    "code": "of other code, which no run of this code would read",
+    "unfinished": "unfinished: interrupted, or under way there",
+    "foreign": "no trial",
+    "busy": "being run here: import them again later",
+}
+
+cache_app = typer.Typer(
+    help="Look after the cached trials of earlier runs, and import those of another machine.", no_args_is_help=True
+)
 
 
 @cache_app.command()
 def ls(as_json: AsJson = False) -> None:
-    """List what the store holds: task, model, methods, queries, size and age of every trial, the newest first."""
+    """List what the store holds: task, model, methods, queries, size and age of every trial, the newest first.
+
+    `icl-claims cache import DIR` adds the trials of another machine.
+    """
     from icl_claims.storage.store import default_store, entries
 
     found = entries(default_store())
@@ -143,6 +160,43 @@ def verify() -> None:
     Console().print(f"{len(problems)} trials checked, {len(damaged)} damaged.")
     if damaged:
         raise typer.Exit(1)
+
+
+@cache_app.command("import")
+def import_store(
+    folder: Annotated[Path, typer.Argument(help="Cache folder of another machine, or `trials` in it.", metavar="DIR")],
+) -> None:
+    """Take in the trials of another machine's cache: evidence on the same claims accumulates.
+
+    Every whole trial that is not here yet is copied, when all its checksums were verified; methods that both machines
+    ran in one setting are gathered. Nothing in DIR is changed, and nothing here is lost: damaged trials, those of
+    another format or of other code, and unfinished ones stay where they are and are named. If both hold a trial with
+    other numbers, the one here is kept. It may be done beside a run, and again. Verdicts are not imported: the next
+    `pytest claims/` decides them on all trials, and says the same wherever the same trials are.
+
+    For example: icl-claims cache import /mnt/other/icl_claims
+    """
+    from icl_claims.experiments.trial_import import Offered, import_trial, offered_by, store_in
+    from icl_claims.storage.store import default_store
+
+    out, theirs, ours = Console(), store_in(folder), default_store()
+    told: dict[str, list[Offered]] = {outcome: [] for outcome in ("imported", "here", *_LEFT)}
+    columns = (TextColumn("{task.completed} of {task.total} entries"), BarColumn(bar_width=24), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        for entry in progress.track(offered_by(theirs, ours)):
+            one = import_trial(entry, ours)
+            told[one.outcome].append(one)
+    for outcome, found in told.items():
+        if found and outcome in _LEFT:
+            out.print(f"{len(found)} left there, {_LEFT[outcome]}:", soft_wrap=True)
+        shown = [one for one in found if one.why or outcome in _LEFT][:_NAMED]
+        for one in shown:
+            name = repr(one.name) if outcome == "foreign" else _shown(one.name)
+            out.print(f"  {name}: {one.why}".rstrip(": "), markup=False, highlight=False, soft_wrap=True)
+        if outcome in _LEFT and len(found) > len(shown):
+            out.print(f"  and {len(found) - len(shown)} more")
+    size, here = decimal(sum(one.size for one in told["imported"])), len(told["here"])
+    out.print(f"{len(told['imported'])} trials ({size}) imported into {ours}, {here} were here.", soft_wrap=True)
 
 
 def age(since: datetime) -> str:

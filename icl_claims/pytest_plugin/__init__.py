@@ -25,6 +25,7 @@ from icl_claims.pytest_plugin.fixtures import (
     report_again,
     trials,
 )
+from icl_claims.pytest_plugin.interrupts import Interrupts
 from icl_claims.pytest_plugin.options import (
     MARKERS,
     check_options,
@@ -60,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--claims-budget: {error}") from error
     collected = CollectedClaims(config)
     config.pluginmanager.register(collected, "icl_claims_collected")
+    config.pluginmanager.register(Interrupts(config, collected.claims), "icl_claims_interrupts")
     if not hasattr(config, "workerinput"):
         watch = Watch(config)
         config.pluginmanager.register(watch, WATCH)

@@ -3,12 +3,20 @@
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from icl_claims.errors import UsageError
 from icl_claims.pytest_plugin.options import DEFAULT_BUDGET, draws_are_fixed, many_columns
 from icl_claims.pytest_plugin.workers import beginning
+
+NOTE = "icl_claims_interrupted"
+"""Under which an xdist worker is told where a note lies once the run is interrupted."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The controller of the workers was interrupted."""
 
 
 @dataclass(eq=False)
@@ -18,19 +26,34 @@ class Budget:
     Args:
         until: In seconds since 1970; None without a limit.
         set: Whether the reader gave one, which may last for more draws than the profile's.
+        note: A file that is there when the run is interrupted; None where no other process would say so.
     """
 
     until: float | None = None
     set: bool = False
+    note: Path | None = None
 
     @property
     def over(self) -> bool:
         """Whether it ended."""
-        return self.until is not None and time.time() >= self.until
+        return self._interrupted or (self.until is not None and time.time() >= self.until)
+
+    def check(self) -> None:
+        """Let a trial that is under way go on, which the end of a budget does not stop.
+
+        Raises:
+            Interrupted: The run was interrupted.
+        """
+        if self._interrupted:
+            raise Interrupted
 
     def end(self) -> None:
         """Let it be over."""
         self.until = time.time()
+
+    @property
+    def _interrupted(self) -> bool:
+        return self.note is not None and self.note.exists()
 
 
 def budget_of(config: pytest.Config) -> Budget:
@@ -41,12 +64,11 @@ def budget_of(config: pytest.Config) -> Budget:
     """
     if config.getoption("claims_no_more"):
         return Budget(0.0)
-    given = config.getoption("claims_budget")
-    if given is None:
-        if not many_columns(config) or draws_are_fixed(config):
-            return Budget()
+    note, given = getattr(config, "workerinput", {}).get(NOTE), config.getoption("claims_budget")
+    if given is None and many_columns(config) and not draws_are_fixed(config):
         given = DEFAULT_BUDGET
-    return Budget(beginning(config).timestamp() + seconds_of(given), set=True)
+    until = None if given is None else beginning(config).timestamp() + seconds_of(given)
+    return Budget(until, given is not None, None if note is None else Path(note))
 
 
 def seconds_of(text: str) -> float:

@@ -21,7 +21,7 @@ from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel, embedded
 from icl_claims.models.reference import EMBEDDED, described
 from icl_claims.pytest_plugin import collection, fixtures, options, watching, workers
-from icl_claims.pytest_plugin.budget import Budget, budget_of
+from icl_claims.pytest_plugin.budget import Budget, Interrupted, budget_of
 from icl_claims.pytest_plugin.events import Said, Tell, TrialRun, TrialsUnderWay
 from icl_claims.pytest_plugin.records import UNFINISHED
 from icl_claims.pytest_plugin.rounds_of_run import RoundsOfRun
@@ -174,15 +174,21 @@ class Execution:
         self, ask: Any, spec: TrialSpec, progress: Callable[[str, float], None]
     ) -> TrialResult | Exception | None:
         def run_one(missing: TrialSpec) -> TrialResult:
+            def told(step: str, part: float) -> None:
+                self.budget.check()
+                progress(step, part)
+
             model, data = self.load(), self.run.data[missing.task]
             checkpoint, tokens = self.store.checkpoint(missing), self.run.choices.tokens_per_batch
             began = time.monotonic()
-            result = trial.run_trial(missing, model, data, progress, checkpoint=checkpoint, tokens_per_batch=tokens)
+            result = trial.run_trial(missing, model, data, told, checkpoint=checkpoint, tokens_per_batch=tokens)
             self.tell(TrialRun(self.run.choices.profile.name, missing.task, time.monotonic() - began))
             return result
 
         try:
             found: TrialResult | None = ask(spec, run_one)
+        except Interrupted:
+            return None
         except KeyboardInterrupt:
             if self.budget.over:
                 raise

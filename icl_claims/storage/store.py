@@ -136,7 +136,8 @@ class Store:
 
 
 State = Literal["whole", "partial", "unreadable", "set aside", "left over"]
-"""Complete; interrupted or under way; damaged or of another version; found damaged before; half written when killed."""
+"""Complete; interrupted or under way; damaged or of another version; found damaged before; half written when killed, or
+the checkpoint of a trial that is complete."""
 _STATES: dict[str, State] = {PARTIAL: "partial", DAMAGED: "set aside", checksummed.BESIDE: "left over"}
 
 
@@ -240,6 +241,8 @@ def _entry(folder: Path) -> StoredFolder | None:
     """The entry of a folder; None if a run has just renamed it."""
     state = _STATES.get(folder.suffix, "whole")
     key = folder.name if state == "whole" else folder.stem
+    if state == "partial" and folder.with_name(key).is_dir():
+        state = "left over"
     try:
         written = datetime.fromtimestamp(folder.lstat().st_mtime, UTC)
         size = sum(path.lstat().st_size for path in (folder, *folder.rglob("*")) if not path.is_dir())

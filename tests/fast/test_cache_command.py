@@ -15,7 +15,7 @@ from icl_claims.experiments.plan import plan_trials, resolve
 from icl_claims.experiments.profiles import PROFILES, Choices
 from icl_claims.experiments.spec import code_digest
 from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.storage.checksummed import NUMBERS
+from icl_claims.storage.checksummed import NUMBERS, Checkpoint
 from icl_claims.storage.store import Store, default_store
 from tests.fast.stored_trials import made_up_content, made_up_result
 
@@ -149,6 +149,18 @@ def test_old_and_interrupted_trials_are_removed_if_asked(store, run):
     assert "half" in run("gc", "--partials")
     assert "abc" in run("gc", "--older-than", 0)
     assert not [path for path in store.folder.iterdir() if path.suffix != ".lock"]
+
+
+def test_a_checkpoint_that_a_kill_left_beside_the_complete_trial_is_removed(store, run, monkeypatch):
+    store.checkpoint("abc").keep("start", {"spec": {"code": code_digest()}}, {})
+    with monkeypatch.context() as killed:
+        killed.setattr(Checkpoint, "remove", lambda self: None)
+        put(store, "abc")
+    (store.folder / "abc.partial" / "00000-start" / NUMBERS).unlink()
+    assert "0 damaged" in run("verify")
+    assert "left over" in run("gc")
+    assert store.read("abc")
+    assert not (store.folder / "abc.partial").exists()
 
 
 def test_damage_is_found_and_is_an_exit_code(store, run):

@@ -114,10 +114,13 @@ def test_the_help_names_commands_and_says_how_claims_are_run():
         ("list", ["sources of evidence", "what it asks", "--things", "--json"]),
         ("rules", ["For example: icl-claims rules", "--write", "--today", "keeps its date", "exit code is 1"]),
         ("doctor", ["what is missing"]),
+        ("cache", ["import those of another machine"]),
+        ("cache ls", ["icl-claims cache import DIR"]),
+        ("cache import", ["For example: icl-claims cache import", "nothing here is lost", "Verdicts are not imported"]),
     ],
 )
 def test_the_help_of_a_command_teaches_it(command, taught):
-    page = " ".join(help_of(command).replace("│", " ").split())
+    page = " ".join(help_of(*command.split()).replace("│", " ").split())
     for words in taught:
         assert words in page
 
@@ -181,6 +184,7 @@ def test_the_version_is_shown(run):
         (("plan", "--profile", "paper"), "has no model of its own. Name one: --model fairseq:DIR"),
         (("plan", "--seeds", "1,x"), "--seeds cannot be read: expected whole numbers"),
         (("plan", "--model", "FOLDER", "--profile", "tiny", "--rates", "no.json"), "The file of --rates is not there"),
+        (("cache", "import", "/nowhere"), "No stored trials lie in /nowhere: expected a cache folder, got nothing"),
         (("tune", "--tasks", "imdb"), "The task is unknown"),
         (("tune", "--tasks", ","), "--tasks names nothing: expected names separated by commas"),
         (("tune", "--model", "FOLDER", "--profile", "tiny", "--k", 240), "No training example of"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import pytest
@@ -112,6 +113,30 @@ def test_an_interrupt_is_answered(run):
     assert [one.text for one in told if isinstance(one, Said)] == [
         "Interrupted: what is undecided stays so; once more to stop at once."
     ]
+
+
+def test_a_trial_under_way_stops_where_the_controller_was_interrupted_and_none_is_begun(run, tmp_path):
+    budget = Budget(note=tmp_path / "note")
+    given, _ = run(budget=budget)
+    assert [draw for draw, _ in given] == IN_ORDER
+    budget.note.touch()
+    given, ran = run(budget=budget)
+    assert ([draw for draw, _ in given], ran) == (IN_ORDER, []), "what is stored is read"
+    seen, stop = [], Budget.check
+
+    class Later(Budget):
+        over = False
+
+        def check(self):
+            seen.append(1)
+            if len(seen) == 3:
+                Later.over = True
+                stop(self)
+
+    for entry in tmp_path.glob("*"):
+        shutil.rmtree(entry, ignore_errors=True)
+    given, ran = run(budget=Later(note=budget.note))
+    assert ([draw for draw, _ in given], ran) == (IN_ORDER[:2], IN_ORDER[:2])
 
 
 @pytest.mark.parametrize(

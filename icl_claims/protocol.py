@@ -12,6 +12,7 @@ Order = Literal["authors", "same"]
 Loss = Literal["all_tokens", "label_only"]
 ClippedNorm = Literal["global_l2", "layer_l2", "l_inf"]
 Calibration = Literal["none", "contextual", "batch"]
+Separator = Literal["end_of_text", "newline", "blank_line"]
 RandomBaseline = Literal["update", "state"]
 Agreement = Literal["same_label", "changed"]
 QueryDraw = Literal["same", "own"]
@@ -103,6 +104,13 @@ class Protocol:
         "queries of the trial (Zhou et al. 2024)",
         code="none",
         papers="none",
+    )
+    separator: Separator = choice(
+        Separator,
+        title="Separator",
+        help="what stands between two demonstrations in context: end_of_text (authors' code: the model's own token), "
+        "newline or blank_line",
+        code="the token that ends a text",
     )
     random_baseline: RandomBaseline = choice(
         RandomBaseline,

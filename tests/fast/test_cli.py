@@ -31,6 +31,7 @@ COMMANDS = {
     "trial",
     "plan",
     "tune",
+    "tune-prompting",
     "doctor",
     "export",
     "compare",
@@ -327,7 +328,7 @@ def test_all_methods_and_controls_of_tasks_are_one_command(run, small):
 def test_parameters_of_a_trial_are_in_its_record(run, small):
     readings = {"loss": "label_only", "clip_norm": "l_inf", "probe": "template_end", "truncation": "both"}
     readings |= {"order": "same", "random_baseline": "state", "agreement": "changed", "calibration": "contextual"}
-    readings |= {"query_draw": "same"}
+    readings |= {"query_draw": "same", "separator": "end_of_text"}
     others = {"permutation": 1, "weights": "norms"}
     options = [
         text

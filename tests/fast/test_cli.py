@@ -442,6 +442,26 @@ def test_rates_that_were_tuned_are_those_of_the_next_trial(run, small, cache):
     assert "found for this model" in told["learning_rates"]
 
 
+def test_the_best_way_to_prompt_is_found_and_named(run, small):
+    asked = ("tune-prompting", *small, "--tasks", "sst2", "--k", "2,4", "--seeds", "1,2", "--held-out", 4)
+    code, out, err = run(*asked, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["ks"], told["seeds"], told["held_out"]) == ([2, 4], [1, 2], 4)
+    ways = [(way["k"], way["separator"], way["calibration"]) for way in told["ways"]]
+    assert sorted(ways) == [(k, "end_of_text", how) for k in (2, 4) for how in ("batch", "contextual", "none")]
+    assert tuple(told["best"].values()) == ways[0]
+    assert set(told["ways"][0]["tasks"]["sst2"]) == {
+        *("in_context", "zero_shot", "most_frequent", "p_value", "learned")
+    }
+    code, out, _ = run(*asked)
+    assert code == 0
+    k, separator, calibration = ways[0]
+    assert f"--k {k} --separator {separator} --calibration {calibration}" in " ".join(out.split())
+    code, _, err = run(*asked, "--calibration", "some")
+    assert (code, "--calibration has no such value" in err) == (2, True)
+
+
 def test_rates_in_a_file_are_used_when_it_is_named(run, small, tmp_path, cache):
     file = tmp_path / "rates.json"
     code, out, _ = run("tune", *small, "--tasks", "sst2", "--seeds", "1", "--held-out", 8, "--write", file)

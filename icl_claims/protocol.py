@@ -11,7 +11,8 @@ Truncation = Literal["in_context", "both"]
 Order = Literal["authors", "same"]
 Loss = Literal["all_tokens", "label_only"]
 ClippedNorm = Literal["global_l2", "layer_l2", "l_inf"]
-Calibration = Literal["none", "contextual"]
+Calibration = Literal["none", "contextual", "batch"]
+Separator = Literal["end_of_text", "newline", "blank_line"]
 RandomBaseline = Literal["update", "state"]
 Agreement = Literal["same_label", "changed"]
 QueryDraw = Literal["same", "own"]
@@ -98,10 +99,18 @@ class Protocol:
     calibration: Calibration = choice(
         Calibration,
         title="Calibration",
-        help="calibration of the labels: none (authors' code), or contextual, which divides label words' probabilities "
-        "by those after queries without content (Zhao et al. 2021)",
+        help="calibration of the labels: none (authors' code), contextual, which divides label words' probabilities by "
+        "those after queries without content (Zhao et al. 2021), or batch, which divides them by their means over the "
+        "queries of the trial (Zhou et al. 2024)",
         code="none",
         papers="none",
+    )
+    separator: Separator = choice(
+        Separator,
+        title="Separator",
+        help="what stands between two demonstrations in context: end_of_text (authors' code: the model's own token), "
+        "newline or blank_line",
+        code="the token that ends a text",
     )
     random_baseline: RandomBaseline = choice(
         RandomBaseline,

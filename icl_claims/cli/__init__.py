@@ -13,16 +13,17 @@ from rich.table import Column, Table
 
 from icl_claims.cli.arguments import AsJson, command_option, offers
 from icl_claims.cli.cache import cache_app
+from icl_claims.cli.tune import find_prompting, find_rates
 from icl_claims.errors import IclClaimsError
-from icl_claims.experiments.options import chosen, seeds_of
+from icl_claims.experiments.options import chosen
 from icl_claims.version import __version__
 
 app = typer.Typer(
     help=(
         "Every claim about in-context learning as gradient descent, decided by evidence.\n\n"
         "The claims themselves are run by pytest: `pytest claims/` on a laptop, `pytest claims/ -m gpu` on a GPU "
-        "machine. This command lists them, says what a run will cost, finds learning rates, runs single trials, "
-        "exports and compares runs, and looks at the machine."
+        "machine. This command lists them, says what a run will cost, finds learning rates and ways to prompt, runs "
+        "single trials, exports and compares runs, and looks at the machine."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -176,29 +177,8 @@ def plan(
     plan_and_print(folder, chosen(given), as_json=as_json)
 
 
-@app.command("tune")
-@offers("tune")
-def find_rates(
-    seeds: Annotated[
-        str, typer.Option(help="Seeds of the draws of demonstrations, with commas.")
-    ] = "101,102,103,104,105,106",
-    held_out: Annotated[int, typer.Option(help="Training examples answered after each draw.", min=1)] = 40,
-    write: Annotated[Path | None, typer.Option(help="File to write instead of the one in the cache.")] = None,
-    as_json: AsJson = False,
-    **given: Any,
-) -> None:
-    """Find the learning rates of finetuning for a model without published ones.
-
-    Of .001, .003, .01, .03, .1 and .3 it takes, for every task, the rate whose finetuned model is most accurate on
-    training examples that are not among its demonstrations, the larger of equals. The queries of the claims are never
-    read. The rates are written to the cache, where every later run of this model finds them.
-
-    For example: icl-claims tune --model path:DIR --tasks sst2,cb
-    """
-    from icl_claims.cli.preparing import tune_and_print
-
-    draws = seeds_of("seeds", seeds)
-    tune_and_print(chosen(given), seeds=draws, held_out=held_out, write=write, as_json=as_json)
+app.command("tune")(find_rates)
+app.command("tune-prompting")(find_prompting)
 
 
 @app.command()
@@ -276,7 +256,7 @@ def compare(
 @app.command()
 def doctor() -> None:
     """Look at this machine: what works, what is missing, and how to get it."""
-    from icl_claims.cli.preparing import examine
+    from icl_claims.cli.doctor import examine
 
     table = Table("what", "found", "what to do")
     for what, found, todo in examine():

@@ -1,27 +1,19 @@
-"""Before a run of claims: what this machine has, and at which rates a model learns."""
+"""Before a run of claims: what this machine has, and what is missing."""
 
-import json
 import math
 import os
 import platform
 import shutil
-import sys
-from collections.abc import Mapping
-from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 import torch
 import transformers
 from packaging.requirements import Requirement
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from icl_claims import WAITING, errors, tasks
-from icl_claims.experiments import plan, profiles, tuning
 from icl_claims.models import embedded, families, gguf, products
 from icl_claims.storage.store import default_store
 
@@ -135,78 +127,3 @@ def _examples(what: str, directory: Path | None) -> Line:
         return Line(what, "cannot be read", str(error))
     sizes = ", ".join(f"{one.task.title} {len(one.train)}/{len(one.validation)}" for one in data)
     return Line(what, f"training/evaluation examples: {sizes}")
-
-
-def tune_and_print(
-    choices: profiles.Choices, *, seeds: tuple[int, ...], held_out: int, write: Path | None, as_json: bool
-) -> None:
-    """Find a learning rate for every chosen task.
-
-    Raises:
-        IclClaimsError: An argument makes no sense, or model or data cannot be read, or the rates cannot be written.
-    """
-    err = Console(stderr=True)
-    say = partial(err.print, highlight=False)
-    load = cache(partial(choices.load_model, say))
-    run, model = plan.resolve(choices, load=load), load()
-    search, examples = tuning.Search(run.k, run.protocol.calibration, seeds, held_out), run.data
-    for data in examples.values():
-        tuning.held_out_prompts(model, data, search, seeds[0])  # what cannot be asked is said before anything is run
-    file = write or tuning.rates_file(model.digest)
-    tuning.write_rates(file, model.digest, model.name, {})  # so is a place that cannot be written
-    found = dict[str, tuning.Tuned]()
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        bar = progress.add_task("starting", total=float(len(examples)))
-        for number, (task, data) in enumerate(examples.items()):
-
-            def report(what: str, done: float, title: str = data.task.title, before: int = number) -> None:
-                progress.update(bar, description=f"{title}: {what}", completed=before + done)
-
-            found[task] = tuning.tune(model, data, search, report)
-    entries = {task: _rate_entry(tuned, search, examples[task]) for task, tuned in found.items()}
-    tuning.write_rates(file, model.digest, model.name, entries)
-    if as_json:
-        written = {"model": model.digest, "name": model.name, "file": str(file), "tasks": entries}
-        sys.stdout.write(json.dumps(written, indent=1) + "\n")
-    else:
-        _print_rates(found, examples, search, model.name)
-        use = "runs of this model use them" if write is None else f"use them with --rates {file}"
-        Console().print(f"Written to {file}; {use}.", style="dim", soft_wrap=True, highlight=False)
-
-
-def _rate_entry(tuned: tuning.Tuned, search: tuning.Search, data: tasks.TaskData) -> dict[str, Any]:
-    """What is written about one task: the rate, and how it was found."""
-    return {
-        "learning_rate": tuned.learning_rate,
-        "accuracies": {f"{rate:g}": round(accuracy, 4) for rate, accuracy in tuned.accuracies.items()},
-        "k": search.k,
-        "seeds": list(search.seeds),
-        "held_out": search.held_out,
-        "calibration": search.calibration,
-        "chance": round(tuned.chance, 4),
-        "doubts": list(tuned.doubts),
-        "data": data.source,
-        "data_digest": data.digest,
-    }
-
-
-def _print_rates(
-    found: Mapping[str, tuning.Tuned], examples: Mapping[str, tasks.TaskData], search: tuning.Search, name: str
-) -> None:
-    table = Table(
-        "task",
-        *(f"{rate:g}" for rate in search.grid),
-        "learning rate",
-        title=(
-            f"{name}: accuracy on up to {search.held_out} held-out training examples by learning rate, "
-            f"{search.k} demonstrations, draws {', '.join(map(str, search.seeds))}, calibration {search.calibration}"
-        ),
-    )
-    for task, tuned in found.items():
-        accuracies = (f"{accuracy:.3f}" for accuracy in tuned.accuracies.values())
-        table.add_row(examples[task].task.title, *accuracies, f"{tuned.learning_rate:g}")
-    Console().print(table)
-    for task, tuned in found.items():
-        for doubt in tuned.doubts:
-            Console().print(f"{examples[task].task.title}: {doubt}.", style="yellow", highlight=False)

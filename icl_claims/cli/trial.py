@@ -218,7 +218,8 @@ def print_trial(console: Console, result: TrialResult, rates: str) -> None:
     console.print(
         f"{spec.task}: {len(result.gold)} queries, {shown['demonstrations_in_context']} of {spec.k} "
         f"demonstrations in context, seed {spec.seed}, {shown['model']}, {spec.weights} weights, "
-        f"{shown['data']} data, calibration {spec.protocol.calibration}",
+        f"{shown['data']} data, calibration {spec.protocol.calibration}, "
+        f"separator {spec.protocol.separator}",
         style="bold",
         highlight=False,
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from icl_claims import claims, metrics
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.asking import TaskEvidence, over_tasks
-from icl_claims.evidence.learning import learning_of
+from icl_claims.evidence.learning import learned_in_words, learning_of
 from icl_claims.evidence.numbers import ANY_NUMBER, SEQUENCE, Numbers
 from icl_claims.evidence.trial_columns import Results, column_of, known_column
 from icl_claims.experiments.result import TrialResult, mean_over_rows
@@ -98,13 +98,14 @@ class TrialsEvidence(TaskEvidence):
             {
                 "task": task,
                 **{"k": result.spec.k, "seed": result.spec.seed, "permutation": result.spec.permutation},
-                **{"calibration": result.spec.protocol.calibration, "probe": result.spec.protocol.probe},
+                **{name: getattr(result.spec.protocol, name) for name in ("calibration", "separator", "probe")},
                 **{"queries": len(result.gold), **result.provenance},
             }
             for task, results in (self.results[study] if ran else {}).items()
             for result in results
         ]
-        return {**self.details, "trials": trials}
+        learned = learned_in_words(self.results)
+        return {**self.details, **({"in_context_learning": learned} if learned else {}), "trials": trials}
 
     def table(self) -> pd.DataFrame:
         """All numbers as one tidy table: source, model, task, seed, method, metric, layer, query, value.

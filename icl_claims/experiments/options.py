@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 PYTEST = "pytest"
 SECOND, AT_SCALE = "embedded", "paper"
 """Profiles of trials beside those of the chosen one: of a language model, and at the papers' own scale."""
-EVERYWHERE = (PYTEST, "plan", "trial", "tune", "why")
+EVERYWHERE = (PYTEST, "plan", "trial", "tune", "tune-prompting", "why")
 OF_TRIALS = (PYTEST, "plan", "trial", "why")
+OF_RATES = (*OF_TRIALS, "tune")
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ OPTIONS = (
         "tasks",
         "only these tasks, with commas: sst2, sst5, mr, subj, agnews, cb, or folders of your own such as ./mytask",
         "A,B",
-        (PYTEST, "plan", "tune"),
+        (PYTEST, "plan", "tune", "tune-prompting"),
     ),
-    Option("k", "demonstrations drawn for each trial; default: the profile's", "N", type=int, least=1),
+    Option("k", "demonstrations drawn for each trial; default: the profile's", "N", OF_RATES, int, least=1),
     Option("seeds", "seeds of the draws of demonstrations, with commas, a trial each", "A,B", (PYTEST, "plan")),
     Option(
         "first_seed",
@@ -115,7 +116,10 @@ OPTIONS = (
         (PYTEST, "plan", "trial"),
         Path,
     ),
-    *(Option(one.name, one.help, "NAME", OF_TRIALS, values=one.values) for one in protocol.choices()),
+    *(
+        Option(one.name, one.help, "NAME", OF_RATES if one.name == "calibration" else OF_TRIALS, values=one.values)
+        for one in protocol.choices()
+    ),
     Option("seed", "seed of the draw of demonstrations; default: the profile's first", "N", ("trial",), int, least=0),
     Option("permutation", "order of the demonstrations; 0 leaves it", "N", ("trial",), int, 0, 0),
     Option(

@@ -8,7 +8,7 @@ from typing import Any
 from icl_claims import errors, models
 from icl_claims.experiments.studies import LEARNING, STUDIES, find_study
 from icl_claims.models.reference import find_device, load_model
-from icl_claims.protocol import Calibration, Protocol, QueryDraw
+from icl_claims.protocol import Calibration, Protocol, QueryDraw, Separator
 from icl_claims.tasks import catalogue, sources
 
 
@@ -35,13 +35,14 @@ class Profile:
     calibration: Calibration
     learning_rates: Mapping[str, float]
     source: sources.DataSource = sources.MINIATURE
+    separator: Separator = "end_of_text"
     studies: tuple[str, ...] = tuple(STUDIES)
     needs_cuda: bool = False
 
     @property
     def protocol(self) -> Protocol:
         """Its readings, where the reader names none."""
-        return Protocol(calibration=self.calibration, query_draw=self.query_draw)
+        return Protocol(calibration=self.calibration, separator=self.separator, query_draw=self.query_draw)
 
 
 APART = 1_000_000

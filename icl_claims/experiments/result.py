@@ -79,7 +79,11 @@ class TrialResult:
         return tuple(named for named in self.spec.named if named.name in held)
 
     def predicted(self, method: questions.Named) -> Int[np.ndarray, " queries"]:
-        """The label that a method gives to each query, calibrated as the specification says."""
+        """The label that a method gives to each query, calibrated as the specification says.
+
+        The batch of batch calibration is all queries of the trial: given the draw their labels depend on each other,
+        and only draws are independent.
+        """
         said, without = self.log_probabilities[method.name], self.content_free[method.name]
         return metrics.predicted_labels(said, without, self.spec.protocol.calibration)
 

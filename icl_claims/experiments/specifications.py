@@ -13,7 +13,8 @@ STUDIES_ASKED = ("main", "untrained", LEARNING)
 """What the papers' headlines are about, with the noise that it is held against."""
 READINGS = ("probe", "truncation", "loss", "calibration", "random_baseline", "agreement")
 """Where the papers' words and the authors' code differ, or another choice is usual. `order` says nothing where all
-demonstrations are learned in the order in which they are shown."""
+demonstrations are learned in the order in which they are shown, and `separator` is a choice only of models that can
+write the ends of lines."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import scipy
 from filelock import FileLock
+from jaxtyping import Float
 
 from icl_claims import errors, methods, metrics, models, protocol
 from icl_claims.experiments import batches, profiles, trial
@@ -107,34 +108,42 @@ def held_out_prompts(model: models.LanguageModel, data: TaskData, search: Search
     Raises:
         UsageError: the training set has no example beside the demonstrations.
     """
-    drawn = shuffle(data.train, seed)
-    shown, asked = drawn[: search.k], drawn[search.k : search.k + search.held_out]
+    readings = protocol.Protocol(calibration=search.calibration)
+    return prompts_apart(model, data, Draw(search.k, seed, queries=search.held_out), readings, beyond=search.k)
+
+
+def prompts_apart(
+    model: models.LanguageModel, data: TaskData, draw: Draw, readings: protocol.Protocol, *, beyond: int
+) -> Prompts:
+    """The prompts of a draw whose queries are training examples, the first ones `beyond` so many; no other is read.
+
+    Raises:
+        UsageError: the training set has no example beyond.
+    """
+    drawn = shuffle(data.train, draw.seed)
+    asked = drawn[beyond:][: draw.queries]
     if not asked:
         raise errors.UsageError(
-            f"No training example of {data.task.title} is left to compare learning rates on",
-            expected=f"more than {search.k} training examples",
+            f"No training example of {data.task.title} is left to ask",
+            expected=f"more than {beyond} training examples",
             got=str(len(data.train)),
             todo="Use fewer demonstrations (⟨k⟩).",
         )
-    return build_prompts(
-        replace(data, train=shown, validation=asked),
-        model.tokens,
-        Draw(search.k, seed),
-        protocol.Protocol(calibration=search.calibration),
-        context_length=model.context_length,
-    )
+    data = replace(data, train=drawn[: draw.k], validation=asked)
+    return build_prompts(data, model.tokens, draw, readings, context_length=model.context_length)
 
 
 def _accuracy(model: models.LanguageModel, prompts: Prompts, rate: float, calibration: protocol.Calibration) -> float:
     try:
         learned = methods.Finetuning(rate).learn(model, prompts.demonstrations)
-        asked, without_content = (_answers(learned, queries) for queries in (prompts.queries, prompts.content_free))
+        asked, without_content = (answers_of(learned, queries) for queries in (prompts.queries, prompts.content_free))
     except errors.DivergenceError:
         return 0.0
     return float((metrics.predicted_labels(asked, without_content, calibration) == np.array(prompts.gold)).mean())
 
 
-def _answers(learned: methods.Learned, queries: Queries) -> np.ndarray:
+def answers_of(learned: methods.Learned, queries: Queries) -> Float[np.ndarray, "queries labels"]:
+    """Log-probabilities of each label's verbalizer, batch by batch."""
     answers = np.full((len(queries), len(queries.label_ids)), np.nan)
 
     def answer(batch: list[int], _tokens: int) -> None:

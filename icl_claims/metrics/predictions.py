@@ -171,15 +171,24 @@ def predicted_labels(
 ) -> Int[np.ndarray, " queries"]:
     """The label of each query.
 
-    Args:
-        log_probabilities: of each label's verbalizer.
-        content_free: the same method's log-probabilities for queries without content.
-        calibration: `none`, or `contextual`: each label's probability is divided by the one it has without content,
-            the mean over the content-free queries of the probabilities normalised over labels.
+    >>> said = np.log([[0.6, 0.2], [0.5, 0.4], [0.4, 0.3]])
+    >>> [predicted_labels(said, said[:0], how).tolist() for how in ("none", "batch")]
+    [[0, 0, 0], [0, 1, 1]]
 
-    Source: Zhao et al. 2021, Calibrate Before Use, section 5, with W = diag(p_cf)^-1 and b = 0.
+    Args:
+        log_probabilities: of each label's verbalizer, one method's of all queries that are calibrated together.
+        content_free: the same method's log-probabilities for queries without content.
+        calibration: `none`; `contextual`, each label's probability is divided by the one it has without content, the
+            mean over the content-free queries of the probabilities normalised over labels; or `batch`, it is divided by
+            its mean over the queries, whose true labels are not looked at. The labels of queries in a batch depend on
+            each other; those of different batches do not.
+
+    Source: contextual: Zhao et al. 2021, Calibrate Before Use, section 5, with W = diag(p_cf)^-1 and b = 0. Batch: Zhou
+    et al. 2024, Batch Calibration, section 4: p(y|C) is estimated by the mean of p(y|x, C) over a batch of x.
     """
     scores = log_probabilities
     if calibration == "contextual":
         scores = log_probabilities - np.log(scipy.special.softmax(content_free, axis=1).mean(axis=0))
+    elif calibration == "batch":
+        scores = log_probabilities - scipy.special.logsumexp(log_probabilities, axis=0)
     return np.asarray(scores.argmax(axis=1))

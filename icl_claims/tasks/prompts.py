@@ -1,41 +1,17 @@
 """From examples to token ids: what a trial says to a model, demonstrations and queries."""
 
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from typing import Self
 
 import numpy as np
 
 from icl_claims.errors import PromptError, UsageError
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import Task
+from icl_claims.tasks.encoding import FILLERS, Encoder, label_tokens, separator_tokens
 from icl_claims.tasks.examples import Draw, TaskData, draw_demonstrations, draw_queries, orders
-
-FILLERS = ("N/A", "[MASK]", "")
-"""What stands in the queries without content of contextual calibration (Zhao et al. 2021, section 5)."""
-
-
-class Encoder(typing.Protocol):
-    """Turns text into token ids, and knows the two special tokens of a prompt."""
-
-    @property
-    def bos(self) -> int:
-        """Opens every prompt."""
-
-    @property
-    def separator(self) -> int:
-        """Ends a demonstration."""
-
-    @property
-    def unknown(self) -> frozenset[int]:
-        """Stand for whatever the vocabulary lacks."""
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Token ids of a text, without special tokens."""
-
-    def names(self, ids: Sequence[int]) -> list[str]:
-        """The tokens of some ids."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +20,7 @@ class Demonstrations:
 
     Args:
         bos: opens the context, and every sequence that is stepped on.
-        separator: ends a demonstration in the context.
+        separator: tokens that end a demonstration in the context.
         templates: tokens of every demonstration without bos and label, in the order in which they were drawn.
         labels: class index of each of them.
         label_ids: the token of each class's verbalizer.
@@ -58,7 +34,7 @@ class Demonstrations:
     """
 
     bos: int
-    separator: int
+    separator: tuple[int, ...]
     templates: tuple[tuple[int, ...], ...]
     labels: tuple[int, ...]
     label_ids: tuple[int, ...]
@@ -74,16 +50,16 @@ class Demonstrations:
             raise UsageError("The labels of the demonstrations do not fit", expected=wanted, got=str(self.labels))
 
     @classmethod
-    def from_rows(cls, bos: int, separator: int, rows: Sequence[Sequence[int]]) -> typing.Self:
+    def from_rows(cls, bos: int, separator: int, rows: Sequence[Sequence[int]]) -> Self:
         """Demonstrations that are token ids already, the label last, all shown and stepped on in this order."""
         label_ids = tuple(sorted({row[-1] for row in rows}))
         labels, everyone = tuple(label_ids.index(row[-1]) for row in rows), tuple(range(len(rows)))
-        return cls(bos, separator, tuple(tuple(row[:-1]) for row in rows), labels, label_ids, everyone, everyone)
+        return cls(bos, (separator,), tuple(tuple(row[:-1]) for row in rows), labels, label_ids, everyone, everyone)
 
     @property
     def context(self) -> tuple[int, ...]:
         """bos, then each shown demonstration and a separator: what in-context learning reads."""
-        shown = (token for index in self.context_order for token in (*self._written(index), self.separator))
+        shown = (token for index in self.context_order for token in (*self._written(index), *self.separator))
         return (self.bos, *shown)
 
     @property
@@ -94,15 +70,16 @@ class Demonstrations:
     @property
     def spans(self) -> tuple[range, ...]:
         """Where in the context each shown demonstration lies, without its separator."""
-        ends = accumulate((len(self._written(index)) + 1 for index in self.context_order), initial=1)
-        return tuple(range(start, end - 1) for start, end in pairwise(ends))
+        between = len(self.separator)
+        ends = accumulate((len(self._written(index)) + between for index in self.context_order), initial=1)
+        return tuple(range(start, end - between) for start, end in pairwise(ends))
 
     @property
     def sequences(self) -> tuple[tuple[int, ...], ...]:
         """bos, template and label of every demonstration that finetuning steps on, one at a time."""
         return tuple((self.bos, *self._written(index)) for index in self.learning_order)
 
-    def relabelled(self, labels: Sequence[int]) -> typing.Self:
+    def relabelled(self, labels: Sequence[int]) -> Self:
         """The same texts with other labels (class indices), in the order in which they were drawn.
 
         Raises:
@@ -110,7 +87,7 @@ class Demonstrations:
         """
         return replace(self, labels=tuple(labels))
 
-    def reordered(self, order_seed: int) -> typing.Self:
+    def reordered(self, order_seed: int) -> Self:
         """The same demonstrations in another order, drawn from a seed.
 
         The same ones are shown, and the same ones are stepped on; those that are both have one order among themselves.
@@ -151,12 +128,12 @@ class Queries:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def some(self, chosen: Sequence[int]) -> typing.Self:
+    def some(self, chosen: Sequence[int]) -> Self:
         """The chosen queries, in the given order."""
         paraphrased = tuple(self.paraphrased[i] for i in chosen) if self.paraphrased else ()
         return replace(self, rows=tuple(self.rows[i] for i in chosen), paraphrased=paraphrased)
 
-    def in_other_words(self) -> typing.Self:
+    def in_other_words(self) -> Self:
         """The same queries as their task's second template asks them.
 
         Raises:
@@ -186,32 +163,6 @@ class Prompts:
     content_free: Queries
 
 
-def label_tokens(task: Task, encoder: Encoder) -> tuple[int, ...]:
-    """The token of each verbalizer: what the word, and a blank before it, add to the template in place.
-
-    In place, because a tokenizer may write a text's first word in another way than the same word within a text.
-
-    Raises:
-        PromptError: a verbalizer is not one token that the vocabulary knows, or two share one.
-    """
-    asked = task.prompt(dict.fromkeys(task.fields, FILLERS[0]))
-    before, ids = encoder.encode(asked), []
-    for word in task.verbalizers:
-        written = encoder.encode(f"{asked} {word}")
-        added = written[len(before) :] if written[: len(before)] == before else written
-        if len(added) != 1 or encoder.unknown.intersection(added):
-            raise PromptError(
-                f"The verbalizer {word!r} of {task.title} is not one token for this model",
-                expected="1 token of its own",
-                got=f"{len(added)}: {' '.join(encoder.names(added))}",
-                todo="Leave this task out of ⟨tasks⟩, or use a model with a larger vocabulary.",
-            )
-        ids.append(added[0])
-    if len(set(ids)) != len(ids):
-        raise PromptError(f"Two verbalizers of {task.title} are the same token for this model", got=str(ids))
-    return tuple(ids)
-
-
 def build_prompts(
     data: TaskData, encoder: Encoder, draw: Draw, protocol: Protocol = Protocol(), *, context_length: int
 ) -> Prompts:
@@ -219,7 +170,8 @@ def build_prompts(
 
     A demonstration is added to the context only while the longest query of the whole evaluation set still fits behind
     it; the first that does not fit ends the context, of so many tokens. Finetuning sees all k, unless the protocol says
-    otherwise; it also says in which order, where attention is looked at, and whether queries without content are asked.
+    otherwise; it also says in which order, what separates demonstrations, where attention is looked at, and whether
+    queries without content are asked.
 
     Raises:
         PromptError: not even one demonstration fits, or a verbalizer is not one token that the vocabulary knows.
@@ -231,7 +183,9 @@ def build_prompts(
     asked, drawn = draw_queries(data.validation, draw.queries, own), draw_demonstrations(data.train, draw.k, draw.seed)
     longest_query = 2 + max(len(encoder.encode(task.prompt(e.fields))) for e in draw_queries(data.validation, None))
     templates = tuple(encoder.encode(task.prompt(example.fields)) for example in drawn)
-    context_order, learning_order = _orders_of(task, draw, protocol, templates, longest_query, context_length)
+    separator = separator_tokens(task, encoder, protocol.separator)
+    written_tokens = [len(template) + 1 + len(separator) for template in templates]  # each with its label
+    context_order, learning_order = _orders_of(task, draw, protocol, written_tokens, longest_query, context_length)
     appended = labels[:1] if protocol.probe == "label_token" else ()
 
     def written(examples: Sequence[Mapping[str, str]]) -> Queries:
@@ -246,7 +200,7 @@ def build_prompts(
         bos=encoder.bos,
         demonstrations=Demonstrations(
             bos=encoder.bos,
-            separator=encoder.separator,
+            separator=separator,
             templates=templates,
             labels=tuple(example.label for example in drawn),
             label_ids=labels,
@@ -264,17 +218,17 @@ def build_prompts(
 
 
 def _orders_of(
-    task: Task, draw: Draw, protocol: Protocol, templates: Sequence[Sequence[int]], longest_query: int, room: int
+    task: Task, draw: Draw, protocol: Protocol, written_tokens: Sequence[int], longest_query: int, room: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The demonstrations that the context holds, and those that finetuning steps on, each in its order."""
     for_context, for_finetuning = orders(draw.k, draw.seed, draw.permutation)
-    behind_bos = accumulate(len(templates[i]) + 2 for i in for_context)  # each with its label and the separator
+    behind_bos = accumulate(written_tokens[i] for i in for_context)
     context_order = for_context[: sum(1 + end + longest_query < room for end in behind_bos)]
     if not context_order:
         raise PromptError(
             f"Not one demonstration of {task.title} fits the context",
             expected=f"a prompt under {room} tokens",
-            got=f"{3 + len(templates[for_context[0]]) + longest_query} for one demonstration and the longest query",
+            got=f"{1 + written_tokens[for_context[0]] + longest_query} for one demonstration and the longest query",
             todo="Use a model with a longer context, or leave this task out of ⟨tasks⟩.",
         )
     learning_order = for_finetuning if protocol.order == "authors" else for_context

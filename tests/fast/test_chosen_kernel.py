@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 import torch
 
-from icl_claims.cli import preparing
+from icl_claims.cli import doctor
 from icl_claims.errors import UsageError
 from icl_claims.experiments import spec
 from icl_claims.experiments.spec import TrialSpec
@@ -152,16 +152,16 @@ def test_the_doctor_says_which_kernel_is_taken_and_how_to_take_another(monkeypat
     monkeypatch.setattr(products, "measured", lambda: dict(seconds))
     if named:
         monkeypatch.setenv(CHOICE, named)
-    assert preparing._products() == preparing.Line("products on the CPU", said)
+    assert doctor._products() == doctor.Line("products on the CPU", said)
 
 
 def test_the_doctor_says_what_is_wrong_with_a_choice(monkeypatch):
     monkeypatch.setenv(CHOICE, "cublas")
-    line = preparing._products()
+    line = doctor._products()
     assert line.found == "no kernel can be chosen"
     assert "expected mkl or onednn, got cublas." in line.todo
 
 
 def test_the_doctor_says_that_a_build_has_no_onednn(monkeypatch):
     monkeypatch.setattr(products, "has_onednn", lambda: False)
-    assert preparing._products().found == "float32 by mkl: this build of torch has no oneDNN"
+    assert doctor._products().found == "float32 by mkl: this build of torch has no oneDNN"

@@ -32,6 +32,7 @@ COMMANDS = {
     "trial",
     "plan",
     "tune",
+    "tune-prompting",
     "doctor",
     "export",
     "compare",
@@ -335,7 +336,7 @@ def test_all_methods_and_controls_of_tasks_are_one_command(run, small):
 def test_parameters_of_a_trial_are_in_its_record(run, small):
     readings = {"loss": "label_only", "clip_norm": "l_inf", "probe": "template_end", "truncation": "both"}
     readings |= {"order": "same", "random_baseline": "state", "agreement": "changed", "calibration": "contextual"}
-    readings |= {"query_draw": "same"}
+    readings |= {"query_draw": "same", "separator": "end_of_text"}
     others = {"permutation": 1, "weights": "norms"}
     options = [
         text
@@ -526,6 +527,26 @@ def test_rates_that_were_tuned_are_those_of_the_next_trial(run, small, cache):
     assert "found for this model" in told["learning_rates"]
 
 
+def test_the_best_way_to_prompt_is_found_and_named(run, small):
+    asked = ("tune-prompting", *small, "--tasks", "sst2", "--k", "2,4", "--seeds", "1,2", "--held-out", 4)
+    code, out, err = run(*asked, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["ks"], told["seeds"], told["held_out"]) == ([2, 4], [1, 2], 4)
+    ways = [(way["k"], way["separator"], way["calibration"]) for way in told["ways"]]
+    assert sorted(ways) == [(k, "end_of_text", how) for k in (2, 4) for how in ("batch", "contextual", "none")]
+    assert tuple(told["best"].values()) == ways[0]
+    assert set(told["ways"][0]["tasks"]["sst2"]) == {
+        *("in_context", "zero_shot", "most_frequent", "p_value", "learned")
+    }
+    code, out, _ = run(*asked)
+    assert code == 0
+    k, separator, calibration = ways[0]
+    assert f"--k {k} --separator {separator} --calibration {calibration}" in " ".join(out.split())
+    code, _, err = run(*asked, "--calibration", "some")
+    assert (code, "--calibration has no such value" in err) == (2, True)
+
+
 def test_rates_in_a_file_are_used_when_it_is_named(run, small, tmp_path, cache):
     file = tmp_path / "rates.json"
     code, out, _ = run("tune", *small, "--tasks", "sst2", "--seeds", "1", "--held-out", 8, "--write", file)
@@ -557,7 +578,7 @@ def test_the_doctor_looks_at_everything_a_run_needs(run):
 
 def test_the_doctor_names_a_package_that_is_missing(run, monkeypatch):
     monkeypatch.setattr(
-        "icl_claims.cli.preparing.metadata.requires", lambda _name: ["accelerate>=1.2", "gguf>=999", "nowhere>=1"]
+        "icl_claims.cli.doctor.metadata.requires", lambda _name: ["accelerate>=1.2", "gguf>=999", "nowhere>=1"]
     )
     _, out, _ = run("doctor")
     assert "1 of 3 needed" in out

@@ -21,14 +21,14 @@ K = 6
 
 
 @st.composite
-def drawn(draw):
+def drawn(draw, separator=(SEPARATOR,)):
     """Some demonstrations, of which some are shown in one order and some are stepped on in another."""
     count = draw(st.integers(1, 6))
     shown, learned = (draw(st.permutations(range(count))) for _ in range(2))
     labels = draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))
     context = tuple(shown[: draw(st.integers(1, count))])
     templates = tuple((10 + i, 20 + i)[: 1 + i % 2] for i in range(count))
-    return Demonstrations(BOS, SEPARATOR, templates, tuple(labels), LABELS, context, tuple(learned))
+    return Demonstrations(BOS, separator, templates, tuple(labels), LABELS, context, tuple(learned))
 
 
 @given(drawn())
@@ -39,14 +39,14 @@ def test_context_and_sequences_are_written_from_the_same_rows(demonstrations):
     assert demonstrations.sequences == tuple((BOS, *rows[i]) for i in demonstrations.learning_order)
 
 
-@given(drawn())
+@given(st.sampled_from([(SEPARATOR,), (3, 4)]).flatmap(drawn))
 def test_demonstrations_lie_in_their_spans_of_the_context(demonstrations):
     context, spans = demonstrations.context, demonstrations.spans
     rows = [(*t, LABELS[label]) for t, label in zip(demonstrations.templates, demonstrations.labels, strict=True)]
     found = [context[span.start : span.stop] for span in spans]
     assert found == [rows[i] for i in demonstrations.context_order]
     between = set(range(len(context))) - {place for span in spans for place in span}
-    assert [context[place] for place in sorted(between)] == [BOS, *[SEPARATOR] * demonstrations.shown]
+    assert [context[place] for place in sorted(between)] == [BOS, *demonstrations.separator * demonstrations.shown]
 
 
 @given(drawn())

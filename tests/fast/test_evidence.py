@@ -252,6 +252,15 @@ def test_beating_zero_shot_is_learning_too():
     assert finding(DRAWS, sim_aou(FT) > RANDOM, apart=apart).outcome == "holds"
 
 
+def test_provenance_says_where_chance_and_zero_shot_are_both_beaten():
+    gold = np.array([1] * 50 + [0] * 10)
+    zero_shot_only = [trial("mr", seed=APART + n, gold=gold, icl=np.where(np.arange(60) < n, 0, 1)) for n in range(8)]
+    apart = {"sst2": learning("sst2"), "mr": zero_shot_only, "cb": learning("cb", **GUESSING)}
+    told = trials({"sst2": DRAWS}, apart).provenance()["in_context_learning"]
+    assert told == "beats chance and zero-shot on SST2; is not shown to beat both on MR, CB"
+    assert "in_context_learning" not in trials({"sst2": DRAWS}, {}).provenance()
+
+
 def test_where_it_learns_predictions_are_decided():
     wrong = changing(ft=1 - np.arange(60) % 2)
     assert finding(wrong, accuracy(ICL) > accuracy(FT)).outcome == "holds"
@@ -515,6 +524,7 @@ def test_provenance_names_every_trial():
         "seed": 3,
         "permutation": 0,
         "calibration": "none",
+        "separator": "end_of_text",
         "probe": "label_token",
         "queries": 60,
         "model": "tiny",

@@ -14,6 +14,8 @@ from transformers import PreTrainedTokenizerFast
 from icl_claims.errors import ModelError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.models.tokens import read_dictionary, read_fairseq_tokens, xglm_tokens
+from icl_claims.tasks.catalogue import Task
+from icl_claims.tasks.encoding import separator_tokens
 
 FOLDER = fixtures_folder() / "fairseq"
 ORACLE = json.loads((FOLDER / "oracle.json").read_text(encoding="utf-8"))["texts"]
@@ -48,6 +50,12 @@ def test_lines_are_closed_and_empty_ones_dropped(tokens, text):
 
 def test_a_line_of_blanks_is_not_empty(tokens):
     assert tokens.encode("a\n \nb") == (*tokens.encode("a"), 2, *tokens.encode(" "), 2, *tokens.encode("b"))
+
+
+@pytest.mark.parametrize("separator", ["end_of_text", "newline", "blank_line"])
+def test_every_separator_closes_a_line(tokens, separator):
+    task = Task("tiny", "Tiny", ("text",), "one {text}", "two {text}", ("one", "two"))
+    assert separator_tokens(task, tokens, separator) == (2,)
 
 
 def test_what_the_dictionary_lacks_is_unknown(tokens):

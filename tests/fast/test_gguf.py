@@ -15,7 +15,7 @@ from icl_claims.errors import ModelError
 from icl_claims.models.random_models import fill_at_random
 from icl_claims.models.reference import described, load_model, model_digest
 from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.prompts import label_tokens
+from icl_claims.tasks.encoding import label_tokens
 
 HEADS, KV_HEADS, HIDDEN, INNER, CONTEXT = 4, 2, 32, 64, 64
 QUANTISATIONS = {name: gguf.GGMLQuantizationType[name] for name in ("F32", "F16", "Q8_0")}

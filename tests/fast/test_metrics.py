@@ -348,6 +348,42 @@ def test_a_label_is_not_predicted_for_its_prior_alone():
     assert predicted_labels(queries, content_free, "contextual").tolist() == [1, 0]
 
 
+def test_batch_calibration_by_hand():
+    queries = np.log([[0.6, 0.2, 0.1], [0.5, 0.3, 0.1], [0.4, 0.1, 0.4]])  # means 0.5, 0.2 and 0.2
+    assert predicted_labels(queries, queries[:0], "none").tolist() == [0, 0, 0]
+    assert predicted_labels(queries, queries[:0], "batch").tolist() == [0, 1, 2]  # 1.2 1 .5, 1 1.5 .5 and .8 .5 2
+
+
+@given(log_probabilities())
+def test_batch_calibration_divides_by_the_mean_of_a_label_over_queries(columns):
+    queries, content_free = columns
+    labels = range(queries.shape[1])
+    mean = [sum(math.exp(row[y]) for row in queries) / len(queries) for y in labels]
+    wanted = [max(labels, key=lambda y, row=row: math.exp(row[y]) / mean[y]) for row in queries]
+    assert predicted_labels(queries, content_free, "batch").tolist() == wanted
+
+
+@given(log_probabilities(), st.integers(0, 10**6))
+def test_batch_calibration_forgets_what_a_label_has_everywhere(columns, seed):
+    queries, content_free = columns
+    wanted = predicted_labels(queries, content_free, "batch")
+    shift = 5 * np.random.default_rng(seed).normal(size=queries.shape[1])
+    assert (predicted_labels(queries + shift, content_free + shift, "batch") == wanted).all()
+    order = np.random.default_rng(seed).permutation(len(queries))
+    assert (predicted_labels(queries[order], content_free, "batch") == wanted[order]).all()
+
+
+@given(log_probabilities())
+def test_batch_calibration_changes_nothing_where_labels_are_equally_probable_in_the_mean(columns):
+    queries = np.vstack([np.roll(columns[0], turn, axis=1) for turn in range(columns[0].shape[1])])
+    without = [predicted_labels(queries, columns[1], calibration) for calibration in ("none", "batch")]
+    assert (without[0] == without[1]).all()
+
+
+def test_a_single_query_has_no_batch_to_be_calibrated_by():
+    assert predicted_labels(np.log([[0.1, 0.9]]), np.zeros((0, 2)), "batch").tolist() == [0]
+
+
 def test_a_layer_without_gradients_has_no_ratio():
     norms, standard = np.array([[0.0, 2.0, 1.0]]), np.array([[0.0, 1.0, 0.0]])
     np.testing.assert_array_equal(log_gradient_ratio.values(norms, standard), [[np.nan, np.log(2), np.nan]])

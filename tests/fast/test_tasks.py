@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from icl_claims.errors import DataError, PromptError, UsageError
 from icl_claims.protocol import Protocol
 from icl_claims.tasks.catalogue import PAPERS_TASKS, TASKS, Task, known_task, read_own_task
+from icl_claims.tasks.encoding import label_tokens
 from icl_claims.tasks.examples import (
     Draw,
     Example,
@@ -24,7 +25,7 @@ from icl_claims.tasks.examples import (
     read_task,
     shuffle,
 )
-from icl_claims.tasks.prompts import build_prompts, label_tokens
+from icl_claims.tasks.prompts import build_prompts
 from icl_claims.tasks.sources import synthetic_task
 
 # The catalogue
@@ -256,7 +257,7 @@ def tiny_data(train, validation):
 
 
 def prompts_of(data, encoder, **changes):
-    length, readings = changes.pop("context_length", 500), {"probe", "calibration"} & set(changes)
+    length, readings = changes.pop("context_length", 500), {"probe", "calibration", "separator"} & set(changes)
     protocol = Protocol(**{name: changes.pop(name) for name in readings})
     return build_prompts(data, encoder, Draw(**{"k": len(data.train), **changes}), protocol, context_length=length)
 
@@ -272,6 +273,48 @@ def test_a_context_is_bos_then_demonstrations_and_separators(word_encoder):
     assert prompts.demonstrations.context == (BOS, *written[0], SEPARATOR, *written[1], SEPARATOR)
     assert prompts.demonstrations.sequences == ((BOS, *written[0]), (BOS, *written[1]))
     assert (prompts.bos, prompts.demonstrations.shown) == (BOS, 2)
+
+
+class Lines:
+    """An encoder for which the end of a line is a word of its own, and two of them are two words or one."""
+
+    def __init__(self, words, *, joined):
+        self.words, self.joined, self.bos, self.separator, self.unknown = words, joined, BOS, SEPARATOR, frozenset()
+
+    def encode(self, text):
+        for lines in ("\n\n", "\n")[not self.joined :]:
+            text = text.replace(lines, f" <{len(lines)}> ")
+        return self.words.encode(text)
+
+
+@pytest.mark.parametrize(
+    ("separator", "joined", "between"),
+    [("newline", True, "<1>"), ("blank_line", True, "<2>"), ("blank_line", False, "<1> <1>")],
+)
+def test_a_text_separates_demonstrations_in_as_many_tokens_as_it_has(word_encoder, separator, joined, between):
+    encoder, data = Lines(word_encoder(), joined=joined), tiny_data([1, 2], [1])
+    shown = prompts_of(data, encoder, separator=separator).demonstrations
+    usual = prompts_of(data, encoder).demonstrations
+    rows = [sequence[1:] for sequence in usual.sequences]
+    assert shown.separator == encoder.encode(between)
+    assert shown.context == (BOS, *(token for row in rows for token in (*row, *encoder.encode(between))))
+    assert (shown.sequences, shown.shown) == (usual.sequences, usual.shown)
+
+
+def test_longer_separators_leave_room_for_fewer_demonstrations(word_encoder):
+    data = tiny_data([1] * 6, [1])
+    fits = {  # bos, 6 of 4 tokens each, and a query of 5 tokens and bos
+        joined: prompts_of(
+            data, Lines(word_encoder(), joined=joined), separator="blank_line", context_length=36
+        ).demonstrations.shown
+        for joined in (True, False)
+    }
+    assert fits == {True: 5, False: 4}
+
+
+def test_a_text_that_an_encoder_drops_cannot_separate(word_encoder):
+    with pytest.raises(PromptError, match=r"cannot write the separator newline: expected tokens .*, got none"):
+        prompts_of(tiny_data([1], [1]), word_encoder(), separator="newline")
 
 
 def test_at_the_label_token_the_answer_is_read_before_label_zero(word_encoder):

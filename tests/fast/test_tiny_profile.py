@@ -17,7 +17,7 @@ from icl_claims.metrics import accuracy
 from icl_claims.models.reference import load_model
 from icl_claims.questions import Quantity
 from icl_claims.tasks.catalogue import TASKS
-from icl_claims.tasks.prompts import label_tokens
+from icl_claims.tasks.encoding import label_tokens
 
 LEAST = {"sst2": 0.9, "sst5": 0.75, "mr": 0.9, "subj": 0.9, "agnews": 0.8, "cb": 0.85}
 CHOICES = Choices(find_profile("tiny"), device="cpu")

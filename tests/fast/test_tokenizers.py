@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 import torch
@@ -14,9 +15,9 @@ from icl_claims.methods import InContext
 from icl_claims.models.language_model import LanguageModel
 from icl_claims.models.random_models import random_network
 from icl_claims.models.tokens import check_vocabulary, fingerprint, token_encoder
-from icl_claims.protocol import Protocol
+from icl_claims.protocol import Protocol, Separator
 from icl_claims.tasks import PAPERS_TASKS, TASKS, Draw, build_prompts, read_task
-from icl_claims.tasks.prompts import label_tokens
+from icl_claims.tasks.encoding import label_tokens, separator_tokens
 
 SPECIAL = ["<unk>", "<s>", "</s>"]
 WORDS = [word for name in PAPERS_TASKS for word in TASKS[name].verbalizers]
@@ -92,6 +93,19 @@ def test_labels_of_gpt2s_kind_are_the_words_with_a_blank(byte_level):
     tokens = token_encoder(PreTrainedTokenizerFast(tokenizer_object=byte_level, eos_token="<|endoftext|>"), "gpt2")
     for task in (TASKS[name] for name in PAPERS_TASKS):
         assert label_tokens(task, tokens) == tuple(byte_level.encode(f" {word}").ids[0] for word in task.verbalizers)
+
+
+def test_lines_between_demonstrations_are_written_as_within_a_text(byte_level):
+    tokens = token_encoder(PreTrainedTokenizerFast(tokenizer_object=byte_level, eos_token="<|endoftext|>"), "gpt2")
+    (line,) = byte_level.encode("\n").ids
+    for task in (TASKS[name] for name in PAPERS_TASKS):
+        found = {separator: separator_tokens(task, tokens, separator) for separator in get_args(Separator)}
+        assert found == {"end_of_text": (tokens.separator,), "newline": (line,), "blank_line": (line, line)}
+
+
+def test_a_text_that_the_vocabulary_lacks_cannot_separate(llama):
+    with pytest.raises(PromptError, match=r"cannot write the separator newline: .* Leave out"):
+        separator_tokens(TASKS["sst2"], token_encoder(llama, "llama"), "newline")
 
 
 def test_a_label_of_several_tokens_is_refused_with_them(pieces):

@@ -303,6 +303,15 @@ def test_queries_without_content_are_asked_only_for_calibration(model_of, result
     assert result.content_free["finetuning"].shape == (0, 2)
 
 
+def test_the_batch_of_batch_calibration_is_all_queries_of_the_trial(model_of, result):
+    calibrated = run_trial(spec_of(model_of(), protocol=Protocol(calibration="batch")), model_of(), DATA)
+    same(calibrated.log_probabilities, result.log_probabilities, atol=0)
+    for method in calibrated.spec.answering:
+        said = np.exp(result.log_probabilities[method.name])
+        assert calibrated.content_free[method.name].shape == (0, 2)
+        assert (calibrated.predicted(method) == (said / said.mean(axis=0)).argmax(axis=1)).all()
+
+
 def test_progress_runs_from_nothing_to_all(model_of):
     model, told = model_of(), []
     run_trial(spec_of(model), model, DATA, lambda what, done: told.append((done, what)))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from icl_claims.cli import preparing
+from icl_claims.cli import doctor
 from icl_claims.experiments import disturbance
 from icl_claims.waiting import VARIABLES, Waiting, wait_passively
 
@@ -33,16 +33,16 @@ def test_what_the_reader_said_stays(monkeypatch, name):
 
 
 def test_after_torch_it_is_too_late_and_the_doctor_says_so(monkeypatch):
-    monkeypatch.setattr(preparing, "WAITING", wait_passively())
-    line = preparing._waiting()
+    monkeypatch.setattr(doctor, "WAITING", wait_passively())
+    line = doctor._waiting()
     assert "imported before icl_claims" in line.found
     assert "Set OMP_WAIT_POLICY=passive before Python starts" in line.todo
 
 
 @pytest.mark.parametrize(("ours", "whose"), [(True, "set by icl_claims"), (False, "as the environment says")])
 def test_the_doctor_says_how_threads_wait(monkeypatch, ours, whose):
-    monkeypatch.setattr(preparing, "WAITING", Waiting("OMP_WAIT_POLICY=passive", ours=ours, late=False))
-    line = preparing._waiting()
+    monkeypatch.setattr(doctor, "WAITING", Waiting("OMP_WAIT_POLICY=passive", ours=ours, late=False))
+    line = doctor._waiting()
     assert line.found == f"OMP_WAIT_POLICY=passive, {whose}"
     assert not line.todo
 

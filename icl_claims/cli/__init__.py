@@ -65,7 +65,7 @@ def list_claims(
 
     For example: icl-claims list examples/own_study --things
     """
-    from icl_claims.pytest_plugin.collection import collect_claims
+    from icl_claims.pytest_plugin.claims_of_folder import collect_claims
 
     collected = collect_claims(folder)
     claims = list(collected.claims.values())

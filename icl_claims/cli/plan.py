@@ -19,7 +19,8 @@ from icl_claims.experiments.disturbance import DISTURBED
 from icl_claims.experiments.estimate import Cost, Estimate, estimate
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel
-from icl_claims.pytest_plugin.collection import asked_of_trials, collect_claims, selected_claims
+from icl_claims.pytest_plugin.claims_of_folder import collect_claims
+from icl_claims.pytest_plugin.collection import asked_of_trials, selected_claims
 from icl_claims.report.words import duration
 
 _GIB = 1024**3

@@ -25,7 +25,7 @@ from icl_claims.claims.registry import (
 )
 from icl_claims.claims.rule_history import standing_since
 from icl_claims.errors import ClaimError, UsageError
-from icl_claims.pytest_plugin.collection import ClaimsOfFolder, collect_claims
+from icl_claims.pytest_plugin.claims_of_folder import ClaimsOfFolder, collect_claims
 from icl_claims.storage.files import write_atomically
 
 

@@ -23,7 +23,8 @@ from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.methods import Clipping, Finetuning, InContext, LayerCausal, Method, ZeroShot, at_rate, learner_of
 from icl_claims.methods.base import with_parameter
 from icl_claims.metrics import METRICS, Metric, PredictionMetric, accuracy, changed, most_frequent_label
-from icl_claims.pytest_plugin.collection import asked_of_trials, collect_claims
+from icl_claims.pytest_plugin.claims_of_folder import collect_claims
+from icl_claims.pytest_plugin.collection import asked_of_trials
 
 EVERYTHING = "all"
 SHOWN_OF_PROMPTED = (accuracy, changed, most_frequent_label)

@@ -18,7 +18,7 @@ from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.profiles import PROFILES, Choices, Profile
 from icl_claims.methods import Finetuning, InContext, LayerCausal, SwitchedLabels
 from icl_claims.metrics import RANDOM_UPDATE, accuracy, drift, sim_am, sim_aou
-from icl_claims.pytest_plugin.collection import collect_claims
+from icl_claims.pytest_plugin.claims_of_folder import collect_claims
 from icl_claims.pytest_plugin.fixtures import known_refutations
 from icl_claims.report.page import render_page
 from icl_claims.report.words import limit_of_tasks

@@ -30,7 +30,7 @@ from icl_claims.claims.registry import (
 )
 from icl_claims.claims.rule_history import History, standing_since, unproven_dates
 from icl_claims.errors import ClaimError
-from icl_claims.pytest_plugin.collection import collect_claims
+from icl_claims.pytest_plugin.claims_of_folder import collect_claims
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "claims"

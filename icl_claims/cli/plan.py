@@ -109,6 +109,8 @@ def _how_long(recipe: Recipe, looks: Mapping[int, Costs]) -> str:
     """After how long words can be had, the first and the last."""
     first, *_ = until = [*accumulate(_sum(of).seconds for of in looks.values())]
     last = recipe.looks[-1]
+    if not any(cost.missing for of in looks.values() for _, cost in of):
+        return "Everything is cached: no trial is run."
     if recipe.run.choices.fixed:
         draws = f"{last} draw{'s' * (last > 1)}"
         return f"About {duration(until[-1])}: {draws} of each task, as was asked for, whatever they say."

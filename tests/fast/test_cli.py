@@ -481,6 +481,14 @@ def test_a_number_of_draws_that_is_asked_for_takes_one_time(run, small, two_clai
     assert "until then" not in out
 
 
+def test_a_plan_of_what_is_cached_says_that_nothing_is_run(run, small, two_claims, monkeypatch):
+    monkeypatch.setattr("icl_claims.experiments.trial_store.TrialStore.missing", lambda *_given: None)
+    code, out, _ = run("plan", two_claims, *small, *FEW, "--seeds", "1,2")
+    assert code == 0
+    assert "Everything is cached: no trial is run." in out
+    assert "About 1 s" not in out
+
+
 def test_a_plan_of_what_no_claim_asks_for_says_so(run, small):
     code, _, err = run("plan", OWN, *small, "--tasks", "cb")
     assert code == 2

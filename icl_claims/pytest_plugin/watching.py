@@ -40,7 +40,7 @@ class Watch:
         """Count what a trial cost, and show what was told."""
         if isinstance(event, TrialRun):
             self.seconds[event.profile, event.task].append(event.seconds)
-        elif self._config.get_verbosity() >= 0:
+        elif self._config.pluginmanager.hasplugin("terminalreporter") and self._config.get_verbosity() >= 0:
             if self._display is None:
                 from icl_claims.pytest_plugin.display import Display
 

@@ -128,11 +128,9 @@ def test_steps_of_a_trial_are_written_no_more_often_than_they_are_read(tmp_path)
     assert event_of(lines[-1]) == LOOK
 
 
-@pytest.mark.parametrize("verbosity", ["-q", "-v"])
+@pytest.mark.parametrize("verbosity", ["-q", "-v", "-pno:terminal"])
 def test_a_quiet_run_counts_and_shows_nothing(pytester, verbosity, capsys):
-    config = pytester.parseconfig(verbosity)
-    watch = Watch(config)
-    config.pluginmanager.register(watch, WATCH + "_here")
+    watch = pytester.parseconfigure(verbosity).pluginmanager.getplugin(WATCH)
     watch.take(LOOK)
     watch.take(TrialRun("tiny", "cb", 2.0))
     assert watch.seconds["tiny", "cb"] == [2.0]

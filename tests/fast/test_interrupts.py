@@ -90,7 +90,9 @@ def test_who_ignores_interrupts_goes_on_to_and_a_thread_leaves_them():
 
 def test_an_interrupt_of_the_controller_ends_the_budget_of_a_worker(controller, node, pytester):
     plugin = controller("exact", "trials")
-    budgets = [budget_of_worker(pytester, node, *options) for options in ((), ("--claims-budget=2h",))]
+    budgets = [
+        budget_of_worker(pytester, node, *options) for options in (("--claims-profile=tiny",), ("--claims-budget=2h",))
+    ]
     for budget in budgets:
         assert not budget.over
         budget.check()

@@ -67,7 +67,10 @@ class Display:
         elif event.done < before.done:  # another process is further
             return
         self._under_way = event
-        if not self._in_terminal and time.monotonic() - self._printed > BETWEEN_LINES:
+        if self._in_terminal:
+            return
+        over = event.done == event.total and (before is None or before.done < before.total or before.what != event.what)
+        if over or time.monotonic() - self._printed > BETWEEN_LINES:
             self._printed = time.monotonic()
             self._print(self._progress(event))
 
@@ -120,6 +123,8 @@ class Display:
         if event is None:
             return Text("")
         spent = time.monotonic() - self._began
+        if event.done == event.total:
+            return Text(f"{event.profile}, {event.what}: all {event.total} trials in {duration(spent)}")
         left = spent / event.done * (event.total - event.done) if event.done else 0.0
         about = f", about {duration(left)} left" if event.done >= 1 and left > 1 else ""
         done = f"{int(event.done)} of {event.total} trials"

@@ -70,6 +70,12 @@ def test_long_work_is_told_of_now_and_then(monkeypatch):
     assert len(lines) == 3
 
 
+def test_the_end_of_trials_is_told_once():
+    last = TrialsUnderWay("tiny", "8 draws", 2, 2, "trial 2, CB: done")
+    text = shown(TrialsUnderWay("tiny", "8 draws", 1, 2, "trial 1, CB: done"), last, last)
+    assert text == "tiny, 8 draws: all 2 trials in 1 s\n"
+
+
 def test_a_process_that_is_behind_does_not_turn_the_count_back():
     text = shown(
         TrialsUnderWay("tiny", "8 draws", 5, 20, "trial 6, CB: done"),

@@ -46,19 +46,16 @@ def find_prompting(
     seeds: Annotated[str, typer.Option(help="Seeds of the draws of demonstrations, with commas.")] = ",".join(
         map(str, range(101, 113))
     ),
-    held_out: Annotated[
-        int | None,
-        typer.Option(help="Training examples asked in each draw; by default as many as a trial asks.", min=1),
-    ] = None,
+    held_out: Annotated[int, typer.Option(help="Training examples asked in each draw, at most.", min=1)] = 64,
     as_json: AsJson = False,
     **given: Any,
 ) -> None:
     """Find the k, separator and calibration under which a model learns the most tasks in context.
 
     In each draw, training examples that are not among the demonstrations are answered in context and zero-shot,
-    calibrated alike. A task is learned where accuracy in context beats zero-shot and the most frequent label, each by
-    the test of the claims. The way with the most learned tasks is best; of equals, the one with the larger mean margin
-    over the better of the two. The queries of the claims are never read.
+    calibrated alike, as many together as a trial asks. A task is learned where accuracy in context is above zero-shot
+    and above the most frequent label, each with p at most .05 over draws. The way with the most learned tasks is best;
+    of equals, the one with the larger mean margin over the better of the two. The queries of the claims are never read.
 
     For example: icl-claims tune-prompting --model path:DIR --k 8,16 --separator newline,blank_line
     """

@@ -18,8 +18,6 @@ from icl_claims.models import LanguageModel
 from icl_claims.tasks import TaskData
 
 Found = TypeVar("Found")
-HELD_OUT = 40
-"""Training examples asked in each draw where a trial asks all queries."""
 
 
 def _ready(choices: profiles.Choices) -> tuple[plan.Run, LanguageModel]:
@@ -108,21 +106,20 @@ def _print_rates(
 
 
 def tune_prompting_and_print(
-    choices: profiles.Choices, *, tried: Mapping[str, tuple[Any, ...]], held_out: int | None, as_json: bool
+    choices: profiles.Choices, *, tried: Mapping[str, tuple[Any, ...]], held_out: int, as_json: bool
 ) -> None:
     """Find k, separator and calibration under which a model learns the most tasks in context.
 
     Args:
         choices: model, data and tasks.
         tried: the k, separators, calibrations and seeds of the search, by field.
-        held_out: how many training examples are asked in each draw; None for as many as a trial asks.
+        held_out: how many training examples are asked in each draw, at most.
         as_json: whether everything found is printed as JSON instead of tables.
 
     Raises:
         IclClaimsError: An argument makes no sense, or model or data cannot be read.
     """
-    asked = held_out or choices.profile.queries or HELD_OUT
-    search = prompting_search.PromptingSearch(**tried, held_out=asked)
+    search = prompting_search.PromptingSearch(**tried, held_out=held_out, batch=choices.profile.queries or held_out)
     run, model = _ready(choices)
     for data in run.data.values():
         search.check(model, data)
@@ -159,7 +156,7 @@ def _print_prompting(
     table = Table(
         *("k", "separator", "calibration", *titles.values(), "learned", "mean margin"),
         title=(
-            f"{name}: accuracy in context (zero-shot, most frequent label) on {search.held_out} held-out training "
+            f"{name}: accuracy in context (zero-shot, most frequent label) on up to {search.held_out} training "
             f"examples of each of {len(search.seeds)} draws; * beats both"
         ),
     )

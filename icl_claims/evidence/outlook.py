@@ -80,7 +80,7 @@ def _blame(comparison: Comparison, closed: Collection[str]) -> str:
     even = [one.task for one in comparison.tasks if _waits(one, closed) and one.needed is None]
     said = [f"the model does not learn {_titles(not_learned)} in context"] if not_learned else []
     said += [f"there is no evidence on {_titles(tasks)} ({why})" for why, tasks in failing.items()]
-    said += [f"no number of draws that can be told would decide {_titles(even)}"] if even else []
+    said += [f"after how many draws {_titles(even)} would decide cannot be told"] if even else []
     return "; ".join(said) or "the tasks contradict each other, and each is sure"
 
 

@@ -112,11 +112,11 @@ class Display:
         self._live.update(self._picture(), refresh=True)
 
     def _picture(self) -> Group:
-        table = Table("claim", "profile", "draws", "difference over tasks", "so far", box=None, padding=(0, 1))
+        table = Table("claim", "profile", "draws", "tasks", "mean difference", "so far", box=None, padding=(0, 1))
         newest = [*self._looks.values()][-max(self._printer.height - ROOM, 1) :]
         for one in newest:
             word = Text(one.word, OF_WORD[one.word].colour)
-            table.add_row(one.claim, one.profile, str(one.draws), _effect(one).strip(", "), word)
+            table.add_row(one.claim, one.profile, str(one.draws), one.tasks, _effect(one).strip(", "), word)
         return Group(*[table] * bool(newest), self._progress(self._under_way))
 
     def _progress(self, event: TrialsUnderWay | None) -> Text:

@@ -36,6 +36,7 @@ class Look:
     """What a claim says after so many draws.
 
     Args:
+        tasks: On how many tasks it holds, fails and is undecided, in signs.
         effect: The difference over all tasks with its interval, as records have it; None where there is none.
         over: Whether no more draws are run for it.
     """
@@ -44,6 +45,7 @@ class Look:
     claim: str
     draws: int
     word: str
+    tasks: str
     effect: Mapping[str, Any] | None
     over: bool
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,8 @@ class PlannedClaim:
             return None
         word = "inconclusive" if word == NEVER else word
         self.looks.append(_look(self.look, word, said["effect"]))
-        return Look(profile, self.claim.id, self.look, word, said["effect"], over=self.stopped != LAST)
+        tasks = tally(one["outcome"] for one in said["tasks"])
+        return Look(profile, self.claim.id, self.look, word, tasks, said["effect"], over=self.stopped != LAST)
 
     def all_looks(self, verdict: Verdict) -> list[dict[str, Any]]:
         """All looks at it, the last of which gave its verdict."""
@@ -65,6 +66,18 @@ class PlannedClaim:
     def draws(self) -> str:
         """How many draws of each task it was looked at after, and why no more were run, for reports."""
         return f"{self.look}; {STOPPED[self.stopped]}" if self.stopped in STOPPED else str(self.look)
+
+
+def tally(outcomes: Iterable[str]) -> str:
+    """On how many tasks a claim holds, fails and is undecided.
+
+    >>> tally(["holds", "holds", "fails", "unclear", "absent"])
+    '2 ✓ 1 ✗ 2 ?'
+    """
+    said = list(outcomes)
+    holds, fails = said.count("holds"), said.count("fails")
+    signs = ((holds, "✓"), (fails, "✗"), (len(said) - holds - fails, "?"))
+    return " ".join(f"{many} {sign}" for many, sign in signs if many)
 
 
 def _look(draws: int, word: str, effect: Any) -> dict[str, Any]:

@@ -208,7 +208,7 @@ class RoundsOfRun:
     def _look(self, one: PlannedClaim, look: int) -> dict[str, Any] | None:
         """What a claim says after so many draws: its word, or that it never will; None where it breaks."""
         if one.deciding is None:
-            return {"verdict": UNKNOWN, "effect": None}
+            return {"verdict": UNKNOWN, "effect": None, "tasks": []}
         try:
             verdict = verdict_on(one.claim, self._at(look), one.deciding)
         except (Exception, pytest.fail.Exception, pytest.skip.Exception):  # as it will in its own test
@@ -219,7 +219,8 @@ class RoundsOfRun:
         within = HOPELESS * draws if 2 * look >= draws else math.inf  # before, the differences are too rough a guess
         if word not in DECIDED and cannot_turn(one.claim.rule, verdict, closed=self._closed(one), within=within):
             word = NEVER
-        said = {"verdict": word, "effect": effect_of(verdict.comparison)}
+        tasks = [{"outcome": one.outcome} for one in (verdict.comparison.tasks if verdict.comparison else ())]
+        said = {"verdict": word, "effect": effect_of(verdict.comparison), "tasks": tasks}
         self.verdicts.put(one.test, LOOK, self._digest(one, look), said)
         return said
 

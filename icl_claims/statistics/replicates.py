@@ -108,8 +108,10 @@ class Estimate:
 
     def needed(self, error: float = ERROR) -> int | None:
         """About how many replicates would tell it from 0, if it is as it seems; None where no number of them would."""
-        if not self.known or not self.value:
+        if not self.value:
             return None
+        if not self.known:
+            return self._needed_of_the_same(error)
         spread = self.error * math.sqrt(self.replicates)
 
         def told(replicates: int) -> bool:
@@ -123,6 +125,14 @@ class Estimate:
             middle = (low + high) // 2
             low, high = (low, middle) if told(middle) else (middle, high)
         return high
+
+    def _needed_of_the_same(self, error: float) -> int | None:
+        """How many replicates that all have this number it takes for the bet of `p_above` to have won enough."""
+        upwards = self if self.value > 0 else self.turned
+        won_by_one = upwards.p_above()
+        if won_by_one is None:
+            return None
+        return math.ceil(upwards.replicates * math.log(error) / math.log(won_by_one))
 
     def detectable(self, error: float = ERROR) -> float | None:
         """The size of a difference that so many replicates would tell from 0 in four of five repetitions.

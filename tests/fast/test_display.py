@@ -16,13 +16,13 @@ from icl_claims.pytest_plugin.events import Look, Said, TrialRun, TrialsUnderWay
 from icl_claims.pytest_plugin.watching import EVENTS, WATCH, Watch, teller_of
 
 EFFECT = {"estimate": 0.12, "low": 0.05, "high": 0.19, "kind": "confidence sequence over draws"}
-LOOK = Look("tiny", "icl-beats-zsl", 8, "supported", EFFECT, over=True)
-OPEN = Look("tiny", "icl-beats-ft", 8, "inconclusive", None, over=False)
+LOOK = Look("tiny", "icl-beats-zsl", 8, "supported", "5 ✓ 1 ?", EFFECT, over=True)
+OPEN = Look("tiny", "icl-beats-ft", 8, "inconclusive", "6 ?", None, over=False)
 TEXT = st.text(max_size=20)
 EVENTS_OF_ALL_KINDS = st.one_of(
     st.builds(TrialsUnderWay, TEXT, TEXT, st.floats(0, 100), st.integers(0, 100), TEXT),
     st.builds(TrialRun, TEXT, TEXT, st.floats(0, 1000)),
-    st.builds(Look, TEXT, TEXT, st.integers(0, 99), TEXT, st.none() | st.just(EFFECT), st.booleans()),
+    st.builds(Look, TEXT, TEXT, st.integers(0, 99), TEXT, TEXT, st.none() | st.just(EFFECT), st.booleans()),
     st.builds(Said, TEXT, TEXT),
 )
 
@@ -53,7 +53,7 @@ def test_without_a_terminal_a_verdict_is_a_line_whoever_tells_it_again():
 
 
 def test_a_claim_that_goes_on_is_told_when_it_is_over():
-    text = shown(OPEN, Look("tiny", "icl-beats-ft", 12, "refuted", None, over=True))
+    text = shown(OPEN, Look("tiny", "icl-beats-ft", 12, "refuted", "6 ✗", None, over=True))
     assert text == "tiny, icl-beats-ft: refuted after 12 draws\n"
 
 
@@ -90,7 +90,7 @@ def test_a_terminal_has_a_table_that_goes_when_others_print():
     text = shown(TrialsUnderWay("tiny", "8 draws", 1.5, 20, "trial 2, CB: answering"), terminal=True)
     assert "1 of 20 trials" in text
     table = shown(LOOK, terminal=True)
-    for word in ("claim", "draws", "so far", "icl-beats-zsl", "supported", ".120 [.0500, .190]"):
+    for word in ("claim", "draws", "5 ✓ 1 ?", "so far", "icl-beats-zsl", "supported", ".120 [.0500, .190]"):
         assert word in table
     assert table.rstrip("\n").endswith("\x1b[2K") or "\x1b[1A" in table  # what was drawn is wiped
 

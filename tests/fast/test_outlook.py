@@ -60,7 +60,7 @@ def test_a_method_that_fails_is_named_with_its_tasks():
 
 
 def test_where_no_number_of_draws_is_known_it_says_so():
-    assert "no number of draws" in outlook(*[HOLDS] * 4, unclear(None), unclear(None)).why
+    assert "cannot be told" in outlook(*[HOLDS] * 4, unclear(None), unclear(None)).why
 
 
 def test_a_claim_that_noise_holds_back_says_what_it_waits_for():

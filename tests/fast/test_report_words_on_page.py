@@ -14,7 +14,7 @@ from icl_claims.pytest_plugin.records import UNDECIDED, verdict_record
 from icl_claims.report.document import check_document, make_document
 from icl_claims.report.page import render_page
 from icl_claims.report.verdicts import OF_WORD, REFUTING, VERDICTS, WORST_FIRST
-from icl_claims.report.words import DASH, p_of_task
+from icl_claims.report.words import DASH, MINUS, p_of_task
 from tests.fast.sample_claims import RUN, sample_finding, sample_record
 
 STYLE = (Path(icl_claims.report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
@@ -131,6 +131,25 @@ def test_everything_that_a_verdict_carries_is_shown():
     assert "5 of 9 specifications say the same" in text
     assert "reading 0 (the default) supported reading 1 supported" in text
     assert "Decided by the second part Error probability p = .0031 (supported), at any stopping" in text
+
+
+@pytest.mark.parametrize(("source", "what"), [("trials", "draws"), ("author_runs", "runs")])
+def test_what_would_tell_is_more_of_the_unit_of_inference(source, what):
+    finding = sample_finding(outcome="unclear", needed=66)
+    text = plain(page_of(sample_record(source=source, tasks=[finding])))
+    assert f"about 66 {what} would tell" in text
+
+
+def test_looks_are_drawn_with_the_interval_of_each():
+    effect = {"estimate": 0.1, "low": -0.1, "high": 0.3, "kind": "confidence sequence over draws"}
+    looks = [{"draws": draws, "verdict": "inconclusive", "effect": effect} for draws in (8, 12)]
+    waits = {"draws": 40, "seconds": 120.0, "why": ""}
+    page = page_of(decided() | {"looks": looks, "outlook": waits})
+    assert f"8 .100 [{MINUS}.100, .300] inconclusive 12 .100" in plain(page)
+    assert "What it waits for About 40 draws of each task would probably decide it: 28 more" in plain(page)
+    table = page[page.index("look by look") : page.index("</table>", page.index("look by look"))]
+    assert table.count("<svg") == 2
+    assert "look by look" not in page_of(decided() | {"looks": looks[:1]})
 
 
 def test_a_specification_curve_is_drawn_with_the_default_marked():

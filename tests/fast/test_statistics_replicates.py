@@ -102,6 +102,19 @@ def test_equal_numbers_are_as_improbable_as_chance_can_make_them(value, furthest
     assert found.p_below() is None
 
 
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.integers(2, 10), st.sampled_from([1.0, -1.0]))
+def test_of_equal_numbers_as_many_as_are_needed_tell_and_one_fewer_does_not(value, furthest, many, sign):
+    found = Estimate(sign * value, 0.0, many, bounds=(-furthest, furthest))
+    needed = found.needed(0.01)
+
+    def p_of(replicates):
+        one = replace(found, replicates=replicates)
+        return one.p_above() if sign > 0 else one.p_below()
+
+    assert p_of(needed) <= 0.01 * (1 + 1e-9)
+    assert needed < 3 or p_of(needed - 1) > 0.01 * (1 - 1e-9)
+
+
 def test_a_task_on_which_nothing_counts_is_undecided_whatever_is_asked():
     nothing = Replicates.of_columns([(0, 0)], [np.full(3, np.nan)], [np.full(3, np.nan)])
     quantity = sim_aou(Finetuning())

@@ -3,7 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+STATE := $(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+READY := $(VENV)/ready-to-run-$(STATE)
+READY_TO_TEST := $(VENV)/ready-to-test-$(STATE)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt --editable
 
 .PHONY: claims test bench gpu-check check format wheel clean help
 
@@ -14,13 +17,17 @@ $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make claims PYTHON=python3.11 (this is " + sys.version.split()[0] + ").")'
 	@echo "Setting up $(VENV): once, a few minutes (torch is most of it)."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[test,check]'
+	@$(INSTALL) .
 	@rm -f $(VENV)/ready-* && touch $@
+
+$(READY_TO_TEST): $(READY)
+	@$(INSTALL) '.[test,check]'
+	@touch $@
 
 claims: $(READY) ## decide the claims; the report goes to reports/claims.html
 	$(BIN)/pytest claims/ -n auto
 
-test: $(READY) ## the project's own tests
+test: $(READY_TO_TEST) ## the project's own tests
 	$(BIN)/pytest tests/ -n auto --dist loadfile
 
 bench: $(READY) ## measure the speed against the authors' procedure, about 30 minutes; writes benchmarks/results.json
@@ -29,17 +36,17 @@ bench: $(READY) ## measure the speed against the authors' procedure, about 30 mi
 gpu-check: $(READY) ## check a GPU with random weights: numbers, claims, speed, memory; writes benchmarks/gpu_check.json
 	$(BIN)/python -m benchmarks.gpu_check
 
-check: $(READY) ## ruff, mypy, import-linter
+check: $(READY_TO_TEST) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY) ## format and mend what ruff can
+format: $(READY_TO_TEST) ## format and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-wheel: $(READY) ## build the wheel into dist/
+wheel: $(READY_TO_TEST) ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean: ## remove what was made

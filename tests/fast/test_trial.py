@@ -501,12 +501,12 @@ def test_the_key_changes_with_every_reading(field):
 
 
 def test_named_readings_reach_every_trial_and_count_as_changed(model_of):
-    readings = {"probe": "template_end", "calibration": "contextual"}
+    readings = {"probe": "template_end", "calibration": "batch"}
     choices = Choices(PROFILES["embedded"], tasks=("mr",), protocol=readings)
     assert {spec.protocol for spec in plan_trials(resolve(choices, model_of()))} == {
         Protocol(**readings, query_draw="own")
     }
-    assert choices.changed == ("tasks", "probe"), "contextual is what the profile has"
+    assert choices.changed == ("tasks", "probe"), "batch is what the profile has"
 
 
 def own_task(folder, **changes):

@@ -18,11 +18,11 @@ from benchmarks.memory import memory_of_a_trial
 from benchmarks.outcome import Outcome, Say, as_markdown, write
 from benchmarks.peer import cache_and_hooks
 from benchmarks.processes import two_processes
+from benchmarks.progress import DONE, Report, progress_of_trials
 from benchmarks.setting import FULL, QUICK, Setting, load
 from benchmarks.trials import learning, whole_trials
 from icl_claims.errors import IclClaimsError
 from icl_claims.models.reference import find_device
-from icl_claims.pytest_plugin.trials_of_run import DONE, Report, progress_of_trials
 
 CASES: dict[str, Callable[[Setting, Say], Iterator[Outcome]]] = {
     "pass": in_context_passes,

@@ -17,9 +17,9 @@ from benchmarks.gpu_check.finding import Check, Finding, as_markdown, asked_of, 
 from benchmarks.gpu_check.little_memory import halved_batches
 from benchmarks.gpu_check.speed import in_context_pass, memory_and_plan, trial_of_one_method
 from benchmarks.machine import described
+from benchmarks.progress import progress_of_trials
 from icl_claims.errors import IclClaimsError
 from icl_claims.models.reference import find_device
-from icl_claims.pytest_plugin.trials_of_run import progress_of_trials
 
 CHECKS: dict[str, Check] = {
     "numbers": agreement,

@@ -17,6 +17,14 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture(autouse=True)
+def _interrupts_are_pythons_own():
+    """A shell that runs pytest in the background has it ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def node():
     return SimpleNamespace(workerinput={})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def test_trials_of_a_readers_own_model_reach_the_report(tmp_path, random_model, 
     page = (tmp_path / "claims.html").read_text(encoding="utf-8")
     assert "SST2 (12 queries, 4 of 4 demonstrations, seeds 2, 3)" in page
     assert ("the real tasks in" if real else "miniature tasks") in page
-    assert "embedded, 2 draws: all 4 trials in " in printed
+    assert re.search(r"embedded, 2 draws: all \d+ trials in ", printed)
 
 
 def test_a_second_run_reads_its_trials_from_the_store(tmp_path, random_model):

@@ -32,7 +32,12 @@ class Run:
         command = [sys.executable, "-m", "pytest", FILE, "-m", "trials and not gpu", "-k", CLAIMS, *FEW, "-n", workers]
         command += ["-p", "no:cacheprovider", f"--claims-report={folder}", f"--rootdir={ROOT}"]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, cwd=ROOT, env=environment, start_new_session=True
+            command,
+            stdout=subprocess.DEVNULL,
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background ignores it
         )
 
     def stored(self):

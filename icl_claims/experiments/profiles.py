@@ -62,10 +62,10 @@ TINY_RATES = {"sst2": 1.5, "sst5": 2.0, "mr": 2.0, "subj": 3.0, "agnews": 3.0, "
 
 # k, separator and calibration of the profile embedded are what `icl-claims tune-prompting` found on training examples
 # of the miniature tasks; no query was looked at. All 36 ways were tried on 16 of them in each of four draws (seeds 101
-# to 104); k = 8 and 16 with an end of text or a blank line, without CB, on 16 in each of twelve (105 to 116); and k = 16
-# on 64 in each of twelve more (117 to 128). There batch calibration beats zero-shot and the most frequent label on five
-# tasks, all but CB, with either separator (the mean margin is .046 with both); contextual calibration does on two, and
-# without calibration no task is learned.
+# to 104); k = 8 and 16 with an end of text or a blank line, without CB, on 16 in each of twelve (105 to 116); and k =
+# 16 on 64 in each of twelve more (117 to 128). There batch calibration beats zero-shot and the most frequent label
+# on five tasks, all but CB, with either separator (the mean margin is .046 with both); contextual calibration does on
+# two, and without calibration no task is learned.
 WITHIN_MINUTES = ("main", "labels", "untrained", LEARNING)
 PROFILES = {
     profile.name: profile

@@ -8,8 +8,9 @@ from icl_claims.claims import Finding, Outcome
 from icl_claims.errors import ClaimError
 from icl_claims.questions import Compared, Near, NotAbove, TwoSided
 from icl_claims.statistics.error_rates import Errors
+from icl_claims.statistics.estimates import Estimate
 from icl_claims.statistics.intervals import UNDEFINED, Interval
-from icl_claims.statistics.replicates import Estimate, Replicates
+from icl_claims.statistics.replicates import Replicates
 
 SEQUENCE, STUDENT, BINOMIAL, ROUNDING = (
     "confidence sequence over draws",

@@ -173,15 +173,23 @@ class TrialSpec:
 
     def setting(self) -> str:
         """Digest of all but what is compared and measured: trials of one setting share their methods' numbers."""
-        return _digest({name: value for name, value in self.record().items() if name not in COMPARED})
+        return key_of(self.record())[:GROUP]
 
     def key(self) -> str:
         """Digest of the specification, which begins with its setting: two trials with one key have the same numbers.
 
         What is left to rounding is in their provenance alone: the card, the number of threads, the size of batches.
         """
-        record = self.record()
-        return self.setting() + _digest({name: record[name] for name in COMPARED})
+        return key_of(self.record())
+
+
+def key_of(record: Mapping[str, Any]) -> str:
+    """The key of a trial from its specification as plain data, before or after it was written as JSON.
+
+    Two trials with one key have the same numbers; it begins with the digest of the setting.
+    """
+    setting = {name: value for name, value in record.items() if name not in COMPARED}
+    return _digest(setting) + _digest({name: record[name] for name in COMPARED})
 
 
 def joined(specs: Iterable[TrialSpec]) -> dict[str, TrialSpec]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from icl_claims.errors import StoreError, StoreWarning, UsageError
-from icl_claims.experiments.spec import COMPARED, code_digest
+from icl_claims.experiments.spec import code_digest, key_of
 from icl_claims.storage import checksummed, store
 from icl_claims.storage.store import GROUP, Content
 
@@ -193,20 +192,6 @@ def _not_ours(key: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) ->
     except (KeyError, TypeError, ValueError, AttributeError):
         pass
     return "foreign", "its content is not a trial of its key"
-
-
-def key_of(record: dict[str, Any]) -> str:
-    """The key of a trial from its specification as plain data, before or after it was written as JSON.
-
-    >>> from icl_claims.experiments.spec import TrialSpec
-    >>> spec = TrialSpec("model", "data", "sst2", k=3, seed=0, permutation=0, queries=None, methods=())
-    >>> key_of(spec.record()) == spec.key()
-    True
-    """
-    compared = {name: record[name] for name in COMPARED}
-    setting = {name: value for name, value in record.items() if name not in COMPARED}
-    texts = (json.dumps(part, sort_keys=True) for part in (setting, compared))
-    return "".join(hashlib.sha256(text.encode()).hexdigest()[:GROUP] for text in texts)
 
 
 def _difference(here: Content, there: Content) -> str | None:

@@ -35,6 +35,7 @@ class TrialsOfRun:
 
     def __init__(self, config: pytest.Config, verdicts: VerdictCache) -> None:
         self._config, self._verdicts = config, verdicts
+        self._budget = budget_of(config)
         self._drawn: set[str] = set()
         self.rounds = cache(self._rounds)
 
@@ -82,7 +83,7 @@ class TrialsOfRun:
         """Why the trials of a profile cannot be run here, or read; empty where they can."""
         reason = why_not(choices)
         if not reason and choices.model_reference == EMBEDDED and not embedded.is_fetched():
-            return f"{UNFINISHED}, and its model was not fetched yet" if budget_of(self._config).over else ""
+            return f"{UNFINISHED}, and its model was not fetched yet" if self._budget.over else ""
         return reason
 
     def _rounds(self, profile: str) -> RoundsOfRun:
@@ -101,11 +102,10 @@ class TrialsOfRun:
             return choices.load_model(lambda text: tell(Said(name, text)))
 
         since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
-        stop = budget_of(self._config)
-        execute = Execution(run, load, worker, TrialStore(since=since), stop, tell)
+        execute = Execution(run, load, worker, TrialStore(since=since), self._budget, tell)
         claims = collection.selected_claims(self._config, profile)
         return RoundsOfRun(
-            run, studies, claims, execute, self._verdicts, _details(choices, run), stop.set, tell, worker
+            run, studies, claims, execute, self._verdicts, _details(choices, run), self._budget.set, tell, worker
         )
 
 

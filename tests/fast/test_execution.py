@@ -15,7 +15,8 @@ from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.pytest_plugin import trials_of_run as trials_module
 from icl_claims.pytest_plugin.budget import Budget, budget_of, seconds_of
 from icl_claims.pytest_plugin.events import Said, TrialRun, TrialsUnderWay, tell_nobody
-from icl_claims.pytest_plugin.trials_of_run import Execution
+from icl_claims.pytest_plugin.trials_of_run import Execution, TrialsOfRun
+from icl_claims.pytest_plugin.verdict_cache import VerdictCache
 from icl_claims.pytest_plugin.workers import Worker
 from tests.fast.stored_trials import made_up_result
 
@@ -92,6 +93,13 @@ def test_an_interrupt_ends_the_budget_and_a_second_one_the_run(run):
     budget = Budget()
     given, ran = run(budget=budget, breaks={IN_ORDER[2]: KeyboardInterrupt()})
     assert ([draw for draw, _ in given], ran, budget.over) == (IN_ORDER[:2], IN_ORDER[:3], True)
+
+
+def test_a_budget_that_ended_is_over_for_every_set_up_of_the_run(pytester, tmp_path):
+    trials = TrialsOfRun(pytester.parseconfigure("--claims-budget=2h"), VerdictCache(tmp_path))
+    first, second = (trials.rounds(profile).execute.budget for profile in ("", "tiny"))
+    first.end()
+    assert second.over
 
 
 def test_what_is_run_is_told_and_counted_but_not_what_is_read(run):

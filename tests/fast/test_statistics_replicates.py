@@ -16,7 +16,8 @@ from icl_claims.methods import Finetuning
 from icl_claims.metrics import sim_aou
 from icl_claims.questions import Near, NotAbove
 from icl_claims.statistics.error_rates import Errors
-from icl_claims.statistics.replicates import Estimate, Replicates, mean_over
+from icl_claims.statistics.estimates import Estimate
+from icl_claims.statistics.replicates import Replicates, mean_over
 
 IT_IS_HIGHER = sim_aou(Finetuning()) > 0.0
 

@@ -14,7 +14,8 @@ from icl_claims.methods import Finetuning, LayerCausal
 from icl_claims.metrics import sim_aou
 from icl_claims.questions import Near, NotAbove
 from icl_claims.statistics.error_rates import Errors
-from icl_claims.statistics.replicates import ERROR, Replicates
+from icl_claims.statistics.estimates import ERROR
+from icl_claims.statistics.replicates import Replicates
 from tests.quality.looks import LOOKS, TASKS, Looked, by_student, normal, rarely, right_answers, skewed
 
 REPETITIONS, DRAWS = 2000, 16

@@ -25,7 +25,7 @@ class Budget:
 
     Args:
         until: In seconds since 1970; None without a limit.
-        set: Whether the reader gave one, which may last for more draws than the profile's.
+        set: Whether there is one, which may last for more draws than the profile's.
         note: A file that is there when the run is interrupted; None where no other process would say so.
     """
 
@@ -63,7 +63,7 @@ def budget_of(config: pytest.Config) -> Budget:
         UsageError: It is no time.
     """
     if config.getoption("claims_no_more"):
-        return Budget(0.0)
+        return Budget(0.0, set=True)  # what a budget ran beyond the profile's draws is read, too
     note, given = getattr(config, "workerinput", {}).get(NOTE), config.getoption("claims_budget")
     if given is None and many_columns(config) and not draws_are_fixed(config):
         given = DEFAULT_BUDGET

@@ -59,6 +59,7 @@ class RoundsOfRun:
         going_on: Whether rounds go on beyond the draws of the profile until `execute` stops.
         tell: Told what came of a round, and of every look at a claim.
         worker: This process, of those that look at the same claims.
+        lacks: Whether a trial is neither stored nor to be run any more.
     """
 
     run: Run
@@ -70,6 +71,7 @@ class RoundsOfRun:
     going_on: bool = False
     tell: Tell = tell_nobody
     worker: Worker = ALONE
+    lacks: Callable[[TrialSpec], bool] = lambda _spec: False
     _keys: dict[str, list[str]] = field(default_factory=dict)
 
     @cached_property
@@ -266,7 +268,7 @@ class RoundsOfRun:
 
     def _run(self, claims: Sequence[PlannedClaim], look: int) -> None:
         """Have all trials that claims need; if one fails, those claims are to blame of which it fails alone."""
-        sound = [one for one in claims if one.failure is None]
+        sound = [one for one in claims if one.failure is None and not self._in_vain(one, look)]
         while sound and (broken := self._trials.hold(f"{look} draws", self._specs(sound, look))):
             for one in sound:
                 own = [spec for spec in self._specs([one], look) if setting_of(spec) == setting_of(broken[0])]
@@ -276,6 +278,10 @@ class RoundsOfRun:
                 for one in sound:
                     one.failure = broken[1]
             sound = [one for one in sound if one.failure is None]
+
+    def _in_vain(self, one: PlannedClaim, look: int) -> bool:
+        """Whether some trial is lacking, of which there is no end to wait for; the newest draws lack first."""
+        return any(self.lacks(spec) for spec in reversed(self._specs([one], look)))
 
 
 def _sha256(found: Any) -> str:

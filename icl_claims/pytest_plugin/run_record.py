@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from icl_claims.pytest_plugin.session_report import SessionReport
 
 
+BETWEEN_PAGES = 10.0
+"""Seconds between the beginning of a run and its first page, or between two; a run that only reads needs but one."""
+
+
 @dataclass(eq=False)
 class RunRecord:
     """What a run decided, gathered on the controller from the reports of every worker.
@@ -40,6 +44,7 @@ class RunRecord:
     begun: bool = False
     left: SessionReport | None = None
     stages: int = 0
+    page_left: float = field(default_factory=time.time)
 
     def pytest_runtest_logstart(self) -> None:
         """Know that a test began: from now on there is something to report, unless fixtures are all that is run."""
@@ -65,10 +70,10 @@ class RunRecord:
         waiting = {stage for test, stage in stages.items() if "verdict" not in self.claims.get(test, {})}
         in_order = list(dict.fromkeys(stages.values()))
         over = len([*takewhile(lambda stage: stage not in waiting, in_order)])
-        if self.stages < over < len(in_order):
+        if self.stages < over < len(in_order) and time.time() - self.page_left >= BETWEEN_PAGES:
             from icl_claims.pytest_plugin.session_report import leave_so_far
 
-            self.stages = over
+            self.stages, self.page_left = over, time.time()
             leave_so_far(self, self._records(), ", ".join(in_order[:over]))
 
     def _records(self) -> list[dict[str, Any]]:

@@ -105,7 +105,16 @@ class TrialsOfRun:
         execute = Execution(run, load, worker, TrialStore(since=since), self._budget, tell)
         claims = collection.selected_claims(self._config, profile)
         return RoundsOfRun(
-            run, studies, claims, execute, self._verdicts, _details(choices, run), self._budget.set, tell, worker
+            run,
+            studies,
+            claims,
+            execute,
+            self._verdicts,
+            _details(choices, run),
+            going_on=self._budget.set,
+            tell=tell,
+            worker=worker,
+            lacks=execute.lacks,
         )
 
 
@@ -161,7 +170,7 @@ class Execution:
 
         for ask in (self.store.get_or_run_unless_busy, self.store.get_or_run):
             for number, spec in order:
-                if done[number] or (self.budget.over and not self.store.holds(spec)):
+                if done[number] or self.lacks(spec):
                     continue
                 title = f"trial {number + 1}, {self.run.data[spec.task].task.title}"
                 found = self._result(ask, spec, partial(report, title))
@@ -169,6 +178,10 @@ class Execution:
                     done[number] = True
                     report(title, DONE)
                     yield spec, found
+
+    def lacks(self, spec: TrialSpec) -> bool:
+        """Whether a trial is neither stored nor to be run any more."""
+        return self.budget.over and not self.store.holds(spec)
 
     def _result(
         self, ask: Any, spec: TrialSpec, progress: Callable[[str, float], None]

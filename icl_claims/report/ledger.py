@@ -10,6 +10,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from icl_claims.claims import PAPERS, SOURCES
@@ -171,7 +172,7 @@ class Listing:
     facts: dict[str, Any]
     lines: Sequence[Record]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The facts that differ between its lines, or are worth a column."""
         names = dict.fromkeys(name for line in self.lines for name in line if name not in NOT_SHOWN)
@@ -217,7 +218,7 @@ def listings_of(claims: Iterable[Record]) -> dict[str, Listing]:
     for claim in claims:
         for kind, key in keys_of_listings(claim):
             if key not in found:
-                facts = {name: value for name, value in claim["provenance"].items() if not _is_list(value) and value}
+                facts = {name: value for name, value in _of_run(claim).items() if not _is_list(value) and value}
                 title = source_name(claim["source"], claim["profile"])
                 found[key] = Listing(f"page-{kind}-{len(found) + 1}", kind, title, facts, claim["provenance"][kind])
     return found
@@ -228,7 +229,12 @@ def keys_of_listings(claim: Record) -> Iterator[tuple[str, str]]:
     for kind, lines in claim["provenance"].items():
         if _is_list(lines):
             shown = [{name: line[name] for name in line if name not in NOT_SHOWN} for line in lines]
-            yield kind, json.dumps({**claim["provenance"], kind: shown}, sort_keys=True, default=str)
+            yield kind, json.dumps({**_of_run(claim), kind: shown}, sort_keys=True, default=str)
+
+
+def _of_run(claim: Record) -> dict[str, Any]:
+    """The facts of a record's provenance that are true of the run, and not of this claim alone."""
+    return {name: value for name, value in claim["provenance"].items() if name != "draws"}
 
 
 def other_facts(claim: Record) -> dict[str, str]:

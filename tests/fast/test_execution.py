@@ -154,7 +154,7 @@ def test_a_trial_under_way_stops_where_the_controller_was_interrupted_and_none_i
         (("--claims-profile=tiny",), False, False),
         (("--claims-model=tiny",), False, False),
         (("--claims-replicates=4",), False, False),
-        (("--claims-no-more",), True, False),
+        (("--claims-no-more",), True, True),
         (("--claims-budget=0s",), True, True),
         (("--claims-budget=2h",), False, True),
     ],

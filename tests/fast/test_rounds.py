@@ -393,3 +393,22 @@ def test_a_claim_goes_on_while_its_open_tasks_could_decide_it(outcomes, needed, 
     refutable = outcomes.count("f") >= 2
     assert verdict.word == ("refuted" if refutable else "inconclusive")
     assert cannot_turn(GENERALLY, verdict, closed=closed, within=96) == (never and not refutable)
+
+
+@pytest.mark.usefixtures("hopeful")
+def test_where_nothing_is_run_any_more_draws_beyond_the_profiles_are_read_and_none_in_vain(rounds):
+    stored = {}
+    before = rounds(EQUAL, execute=Executed(stored, most=500), going_on=True)
+    last = before.finished["equal"].look
+    assert last > 24
+    asked = []
+
+    class Reading(Executed):
+        def __call__(self, what, specs):
+            asked.extend(specs)
+            return super().__call__(what, specs)
+
+    reading = rounds(EQUAL, execute=Reading(stored, most=0), verdicts="others", going_on=True)
+    reading.lacks = lambda spec: {one.name for one in spec.answering} - stored.get(setting_of(spec), frozenset())
+    assert numbers(reading, "equal") == numbers(before, "equal")
+    assert max(spec.seed for spec in asked if spec.seed < 1_000_000) < last

@@ -8,6 +8,7 @@ import pytest
 
 import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.experiments.options import chosen
+from icl_claims.pytest_plugin import run_record
 from icl_claims.pytest_plugin.order import stage_of
 from icl_claims.pytest_plugin.session_report import spent
 from icl_claims.report.ledger import command_of
@@ -45,6 +46,7 @@ ALL = [
 @pytest.fixture
 def claims(pytester, monkeypatch):
     monkeypatch.delenv("ICL_CLAIMS_DATA", raising=False)
+    monkeypatch.setattr(run_record, "BETWEEN_PAGES", 0.0)
     pytester.makepyfile(CLAIM)
     return pytester
 
@@ -102,6 +104,12 @@ def test_a_page_is_left_as_soon_as_a_stage_is_over(claims):
     written = json.loads((claims.path / "reports" / "claims.json").read_text())
     assert not written["run"]["going_on"]
     assert len([*(claims.path / "reports" / "runs").iterdir()]) == 1
+
+
+def test_a_run_that_takes_no_time_leaves_one_page(claims, monkeypatch):
+    monkeypatch.setattr(run_record, "BETWEEN_PAGES", 10.0)
+    result = claims.runpytest_inprocess("-m", "not trials", "-p", "no:cacheprovider")
+    result.stdout.no_fnmatch_line("*page so far*")
 
 
 def test_a_run_of_one_stage_leaves_one_page(claims):

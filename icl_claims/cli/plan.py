@@ -106,7 +106,7 @@ def _print(recipe: Recipe, found: Estimate, model: LanguageModel) -> None:
 
 
 def _how_long(recipe: Recipe, looks: Mapping[int, Costs]) -> str:
-    """After how long words can be had, the first and the last."""
+    """How long the first look at all claims takes, and all looks."""
     first, *_ = until = [*accumulate(_sum(of).seconds for of in looks.values())]
     last = recipe.looks[-1]
     if not any(cost.missing for of in looks.values() for _, cost in of):
@@ -115,7 +115,7 @@ def _how_long(recipe: Recipe, looks: Mapping[int, Costs]) -> str:
         draws = f"{last} draw{'s' * (last > 1)}"
         return f"About {duration(until[-1])}: {draws} of each task, as was asked for, whatever they say."
     most = f"at most {duration(until[-1])}, if nothing is decided before {last} draws"
-    return f"The first words after about {duration(first)}; {most}."
+    return f"The first look at every claim takes about {duration(first)} in all, the cheapest first; {most}."
 
 
 def _methods(recipe: Recipe) -> Table:

@@ -24,6 +24,11 @@ class Outlook:
     why: str = ""
 
 
+def not_begun(first: int) -> Outlook:
+    """That of a claim for whose trials no time was left, if it is looked at after so many draws for the first time."""
+    return Outlook(first, f"no time was left for its trials; the first look is after {first} draws of each task")
+
+
 def outlook_of(rule: Rule, verdict: Verdict, *, closed: Collection[str]) -> Outlook | None:
     """What would decide a claim; None where it is decided.
 

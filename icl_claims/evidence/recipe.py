@@ -101,11 +101,20 @@ class Recipe:
 
     def specs(self, needs: Iterable[Need], learned: Collection[str], look: int) -> list[TrialSpec]:
         """All trials up to a look with all that is needed where these tasks are learned."""
+        return self.drawn(self.templates(needs, learned).values() if look else (), look)
+
+    def drawn(self, templates: Iterable[TrialSpec], look: int) -> list[TrialSpec]:
+        """The trials of all draws up to a look, from the first ones."""
         return [
             replace(spec, seed=seed, permutation=permutation)
-            for spec in (self.templates(needs, learned) if look else {}).values()
+            for spec in templates
             for seed, permutation in self.run.choices.runs(self._tasks[spec.task], draws=look)
         ]
+
+    def last(self, templates: Iterable[TrialSpec], look: int) -> list[TrialSpec]:
+        """The trials of the last draw before a look alone, from the first ones."""
+        last = {task.name: self.run.choices.runs(task, draws=look)[-1] for task in self.run.tasks}
+        return [replace(one, seed=last[one.task][0], permutation=last[one.task][1]) for one in templates]
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

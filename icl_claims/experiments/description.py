@@ -73,6 +73,8 @@ def _source(thing: Any) -> dict[str, str]:
         UsageError: it is in no file, so that nobody could tell it from what it will be tomorrow.
     """
     module = getattr(thing, "__module__", None) or type(thing).__module__
+    if module.partition(".")[0] == __package__.partition(".")[0]:
+        return {}
     if module not in sys.builtin_module_names and not getattr(sys.modules.get(module), "__file__", None):
         todo = "Write it into a file and import it from there."
         raise errors.UsageError("The source of a method or metric of your own is not found", got=repr(thing), todo=todo)

@@ -1,6 +1,7 @@
 """What a trial gives: numbers by query and layer, predictions, timings and provenance."""
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -77,6 +78,12 @@ class TrialResult:
         """The methods that answered, then the nulls and baselines that were measured."""
         held = {entry.method for entry in (*self.by_layer, *self.over_queries)} | set(self.methods)
         return tuple(named for named in self.spec.named if named.name in held)
+
+    def seconds_of(self, methods: Collection[str]) -> float:
+        """How long some methods took to learn and to answer, by their names, with their share of the metrics."""
+        alone = sum(spent for what, spent in self.seconds.items() if " " in what and what.split()[-1] in methods)
+        of_all = sum(spent for what, spent in self.seconds.items() if " " not in what)
+        return alone + of_all * len(methods) / max(len(self.spec.answering), 1)
 
     def predicted(self, method: questions.Named) -> Int[np.ndarray, " queries"]:
         """The label that a method gives to each query, calibrated as the specification says.

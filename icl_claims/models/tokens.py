@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,17 @@ class TokenEncoder:
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, without special tokens; the name of one in the text is text like any other."""
-        return tuple(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        return _encoded(self.tokenizer, text)
 
     def names(self, ids: Iterable[int]) -> list[str]:
         """The tokens of some ids, as the vocabulary writes them."""
         names: list[str] = self.tokenizer.convert_ids_to_tokens(list(ids))
         return names
+
+
+@lru_cache(maxsize=1 << 14)  # every trial of a task asks for the same texts
+def _encoded(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
 
 END_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "<eos>", "<EOS_TOKEN>", "</s>")

@@ -39,6 +39,7 @@ from icl_claims.pytest_plugin.watching import WATCH, Watch
 from icl_claims.pytest_plugin.workers import (
     beginning,
     pytest_configure_node,
+    pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
     share_threads,
 )

@@ -121,15 +121,15 @@ def decide(request: pytest.FixtureRequest, cached: VerdictCache) -> Callable[...
             found = replace(found, word=ON_PRINTED.get(found.word, found.word))
         record = verdict_record(found, asked.provenance() if hasattr(asked, "provenance") else {})
         digest = _digest_of_evidence(request)
-        if digest and asked.source == "trials":
-            of_run, profile, test = request.getfixturevalue("trials"), source_of(request.node)[1], request.node.nodeid
+        of_run, profile, test = request.getfixturevalue("trials"), source_of(request.node)[1], request.node.nodeid
+        if asked.source == "trials":
             record |= of_run.facts(profile, test, found)
+        if digest and asked.source == "trials":
             record["provenance"] = {**record["provenance"], "draws": of_run.draws(profile, test)}
         if digest:
             cached.put(request.node.nodeid, asked.source, digest, record)
         if asked.source == "trials":
-            pictures = request.getfixturevalue("trials").pictures(source_of(request.node)[1])
-            request.node.user_properties.append(("pictures", pictures))
+            request.node.user_properties.append(("pictures", of_run.pictures(profile)))
         _report(request, asked.source, record)
 
     return decided

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from icl_claims.evidence.trial_columns import Results
 from icl_claims.evidence.trials import TrialsEvidence
@@ -12,11 +12,24 @@ from icl_claims.experiments.plan import Run
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec, joined
 from icl_claims.experiments.studies import STUDIES, Study
+from icl_claims.pytest_plugin.method_costs import MethodCosts
 
-Execute = Callable[[str, Sequence[TrialSpec]], Iterator[tuple[TrialSpec, TrialResult | Exception]]]
-"""Runs trials, in words for whoever waits; those that it does not give were stopped."""
 Setting = tuple[str, str, int, int]
 """A task, the weights, a seed and a permutation: trials that differ in what is compared alone."""
+
+
+class Execute(Protocol):
+    """Runs trials, or reads them where they are stored."""
+
+    def __call__(self, what: str, specs: Sequence[TrialSpec], /) -> Iterator[tuple[TrialSpec, TrialResult | Exception]]:
+        """Give trials when they are done, in words for whoever waits; those that are not given were stopped."""
+
+    def missing(self, spec: TrialSpec, /) -> TrialSpec | None:
+        """What is not stored of a trial; None if all is."""
+
+    @property
+    def over(self) -> bool:
+        """Whether no trial is run any more."""
 
 
 @dataclass(eq=False)
@@ -28,6 +41,7 @@ class HeldTrials:
         studies: Those that may be run.
         execute: Runs trials.
         details: Of the profile, for reports.
+        costs: How long the methods took in them.
     """
 
     run: Run
@@ -36,6 +50,7 @@ class HeldTrials:
     details: dict[str, Any]
     _held: dict[Setting, TrialResult] = field(default_factory=dict)
     _evidence: dict[int, TrialsEvidence] = field(default_factory=dict)
+    costs: MethodCosts = field(default_factory=MethodCosts)
 
     def hold(self, what: str, specs: Iterable[TrialSpec]) -> tuple[TrialSpec, Exception] | None:
         """Run trials and hold their results, beside what is held of them already, up to one that fails."""
@@ -45,6 +60,7 @@ class HeldTrials:
                 return spec, found
             self._held[setting_of(spec)] = found
             self._evidence.clear()
+            self.costs.note(found)
         return None
 
     def holds(self, spec: TrialSpec) -> bool:

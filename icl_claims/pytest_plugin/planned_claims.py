@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ class PlannedClaim:
         deciding: Its test, which is called at every look where the claim is no comparison; None where it cannot be.
         needs: What it needs of trials.
         look: After how many draws it was looked at last.
+        needed: After how many it would probably be decided, by that look; None where that is not known.
         stopped: Why no further draws are run for it.
         failure: What its trials raised.
         looks: What it said at every look where that is known: the draws, the word, and the effect over all tasks.
@@ -42,6 +43,7 @@ class PlannedClaim:
     deciding: Callable[..., Any] | None
     needs: frozenset[Need]
     look: int = 0
+    needed: int | None = None
     stopped: str = ""
     failure: Exception | None = None
     looks: list[dict[str, Any]] = field(default_factory=list)
@@ -50,6 +52,7 @@ class PlannedClaim:
         """Keep what it said at its last look, and whether it goes on; gives what is told of it."""
         word = str(said["verdict"])
         self.stopped = {NEVER: NEVER, **dict.fromkeys(DECIDED, ENOUGH)}.get(word, LAST)
+        self.needed = (said.get("outlook") or {}).get("draws")
         if word == UNKNOWN:
             return None
         word = "inconclusive" if word == NEVER else word
@@ -66,6 +69,19 @@ class PlannedClaim:
     def draws(self) -> str:
         """How many draws of each task it was looked at after, and why no more were run, for reports."""
         return f"{self.look}; {STOPPED[self.stopped]}" if self.stopped in STOPPED else str(self.look)
+
+
+def named(claims: Sequence[PlannedClaim]) -> str:
+    """Who some claims are, in a few words."""
+    return claims[0].claim.id if len(claims) == 1 else f"{len(claims)} claims"
+
+
+def summary(profile: str, claims: Sequence[PlannedClaim]) -> str:
+    """How many claims were decided when all rounds were over, and why the others were not."""
+    of = {why: sum(one.stopped == why for one in claims) for why in (ENOUGH, NEVER, NO_TIME)}
+    never = f", {of[NEVER]} cannot be decided here" * bool(of[NEVER])
+    no_time = f", for {of[NO_TIME]} no time was left" * bool(of[NO_TIME])
+    return f"Trials of profile {profile}: {of[ENOUGH]} of {len(claims)} claims are decided{never}{no_time}."
 
 
 def tally(outcomes: Iterable[str]) -> str:

@@ -16,13 +16,15 @@ import pytest
 from icl_claims.claims import Claim, Verdict
 from icl_claims.evidence.deciding import verdict_on
 from icl_claims.evidence.learning import learning_of
-from icl_claims.evidence.outlook import Outlook, outlook_of
+from icl_claims.evidence.outlook import not_begun, outlook_of
 from icl_claims.evidence.recipe import Recipe
 from icl_claims.evidence.rounds import DECIDED, cannot_turn, gated, looks
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Run, plan_task
+from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import LEARNING, STUDIES, Study
+from icl_claims.pytest_plugin.agenda import Agenda
 from icl_claims.pytest_plugin.events import Said, Tell, tell_nobody
 from icl_claims.pytest_plugin.held_trials import Execute, HeldTrials, setting_of
 from icl_claims.pytest_plugin.planned_claims import (
@@ -33,6 +35,8 @@ from icl_claims.pytest_plugin.planned_claims import (
     NO_TIME,
     UNKNOWN,
     PlannedClaim,
+    named,
+    summary,
 )
 from icl_claims.pytest_plugin.records import effect_of
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache
@@ -59,7 +63,6 @@ class RoundsOfRun:
         going_on: Whether rounds go on beyond the draws of the profile until `execute` stops.
         tell: Told what came of a round, and of every look at a claim.
         worker: This process, of those that look at the same claims.
-        lacks: Whether a trial is neither stored nor to be run any more.
     """
 
     run: Run
@@ -71,7 +74,7 @@ class RoundsOfRun:
     going_on: bool = False
     tell: Tell = tell_nobody
     worker: Worker = ALONE
-    lacks: Callable[[TrialSpec], bool] = lambda _spec: False
+    _first: dict[str, list[TrialSpec]] = field(default_factory=dict)
     _keys: dict[str, list[str]] = field(default_factory=dict)
 
     @cached_property
@@ -86,11 +89,11 @@ class RoundsOfRun:
     def finished(self) -> dict[str, PlannedClaim]:
         """Every claim by its test, when all rounds are over."""
         planned = [PlannedClaim(test, *found, self._recipe.needs[test]) for test, found in self.claims.items()]
-        asked = planned
-        for look in self._looks:
-            asked = self._round(asked, look) if asked else asked
-            if not asked:
-                break
+        agenda = Agenda(planned, self._look_after, self._missing, self._trials.costs.of)
+        while taken := agenda.take():
+            agenda.put_back(self._round(*taken))
+        if planned and not self.worker.number:  # each process would say it
+            self.tell(Said(self.details["profile"], summary(self.details["profile"], planned)))
         return {one.test: one for one in planned}
 
     def evidence(self, test: str) -> TrialsEvidence:
@@ -110,8 +113,7 @@ class RoundsOfRun:
         one = self.finished[test]
         outlook = outlook_of(one.claim.rule, verdict, closed=self._closed(one))
         if outlook and not one.look and one.stopped == NO_TIME:
-            first = self._recipe.looks[0]
-            outlook = Outlook(first, f"no time was left for its trials; the first look is after {first} draws")
+            outlook = not_begun(self._recipe.looks[0])
         waits = outlook and {**asdict(outlook), "seconds": self._seconds_until(one, outlook.draws)}
         return {"looks": one.all_looks(verdict), "outlook": waits}
 
@@ -121,10 +123,12 @@ class RoundsOfRun:
 
     def _seconds_until(self, one: PlannedClaim, draws: int | None) -> float | None:
         """About how long a process would take to have so many draws of each task that a claim needs."""
-        done = self._trials.results(self._specs([one], one.look))
-        if draws is None or not done or draws <= one.look:
+        specs = self._specs([one], one.look)
+        done = self._trials.results(specs)
+        if draws is None or len(done) < len(specs) or not done or draws <= one.look:
             return None
-        return sum(sum(result.seconds.values()) for result in done) / one.look * (draws - one.look)
+        answering = [{method.name for method in spec.answering} for spec in specs]
+        return sum(map(TrialResult.seconds_of, done, answering)) / one.look * (draws - one.look)
 
     def digest(self, test: str) -> str:
         """SHA-256 of all that the evidence of a claim follows from."""
@@ -166,11 +170,18 @@ class RoundsOfRun:
                     found.pop(task, None)
         return found
 
-    @property
-    def _looks(self) -> Iterator[int]:
+    def _look_after(self, draws: int) -> int | None:
+        """The next look after so many draws; None if there is none."""
         within = self._recipe.looks
         beyond = looks(within[-1]) if self.going_on and not self.run.choices.fixed else iter(())
-        return chain(within, (look for look in beyond if look > within[-1]))
+        return next((look for look in chain(within, beyond) if look > draws), None)
+
+    def _missing(self, one: PlannedClaim, look: int) -> Iterator[TrialSpec]:
+        """What is stored nowhere of the last trials before a look at a claim, unless it is known what that says."""
+        if self._said_before(one, look) is None:
+            for spec in self._recipe.last(self._templates(one), look):
+                if not self._trials.holds(spec) and (missing := self.execute.missing(spec)) is not None:
+                    yield missing
 
     def _round(self, asked: Sequence[PlannedClaim], look: int) -> list[PlannedClaim]:
         """Look at claims after so many draws; gives those that more draws could decide."""
@@ -185,27 +196,14 @@ class RoundsOfRun:
                 one.stopped = FAILED if one.failure is not None else NO_TIME
                 continue
             one.look, one.stopped = look, LAST
-            if said is None and look != self._last:
+            if said is None and self._look_after(look) is not None:
                 said = self._look(one, look)
             if said is not None:
                 told = one.note(said, self.details["profile"])
                 going_on += [one] * (one.stopped == LAST)
                 if told is not None:
                     self.tell(told)
-        if look != self._last:
-            self._tell_of_round(asked, look, going_on)
         return going_on
-
-    def _tell_of_round(self, asked: Sequence[PlannedClaim], look: int, going_on: Sequence[PlannedClaim]) -> None:
-        decided, never = (sum(one.stopped == why for one in asked) for why in (ENOUGH, NEVER))
-        more = f", {never} cannot be decided here" * bool(never) + f", {len(going_on)} go on" * bool(going_on)
-        profile = self.details["profile"]
-        self.tell(Said(profile, f"{profile}, {look} draws: {decided} of {len(asked)} claims are decided{more}."))
-
-    @property
-    def _last(self) -> int | None:
-        """The look after which there is none; None if there always is another."""
-        return None if self.going_on and not self.run.choices.fixed else self.run.choices.draws
 
     def _look(self, one: PlannedClaim, look: int) -> dict[str, Any] | None:
         """What a claim says after so many draws: its word, or that it never will; None where it breaks."""
@@ -222,7 +220,9 @@ class RoundsOfRun:
         if word not in DECIDED and cannot_turn(one.claim.rule, verdict, closed=self._closed(one), within=within):
             word = NEVER
         tasks = [{"outcome": one.outcome} for one in (verdict.comparison.tasks if verdict.comparison else ())]
-        said = {"verdict": word, "effect": effect_of(verdict.comparison), "tasks": tasks}
+        outlook = outlook_of(one.claim.rule, verdict, closed=self._closed(one))
+        waits = outlook and {"draws": outlook.draws}
+        said = {"verdict": word, "effect": effect_of(verdict.comparison), "tasks": tasks, "outlook": waits}
         self.verdicts.put(one.test, LOOK, self._digest(one, look), said)
         return said
 
@@ -239,8 +239,7 @@ class RoundsOfRun:
 
     def _digest(self, one: PlannedClaim, look: int) -> str:
         if one.test not in self._keys:
-            templates = self._recipe.templates(one.needs, self._worth_running)
-            self._keys[one.test] = sorted(spec.key() for spec in templates.values())
+            self._keys[one.test] = sorted(spec.key() for spec in self._templates(one))
         draws = {task.name: self.run.choices.runs(task, draws=look) for task in self.run.tasks}
         learned = {need.task: self.learned.get(need.task) for need in one.needs if need.gated}
         apart = self.run.choices.draws
@@ -252,7 +251,15 @@ class RoundsOfRun:
         return [plan_task(self.run, STUDIES[LEARNING], task, 1)[0].setting() for task in self.run.tasks]
 
     def _specs(self, claims: Sequence[PlannedClaim], look: int) -> list[TrialSpec]:
+        if len(claims) == 1:
+            return self._recipe.drawn(self._templates(*claims), look)
         return self._recipe.specs((need for one in claims for need in one.needs), self._worth_running, look)
+
+    def _templates(self, one: PlannedClaim) -> list[TrialSpec]:
+        """The first trial of each task and kind of weights that a claim needs."""
+        if one.test not in self._first:
+            self._first[one.test] = [*self._recipe.templates(one.needs, self._worth_running).values()]
+        return self._first[one.test]
 
     @property
     def _worth_running(self) -> list[str]:
@@ -269,7 +276,7 @@ class RoundsOfRun:
     def _run(self, claims: Sequence[PlannedClaim], look: int) -> None:
         """Have all trials that claims need; if one fails, those claims are to blame of which it fails alone."""
         sound = [one for one in claims if one.failure is None and not self._in_vain(one, look)]
-        while sound and (broken := self._trials.hold(f"{look} draws", self._specs(sound, look))):
+        while sound and (broken := self._trials.hold(f"{look} draws for {named(sound)}", self._specs(sound, look))):
             for one in sound:
                 own = [spec for spec in self._specs([one], look) if setting_of(spec) == setting_of(broken[0])]
                 alone = self._trials.hold(one.claim.id, own) if len(sound) > 1 else broken
@@ -281,7 +288,10 @@ class RoundsOfRun:
 
     def _in_vain(self, one: PlannedClaim, look: int) -> bool:
         """Whether some trial is lacking, of which there is no end to wait for; the newest draws lack first."""
-        return any(self.lacks(spec) for spec in reversed(self._specs([one], look)))
+        return self.execute.over and any(map(self._lacks, reversed(self._specs([one], look))))
+
+    def _lacks(self, spec: TrialSpec) -> bool:
+        return not self._trials.holds(spec) and self.execute.missing(spec) is not None
 
 
 def _sha256(found: Any) -> str:

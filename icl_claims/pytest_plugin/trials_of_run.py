@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -12,7 +12,9 @@ import torch
 from icl_claims.claims import Verdict
 from icl_claims.evidence.asking import AbsentEvidence
 from icl_claims.evidence.figure_data import figure_data
+from icl_claims.evidence.outlook import not_begun
 from icl_claims.evidence.recipe import studies_of
+from icl_claims.evidence.rounds import looks
 from icl_claims.evidence.trials import MAIN, TrialsEvidence
 from icl_claims.experiments import plan, profiles, trial
 from icl_claims.experiments.result import TrialResult
@@ -52,6 +54,10 @@ class TrialsOfRun:
 
     def facts(self, profile: str, test: str, verdict: Verdict) -> dict[str, Any]:
         """What is told of a claim beside its verdict: the looks at it, and what it waits for if it is undecided."""
+        choices = options.choices_of(self._config, profile)
+        if reason := self._why_not(choices):
+            waits = {**asdict(not_begun(next(looks(choices.draws)))), "seconds": None}
+            return {"outlook": waits} if reason.startswith(UNFINISHED) else {}
         found = self.rounds(profile).facts_of(test, verdict)
         if (waits := found["outlook"]) and waits["seconds"] is not None:
             waits["seconds"] = round(waits["seconds"] / workers.worker_of(self._config).count, 1)
@@ -114,7 +120,6 @@ class TrialsOfRun:
             going_on=self._budget.set,
             tell=tell,
             worker=worker,
-            lacks=execute.lacks,
         )
 
 
@@ -170,7 +175,7 @@ class Execution:
 
         for ask in (self.store.get_or_run_unless_busy, self.store.get_or_run):
             for number, spec in order:
-                if done[number] or self.lacks(spec):
+                if done[number] or (self.over and self.missing(spec) is not None):
                     continue
                 title = f"trial {number + 1}, {self.run.data[spec.task].task.title}"
                 found = self._result(ask, spec, partial(report, title))
@@ -179,9 +184,14 @@ class Execution:
                     report(title, DONE)
                     yield spec, found
 
-    def lacks(self, spec: TrialSpec) -> bool:
-        """Whether a trial is neither stored nor to be run any more."""
-        return self.budget.over and not self.store.holds(spec)
+    def missing(self, spec: TrialSpec) -> TrialSpec | None:
+        """What is not stored of a trial; None if all is."""
+        return self.store.missing(spec)
+
+    @property
+    def over(self) -> bool:
+        """Whether no trial is begun any more."""
+        return self.budget.over
 
     def _result(
         self, ask: Any, spec: TrialSpec, progress: Callable[[str, float], None]

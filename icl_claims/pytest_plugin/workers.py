@@ -61,6 +61,12 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput[BEGAN] = beginning(node.config).isoformat()
 
 
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """No worker for `-n auto` where stored trials are only read: a second process would take longer to begin."""
+    return 0 if config.getoption("claims_no_more") else None
+
+
 def share_threads(config: pytest.Config) -> None:
     """Give a worker its share of the processors, unless the reader said how many; before anything numerical is read."""
     worker = worker_of(config)

@@ -181,8 +181,16 @@ def read_document(path: Path) -> Document:
 
 
 def document_text(document: Document) -> str:
-    """The document as JSON."""
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """The document as JSON, with a line for every claim and every part of a paper."""
+    parts = (f"{json.dumps(name)}: {_by_line(part)}" for name, part in document.items())
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _by_line(part: Any) -> str:
+    def text(data: Any) -> str:
+        return json.dumps(data, ensure_ascii=False, allow_nan=False)
+
+    return "[\n" + ",\n".join(map(text, part)) + "\n]" if isinstance(part, list) and part else text(part)
 
 
 def _complete(claim: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,15 +216,15 @@ def _quantity(compared: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _writable(data: Any) -> Any:
     """The same data without what JSON and UTF-8 have no form for: numbers that are not finite, halves of characters."""
-    if isinstance(data, Mapping):
-        return {_writable(name): _writable(value) for name, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_writable(value) for value in data]
-    if isinstance(data, str):
-        return data.encode(errors="backslashreplace").decode()
     if isinstance(data, float):
         return float(data) if isfinite(data) else None  # numpy's float64 is a float, too, but JSON knows none
-    return data
+    if isinstance(data, str):
+        return data if data.isascii() else data.encode(errors="backslashreplace").decode()
+    if isinstance(data, list | tuple):
+        return [_writable(value) for value in data]
+    if data is None or isinstance(data, int) or not isinstance(data, Mapping):
+        return data
+    return {_writable(name): _writable(value) for name, value in data.items()}
 
 
 def _findings(tasks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

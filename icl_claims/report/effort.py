@@ -58,8 +58,10 @@ def outlook_of_run(claims: Iterable[Record]) -> list[str]:
 
 def _of_profile(found: Sequence[Record]) -> str:
     in_draws = [one for one in found if one["draws"] is not None]
-    soon = sum(one["seconds"] is not None and one["seconds"] <= MORE for one in in_draws)
+    timed = [one for one in in_draws if one["seconds"] is not None]
+    soon = sum(one["seconds"] <= MORE for one in timed)
     said = [f"another {duration(MORE)} would probably decide {soon} of {len(found)} undecided claims"]
-    said += [f"{later} would take longer"] if (later := len(in_draws) - soon) else []
+    said += [f"{later} would take longer"] if (later := len(timed) - soon) else []
+    said += [f"of {unknown} it is not known how long they take"] if (unknown := len(in_draws) - len(timed)) else []
     said += [f"{never} cannot be decided by draws alone"] if (never := len(found) - len(in_draws)) else []
     return ", ".join(said)

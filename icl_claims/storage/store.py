@@ -1,13 +1,15 @@
 """A store of facts and arrays by key, shared by all processes; its entries are listed, checked, and removed."""
 
-import glob
 import os
 import shutil
+import time
 import warnings
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +22,8 @@ from icl_claims.storage import checksummed, files
 PARTIAL, DAMAGED, LOCK = ".partial", ".damaged", ".lock"
 GROUP = 32
 """Contents whose keys begin with the same so many letters belong together: one process at a time adds to them."""
+SAME_TIME = 2_000_000_000
+"""Nanoseconds in which a folder may change twice and bear one time, on file systems with coarse clocks."""
 Content = tuple[dict[str, Any], dict[str, np.ndarray]]
 """Plain data, and arrays by name."""
 
@@ -36,15 +40,26 @@ class Store:
     def __init__(self, folder: Path, *, since: datetime | None = None) -> None:
         self.folder, self._since = folder, since
         self._can_be_written = True
+        self._listed: tuple[int, list[str]] = (0, [])
 
     def group(self, key: str) -> list[str]:
         """The keys of the contents that belong together with that of a key, this key first if its content is cached.
 
         They are not checked.
         """
+        names, group = self._names(), key[:GROUP]
+        found = takewhile(lambda name: name.startswith(group), islice(names, bisect_left(names, group), None))
+        return sorted(found, key=lambda name: (name != key, name))
+
+    def _names(self) -> list[str]:
+        """The keys of all contents in their order, listed again when the folder changed."""
         with suppress(OSError):
-            found = [path.name for path in self.folder.glob(f"{glob.escape(key[:GROUP])}*") if not path.suffix]
-            return sorted(found, key=lambda name: (name != key, name))
+            changed = self.folder.stat().st_mtime_ns
+            if changed != self._listed[0]:
+                settled = time.time_ns() - changed > SAME_TIME
+                names = sorted(name for name in os.listdir(self.folder) if "." not in name)
+                self._listed = (changed if settled else 0, names)
+            return self._listed[1]
         return []
 
     def facts(self, key: str) -> dict[str, Any] | None:

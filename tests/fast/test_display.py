@@ -70,10 +70,14 @@ def test_long_work_is_told_of_now_and_then(monkeypatch):
     assert len(lines) == 3
 
 
-def test_the_end_of_trials_is_told_once():
-    last = TrialsUnderWay("tiny", "8 draws", 2, 2, "trial 2, CB: done")
-    text = shown(TrialsUnderWay("tiny", "8 draws", 1, 2, "trial 1, CB: done"), last, last)
-    assert text == "tiny, 8 draws: all 2 trials in 1 s\n"
+def test_of_trials_that_are_all_done_it_is_told_what_they_took(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(display_module.time, "monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), width=100)
+    display = Display(console)
+    for now[0], done in ((0.0, 1), (30.0, 2), (31.0, 2)):
+        display.take(TrialsUnderWay("tiny", "8 draws", done, 2, "trial 2, CB: done"))
+    assert console.file.getvalue() == "tiny, 8 draws: all 2 trials in 30 s\n"
 
 
 def test_a_process_that_is_behind_does_not_turn_the_count_back():

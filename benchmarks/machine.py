@@ -6,7 +6,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -23,6 +23,7 @@ from benchmarks.arithmetic import blocks_matrices, head_matrices
 from benchmarks.timing import timed
 from icl_claims.experiments.spec import kernels
 from icl_claims.models.language_model import LanguageModel
+from icl_claims.models.products import has_onednn, onednn
 
 BURST = 0.1  # seconds
 SETTLING = 0.05  # seconds in which waiting threads of another library fall asleep
@@ -92,8 +93,10 @@ def kernels_of(device: torch.device, dtype: torch.dtype) -> dict[str, Multiply]:
     if full_precision:
         found[_numpys_kernel()] = lambda left, right: np.matmul(left.numpy(), right.numpy().T)
     found["MKL" if full_precision and torch.backends.mkl.is_available() else "torch"] = nn.functional.linear
-    if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        found["oneDNN"] = lambda left, right: torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
+    if has_onednn():
+        with suppress(RuntimeError):  # it has no half precision on processors without instructions for it
+            onednn(torch.ones(1, 1, dtype=dtype), torch.ones(1, 1, dtype=dtype))
+            found["oneDNN"] = onednn
     return found
 
 

@@ -164,11 +164,11 @@ def plan(
 ) -> None:
     """Say what the claims of a folder ask of trials before these are run: which methods, trials, memory, and how long.
 
-    Claims are looked at after a quarter of the draws, and after every eighth more. Of each look it says how many trials
-    are missing of every task, and how long they take. What later looks cost is a bound, as most claims are decided
-    before. A run begins with the claims that the least work would probably decide. `--json` prints all trials, each with the claims that ask for it. The model is loaded and
-    a few hundred tokens are measured; nothing is cached. The options are those of `pytest claims/`, there with
-    `--claims-` before their names.
+    Claims are looked at after a third of the draws, and after every sixth more. Of each look it says how many trials
+    are missing of every task, and how long they take. What later looks cost is a bound: most claims are decided before.
+    A run begins with the claims that the least work would probably decide. `--json` prints all trials, each with the
+    claims that ask for it. The model is loaded and a few hundred tokens are measured; nothing is cached. The options
+    are those of `pytest claims/`, there with `--claims-` before their names.
 
     For example: icl-claims plan --profile paper --model fairseq:DIR --data DIR --device cuda
     """

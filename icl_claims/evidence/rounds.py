@@ -28,15 +28,15 @@ Place = tuple[str, str]
 
 
 def looks(draws: int) -> Iterator[int]:
-    """After how many draws claims are looked at: a quarter of those that are planned, after every eighth more, and on.
+    """After how many draws claims are looked at: a third of those that are planned, after every sixth more, and on.
 
     Words hold at any look, so that how many there are costs nothing.
 
     >>> from itertools import islice
-    >>> list(islice(looks(32), 8)), list(islice(looks(10), 8))
-    ([8, 12, 16, 20, 24, 28, 32, 36], [3, 4, 5, 6, 7, 8, 9, 10])
+    >>> list(islice(looks(24), 6)), list(islice(looks(10), 8))
+    ([8, 12, 16, 20, 24, 28], [4, 5, 6, 7, 8, 9, 10, 11])
     """
-    return count(min(draws, max(2, -(-draws // 4))), max(1, draws // 8))
+    return count(min(draws, max(2, -(-draws // 3))), max(1, draws // 6))
 
 
 @dataclass(frozen=True)

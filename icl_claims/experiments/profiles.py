@@ -70,7 +70,7 @@ WITHIN_MINUTES = ("main", "labels", "untrained", LEARNING)
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("tiny", "tiny", 16, 32, 32, "own", "none", TINY_RATES, sources.SYNTHETIC),
+        Profile("tiny", "tiny", 16, 32, 24, "own", "none", TINY_RATES, sources.SYNTHETIC),
         Profile("embedded", "embedded", 16, 16, 12, "own", "batch", EMBEDDED_RATES, studies=WITHIN_MINUTES),
         Profile("paper", None, 32, None, 12, "same", "none", PUBLISHED_RATES, needs_cuda=True),
     )

@@ -19,10 +19,10 @@ Lacking = Mapping[Piece, Method | None]
 class Agenda:
     """Claims that are undecided, of which the cheapest is looked at next, with those that need little more.
 
-    What a claim costs is the work that is missing until it is decided, if the differences are as they seemed at its last
-    look; before that, until its first one. Where that is not known, it is taken to need as many draws again. Others
-    that wait for the same look are taken along if what they add takes no longer than what the cheapest needs: methods
-    that answer together share the answers that they are compared with.
+    What a claim costs is the work that is missing until it is decided, if the differences are as they seemed at its
+    last look; before that, until its first one. Where that is not known, it is taken to need as many draws again.
+    Others that wait for the same look are taken along if what they add takes no longer than what the cheapest needs:
+    methods that answer together share the answers that they are compared with.
 
     Args:
         going_on: The claims.

@@ -12,7 +12,7 @@ ANSWER, LEARN = 0.02, 0.2
 
 
 class MethodCosts:
-    """The mean seconds of each method over trials; of one that did not run yet, those of methods that learn as it does."""
+    """The mean seconds of each method over trials; of one that did not run, those of methods that learn as it does."""
 
     def __init__(self) -> None:
         self._seconds: dict[bool, dict[str, list[float]]] = {True: {}, False: {}}

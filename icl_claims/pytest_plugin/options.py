@@ -27,7 +27,7 @@ MARKERS = (
 
 
 _SET_UP = {"profile", "model", "data", "rates"}
-DEFAULT_BUDGET = "6m"
+DEFAULT_BUDGET = "6.5m"
 """The budget of two set-ups in one run, if the reader gives none."""
 
 

@@ -28,7 +28,6 @@ from icl_claims.pytest_plugin.agenda import Agenda
 from icl_claims.pytest_plugin.events import Said, Tell, tell_nobody
 from icl_claims.pytest_plugin.held_trials import Execute, HeldTrials, setting_of
 from icl_claims.pytest_plugin.planned_claims import (
-    ENOUGH,
     FAILED,
     LAST,
     NEVER,

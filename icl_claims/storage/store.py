@@ -57,7 +57,7 @@ class Store:
             changed = self.folder.stat().st_mtime_ns
             if changed != self._listed[0]:
                 settled = time.time_ns() - changed > SAME_TIME
-                names = sorted(name for name in os.listdir(self.folder) if "." not in name)
+                names = sorted(found.name for found in os.scandir(self.folder) if "." not in found.name)
                 self._listed = (changed if settled else 0, names)
             return self._listed[1]
         return []

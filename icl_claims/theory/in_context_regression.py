@@ -145,7 +145,7 @@ def train(seed: int, *, demonstrations: int, inputs: int, kind: Inputs, how: Tra
     generator = torch.Generator().manual_seed(seed)
     matrices = how.spread * torch.randn(4, inputs + 1, inputs + 1, generator=generator, dtype=torch.float64)
     matrices.requires_grad_()
-    optimizer = torch.optim.Adam([matrices], lr=how.rate)
+    optimizer = torch.optim.Adam([matrices], lr=how.rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, how.steps)
     with _one_thread():
         for _ in range(how.steps):

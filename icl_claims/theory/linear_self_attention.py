@@ -38,8 +38,9 @@ def attend_linearly(layer: LinearSelfAttention, demonstrations: DemonstrationTok
     >>> attend_linearly(layer, torch.tensor([[2.0]]), torch.tensor([[3.0]])).item()  # 3 + 2 * (2 * 3)
     15.0
     """
-    scores = (tokens @ layer.query.mT) @ (demonstrations @ layer.key.mT).mT
-    return tokens + scores @ (demonstrations @ layer.value.mT) @ layer.projection.mT
+    asked = (tokens @ layer.query.mT) @ layer.key
+    read = asked @ (demonstrations.mT @ demonstrations)  # E E^T, which no weight changes
+    return tokens + read @ layer.value.mT @ layer.projection.mT
 
 
 def stack(layers: Sequence[LinearSelfAttention], demonstrations: DemonstrationTokens, tokens: Tokens) -> Tokens:

@@ -145,10 +145,10 @@ def test_draws_are_added_for_what_is_undecided_alone(rounds):
     made = rounds(CLEAR, FALSE, EQUAL, execute=execute, said=said)
     looked = {test: one.look for test, one in made.finished.items()}
     assert looked["clear"] == looked["false"] == 8
-    assert looked["equal"] == 32
+    assert looked["equal"] == 24
     later = [spec for spec in execute.ran if 8 <= spec.seed < 1_000_000]
     assert {method.name for spec in later for method in spec.methods} == {"layer_causal", "finetuning"}
-    assert drawn(execute) == set(range(32))
+    assert drawn(execute) == set(range(24))
     looks = [(one.claim, one.draws, one.word, one.over) for one in said if isinstance(one, Look)]
     assert looks[:3] == [
         ("clear", 8, "supported", True),
@@ -211,7 +211,7 @@ def test_a_budget_goes_on_beyond_the_draws_of_the_profile(rounds):
     execute = Executed(most=1000)
     made = rounds(EQUAL, execute=execute, going_on=True)
     one = made.finished["equal"]
-    assert one.look > 32
+    assert one.look > 24
     assert made.draws_of("equal") == f"{one.look}; no more was to be run"
     assert one.stopped == "no time"
     assert drawn(execute) >= set(range(one.look))
@@ -282,15 +282,15 @@ def test_the_first_round_runs_what_the_recipe_lists_for_it_and_nothing_else(roun
 @pytest.mark.usefixtures("hopeful")
 def test_a_run_that_decides_nothing_runs_all_that_the_recipe_lists(rounds):
     made = rounds(EQUAL, execute=(execute := Executed()))
-    assert made.finished["equal"].look == 32
-    later = listed(made, 12, 16, 20, 24, 28, 32, apart=[False])  # that the model learns was known at the first look
+    assert made.finished["equal"].look == 24
+    later = listed(made, 12, 16, 20, 24, apart=[False])  # that the model learns was known at the first look
     assert answered(execute.ran) == listed(made, 8) | later
 
 
 def test_what_the_model_does_not_learn_takes_no_more_than_the_recipe_lists(rounds):
     made = rounds(CLEAR, execute=(execute := Executed(right=dict.fromkeys(RIGHT, 0.5))))
     assert made.finished["clear"].stopped == "never"
-    assert answered(execute.ran) == listed(made, 8, 12, 16, 20, 24, 28, 32, apart=[True])
+    assert answered(execute.ran) == listed(made, 8, 12, 16, 20, 24, apart=[True])
 
 
 @pytest.mark.parametrize("choices", [{"replicates": 5}, {"seeds": (3, 4, 5, 6, 7)}])
@@ -416,7 +416,7 @@ def test_where_nothing_is_run_any_more_draws_beyond_the_profiles_are_read_and_no
     stored = {}
     before = rounds(EQUAL, execute=Executed(stored, most=500), going_on=True)
     last = before.finished["equal"].look
-    assert last > 32
+    assert last > 24
     asked = []
 
     class Reading(Executed):

@@ -17,7 +17,7 @@ from icl_claims.storage.store import damage, entries
 from tests.slow.test_claims_on_workers import ROOT, without_time
 
 FILE = "claims/rethinking/test_3_3_prediction_alignment.py"
-CLAIMS = "icl-beats-ft-acc or rec-insufficient or icl-more-changes"  # which are looked at after 8 and up to 32 draws
+CLAIMS = "icl-beats-ft-acc or rec-insufficient or icl-more-changes"  # which are looked at after 8 and up to 24 draws
 FEW = ["--claims-profile=tiny", "--claims-tasks=sst2", "--claims-k=4", "--claims-queries=8", "--claims-studies=main"]
 
 

@@ -21,7 +21,7 @@ $(READY):
 	@rm -f $(VENV)/ready-* && touch $@
 
 $(READY_TO_TEST): $(READY)
-	@$(INSTALL) '.[test,check]'
+	@$(INSTALL) '.[test,check,hub]'
 	@touch $@
 
 claims: $(READY) ## decide the claims; the report goes to reports/claims.html

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from icl_claims.cli.arguments import AsJson, command_option, offers
 from icl_claims.cli.cache import cache_app
+from icl_claims.cli.data import data_app
 from icl_claims.cli.tune import find_prompting, find_rates
 from icl_claims.errors import IclClaimsError
 from icl_claims.experiments.options import chosen
@@ -32,6 +33,7 @@ app = typer.Typer(
 SAVED_RUNS = Path("reports/runs")
 RUN_HELP = "A claims.json, or a saved run: its file, number or name, or last."
 app.add_typer(cache_app, name="cache")
+app.add_typer(data_app, name="data")
 
 
 def main() -> None:

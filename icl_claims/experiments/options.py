@@ -57,7 +57,8 @@ OPTIONS = (
     ),
     Option(
         "data",
-        "folder of the real tasks (DIR/sst2/train.jsonl ...); default: $ICL_CLAIMS_DATA, else the profile's tasks",
+        "folder of the real tasks (DIR/sst2/train.jsonl ...), or hub, for those on the Hugging Face Hub; default: "
+        "$ICL_CLAIMS_DATA, else the profile's tasks",
         "DIR",
         type=Path,
     ),

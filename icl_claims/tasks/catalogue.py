@@ -9,6 +9,7 @@ from typing import Any
 
 from icl_claims.errors import DataError, UsageError
 from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.tasks.hub_dataset import HubDataset, hub_dataset, is_hub_dataset
 
 PAPERS_TASKS = ("sst2", "sst5", "mr", "subj", "agnews", "cb")
 """The six tasks of the papers in their order: those that rules speak of, and that a run has unless others are named."""
@@ -27,6 +28,7 @@ class Task:
         learning_rate: rate of the authors' finetuning of the 1.3B model; None if they never had the task.
         runs: pairs of a seed and a permutation; the authors' for their tasks, of which Table 2 prints the first.
         learning_rates: rates of finetuning by profile, for a task that the profiles do not know.
+        hub: the data set on the Hugging Face Hub that holds it; None if none is known.
         folder: where its description and miniature examples are.
     """
 
@@ -39,6 +41,7 @@ class Task:
     learning_rate: float | None = None
     runs: tuple[tuple[int, int], ...] = ((1, 0), (2, 1), (3, 2))
     learning_rates: Mapping[str, float] = field(default_factory=dict, hash=False)
+    hub: HubDataset | None = None
     folder: Path | None = field(default=None, compare=False)
 
     @property
@@ -130,8 +133,12 @@ _ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a table of numbers above 0 by profile",
         lambda value: isinstance(value, dict) and all(map(_is_rate, value.values())),
     ),
+    "hub": (
+        "a table with repository, revision (a commit), and train and validation, each with name and rows",
+        is_hub_dataset,
+    ),
 }
-"""What each entry of a description must be; the last three may be missing."""
+"""What each entry of a description must be; the last four may be missing."""
 NEEDED_ENTRIES = tuple(_ENTRIES)[:5]
 
 
@@ -157,6 +164,8 @@ def _read_description(folder: Path) -> Task:
     plain: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in entries.items()}
     if "runs" in plain:
         plain["runs"] = tuple(map(tuple, plain["runs"]))
+    if "hub" in plain:
+        plain["hub"] = hub_dataset(plain["hub"])
     return Task(folder.name, **plain, folder=folder)
 
 

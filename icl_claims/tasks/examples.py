@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from icl_claims.errors import DataError, UsageError
 from icl_claims.fixtures_folder import fixtures_folder
 from icl_claims.storage.source_code import own_source
 from icl_claims.tasks.catalogue import Task, known_task
+from icl_claims.tasks.hub_dataset import rows_digest
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class TaskData:
     """The examples of one task.
 
     Args:
-        source: `miniature`, `directory` or `synthetic`.
+        source: `miniature`, `directory`, `hub` or `synthetic`.
         redraws_labels: whether every trial still draws which label each class has.
     """
 
@@ -81,6 +82,13 @@ def read_task(task: Task | str, directory: Path | None = None) -> TaskData:
     return TaskData(task, examples["train"], examples["validation"], source, digest.hexdigest())
 
 
+def data_of_rows(task: Task, train: tuple[Example, ...], validation: tuple[Example, ...], source: str) -> TaskData:
+    """The examples of a task that stand in no file of ours."""
+    held = [rows_digest((one.fields, one.label) for one in rows) for rows in (train, validation)]
+    digest = hashlib.sha256(json.dumps([*held, what_prompts_it(task)]).encode()).hexdigest()
+    return TaskData(task, train, validation, source, digest)
+
+
 def what_prompts_it(task: Task) -> str:
     """All that makes prompts of a task's examples: its words, and its class, if that is the reader's own."""
     words = task.fields, task.template, task.paraphrase, task.verbalizers
@@ -114,6 +122,15 @@ def _read_example(line: str, task: Task, row: int, place: str) -> Example:
         raise DataError(f"{place}: not JSON", got=f"{error.msg} at column {error.colno}") from error
     if not isinstance(value, dict):
         raise DataError(f"{place}: not an object", expected="a JSON object", got=type(value).__name__)
+    return example_of(value, task, row, place)
+
+
+def example_of(value: Mapping[str, Any], task: Task, row: int, place: str) -> Example:
+    """The example of a row of a task.
+
+    Raises:
+        DataError: it has a wrong field or label, with its place.
+    """
     for field in task.fields:
         text = value.get(field)
         if not isinstance(text, str) or not text.strip():

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from icl_claims.errors import DataError
-from icl_claims.tasks import catalogue, examples
+from icl_claims.tasks import catalogue, examples, hub
 
 NEUTRAL_WORDS, CLASS_WORDS = 24, 48
 ROWS = {"train": 240, "validation": 128}
@@ -143,13 +143,15 @@ SYNTHETIC = DataSource("synthetic tasks of invented words", synthetic_task)
 
 
 def real_tasks(directory: Path) -> DataSource:
-    """The tasks in a data directory.
+    """The tasks in a data directory, or on the Hugging Face Hub if that is its name.
 
     Raises:
         DataError: it is not a folder.
     """
+    if directory == Path(hub.HUB):
+        return DataSource("the real tasks on the Hugging Face Hub", hub.read_from_hub)
     if not directory.is_dir():
-        wanted, todo = "one with a folder per task", f"Check ⟨data⟩ and the environment variable {ENVIRONMENT}."
+        wanted, todo = "one with a folder per task, or hub", f"Check ⟨data⟩ and the environment variable {ENVIRONMENT}."
         raise DataError("The data directory is no folder", expected=wanted, got=str(directory), todo=todo)
     return DataSource(f"the real tasks in {directory}", partial(examples.read_task, directory=directory))
 

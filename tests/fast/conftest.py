@@ -14,6 +14,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 import icl_claims
+from icl_claims import cli
 from icl_claims.models import products
 from icl_claims.models.random_models import BOS, CONFIGURATIONS, EOS, FIRST_WORD, random_network
 from icl_claims.models.tokens import TokenEncoder
@@ -117,3 +118,17 @@ def word_encoder():
         return TokenEncoder(WordTokenizer(**special), BOS, EOS)
 
     return make
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command as the shell would; gives its exit code, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["icl-claims", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        printed = capsys.readouterr()
+        return left.value.code or 0, printed.out, printed.err
+
+    return run

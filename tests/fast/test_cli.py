@@ -69,20 +69,6 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command as the shell would; gives its exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["icl-claims", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        printed = capsys.readouterr()
-        return left.value.code or 0, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
 def small(folder):
     return ("--profile", "tiny", "--model", f"path:{folder}", "--k", 4, "--device", "cpu")
 

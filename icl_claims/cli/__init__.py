@@ -223,14 +223,18 @@ def specifications(
 @app.command()
 def export(
     run: Annotated[str, typer.Argument(help=RUN_HELP)] = "reports/claims.json",
-    to: Annotated[str, typer.Option(help="ctrf, earl (JSON-LD), json (of the present version) or html.")] = "ctrf",
+    to: Annotated[
+        str, typer.Option(help="ctrf, earl (JSON-LD), json (of the present version), html, csv or parquet.")
+    ] = "ctrf",
     output: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Also save every figure here, as SVG and PDF.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the saved runs.")] = SAVED_RUNS,
 ) -> None:
-    """Give a run in another form: CTRF 1.0, EARL 1.0 as JSON-LD, the page, or its figures as files.
+    """Give a run in another form: CTRF 1.0, EARL 1.0 as JSON-LD, the page, its numbers, or its figures as files.
 
-    For example: icl-claims export --to earl --output claims.jsonld
+    csv and parquet hold all numbers in one table: a row for every task of every comparison, with its interval.
+
+    For example: icl-claims export --to csv --output claims.csv
     """
     from icl_claims.cli.runs import export_run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from icl_claims.errors import UsageError
-from icl_claims.report import compare, exports, page, write
+from icl_claims.report import compare, exports, numbers_table, page, write
 from icl_claims.report.document import Document, document_text, find_run, read_document
 from icl_claims.report.page_figures import figures_of_run
 
@@ -18,10 +18,12 @@ def export_run(run: str, *, to: str, output: Path | None, figures: Path | None, 
     """Write a run in another form, and its pictures where they are asked for; print it if no place is named.
 
     Raises:
-        UsageError: The form is unknown.
+        UsageError: The form is unknown, or needs a place.
         ReportError: A run is not there or cannot be read, or a file cannot be written.
     """
     form = _form_of(to, _RUN_FORMS)
+    if to == BINARY and output is None and figures is None:
+        raise UsageError("Parquet is no text that could be printed", todo="Name a file: ⟨output⟩ claims.parquet.")
     document = read_document(find_run(run, runs))
     if figures is not None:
         write.save_pictures(document, figures)
@@ -50,18 +52,21 @@ def _form_of(name: str, forms: Mapping[str, Form]) -> Form:
     return forms[name]
 
 
-def _leave(text: str, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        write.write_whole(output, text)
+def _leave(content: str | bytes, output: Path | None) -> None:
+    if output is not None:
+        write.write_whole(output, content)
+    elif isinstance(content, str):
+        sys.stdout.write(content)
 
 
 def _as_json(plain: Callable[[Document], dict[str, Any]]) -> Callable[[Document], str]:
     return lambda document: json.dumps(plain(document), indent=1, ensure_ascii=False) + "\n"
 
 
-_RUN_FORMS: dict[str, Callable[[Document], str]] = {
+BINARY = "parquet"
+_RUN_FORMS: dict[str, Callable[[Document], str | bytes]] = {
+    "csv": numbers_table.as_csv,
+    BINARY: numbers_table.as_parquet,
     "ctrf": _as_json(exports.as_ctrf),
     "earl": _as_json(exports.as_earl),
     "json": document_text,

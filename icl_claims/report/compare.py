@@ -9,6 +9,7 @@ from icl_claims.claims import EVERY_TASK
 from icl_claims.report import Record, ledger, words
 from icl_claims.report.document import Document
 from icl_claims.report.page import page_environment
+from icl_claims.report.run_inputs import InputChange, changed_inputs
 from icl_claims.tasks import title_of_task
 
 Effect = dict[str, float]
@@ -50,10 +51,14 @@ class EffectChange:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """An old run compared with a new one: facts of both, what changed, and how many records have the same verdict."""
+    """An old run compared with a new one: facts of both, what changed, and how many records have the same verdict.
+
+    What they rest on comes first: where the models or the data are others, so may be the verdicts.
+    """
 
     old: dict[str, Any]
     new: dict[str, Any]
+    inputs: tuple[InputChange, ...]
     verdicts: tuple[VerdictChange, ...]
     effects: tuple[EffectChange, ...]
     added: tuple[ComparedClaim, ...]
@@ -69,13 +74,20 @@ class RunComparison:
 def compare_runs(old: Document, new: Document) -> RunComparison:
     """Compare two documents record by record: the same claim, source, profile and condition.
 
-    A difference changed beyond its interval where the old and the new interval have no value in common.
+    Where both runs have trials of a single set-up, and not of the same, these are compared with each other. A
+    difference changed beyond its interval where the old and the new interval have no value in common.
     """
-    before, after = ({ledger.key_of(claim): claim for claim in document["claims"]} for document in (old, new))
+    alone = [_only_profile(document) for document in (old, new)]
+    aside = None if None in alone or alone[0] == alone[1] else alone
+    before, after = (
+        {_key(claim, aside): claim for claim in document["claims"] if aside is None or _ran(claim)}
+        for document in (old, new)
+    )
     both = [(before[key], claim) for key, claim in after.items() if key in before]
     return RunComparison(
         old=old["run"],
         new=new["run"],
+        inputs=changed_inputs(old, new),
         verdicts=tuple(
             VerdictChange(_compared(now), then["verdict"], now["verdict"], now["why"])
             for then, now in both
@@ -86,6 +98,21 @@ def compare_runs(old: Document, new: Document) -> RunComparison:
         gone=tuple(_compared(claim) for key, claim in before.items() if key not in after),
         same=sum(then["verdict"] == now["verdict"] for then, now in both),
     )
+
+
+def _ran(claim: Record) -> bool:
+    return claim["source"] != "trials" or bool(claim["provenance"].get("model"))
+
+
+def _only_profile(document: Document) -> str | None:
+    """The set-up of all trials that were run; None if there are several, or none."""
+    found = {claim["profile"] for claim in document["claims"] if claim["source"] == "trials" and _ran(claim)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _key(claim: Record, aside: list[str | None] | None) -> tuple[str, ...]:
+    paper, name, source, profile, condition = ledger.key_of(claim)
+    return paper, name, source, "" if aside is not None else profile, condition
 
 
 def _compared(claim: Record) -> ComparedClaim:
@@ -140,6 +167,8 @@ def effect_in_words(effect: Effect) -> str:
 def _lines(comparison: RunComparison) -> Iterator[str]:
     for title, facts in (("old", comparison.old), ("new", comparison.new)):
         yield f"{title}: {facts['finished']} {facts['name']} {facts['commit']}".rstrip()
+    for change in comparison.inputs:
+        yield f"  {change.what}: {change.old or 'none'} -> {change.new or 'none'}"
     yield f"{comparison.same} verdicts are the same."
     yield f"{len(comparison.verdicts)} verdicts changed{':' if comparison.verdicts else '.'}"
     for verdict in comparison.verdicts:

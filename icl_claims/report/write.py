@@ -29,14 +29,14 @@ def write_report(folder: Path, document: Document, *, figures: Path | None = Non
     return page, data
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file so that it is there complete or not at all; its folder is made.
 
     Raises:
         ReportError: It cannot be written.
     """
     try:
-        files.write_atomically(path, text)
+        files.write_atomically(path, content)
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error}", todo="Name another file or folder.") from error
 

@@ -30,7 +30,7 @@ def cache_folder() -> Path:
         ) from error
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file under another name beside its place, then move it there; its folder is made.
 
     A lone surrogate, such as the name of a file can hold, is written as an escape.
@@ -41,7 +41,7 @@ def write_atomically(path: Path, text: str) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        beside.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
         beside.replace(path)
     except OSError:
         with suppress(OSError):

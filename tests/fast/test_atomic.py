@@ -17,7 +17,7 @@ def test_a_file_is_written_with_its_folder_and_nothing_beside_it(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("step", ["write_text", "replace"])
+@pytest.mark.parametrize("step", ["write_bytes", "replace"])
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch, step):
     path = tmp_path / "file"
     path.write_text("before")

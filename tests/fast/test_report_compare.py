@@ -115,3 +115,54 @@ def run_command(monkeypatch, capsys):
 
     assert app is not None
     return run
+
+
+# What the runs rest on
+
+
+def ran(profile, model, verdict="supported", **options):
+    """A run of one set-up, another of which was not run."""
+    record = sample_record(profile=profile, verdict=verdict, provenance={"model": model, "data": "miniature tasks"})
+    idle = sample_record(profile="paper", verdict="not run", tasks=[])
+    return make_document({**RUN, "options": options}, [record, idle])
+
+
+def test_what_two_runs_rest_on_is_said_first():
+    comparison = compare_runs(ran("embedded", "small", queries=16), ran("embedded", "large", queries=32))
+    assert [(one.what, one.old, one.new) for one in comparison.inputs] == [
+        ("model", "small", "large"),
+        ("option queries", "16", "32"),
+    ]
+    lines = comparison_text(comparison).splitlines()
+    assert lines.index("  model: small -> large") < lines.index("2 verdicts are the same.")
+    assert json.loads(comparison_json(comparison))["inputs"][0]["new"] == "large"
+    assert "What the runs rest on" in comparison_page(comparison)
+
+
+def test_runs_that_rest_on_the_same_say_nothing_of_it():
+    assert compare_runs(ran("tiny", "tiny"), ran("tiny", "tiny")).inputs == ()
+    assert "What the runs rest on" not in comparison_page(compare_runs(ran("tiny", "tiny"), ran("tiny", "tiny")))
+
+
+def test_an_option_that_one_run_has_alone_is_told():
+    comparison = compare_runs(ran("tiny", "tiny"), ran("tiny", "tiny", k=8))
+    assert "  option k: none -> 8" in comparison_text(comparison).splitlines()
+
+
+def test_trials_of_one_set_up_are_set_beside_those_of_another():
+    comparison = compare_runs(ran("tiny", "tiny"), ran("embedded", "small", verdict="refuted"))
+    [change] = comparison.verdicts
+    assert (change.old, change.new, change.claim.profile) == ("supported", "refuted", "embedded")
+    assert (comparison.added, comparison.gone) == ((), ())
+    assert [one.what for one in comparison.inputs] == ["set-up of trials", "model"]
+
+
+def test_where_a_run_has_trials_of_two_set_ups_each_is_compared_with_its_own():
+    records = [
+        sample_record(profile=profile, provenance={"model": profile, "data": "none"})
+        for profile in ("tiny", "embedded")
+    ]
+    both = make_document(RUN, records)
+    comparison = compare_runs(both, ran("embedded", "embedded"))
+    assert [claim.profile for claim in comparison.gone] == ["tiny"]
+    assert comparison.same == 1

@@ -1,4 +1,4 @@
-"""Which claims a run looks at next, and after how many draws: those that the least work is likely to decide."""
+"""Which claims a run looks at next, and after how many draws: where time is short, those that are soon decided."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ Lacking = Mapping[Piece, Method | None]
 
 @dataclass(eq=False)
 class Agenda:
-    """Claims that are undecided, of which the cheapest is looked at next, with those that need little more.
+    """Claims that are undecided. Where time is short, the cheapest is looked at next, with those that need little more.
 
-    What a claim costs is the work that is missing until it is decided, if the differences are as they seemed at its
-    last look; before that, until its first one. Where that is not known, it is taken to need as many draws again.
-    Others that wait for the same look are taken along if what they add takes no longer than what the cheapest needs:
-    methods that answer together share the answers that they are compared with.
+    Without a limit all trials of a look are run together, which takes the least time for all. What a claim costs is the
+    work that is missing until it is decided, if the differences are as they seemed at its last look; before that, until
+    its first one. Where that is not known, it is taken to need as many draws again. Others that wait for the same look
+    are taken along if what they add takes no longer than what the cheapest needs: methods that answer together share
+    the answers that they are compared with.
 
     Args:
         going_on: The claims.
         look_after: The next look after so many draws; None if there is none.
         missing: What lacks of the last trials before a look at a claim; none where they need not be run.
         work: That of a method in a trial, in any unit.
+        hurried: Whether time may end before all claims are decided.
     """
 
     going_on: list[PlannedClaim]
     look_after: Callable[[int], int | None]
     missing: Callable[[PlannedClaim, int], Iterable[TrialSpec]]
     work: Callable[[Method], float]
+    hurried: bool
     _found: dict[tuple[str, int], Lacking] = field(default_factory=dict)
     _done: dict[Piece, int] = field(default_factory=dict)
 
@@ -43,6 +46,10 @@ class Agenda:
         looks = {one: look for one in self.going_on if (look := self.look_after(one.look)) is not None}
         if not looks:
             return None
+        if not self.hurried:
+            look = min(looks.values())
+            self.going_on = [one for one in looks if looks[one] > look]
+            return [one for one in looks if looks[one] == look], look
         lacking = {one: self._lacking(one, look) for one, look in looks.items()}
         in_order = sorted(looks, key=lambda one: self._work(lacking[one]) * _draws(one, looks[one]))
         look, first = looks[in_order[0]], self._work(lacking[in_order[0]])

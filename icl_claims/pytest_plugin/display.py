@@ -69,7 +69,8 @@ class Display:
         self._under_way = event
         if self._in_terminal:
             return
-        if time.monotonic() - self._printed > BETWEEN_LINES:
+        over = event.done == event.total and (before is None or before.done < before.total or before.what != event.what)
+        if (over and not event.one_of_many) or time.monotonic() - self._printed > BETWEEN_LINES:
             self._printed = time.monotonic()
             self._print(self._progress(event))
 

@@ -13,6 +13,7 @@ class TrialsUnderWay:
     Args:
         what: What they are run for.
         now: The trial under way and what it is doing.
+        one_of_many: Whether they are one of many small steps, of whose ends nobody wants to be told.
     """
 
     profile: str
@@ -20,6 +21,7 @@ class TrialsUnderWay:
     done: float
     total: int
     now: str
+    one_of_many: bool = False
 
 
 @dataclass(frozen=True)

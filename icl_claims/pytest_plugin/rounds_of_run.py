@@ -88,10 +88,11 @@ class RoundsOfRun:
     def finished(self) -> dict[str, PlannedClaim]:
         """Every claim by its test, when all rounds are over."""
         planned = [PlannedClaim(test, *found, self._recipe.needs[test]) for test, found in self.claims.items()]
-        agenda = Agenda(planned, self._look_after, self._missing, self._trials.costs.of)
+        hurried = self.going_on and not self.run.choices.fixed
+        agenda = Agenda(planned, self._look_after, self._missing, self._trials.costs.of, hurried)
         while taken := agenda.take():
             agenda.put_back(self._round(*taken))
-        if planned and not self.worker.number:  # each process would say it
+        if hurried and planned and not self.worker.number:  # each process would say it
             self.tell(Said(self.details["profile"], summary(self.details["profile"], planned)))
         return {one.test: one for one in planned}
 

@@ -171,7 +171,7 @@ class Execution:
 
         def report(title: str, step: str, part: float = 0.0) -> None:
             so_far = sum(done.values()) + min(part, 0.999)
-            self.tell(TrialsUnderWay(profile, what, so_far, len(specs), f"{title}: {step}"))
+            self.tell(TrialsUnderWay(profile, what, so_far, len(specs), f"{title}: {step}", self.budget.set))
 
         for ask in (self.store.get_or_run_unless_busy, self.store.get_or_run):
             for number, spec in order:

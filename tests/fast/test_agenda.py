@@ -20,7 +20,7 @@ def planned(name, look=0, needed=None):
     return PlannedClaim(name, Claim(name, MINE, "section 1", "It is so."), print, frozenset(), look, needed)
 
 
-def agenda(claims, asks, stored=()):
+def agenda(claims, asks, stored=(), hurried=True):
     """The agenda of some claims, which need methods on tasks; those that are stored lack nothing."""
 
     def missing(one, look):
@@ -31,7 +31,7 @@ def agenda(claims, asks, stored=()):
     def look_after(draws):
         return next((look for look in LOOKS if look > draws), None)
 
-    return Agenda(claims, look_after, missing, lambda method: 8.0 if method in (FT, LC, LIN) else 1.0)
+    return Agenda(claims, look_after, missing, lambda method: 8.0 if method in (FT, LC, LIN) else 1.0, hurried)
 
 
 def order(found, after=lambda one, look: True):
@@ -94,6 +94,12 @@ def test_what_is_stored_costs_nothing_and_is_looked_at_first():
         (["cheap"], 8),
         (["stored"], 16),
     ]
+
+
+def test_without_a_limit_all_claims_of_a_look_are_taken_together():
+    asks = {"dear": [("sst2", FT, LC, LIN)], "cheap": [("mr",)]}
+    found = agenda([planned("dear"), planned("cheap")], asks, hurried=False)
+    assert order(found)[:2] == [(["cheap", "dear"], 8), (["cheap", "dear"], 12)]
 
 
 def test_without_another_look_it_is_over():

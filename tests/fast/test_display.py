@@ -70,14 +70,21 @@ def test_long_work_is_told_of_now_and_then(monkeypatch):
     assert len(lines) == 3
 
 
-def test_of_trials_that_are_all_done_it_is_told_what_they_took(monkeypatch):
+def test_the_end_of_trials_is_told_once():
+    last = TrialsUnderWay("tiny", "8 draws", 2, 2, "trial 2, CB: done")
+    text = shown(TrialsUnderWay("tiny", "8 draws", 1, 2, "trial 1, CB: done"), last, last)
+    assert text == "tiny, 8 draws: all 2 trials in 1 s\n"
+
+
+@pytest.mark.parametrize(("took", "told"), [(3.0, ""), (30.0, "tiny, 8 draws: all 2 trials in 30 s\n")])
+def test_the_end_of_one_of_many_steps_is_told_only_if_it_took_long(monkeypatch, took, told):
     now = [0.0]
     monkeypatch.setattr(display_module.time, "monotonic", lambda: now[0])
     console = Console(file=io.StringIO(), width=100)
     display = Display(console)
-    for now[0], done in ((0.0, 1), (30.0, 2), (31.0, 2)):
-        display.take(TrialsUnderWay("tiny", "8 draws", done, 2, "trial 2, CB: done"))
-    assert console.file.getvalue() == "tiny, 8 draws: all 2 trials in 30 s\n"
+    for now[0], done in ((0.0, 1), (took, 2), (took + 1, 2)):
+        display.take(TrialsUnderWay("tiny", "8 draws", done, 2, "trial 2, CB: done", one_of_many=True))
+    assert console.file.getvalue() == told
 
 
 def test_a_process_that_is_behind_does_not_turn_the_count_back():

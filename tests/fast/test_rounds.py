@@ -155,7 +155,22 @@ def test_draws_are_added_for_what_is_undecided_alone(rounds):
         ("false", 8, "refuted", True),
         ("equal", 8, "inconclusive", False),
     ]
-    assert [one.text for one in said if isinstance(one, Said)] == ["Trials of profile tiny: 2 of 3 claims are decided."]
+    assert not any(isinstance(one, Said) for one in said)
+
+
+@pytest.mark.usefixtures("hopeful")
+def test_at_the_end_of_a_budget_it_is_told_how_many_claims_are_decided(rounds):
+    _ = rounds(CLEAR, FALSE, EQUAL, execute=Executed(most=500), going_on=True, said=(said := [])).finished
+    text = "Trials of profile tiny: 2 of 3 claims are decided, for 1 no time was left."
+    assert [one.text for one in said if isinstance(one, Said)] == [text]
+
+
+@pytest.mark.usefixtures("hopeful")
+def test_within_a_budget_the_cheapest_claims_are_decided_first(rounds):
+    asked = claim("dear", accuracy(LC) > accuracy(ZSL)), claim("cheap", accuracy(ICL) > accuracy(ZSL))
+    few = Executed(most=2 * 6 * 8)  # as many as tell whether it learns, and those of one claim
+    made = rounds(*asked, execute=few, going_on=True)
+    assert {test: one.look for test, one in made.finished.items()} == {"dear": 0, "cheap": 8}
 
 
 def test_what_is_decided_is_run_no_further(rounds):

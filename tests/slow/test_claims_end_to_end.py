@@ -115,7 +115,7 @@ def test_trials_of_a_readers_own_model_reach_the_report(tmp_path, random_model, 
     page = (tmp_path / "claims.html").read_text(encoding="utf-8")
     assert "SST2 (12 queries, 4 of 4 demonstrations, seeds 2, 3)" in page
     assert ("the real tasks in" if real else "miniature tasks") in page
-    assert re.search(r"embedded, 2 draws: all \d+ trials in ", printed)
+    assert re.search(r"embedded, 2 draws for \d+ claims: all \d+ trials in ", printed)
 
 
 def test_a_second_run_reads_its_trials_from_the_store(tmp_path, random_model):

@@ -81,6 +81,11 @@ class Recipe:
         before = [] if self.run.choices.fixed else takewhile(lambda look: look < draws, looks(draws))
         return [*before, draws]
 
+    def look_after(self, draws: int, *, beyond: bool) -> int | None:
+        """The next look after so many draws, also `beyond` all draws if there may be more; None if there is none."""
+        further = looks(self.looks[-1]) if beyond else ()
+        return next((look for look in chain(self.looks, further) if look > draws), None)
+
     @cached_property
     def gated(self) -> tuple[Task, ...]:
         """The tasks of which it must be known whether the model learns them in context."""

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from icl_claims.evidence.deciding import verdict_on
 from icl_claims.evidence.learning import learning_of
 from icl_claims.evidence.outlook import not_begun, outlook_of
 from icl_claims.evidence.recipe import Recipe
-from icl_claims.evidence.rounds import DECIDED, cannot_turn, gated, looks
+from icl_claims.evidence.rounds import DECIDED, cannot_turn, gated
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Run, plan_task
 from icl_claims.experiments.result import TrialResult
@@ -88,11 +87,10 @@ class RoundsOfRun:
     def finished(self) -> dict[str, PlannedClaim]:
         """Every claim by its test, when all rounds are over."""
         planned = [PlannedClaim(test, *found, self._recipe.needs[test]) for test, found in self.claims.items()]
-        hurried = self.going_on and not self.run.choices.fixed
-        agenda = Agenda(planned, self._look_after, self._missing, self._trials.costs.of, hurried)
+        agenda = Agenda(planned, self._look_after, self._missing, self._trials.costs.of, hurried=self._hurried)
         while taken := agenda.take():
             agenda.put_back(self._round(*taken))
-        if hurried and planned and not self.worker.number:  # each process would say it
+        if self._hurried and planned and not self.worker.number:  # each process would say it
             self.tell(Said(self.details["profile"], summary(self.details["profile"], planned)))
         return {one.test: one for one in planned}
 
@@ -171,10 +169,12 @@ class RoundsOfRun:
         return found
 
     def _look_after(self, draws: int) -> int | None:
-        """The next look after so many draws; None if there is none."""
-        within = self._recipe.looks
-        beyond = looks(within[-1]) if self.going_on and not self.run.choices.fixed else iter(())
-        return next((look for look in chain(within, beyond) if look > draws), None)
+        return self._recipe.look_after(draws, beyond=self._hurried)
+
+    @property
+    def _hurried(self) -> bool:
+        """Whether it is time that ends the rounds, and not a number of draws."""
+        return self.going_on and not self.run.choices.fixed
 
     def _missing(self, one: PlannedClaim, look: int) -> Iterator[TrialSpec]:
         """What is stored nowhere of the last trials before a look at a claim, unless it is known what that says."""

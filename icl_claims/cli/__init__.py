@@ -224,21 +224,26 @@ def specifications(
 def export(
     run: Annotated[str, typer.Argument(help=RUN_HELP)] = "reports/claims.json",
     to: Annotated[
-        str, typer.Option(help="ctrf, earl (JSON-LD), json (of the present version), html, csv or parquet.")
+        str,
+        typer.Option(
+            help="ctrf, earl (JSON-LD), json (of the present version), html, markdown, badge, csv or parquet."
+        ),
     ] = "ctrf",
     output: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Also save every figure here, as SVG and PDF.")] = None,
+    claim: Annotated[str | None, typer.Option(help="The badge of this claim alone, by its id.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the saved runs.")] = SAVED_RUNS,
 ) -> None:
     """Give a run in another form: CTRF 1.0, EARL 1.0 as JSON-LD, the page, its numbers, or its figures as files.
 
-    csv and parquet hold all numbers in one table: a row for every task of every comparison, with its interval.
+    csv and parquet hold all numbers in one table: a row for every task of every comparison, with its interval. markdown
+    is for the page of a job in continuous integration, badge (SVG) for a README.
 
     For example: icl-claims export --to csv --output claims.csv
     """
     from icl_claims.cli.runs import export_run
 
-    export_run(run, to=to, output=output, figures=figures, runs=runs)
+    export_run(run, to=to, output=output, figures=figures, runs=runs, claim=claim)
 
 
 @app.command()

@@ -7,28 +7,32 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from icl_claims.errors import UsageError
-from icl_claims.report import compare, exports, numbers_table, page, write
+from icl_claims.report import badge, compare, exports, markdown, numbers_table, page, write
 from icl_claims.report.document import Document, document_text, find_run, read_document
 from icl_claims.report.page_figures import figures_of_run
 
 Form = TypeVar("Form")
 
 
-def export_run(run: str, *, to: str, output: Path | None, figures: Path | None, runs: Path) -> None:
+def export_run(
+    run: str, *, to: str, output: Path | None, figures: Path | None, runs: Path, claim: str | None = None
+) -> None:
     """Write a run in another form, and its pictures where they are asked for; print it if no place is named.
 
     Raises:
-        UsageError: The form is unknown, or needs a place.
-        ReportError: A run is not there or cannot be read, or a file cannot be written.
+        UsageError: The form is unknown, needs a place, or is not one of a single claim.
+        ReportError: A run is not there or cannot be read, has no such claim, or a file cannot be written.
     """
     form = _form_of(to, _RUN_FORMS)
+    if claim is not None and to != BADGE:
+        raise UsageError("Only a badge is of a single ⟨claim⟩", expected=f"⟨to⟩ {BADGE}", got=to)
     if to == BINARY and output is None and figures is None:
         raise UsageError("Parquet is no text that could be printed", todo="Name a file: ⟨output⟩ claims.parquet.")
     document = read_document(find_run(run, runs))
     if figures is not None:
         write.save_pictures(document, figures)
     if output is not None or figures is None:
-        _leave(form(document), output)
+        _leave(form(document) if claim is None else badge.badge_of_claim(document, claim), output)
 
 
 def compare_and_print(old: str, new: str, *, to: str, output: Path | None, runs: Path) -> bool:
@@ -63,10 +67,12 @@ def _as_json(plain: Callable[[Document], dict[str, Any]]) -> Callable[[Document]
     return lambda document: json.dumps(plain(document), indent=1, ensure_ascii=False) + "\n"
 
 
-BINARY = "parquet"
+BINARY, BADGE = "parquet", "badge"
 _RUN_FORMS: dict[str, Callable[[Document], str | bytes]] = {
     "csv": numbers_table.as_csv,
     BINARY: numbers_table.as_parquet,
+    "markdown": markdown.as_markdown,
+    BADGE: badge.badge_of_run,
     "ctrf": _as_json(exports.as_ctrf),
     "earl": _as_json(exports.as_earl),
     "json": document_text,

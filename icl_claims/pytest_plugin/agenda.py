@@ -30,14 +30,14 @@ class Agenda:
         look_after: The next look after so many draws; None if there is none.
         missing: What lacks of the last trials before a look at a claim; none where they need not be run.
         work: That of a method in a trial, in any unit.
-        hurried: Whether time may end before all claims are decided.
+        hurried: Says whether time may end before all claims are decided, and has not ended yet.
     """
 
     going_on: list[PlannedClaim]
     look_after: Callable[[int], int | None]
     missing: Callable[[PlannedClaim, int], Iterable[TrialSpec]]
     work: Callable[[Method], float]
-    hurried: bool
+    hurried: Callable[[], bool]
     _found: dict[tuple[str, int], Lacking] = field(default_factory=dict)
     _done: dict[Piece, int] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ class Agenda:
         looks = {one: look for one in self.going_on if (look := self.look_after(one.look)) is not None}
         if not looks:
             return None
-        if not self.hurried:
+        if not self.hurried():
             look = min(looks.values())
             self.going_on = [one for one in looks if looks[one] > look]
             return [one for one in looks if looks[one] == look], look

@@ -72,6 +72,11 @@ class HeldTrials:
         """The results of those trials that are here."""
         return [self._held[key] for spec in specs if (key := setting_of(spec)) in self._held]
 
+    def seconds(self, specs: Iterable[TrialSpec]) -> float:
+        """How long a process took for trials, as far as they are here."""
+        answering = [(self._held.get(setting_of(spec)), {method.name for method in spec.answering}) for spec in specs]
+        return sum(held.seconds_of(names) for held, names in answering if held is not None)
+
     def _with_held(self, spec: TrialSpec) -> TrialSpec:
         held = self._held.get(setting_of(spec))
         both = spec if held is None else next(iter(joined((held.spec, spec)).values()))

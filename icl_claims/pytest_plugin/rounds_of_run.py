@@ -20,7 +20,6 @@ from icl_claims.evidence.recipe import Recipe
 from icl_claims.evidence.rounds import DECIDED, cannot_turn, gated
 from icl_claims.evidence.trials import TrialsEvidence
 from icl_claims.experiments.plan import Run, plan_task
-from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.studies import LEARNING, STUDIES, Study
 from icl_claims.pytest_plugin.agenda import Agenda
@@ -87,7 +86,13 @@ class RoundsOfRun:
     def finished(self) -> dict[str, PlannedClaim]:
         """Every claim by its test, when all rounds are over."""
         planned = [PlannedClaim(test, *found, self._recipe.needs[test]) for test, found in self.claims.items()]
-        agenda = Agenda(planned, self._look_after, self._missing, self._trials.costs.of, hurried=self._hurried)
+        agenda = Agenda(
+            planned,
+            self._look_after,
+            self._missing,
+            self._trials.costs.of,
+            lambda: self._hurried and not self.execute.over,
+        )
         while taken := agenda.take():
             agenda.put_back(self._round(*taken))
         if self._hurried and planned and not self.worker.number:  # each process would say it
@@ -112,21 +117,14 @@ class RoundsOfRun:
         outlook = outlook_of(one.claim.rule, verdict, closed=self._closed(one))
         if outlook and not one.look and one.stopped == NO_TIME:
             outlook = not_begun(self._recipe.looks[0])
-        waits = outlook and {**asdict(outlook), "seconds": self._seconds_until(one, outlook.draws)}
+        more = (outlook.draws or 0) - one.look if outlook and one.look else 0
+        seconds = self._trials.seconds(self._specs([one], one.look)) * more / one.look if more > 0 else None
+        waits = outlook and {**asdict(outlook), "seconds": seconds}
         return {"looks": one.all_looks(verdict), "outlook": waits}
 
     def draws_of(self, test: str) -> str:
         """How many draws of each task a claim was looked at after, and why no more were run, for reports."""
         return self.finished[test].draws
-
-    def _seconds_until(self, one: PlannedClaim, draws: int | None) -> float | None:
-        """About how long a process would take to have so many draws of each task that a claim needs."""
-        specs = self._specs([one], one.look)
-        done = self._trials.results(specs)
-        if draws is None or len(done) < len(specs) or not done or draws <= one.look:
-            return None
-        answering = [{method.name for method in spec.answering} for spec in specs]
-        return sum(map(TrialResult.seconds_of, done, answering)) / one.look * (draws - one.look)
 
     def digest(self, test: str) -> str:
         """SHA-256 of all that the evidence of a claim follows from."""

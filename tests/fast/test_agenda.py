@@ -31,7 +31,7 @@ def agenda(claims, asks, stored=(), hurried=True):
     def look_after(draws):
         return next((look for look in LOOKS if look > draws), None)
 
-    return Agenda(claims, look_after, missing, lambda method: 8.0 if method in (FT, LC, LIN) else 1.0, hurried)
+    return Agenda(claims, look_after, missing, lambda method: 8.0 if method in (FT, LC, LIN) else 1.0, lambda: hurried)
 
 
 def order(found, after=lambda one, look: True):

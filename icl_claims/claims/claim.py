@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import pytest
 
 from icl_claims.claims.comparison import Comparison
+from icl_claims.claims.inquiries import About
 from icl_claims.claims.rules import GENERALLY, NullVerdict, Rule, Verdict
 from icl_claims.errors import ClaimError
 from icl_claims.fixtures_folder import fixtures_folder
@@ -51,7 +52,15 @@ class Paper:
     title: str
 
     def claim(
-        self, name: str, *, where: str, on: str, rule: Rule = GENERALLY, trained: bool = False, read_off: str = ""
+        self,
+        name: str,
+        *,
+        where: str,
+        on: str,
+        rule: Rule = GENERALLY,
+        trained: bool = False,
+        read_off: str = "",
+        about: About | None = None,
     ) -> Callable[[_Test], Deciding]:
         """Make a test decide a claim of this paper; its docstring is the statement.
 
@@ -65,6 +74,7 @@ class Paper:
             rule: What decides it, fixed before any run.
             trained: Whether something is trained on the way, which takes a minute.
             read_off: A sentence that says so, where the rule was read off the evidence that decides it.
+            about: The question of the field that it belongs to; by default found from what it asks.
 
         Raises:
             ClaimError: The test has no docstring, or a source is unknown.
@@ -76,7 +86,7 @@ class Paper:
                 stripped, todo = sys.flags.optimize > 1, "State the claim in the docstring of its test."
                 todo = "Run Python without -OO, which drops all docstrings." if stripped else todo
                 raise ClaimError(f"The claim {name} has no statement", expected="a sentence", todo=todo)
-            claim = Claim(name, self, where, statement, rule, _asks(test), read_off)
+            claim = Claim(name, self, where, statement, rule, _asks(test), read_off, about)
             return claim.decided_on(*on.split(), trained=trained)(test)
 
         return declared
@@ -105,6 +115,7 @@ class Claim:
     rule: Rule = GENERALLY
     asks: Callable[[], Asked] | None = field(default=None, repr=False)
     read_off: str = ""
+    about: About | None = None
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -29,6 +29,7 @@ class Option:
         doors: commands that offer it, and `pytest`.
         least: smallest number that makes sense.
         values: everything that it may be; empty if that is no short list.
+        many: whether pytest takes it several times.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Option:
     default: Any = None
     least: int | None = None
     values: tuple[str, ...] = ()
+    many: bool = False
 
 
 OPTIONS = (
@@ -54,6 +56,15 @@ OPTIONS = (
         "model: embedded (SmolLM2-135M), tiny, path:DIR (a transformers folder), hub:NAME, gguf:FILE or fairseq:DIR; "
         "default: the profile's",
         "REF",
+        many=True,
+    ),
+    Option(
+        "models",
+        "several models, of each of which all claims on trials are asked: a TOML file with tables [[model]] of "
+        "reference, name, parameters, and options of a run that are others for it, such as dtype, k or rates",
+        "FILE",
+        (PYTEST,),
+        Path,
     ),
     Option(
         "data",

@@ -126,9 +126,14 @@ class Choices:
     def changed(self) -> tuple[str, ...]:
         """What the reader changed that can change a verdict."""
         names = ("model", "data", "tasks", "k", "seeds", "first_seed", "replicates", "queries", "dtype", "rates")
+        given = {name: getattr(self, name) for name in names} | {"model": self.model if self._other_model else None}
         default = self.profile.protocol
         readings = [name for name, value in self.protocol.items() if value != getattr(default, name)]
-        return tuple(name for name in (*names, *readings) if name in readings or getattr(self, name) is not None)
+        return (*(name for name, value in given.items() if value is not None), *readings)
+
+    @property
+    def _other_model(self) -> bool:
+        return self.model not in (None, self.profile.model)
 
     @property
     def model_reference(self) -> str:

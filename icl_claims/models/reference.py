@@ -80,8 +80,17 @@ def described(reference: str) -> str:
         return f"{reference}: {EMBEDDED_MODEL}"
     if not reference.startswith("gguf:"):
         return reference
-    facts = facts_of(_locate(reference, lambda _text: None, remembered_digest)[0])
+    facts = facts_of(located(reference)[0])
     return f"{reference}: {facts['architecture']}, {facts['quantisation']}, SHA-256 {facts['gguf_sha256'][:12]}"
+
+
+def located(reference: str) -> tuple[Path, bool]:
+    """The folder of the model that a reference names, and whether fairseq wrote it; it is fetched if it is missing.
+
+    Raises:
+        ModelError: an unknown reference, or a model that cannot be fetched.
+    """
+    return _locate(reference, lambda _text: None, remembered_digest)
 
 
 def _locate(reference: str, say: Say, digest_of: DigestOf) -> tuple[Path, bool]:

@@ -1,5 +1,7 @@
 """How long trials may take: an end in time, which every worker shares."""
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import dataclass
@@ -8,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from icl_claims.errors import UsageError
-from icl_claims.pytest_plugin.options import DEFAULT_BUDGET, draws_are_fixed, many_columns
+from icl_claims.pytest_plugin.columns import shares_budget
+from icl_claims.pytest_plugin.options import DEFAULT_BUDGET, draws_are_fixed
 from icl_claims.pytest_plugin.workers import beginning
 
 NOTE = "icl_claims_interrupted"
@@ -27,16 +30,24 @@ class Budget:
         until: In seconds since 1970; None without a limit.
         set: Whether there is one, which may last for more draws than the profile's.
         note: A file that is there when the run is interrupted; None where no other process would say so.
+        whole: That of which it is a part.
     """
 
     until: float | None = None
     set: bool = False
     note: Path | None = None
+    whole: Budget | None = None
 
     @property
     def over(self) -> bool:
-        """Whether it ended."""
-        return self._interrupted or (self.until is not None and time.time() >= self.until)
+        """Whether it ended, or the whole that it is a part of."""
+        ended = self._interrupted or (self.until is not None and time.time() >= self.until)
+        return ended or (self.whole is not None and self.whole.over)
+
+    def part(self, parts: int) -> Budget:
+        """One of so many equal parts of the time that is left, which begins now."""
+        left = None if self.until is None else max(self.until - time.time(), 0.0)
+        return Budget(None if left is None else time.time() + left / max(parts, 1), self.set, self.note, whole=self)
 
     def check(self) -> None:
         """Let a trial that is under way go on, which the end of a budget does not stop.
@@ -48,8 +59,10 @@ class Budget:
             raise Interrupted
 
     def end(self) -> None:
-        """Let it be over."""
+        """Let it be over, with the whole that it is a part of."""
         self.until = time.time()
+        if self.whole is not None:
+            self.whole.end()
 
     @property
     def _interrupted(self) -> bool:
@@ -65,7 +78,7 @@ def budget_of(config: pytest.Config) -> Budget:
     if config.getoption("claims_no_more"):
         return Budget(0.0, set=True)  # what a budget ran beyond the profile's draws is read, too
     note, given = getattr(config, "workerinput", {}).get(NOTE), config.getoption("claims_budget")
-    if given is None and many_columns(config) and not draws_are_fixed(config):
+    if given is None and shares_budget(config) and not draws_are_fixed(config):
         given = DEFAULT_BUDGET
     until = None if given is None else beginning(config).timestamp() + seconds_of(given)
     return Budget(until, given is not None, None if note is None else Path(note))

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError
-from icl_claims.experiments.options import AT_SCALE
-from icl_claims.pytest_plugin.options import other_profiles
+from icl_claims.pytest_plugin.columns import NO_COLUMN, columns_of
 from icl_claims.pytest_plugin.order import put_in_order
 from icl_claims.pytest_plugin.records import claim_of, declare, mark_of, source_of
 from icl_claims.storage.files import write_atomically
@@ -28,20 +27,21 @@ TASKS_FOLDER = "tasks"
 _ASKED = pytest.StashKey[list[tuple["Claim", Path]]]()
 """The claims that trials decide, and the folders of their tests."""
 _SELECTED = pytest.StashKey[dict[str, tuple["Claim", str, Any]]]()
-"""The claims that trials decide in this run by the ids of their tests, with the profile of these and the test."""
+"""The claims that trials decide in this run by the ids of their tests, with the key of their column and the test."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a claim one test for each source of evidence, and trials one for each profile of the run."""
+    """Give a claim one test for each source of evidence, and trials one for each column of the run."""
     mark = mark_of(metafunc.definition)
     if mark is None or "evidence" not in metafunc.fixturenames:
         return
     params = []
     for source in mark.kwargs["sources"]:
-        params.append(pytest.param((source, ""), id=source, marks=getattr(pytest.mark, source)))
-        for profile in other_profiles(metafunc.config) if source == "trials" else ():
-            marks = [pytest.mark.trials, *[pytest.mark.gpu] * (profile == AT_SCALE)]
-            params.append(pytest.param((source, profile), id=f"trials-{profile}", marks=marks))
+        for column in columns_of(metafunc.config) if source == "trials" else (NO_COLUMN,):
+            marks = [getattr(pytest.mark, source), *[pytest.mark.gpu] * column.at_scale]
+            params.append(
+                pytest.param((source, column.key), id="-".join(filter(None, (source, column.key))), marks=marks)
+            )
     metafunc.parametrize("evidence", params, indirect=True, scope="function")
 
 
@@ -77,20 +77,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     selected = session.config.stash[_SELECTED] = {}
     for item in session.items:
         if (mark := mark_of(item)) is not None:
-            source, profile = source_of(item)
+            source, key = source_of(item)
             if source == "trials":
-                selected[item.nodeid] = mark.args[0], profile, item
+                selected[item.nodeid] = mark.args[0], key, item
 
 
-def selected_claims(config: pytest.Config, profile: str) -> dict[str, tuple[Claim, Callable[..., Any] | None]]:
-    """The selected claims that trials of a profile decide, the chosen one by default, by the ids of their tests.
+def selected_claims(config: pytest.Config, key: str) -> dict[str, tuple[Claim, Callable[..., Any] | None]]:
+    """The selected claims that trials of a column decide, by the ids of their tests.
 
     With each is its test, if it takes nothing but `evidence` and `decide`.
     """
     return {
         test: (claim, item.obj if {*item._fixtureinfo.argnames} <= {"evidence", "decide"} else None)
         for test, (claim, of, item) in config.stash.get(_SELECTED, {}).items()
-        if of == profile
+        if of == key
     }
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import ClaimError, IclClaimsError
-from icl_claims.pytest_plugin.options import choices_of, pytest_option
+from icl_claims.pytest_plugin.columns import choices_of
+from icl_claims.pytest_plugin.options import pytest_option
 from icl_claims.pytest_plugin.records import UNFINISHED, CachedVerdict, claim_of, mark_of, source_of, verdict_record
 
 if TYPE_CHECKING:

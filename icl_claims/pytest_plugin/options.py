@@ -1,19 +1,15 @@
-"""The options of a run of claims: what they choose, and which files `-m` leaves out."""
+"""The options of a run of claims: their names and values, and which files `-m` leaves out."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from icl_claims.errors import IclClaimsError, ReportError
-from icl_claims.experiments.options import AT_SCALE, PYTEST, SECOND, Option, chosen, default_profile, options_of
-
-if TYPE_CHECKING:
-    from icl_claims.experiments.profiles import Choices
+from icl_claims.experiments.options import PYTEST, options_of
 
 MARKERS = (
     "claim(claim, sources, condition): the claim that a test decides; written by Claim.decided_on",
@@ -26,7 +22,6 @@ MARKERS = (
 )
 
 
-_SET_UP = {"profile", "model", "data", "rates"}
 DEFAULT_BUDGET = "6.5m"
 """The budget of two set-ups in one run, if the reader gives none."""
 
@@ -36,7 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("claims", "claims about in-context learning")
     for option in options_of(PYTEST):
         name, kind = pytest_option(option.name), int if option.type is int else str  # workers are sent no paths
-        group.addoption(name, type=kind, default=option.default, metavar=option.metavar, help=option.help)
+        again = "; several times for several models, of each of which all claims on trials are asked" * option.many
+        facts = {"default": option.default, "metavar": option.metavar, "help": option.help + again}
+        group.addoption(name, type=kind, action="append" if option.many else "store", **facts)
     for name, metavar, text in (
         ("report", "DIR", "folder of claims.html and claims.json; default: reports in the root"),
         ("name", "NAME", "name of the saved run, runs/NNNN_NAME.json; default: the profile"),
@@ -57,47 +54,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--claims-again", action="store_true", help=again)
 
 
-def check_options(config: pytest.Config) -> None:
-    """Refuse an option that makes no sense; nothing heavy is imported for those that were left alone.
-
-    Raises:
-        pytest.UsageError: An option makes no sense, with what was expected and what came.
-    """
-    try:
-        if (named := config.getoption("claims_compare")) is not None:
-            from icl_claims.report.document import find_run, read_document
-
-            read_document(find_run(named, report_folder(config) / "runs"))
-        if any(value not in (None, option.default) for option, value in _given(config).items()):
-            choices = choices_of(config)
-            choices.chosen_tasks()
-            choices.chosen_studies()
-            _ = choices.source
-    except IclClaimsError as error:
-        door = "--claims-compare: " if isinstance(error, ReportError) else ""
-        raise pytest.UsageError(f"{door}{error.as_told(pytest_option)}") from error
-
-
-def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say up front what trials of some of the papers' tasks cannot decide."""
-    chosen_here = config.getoption("claims_tasks")
-    if chosen_here is None:
-        return None
-    from icl_claims.report.words import limit_of_tasks
-
-    return limit_of_tasks([task.name for task in choices_of(config).chosen_tasks()]) or None
-
-
-def choices_of(config: pytest.Config, profile: str = "") -> Choices:
-    """What the options choose, with this profile instead of theirs if one is named.
-
-    Raises:
-        UsageError: An option is malformed.
-    """
-    given = {option.name: value for option, value in _given(config).items()}
-    return chosen(given | {"profile": profile or given["profile"]})
-
-
 def pytest_option(field: str) -> str:
     """What pytest calls a field of what is chosen, such as `--claims-k`."""
     return f"--claims-{field.replace('_', '-')}"
@@ -108,35 +64,19 @@ def report_folder(config: pytest.Config) -> Path:
     return Path(config.getoption("claims_report") or config.rootpath / "reports")
 
 
-def chosen_options(config: pytest.Config) -> dict[str, Any]:
-    """The options that were named, and the profile, as plain data for a report."""
-    named = {option.name: value for option, value in _given(config).items() if value is not None}
-    return {"profile": default_profile(named), **named}
+def given_options(config: pytest.Config) -> dict[str, Any]:
+    """By name, what the reader gave of the options of a run, the same for all of its trials; None for the others.
 
-
-def profile_of(config: pytest.Config) -> str:
-    """The profile of a run, the first where there are two."""
-    profile: str = chosen_options(config)["profile"]
-    return profile
-
-
-def other_profiles(config: pytest.Config) -> tuple[str, ...]:
-    """The profiles whose trials have tests of their own beside those of the first.
-
-    Where the reader named no set-up, that of a language model is the second.
+    The models are not among them where there are several.
     """
-    named = {option.name for option, value in _given(config).items() if value is not None}
-    second = (SECOND,) if profile_of(config) != SECOND and not named & _SET_UP else ()
-    return tuple(name for name in (*second, AT_SCALE) if name != profile_of(config))
+    given = {option.name: config.getoption(f"claims_{option.name}") for option in options_of(PYTEST)}
+    models = list(given["model"] or ())
+    return {**given, "model": models[0] if len(models) == 1 else None, "models": None}
 
 
-def many_columns(config: pytest.Config) -> bool:
-    """Whether a run has trials of two set-ups, which share a budget."""
-    return SECOND in other_profiles(config)
-
-
-def _given(config: pytest.Config) -> dict[Option, Any]:
-    return {option: config.getoption(f"claims_{option.name}") for option in options_of(PYTEST)}
+def named_options(config: pytest.Config) -> dict[str, Any]:
+    """Of these, those that were named."""
+    return {name: value for name, value in given_options(config).items() if value is not None}
 
 
 def draws_are_fixed(config: pytest.Config) -> bool:

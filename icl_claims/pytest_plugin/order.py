@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
-from icl_claims.experiments.options import AT_SCALE, SECOND
+from icl_claims.pytest_plugin.columns import columns_of
 from icl_claims.pytest_plugin.records import mark_of, source_of
 
 _AT_ONCE = "printed numbers and authors' runs"
 _STAGES = {"printed": _AT_ONCE, "author_runs": _AT_ONCE, "exact": "mathematics", "trials": "trials"}
-_PROFILES = ("", SECOND, AT_SCALE)
 
 
 def put_in_order(items: list[pytest.Item]) -> None:
@@ -21,7 +20,7 @@ def put_in_order(items: list[pytest.Item]) -> None:
 
 
 def stage_of(source: str, profile: str = "") -> str:
-    """The stage in which a source of evidence is asked, for trials with their profile.
+    """The stage in which a source of evidence is asked, for trials with their column.
 
     >>> stage_of("author_runs"), stage_of("trials", "tiny")
     ("printed numbers and authors' runs", 'trials of tiny')
@@ -31,6 +30,7 @@ def stage_of(source: str, profile: str = "") -> str:
 
 
 def _place(item: Any) -> tuple[int, int]:
-    source, profile = source_of(item)
+    source, key = source_of(item)
     stages = [*dict.fromkeys(_STAGES.values())]
-    return stages.index(stage_of(source)), _PROFILES.index(profile) if profile in _PROFILES else 0
+    keys = [column.key for column in columns_of(item.config)]
+    return stages.index(stage_of(source)), keys.index(key) if key in keys else 0

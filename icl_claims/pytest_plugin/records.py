@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from icl_claims.errors import IclClaimsError
-from icl_claims.pytest_plugin.options import profile_of
+from icl_claims.pytest_plugin.columns import column_of
 
 if TYPE_CHECKING:
     from icl_claims.claims import Claim, Comparison, NullVerdict, Verdict
@@ -47,7 +47,7 @@ def mark_of(item: Any) -> pytest.Mark | None:
 
 
 def source_of(item: Any) -> tuple[str, str]:
-    """The source that a claim's test asks, and the profile of trials at another scale; empty if it asks none."""
+    """The source that a claim's test asks, and the key of the column of its trials; empty if it asks none."""
     found: tuple[str, str] = item.callspec.params["evidence"] if hasattr(item, "callspec") else ("", "")
     return found
 
@@ -64,6 +64,7 @@ def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
     Raises:
         pytest.UsageError: What it asks is no question, or the registry of rules is malformed.
     """
+    from icl_claims.claims.inquiries import inquiry_of
     from icl_claims.claims.registry import REGISTRY, nearest_file, rule_record
 
     claim: Claim = mark.args[0]
@@ -77,10 +78,11 @@ def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
     return {
         "id": claim.id,
         "source": source,
-        "profile": (profile or profile_of(item.config)) if source == "trials" else "",
+        "profile": column_of(item.config, profile).name if source == "trials" else "",
         "paper": claim.paper.id,
         "paper_title": claim.paper.title,
         "asks": asks,
+        "about": claim.about or inquiry_of(claim.questions, mark.kwargs["sources"], trained=_is_trained(item)),
         "where": claim.where,
         "statement": claim.statement,
         "rule": str(claim.rule),
@@ -88,6 +90,10 @@ def declare(item: pytest.Item, mark: pytest.Mark) -> dict[str, Any]:
         "condition": mark.kwargs.get("condition", ""),
         "test": item.nodeid,
     }
+
+
+def _is_trained(item: pytest.Item) -> bool:
+    return item.get_closest_marker("trained") is not None
 
 
 def asked_by(claim: Claim) -> dict[str, Any] | None:

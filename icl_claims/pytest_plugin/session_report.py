@@ -9,8 +9,9 @@ from typing import Any
 
 from icl_claims.claims import coverage_of_papers
 from icl_claims.errors import IclClaimsError
+from icl_claims.pytest_plugin.columns import chosen_options
 from icl_claims.pytest_plugin.fixtures import end_line
-from icl_claims.pytest_plugin.options import chosen_options, report_folder
+from icl_claims.pytest_plugin.options import report_folder
 from icl_claims.pytest_plugin.run_record import RunRecord
 from icl_claims.report import Record, compare, ledger, words, write
 from icl_claims.report.counts import counts_of

@@ -22,7 +22,8 @@ from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel, embedded
 from icl_claims.models.reference import EMBEDDED, described
-from icl_claims.pytest_plugin import collection, fixtures, options, watching, workers
+from icl_claims.models.size import parameters_of
+from icl_claims.pytest_plugin import collection, columns, fixtures, watching, workers
 from icl_claims.pytest_plugin.budget import Budget, Interrupted, budget_of
 from icl_claims.pytest_plugin.events import Said, Tell, TrialRun, TrialsUnderWay
 from icl_claims.pytest_plugin.records import UNFINISHED
@@ -33,49 +34,51 @@ DONE = "done"
 
 
 class TrialsOfRun:
-    """Gives the trials of a profile: they are run in rounds when a claim asks for the first time."""
+    """Gives the trials of a column: they are run in rounds when a claim asks for the first time."""
 
     def __init__(self, config: pytest.Config, verdicts: VerdictCache) -> None:
         self._config, self._verdicts = config, verdicts
         self._budget = budget_of(config)
         self._drawn: set[str] = set()
+        self._begun: set[str] = set()
+        self._load = _OneModel()
         self.rounds = cache(self._rounds)
 
-    def __call__(self, profile: str, test: str) -> TrialsEvidence | AbsentEvidence:
-        """The trials of a profile, the chosen one by default, that decide the claim of a test."""
-        choices = options.choices_of(self._config, profile)
+    def __call__(self, key: str, test: str) -> TrialsEvidence | AbsentEvidence:
+        """The trials of a column, the first by default, that decide the claim of a test."""
+        choices = columns.choices_of(self._config, key)
         if reason := self._why_not(choices):
             return AbsentEvidence("trials", reason, _details(choices))
-        return self.rounds(profile).evidence(test)
+        return self.rounds(key).evidence(test)
 
-    def digest(self, profile: str, test: str) -> str:
+    def digest(self, key: str, test: str) -> str:
         """SHA-256 of all that the trials follow from that decide a claim; empty if they cannot be run here."""
-        return "" if self._why_not(options.choices_of(self._config, profile)) else self.rounds(profile).digest(test)
+        return "" if self._why_not(columns.choices_of(self._config, key)) else self.rounds(key).digest(test)
 
-    def facts(self, profile: str, test: str, verdict: Verdict) -> dict[str, Any]:
+    def facts(self, key: str, test: str, verdict: Verdict) -> dict[str, Any]:
         """What is told of a claim beside its verdict: the looks at it, and what it waits for if it is undecided."""
-        choices = options.choices_of(self._config, profile)
+        choices = columns.choices_of(self._config, key)
         if reason := self._why_not(choices):
             waits = {**asdict(not_begun(next(looks(choices.draws)))), "seconds": None}
             return {"outlook": waits} if reason.startswith(UNFINISHED) else {}
-        found = self.rounds(profile).facts_of(test, verdict)
+        found = self.rounds(key).facts_of(test, verdict)
         if (waits := found["outlook"]) and waits["seconds"] is not None:
             waits["seconds"] = round(waits["seconds"] / workers.worker_of(self._config).count, 1)
         return found
 
-    def draws(self, profile: str, test: str) -> str:
+    def draws(self, key: str, test: str) -> str:
         """How many draws a claim of trials that were run was looked at after, and why no more."""
-        return self.rounds(profile).draws_of(test)
+        return self.rounds(key).draws_of(test)
 
-    def pictures(self, profile: str) -> dict[str, Any]:
-        """By profile, the numbers behind the figures, once in a process: read where all that they follow from is known.
+    def pictures(self, key: str) -> dict[str, Any]:
+        """By column, the numbers behind the figures, once in a process: read where all that they follow from is known.
 
         Another process may have drawn fewer methods; what both have is the same.
         """
-        if profile in self._drawn or self._why_not(options.choices_of(self._config, profile)):
+        if key in self._drawn or self._why_not(columns.choices_of(self._config, key)):
             return {}
-        self._drawn.add(profile)
-        rounds = self.rounds(profile)
+        self._drawn.add(key)
+        rounds = self.rounds(key)
         drawn = self._verdicts.pictures(rounds.digest_of_all)
         if not drawn:
             evidence = rounds.everything()
@@ -86,14 +89,15 @@ class TrialsOfRun:
         return drawn
 
     def _why_not(self, choices: profiles.Choices) -> str:
-        """Why the trials of a profile cannot be run here, or read; empty where they can."""
+        """Why the trials of a column cannot be run here, or read; empty where they can."""
         reason = why_not(choices)
         if not reason and choices.model_reference == EMBEDDED and not embedded.is_fetched():
             return f"{UNFINISHED}, and its model was not fetched yet" if self._budget.over else ""
         return reason
 
-    def _rounds(self, profile: str) -> RoundsOfRun:
-        choices, worker = options.choices_of(self._config, profile), workers.worker_of(self._config)
+    def _rounds(self, key: str) -> RoundsOfRun:
+        choices, worker = columns.choices_of(self._config, key), workers.worker_of(self._config)
+        budget = self._budget_of(key)
         tell = watching.teller_of(self._config)
         choices = replace(choices, device=worker.device(choices.device, torch.cuda.device_count()))
         asked = collection.asked_of_trials(self._config)
@@ -101,34 +105,56 @@ class TrialsOfRun:
             run = plan.resolve(choices, say=say, own=asked.own_tasks, papers=asked.papers_tasks)
         studies = studies_of(run, asked.own_study)
 
-        @cache
         def load() -> LanguageModel:
-            name = choices.profile.name
-            tell(Said(name, f"Trials of profile {name}: loading {choices.model_reference}."))
-            return choices.load_model(lambda text: tell(Said(name, text)))
+            return self._load(choices, lambda text: tell(Said(choices.profile.name, text)))
 
         since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
-        execute = Execution(run, load, worker, TrialStore(since=since), self._budget, tell)
-        claims = collection.selected_claims(self._config, profile)
+        execute = Execution(run, load, worker, TrialStore(since=since), budget, tell)
+        claims = collection.selected_claims(self._config, key)
         return RoundsOfRun(
             run,
             studies,
             claims,
             execute,
             self._verdicts,
-            _details(choices, run),
-            going_on=self._budget.set,
+            _details(choices, run, columns.column_of(self._config, key).parameters),
+            going_on=budget.set,
             tell=tell,
             worker=worker,
         )
 
+    def _budget_of(self, key: str) -> Budget:
+        """The whole budget; of several models each gets its part of what those before it left."""
+        waiting = {one.key for one in columns.columns_of(self._config)} - self._begun
+        self._begun.add(key)
+        asked = [one for one in waiting if collection.selected_claims(self._config, one)]
+        return self._budget.part(len(asked)) if columns.of_models(self._config) else self._budget
 
-def _details(choices: profiles.Choices, run: plan.Run | None = None) -> dict[str, Any]:
+
+class _OneModel:
+    """Loads models and keeps the last: no two are in memory at once."""
+
+    def __init__(self) -> None:
+        self._of: tuple[str | None, ...] = ()
+        self._model: LanguageModel | None = None
+
+    def __call__(self, choices: profiles.Choices, say: Callable[[str], None]) -> LanguageModel:
+        of = (choices.model_reference, choices.device, choices.dtype)
+        if self._model is None or self._of != of:
+            self._model = None  # before the next takes its room
+            say(f"Trials of profile {choices.profile.name}: loading {choices.model_reference}.")
+            self._of, self._model = of, choices.load_model(say)
+        return self._model
+
+
+def _details(choices: profiles.Choices, run: plan.Run | None = None, parameters: int | None = None) -> dict[str, Any]:
     known = {"profile": choices.profile.name, "changed": list(choices.changed)}
     if run is None:
         return known
-    model = described(choices.model_reference)
-    return {**known, "learning_rates": run.rates.origin, "model": model, "data": choices.source.name}
+    reference = choices.model_reference
+    size = {"parameters": found} if (found := parameters or parameters_of(reference)) is not None else {}
+    of_model = {"model": described(reference), **size}
+    return {**known, "learning_rates": run.rates.origin, **of_model, "data": choices.source.name}
 
 
 def why_not(choices: profiles.Choices) -> str:

@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from icl_claims.experiments.options import AT_SCALE, SECOND
+from icl_claims.pytest_plugin.columns import columns_of
 from icl_claims.pytest_plugin.fixtures import REFUTATIONS
 
 T = TypeVar("T")
-_ON_TRIALS = re.compile(rf"\[(?:.*-)?(trials(?:-(?:{SECOND}|{AT_SCALE}))?)(?:-.*)?\]$")
 CARDS = "nvidia[0-9]*"
 BEGAN = "icl_claims_began"
 _BEGINNING = pytest.StashKey[datetime]()
@@ -84,13 +83,16 @@ class ClaimScheduling(LoadScopeScheduling):
 
     They are begun in the order in which they were collected.
 
-    The groups of a profile share its trials: each trial is run by one of them, through the store.
+    The groups of a column share its trials: each trial is run by one of them, through the store.
     """
 
     def __init__(self, config: pytest.Config, groups: int, log: Any = None) -> None:
         super().__init__(config, log)
         self._groups = min(groups, self.numnodes)
-        self._of_profile: dict[str, dict[str, int]] = {}
+        self._of_column: dict[str, dict[str, int]] = {}
+        keys = sorted((column.key for column in columns_of(config) if column.key), key=len, reverse=True)
+        named = "|".join(map(re.escape, keys))
+        self._on_trials = re.compile(rf"\[(?:.*-)?(trials(?:-(?:{named}))?)(?:-.*)?\]$")
 
     def remove_node(self, node: Any) -> str | None:
         """Give the tests of a worker that is gone to others, but the one that it crashed in, which would crash again.
@@ -109,10 +111,10 @@ class ClaimScheduling(LoadScopeScheduling):
         return test
 
     def _split_scope(self, nodeid: str) -> str:
-        on_trials = _ON_TRIALS.search(nodeid)
+        on_trials = self._on_trials.search(nodeid)
         if on_trials is None:
             return nodeid
-        known = self._of_profile.setdefault(on_trials[1], {})
+        known = self._of_column.setdefault(on_trials[1], {})
         return f"{on_trials[1]} {known.setdefault(nodeid, len(known) % self._groups)}"
 
 

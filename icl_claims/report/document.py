@@ -20,8 +20,8 @@ from icl_claims.report.ledger import place_in_papers
 from icl_claims.report.verdicts import ON_PRINTED
 from icl_claims.version import __version__
 
-SCHEMA_VERSION = 5
-READABLE = (1, 2, 3, 4, SCHEMA_VERSION)
+SCHEMA_VERSION = 6
+READABLE = (1, 2, 3, 4, 5, SCHEMA_VERSION)
 OF_THE_RULE = 4
 """The version from which words of printed tables are their own, and p values those of the rule."""
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "pytest", "hypothesis")
@@ -38,6 +38,7 @@ _RECORD: dict[str, Any] = {
     "paper_title": "",
     "plain_numbers": "",
     "asks": None,
+    "about": "",
     "condition": "",
     "known_refutation": "",
     "quantity": None,

@@ -7,7 +7,7 @@ that decides the claim again.
 import json
 import re
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,6 +102,10 @@ class ClaimEntry:
         """`source:verdict` of each of its records, for a filter."""
         found = (f"{claim['source']}:{claim['verdict'].replace(' ', '-')}" for claim in self.deciding)
         return tuple(dict.fromkeys(found))
+
+    def counted(self, source: str) -> dict[str, int]:
+        """How many of its records of a source got each word, the most frequent first."""
+        return dict(Counter(claim["verdict"] for claim in self.deciding if claim["source"] == source).most_common())
 
     @property
     def in_sight(self) -> tuple[str, ...]:
@@ -253,15 +257,20 @@ def in_words(value: object) -> str:
 
 def command_of(claim: Record, options: Mapping[str, Any]) -> str:
     """The shell command that decides just this claim again, on the same evidence; `options` are those of its run."""
-    words, profile = ["pytest", claim["test"]], claim["profile"]
+    profile, chosen = claim["profile"], dict(options)
+    of_model = (chosen.pop("models", None) or {}).get(profile)
+    test = claim["test"] if of_model is None else claim["test"].replace(f"[trials-{profile}]", "[trials]")
+    words = ["pytest", test]
     if claim["source"] == "trials":
-        chosen = dict(options)
+        of_profile = profile if of_model is None else str(of_model["profile"])
         if claim["asks"] is not None:  # its profile may not run by itself what the claim asks for
-            known = PROFILES[profile].studies if profile in PROFILES else ()
+            known = PROFILES[of_profile].studies if of_profile in PROFILES else ()
             asked = [study for study in claim["asks"]["studies"] if study not in ("main", *known)]
             chosen.pop("studies", None)
             chosen |= {"studies": ",".join(asked)} if asked else {}
-        if profile == "paper":
+        if of_model is not None:
+            chosen |= of_model
+        elif profile == "paper":
             chosen = {"model": "fairseq:DIR", "data": "DIR", **chosen}
         elif profile == SECOND and options.get("profile") != SECOND:  # which a run of two profiles has beside the first
             chosen.pop("profile", None)

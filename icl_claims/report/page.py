@@ -11,8 +11,10 @@ from markupsafe import Markup, escape
 
 from icl_claims import protocol, tasks
 from icl_claims.report import Record, effort, ledger, tables, words
+from icl_claims.report.across_models import ClaimOverModels, in_letters, models_of, over_models
 from icl_claims.report.counts import Count, counts_of
 from icl_claims.report.document import Document
+from icl_claims.report.in_short import answers, limits
 from icl_claims.report.page_figures import PageFigure
 from icl_claims.report.verdicts import VERDICT_WORDS, WORST_FIRST, known_as
 
@@ -38,6 +40,10 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[PageFigure]]
         sections=ledger.sections_of(entries),
         section_names=sorted({entry.section for entry in entries}),
         anchors={entry.anchor for entry in entries},
+        models=models_of(claims, run["options"]),
+        across=over_models(entries),
+        in_short=answers(entries),
+        limits=limits(claims),
         counts=_counts(claims),
         words=VERDICT_WORDS,
         worst_first=WORST_FIRST,
@@ -67,7 +73,9 @@ def page_environment() -> Environment:
     )
     environment.filters |= {
         "agreement": words.agreement_words,
+        "letters": lambda count: "" if count is None else in_letters(count),
         "looks_plot": looks_plot,
+        "models_plot": models_plot,
         "outlook": effort.outlook_words,
         "specification_plot": specification_plot,
         "by_the_rule": words.by_the_rule,
@@ -168,6 +176,12 @@ def looks_plot(claim: Record) -> ForestPlot | None:
     """A plot of the difference over all tasks at each look at a claim; None where fewer than two looks have one."""
     known = [one for one in claim["looks"] if one["effect"]]
     return _plot_of_effects(claim, known) if len(known) > 1 else None
+
+
+def models_plot(found: ClaimOverModels) -> ForestPlot | None:
+    """A plot of the difference over all tasks on each model; None where fewer than two have one."""
+    known = [record for record in found.records if record["effect"]]
+    return _plot_of_effects(found.records[0], found.records) if len(known) > 1 else None
 
 
 def specification_plot(claim: Record) -> ForestPlot | None:

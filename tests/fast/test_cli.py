@@ -592,7 +592,7 @@ def test_durations_are_said_in_words(seconds, words):
 def test_every_choice_is_declared_once_and_offered_by_both_doors():
     offered = {option.name for option in options_of(PYTEST)}
     assert {one.name for one in choices()} < offered
-    assert offered - {"tasks", "seeds", "first_seed", "replicates", "studies", "tokens_per_batch"} < {
+    assert offered - {"models", "tasks", "seeds", "first_seed", "replicates", "studies", "tokens_per_batch"} < {
         option.name for option in options_of("trial")
     }
     assert len({option.name for option in OPTIONS}) == len(OPTIONS)

@@ -74,7 +74,7 @@ def test_an_older_document_is_read_with_defaults(tmp_path):
     path = tmp_path / "claims.json"
     path.write_text(json.dumps(as_version_1(sample_document(2))), encoding="utf-8")
     document = read_document(path)
-    assert document["schema_version"] == 5
+    assert document["schema_version"] == 6
     assert [claim["id"] for claim in document["claims"]] == [claim["id"] for claim in sample_document(2)["claims"]]
     assert {claim["effect"] for claim in document["claims"]} == {None}
     assert all(finding["null_low"] is None for claim in document["claims"] for finding in claim["tasks"])

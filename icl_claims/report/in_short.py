@@ -96,7 +96,7 @@ def _sayings(entries: Sequence[ClaimEntry]) -> Iterable[Saying]:
 
 
 def _statements(entries: Sequence[ClaimEntry]) -> Iterable[tuple[str, ClaimEntry]]:
-    """A claim whose every deciding word is the same, of each kind, from the most prominent place."""
+    """Of each kind, the claim on which the most sources agree; of several, that of the most prominent place."""
     for one, good in (("holds", ("supported", "consistent")), ("fails", ("refuted", "inconsistent"))):
         alike = [entry for entry in entries if (words := _decided(entry)) and all(word in good for word in words)]
         if alike:
@@ -110,10 +110,10 @@ def _decided(entry: ClaimEntry) -> list[str]:
     return words if beyond_print else []
 
 
-def _prominence(entry: ClaimEntry) -> tuple[int, int]:
+def _prominence(entry: ClaimEntry) -> tuple[int, int, int]:
     where, paper = entry.first["where"], entry.first["paper"]
     place = next((rank for rank, start in enumerate(_FIRST) if where.startswith(start)), len(_FIRST))
-    return place, 0 if paper in ("rethinking", "revisited") else 1
+    return -len(_decided(entry)), place, 0 if paper in ("rethinking", "revisited") else 1
 
 
 def limits(claims: Iterable[Record]) -> list[str]:

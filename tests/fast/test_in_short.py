@@ -84,7 +84,7 @@ def test_every_count_and_every_statement_is_carried_by_verdicts(found):
 def test_the_page_opens_with_it_and_links_to_claims():
     document = documented([(1, ("trials", "tiny"), "supported", "activations", True)])
     page = render_page(document, {})
-    short = page[page.index('id="page-in-short"') : page.index('id="page-ledger"')]
+    short = page[page.index('id="page-in-short"') : page.index("<!-- run header")]
     text = " ".join(re.sub(r"<[^>]+>", "", short).split())
     assert "Do activations agree? It holds wherever it was decided: Statement 1." in text
     assert "Trials, tiny: 1 supported (claim-1), of 1." in text

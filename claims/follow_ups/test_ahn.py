@@ -70,7 +70,7 @@ def covariance(seed: int, size: int) -> Tensor:
 
 def curvature(loss_of: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
     """The gradient and the Hessian of a function of a vector."""
-    return torch.func.grad(loss_of)(at), torch.func.hessian(loss_of)(at)
+    return torch.func.grad(loss_of)(at), torch.func.jacrev(torch.func.grad(loss_of))(at)
 
 
 @st.composite

@@ -16,7 +16,7 @@ from icl_claims.theory import linear_self_attention as attention
 
 from ..cases import SEEDS, normal
 
-MANY_LAYERS = 80
+MANY_LAYERS = 60
 
 
 @dataclass(frozen=True, eq=False)

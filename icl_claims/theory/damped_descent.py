@@ -60,5 +60,8 @@ def mean_losses(spectra: Float[Tensor, "tasks inputs"], rate: float, repeats: in
     >>> (6 * mean_losses(torch.tensor([[1.0, 2.0]]), rate=0.5, repeats=1)).tolist()
     [2.0, 0.25]
     """
-    steps = torch.arange(repeats + 1, dtype=spectra.dtype)[:, None, None]
-    return ((1 - rate * spectra) ** (2 * steps)).sum(-1).mean(-1) / 6
+    factor, left, losses = (1 - rate * spectra).square(), torch.ones_like(spectra), []
+    for _ in range(repeats + 1):
+        losses.append(left.sum(-1).mean() / 6)
+        left = left * factor
+    return torch.stack(losses)

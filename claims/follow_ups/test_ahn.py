@@ -65,7 +65,8 @@ def prompts_of(given: optimum.Distribution) -> Prompts:
 def covariance(seed: int, size: int) -> Tensor:
     """A covariance with eigenvalues between about 1/4 and 4."""
     turn = torch.linalg.qr(normal(seed, size, size))[0]
-    return turn * (4.0 ** torch.tanh(normal(seed + 1, size))) @ turn.mT
+    found: Tensor = turn * (4.0 ** torch.tanh(normal(seed + 1, size))) @ turn.mT
+    return found
 
 
 def curvature(loss_of: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,7 +81,7 @@ def distributions(draw: st.DrawFn, *, least_inputs: int = 1) -> optimum.Distribu
     return optimum.Distribution(covariance(draw(SEEDS), size), torch.eye(size, dtype=torch.float64), shown)
 
 
-@ahn.claim("one-layer-optimum", where="section 3.1, theorem 1", rule=IN_EVERY_CASE, on="exact")
+@ahn.claim("one-layer-optimum", where="theorem 1", rule=IN_EVERY_CASE, on="exact")
 def test_the_best_layer_takes_a_preconditioned_step(evidence: ExactEvidence, decide: Decide) -> None:
     """For inputs x ~ N(0, Sigma) and tasks w ~ N(0, I), of all preconditioned steps from W_0 = 0 the one with
     ((1 + 1/n) Sigma + tr(Sigma)/n I)^-1 has the least expected loss, and to second order no change of the layer's other

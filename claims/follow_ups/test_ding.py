@@ -51,7 +51,8 @@ class Prompt:
 
     def least_squares(self) -> Tensor:
         """The answers of the shortest least-squares solution."""
-        return self.queries @ torch.linalg.pinv(self.inputs) @ self.targets
+        answers: Tensor = self.queries @ torch.linalg.pinv(self.inputs) @ self.targets
+        return answers
 
 
 @st.composite

@@ -46,7 +46,8 @@ def best_preconditioner(given: Distribution) -> Covariance:
     n, together = given.demonstrations, given.tasks @ given.inputs
     identity = torch.eye(len(together)).to(together)
     curvature = (1 + 1 / n) * together + (together.trace() + given.noise) / n * identity
-    return torch.linalg.solve(curvature, given.tasks)
+    preconditioner: Tensor = torch.linalg.solve(curvature, given.tasks)
+    return preconditioner
 
 
 def least_loss(given: Distribution) -> float:
@@ -74,7 +75,7 @@ def layer_loss(
     p is the last row of P W_V, and Q the columns of W_K^T W_Q that meet the query's input: of a layer, the answer to a
     query (x, 0) depends on nothing else.
 
-    Source: Ahn et al. 2023, section 2; Zhang et al. 2024, section 3.
+    Source: Ahn et al. 2023 and Zhang, Frei and Bartlett 2024, the linear attention model.
 
     >>> one, p, q = torch.ones(1, 1), torch.tensor([0.0, 1.0]), torch.tensor([[1.0], [0.0]])
     >>> layer_loss(p, q, torch.tensor([[[1.0, 2.0]]]), 2 * one, one[0], one).item()  # 2 x is answered by 2 x

@@ -47,11 +47,11 @@ def refutations(request):
 
 
 @pytest.mark.parametrize("test", EXACT)
-def test_a_claim_holds_under_three_fresh_seeds(test, refutations):
+def test_a_claim_says_the_same_under_three_fresh_seeds(test, refutations):
     assert refutations(test, seeds=3, examples=20) == []
 
 
 @pytest.mark.seeds
 @pytest.mark.parametrize("test", EXACT)
-def test_a_claim_holds_under_twenty_fresh_seeds(test, refutations):
+def test_a_claim_says_the_same_under_twenty_fresh_seeds(test, refutations):
     assert refutations(test, seeds=20, examples=500) == []

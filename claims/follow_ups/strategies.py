@@ -137,3 +137,41 @@ def _linear(weight: Tensor) -> nn.Linear:
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, dtype=torch.float64)
     layer.weight = nn.Parameter(weight.clone())
     return layer
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """Weights W_0, keys and values that are written into them, and a query that reads."""
+
+    start: Tensor
+    keys: Tensor
+    values: Tensor
+    query: Tensor
+
+    def squared_loss_steps(self, start: Tensor, steps: int) -> Tensor:
+        """The weights after full-batch steps of torch's SGD at the rate 1/2 on sum_i |W k_i - v_i|^2."""
+        weights = nn.Parameter(start.clone())
+        optimizer = torch.optim.SGD([weights], lr=0.5)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (self.keys @ weights.mT - self.values).square().sum().backward()
+            optimizer.step()
+        return weights.detach()
+
+    def token_by_token(self, start: Tensor, rates: Tensor) -> Tensor:
+        """The weights after a step of torch's SGD on 1/2 |W k_i - v_i|^2 for each token in turn."""
+        weights = nn.Parameter(start.clone())
+        for key, value, rate in zip(self.keys, self.values, rates, strict=True):
+            weights.grad = None
+            ((weights @ key - value).square().sum() / 2).backward()
+            torch.optim.SGD([weights], lr=float(rate)).step()
+        return weights.detach()
+
+
+@st.composite
+def writings(draw: st.DrawFn, *, least_tokens: int = 1, most_tokens: int = 6, least_inputs: int = 1) -> Written:
+    """Layers of any shape, and one to six tokens."""
+    inputs, outputs = draw(st.integers(least_inputs, 5)), draw(st.integers(1, 4))
+    tokens, seed = draw(st.integers(least_tokens, most_tokens)), draw(SEEDS)
+    keys, query = normal(seed + 1, tokens, inputs), normal(seed + 3, inputs)
+    return Written(normal(seed, outputs, inputs), keys, normal(seed + 2, tokens, outputs), query)

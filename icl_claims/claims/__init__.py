@@ -7,15 +7,22 @@ from icl_claims.claims.claim import (
     Claim,
     Decide,
     Paper,
+    ahn,
     akyurek,
     coverage_of_papers,
     dai,
     deutch,
+    ding,
+    fu,
+    he,
     irie,
     rethinking,
     revisited,
+    rossi,
     shen,
+    sun,
     von_oswald,
+    yang,
 )
 from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly, nulls_of
 from icl_claims.claims.rules import (

@@ -188,8 +188,24 @@ von_oswald = Paper("von_oswald", "von Oswald et al. 2023, Transformers Learn In-
 akyurek = Paper("akyurek", "Akyürek et al. 2023, What Learning Algorithm Is In-Context Learning?")
 irie = Paper("irie", "Irie et al. 2022, The Dual Form of Neural Networks Revisited")
 shen = Paper("shen", "Shen et al. 2024, Do Pretrained Transformers Learn In-Context by Gradient Descent?")
+ahn = Paper("ahn", "Ahn et al. 2023, Transformers Learn to Implement Preconditioned Gradient Descent")
+fu = Paper(
+    "fu",
+    "Fu et al. 2024, Transformers Learn to Achieve Second-Order Convergence Rates for In-Context Linear Regression",
+)
+ding = Paper("ding", "Ding et al. 2024, CausalLM Is Not Optimal for In-Context Learning")
+rossi = Paper("rossi", "Rossi et al. 2024, Understanding In-Context Learning in Transformers (ICLR blog posts)")
+sun = Paper("sun", "Sun et al. 2024, Learning to (Learn at Test Time): RNNs with Expressive Hidden States")
+he = Paper("he", "He et al. 2025, In-Context Linear Regression Demystified")
+yang = Paper("yang", "Yang et al. 2025, Gated Delta Networks: Improving Mamba2 with Delta Rule")
 
-PAPERS = {paper.id: paper for paper in (rethinking, revisited, dai, deutch, von_oswald, akyurek, irie, shen)}
+PAPERS = {
+    paper.id: paper
+    for paper in (
+        *(rethinking, revisited, dai, deutch, von_oswald, akyurek, irie, shen),
+        *(ahn, fu, ding, rossi, sun, he, yang),
+    )
+}
 
 
 def coverage_of_papers(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

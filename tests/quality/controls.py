@@ -1,4 +1,7 @@
-"""Negative controls: the own test of a claim, run over a broken piece of mathematics, must say `refuted`."""
+"""Negative controls: the own test of a claim, run over a broken piece of mathematics, must say `refuted`.
+
+Of a claim that is refuted already it must say `supported` over the piece that would make the claim true.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-from icl_claims.claims import Verdict
+from icl_claims.claims import Verdict, Word
 from icl_claims.evidence.exact import exact_evidence
 from icl_claims.metrics import Metric
 
@@ -24,15 +27,19 @@ ROOT = Path(__file__).parents[2]
 class Control:
     """One broken variant of something that an exact claim rests on.
 
+    Of a claim that is refuted as it stands, a variant under which it holds.
+
     Args:
         claim: Id of the claim.
         broken: What is broken, in words.
         replace: Dotted names, and what stands in their place.
+        word: What the claim's own test must say then.
     """
 
     claim: str
     broken: str
     replace: Mapping[str, object]
+    word: Word = "refuted"
 
     def __str__(self) -> str:
         return f"{self.claim}: {self.broken}"

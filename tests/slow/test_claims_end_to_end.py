@@ -17,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from icl_claims.experiments.profiles import PROFILES
 from icl_claims.experiments.studies import study_of
+from icl_claims.pytest_plugin.fixtures import REFUTATIONS, known_refutations
 from icl_claims.storage.store import GROUP
 from icl_claims.tasks.catalogue import TASKS
 from tests.quality.controls import exact_tests
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 BY_DEFAULT = {"main", *PROFILES["embedded"].studies}
 TRIAL_CLAIMS = {claim.claim.id: claim.claim for claim in data_claims("trials")}
 EXACT = {(test.claim.paper.id, claim) for claim, test in exact_tests().items()}
+REFUTED_EXACTLY = {claim for claim, source, _ in known_refutations(ROOT / "claims" / REFUTATIONS) if source == "exact"}
 OF_OTHER_STUDIES = {"clip-task-dependent"} | {
     claim.id
     for claim in TRIAL_CLAIMS.values()
@@ -78,7 +80,8 @@ def test_every_exact_claim_is_decided_and_counts_its_cases(tmp_path):
     assert code == 0, printed
     deciding = [claim for claim in claims if not claim["condition"]]
     assert {(claim["paper"], claim["id"]) for claim in deciding} == EXACT
-    assert all(claim["verdict"] == "supported" and claim["cases"] > 0 for claim in claims), printed
+    assert {claim["id"] for claim in claims if claim["verdict"] == "refuted"} == REFUTED_EXACTLY
+    assert all(claim["verdict"] in ("supported", "refuted") and claim["cases"] > 0 for claim in claims), printed
 
 
 def test_one_process_and_two_decide_printed_claims_alike(tmp_path):

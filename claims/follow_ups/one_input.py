@@ -31,7 +31,7 @@ class OneInput:
 
     def answers(self, layer: attention.LinearSelfAttention, guess: float = 0.0) -> Tensor:
         """What a layer answers at every node to the query token (1, -guess)."""
-        query = attention.query_tokens(torch.tensor([[guess]]).double(), torch.ones(1, 1).double())
+        query = attention.query_tokens(torch.tensor([[guess]], dtype=torch.float64), torch.ones(1, 1).double())
         read = attention.attend_linearly(layer, self.tokens(), query.expand(len(self.weights), 1, 2))
         return attention.answers(read, inputs=1)[:, 0, 0]
 

@@ -33,6 +33,10 @@ class Points:
     targets: Tensor
     queries: Tensor
 
+    def scaled(self, residuals: Tensor) -> Tensor:
+        """Residuals with the targets beside them, so that those that cancel are held against the size of the targets."""
+        return torch.cat([residuals, self.targets])
+
 
 @st.composite
 def points(draw: st.DrawFn, *, least_demonstrations: int = 1, queries: int = 3) -> Points:
@@ -58,7 +62,8 @@ def test_layers_are_steps_in_the_space_of_functions(evidence: ExactEvidence, dec
             ((case.targets - features @ weights).square().sum() / 2).backward()
             torch.optim.SGD([weights], lr=rate).step()
         evidence.equal(answers, asked @ weights, f"answers after {len(rates)} layers")
-        evidence.equal(left, case.targets - features @ weights, f"residuals after {len(rates)} layers")
+        residuals = case.targets - features @ weights
+        evidence.equal(case.scaled(left), case.scaled(residuals), f"residuals after {len(rates)} layers")
 
     decide(evidence.every(layers_equal_descent_on_features))
 
@@ -92,8 +97,7 @@ def test_deep_stacks_approach_the_process(evidence: ExactEvidence, decide: Decid
         rates = [rate] * layers
         left, answers = kernel_attention.stack(kernel, case.inputs, case.targets, case.queries, rates)
         shares, parts = (1 - rate * spectrum) ** layers, directions.T @ case.targets
-        scale = case.targets.abs().max()[None]
-        evidence.equal(torch.cat([left, scale]), torch.cat([directions @ (shares * parts), scale]), "what is left")
+        evidence.equal(case.scaled(left), case.scaled(directions @ (shares * parts)), "what is left")
         shared = kernel(case.queries, case.inputs) @ directions
         missing = shared @ (shares * parts / spectrum)
         limit = kernel_attention.process_mean(kernel, case.inputs, case.targets, case.queries)

@@ -27,8 +27,8 @@ def test_with_a_guess_a_layer_has_the_error_of_a_step(evidence: ExactEvidence, d
     @given(MEANS, DEMONSTRATIONS)
     def the_guess_closes_the_gap(mean: float, demonstrations: int) -> None:
         tasks = one_input(mean, demonstrations)
-        least = torch.tensor(prior_mean.least_error_of_a_step(demonstrations)).double()
-        start = torch.tensor([[mean]]).double()
+        least = torch.tensor(prior_mean.least_error_of_a_step(demonstrations), dtype=torch.float64)
+        start = torch.tensor([[mean]], dtype=torch.float64)
         layer = attention.construct(start, prior_mean.best_rate(demonstrations), demonstrations)
         evidence.equal(tasks.error(tasks.answers(layer, guess=mean)), least, "the error at the guess b")
         readable = torch.cat([torch.ones_like(tasks.weights)[:, None], tasks.readable()], dim=1)
@@ -44,8 +44,8 @@ def test_with_a_wrong_guess_a_gap_remains(evidence: ExactEvidence, decide: Decid
     @given(MEANS, DEMONSTRATIONS, st.sampled_from([-3.0, -0.5, 0.5, 2.0]))
     def a_miss_costs_its_square(mean: float, demonstrations: int, miss: float) -> None:
         tasks, best = one_input(mean, demonstrations), prior_mean.best_rate(demonstrations)
-        layer = attention.construct(torch.tensor([[mean + miss]]).double(), best, demonstrations)
-        least = torch.tensor(prior_mean.least_error_of_a_step(demonstrations)).double()
+        layer = attention.construct(torch.tensor([[mean + miss]], dtype=torch.float64), best, demonstrations)
+        least = torch.tensor(prior_mean.least_error_of_a_step(demonstrations), dtype=torch.float64)
         found = tasks.error(tasks.answers(layer, guess=mean + miss))
         evidence.equal(found, (1 + miss**2) * least, "the error at another guess")
 

@@ -28,7 +28,7 @@ def test_linear_attention_pays_for_the_mean_of_tasks(evidence: ExactEvidence, de
     @given(MEANS, DEMONSTRATIONS, SEEDS)
     def no_layer_has_a_smaller_error(mean: float, demonstrations: int, seed: int) -> None:
         tasks = one_input(mean, demonstrations)
-        least = torch.tensor(prior_mean.least_error_of_attention(mean, demonstrations)).double()
+        least = torch.tensor(prior_mean.least_error_of_attention(mean, demonstrations), dtype=torch.float64)
         evidence.equal(tasks.least_error(tasks.readable()), least, "the least error of what a layer can read")
         best = attention.construct(torch.zeros(1, 1).double(), prior_mean.best_rate(demonstrations), demonstrations)
         evidence.equal(tasks.error(tasks.answers(best)), least, "the error of the layer that reaches it")
@@ -42,9 +42,9 @@ def test_linear_attention_pays_for_the_mean_of_tasks(evidence: ExactEvidence, de
         tasks = one_input(mean, demonstrations)
         slopes = tasks.squares * (tasks.weights - mean)
         step = mean + prior_mean.best_rate(demonstrations) * slopes
-        least = torch.tensor(prior_mean.least_error_of_a_step(demonstrations)).double()
+        least = torch.tensor(prior_mean.least_error_of_a_step(demonstrations), dtype=torch.float64)
         evidence.equal(tasks.error(step), least, "the error of a gradient step from the mean")
-        of_attention = torch.tensor(prior_mean.least_error_of_attention(mean, demonstrations)).double()
+        of_attention = torch.tensor(prior_mean.least_error_of_attention(mean, demonstrations), dtype=torch.float64)
         evidence.equal(of_attention - least, mean**2 * least, "the gap")
 
     decide(evidence.every(no_layer_has_a_smaller_error, a_step_from_the_mean_has))

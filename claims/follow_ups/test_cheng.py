@@ -34,7 +34,7 @@ class Points:
     queries: Tensor
 
     def scaled(self, residuals: Tensor) -> Tensor:
-        """Residuals with the targets beside them, so that those that cancel are held against the size of the targets."""
+        """Residuals with the targets beside them: those that cancel are held against the size of the targets."""
         return torch.cat([residuals, self.targets])
 
 

@@ -191,13 +191,8 @@ zhang_wu = Paper("zhang_wu", "Zhang, Wu and Bartlett 2024, In-Context Learning o
 xie = Paper("xie", "Xie et al. 2025, The Initialization Determines Whether In-Context Learning Is Gradient Descent")
 bai = Paper("bai", "Bai et al. 2023, Transformers as Statisticians")
 
-PAPERS = {
-    paper.id: paper
-    for paper in (
-        *(rethinking, revisited, dai, deutch, von_oswald, akyurek, irie, shen),
-        *(cheng, ramsauer, zhang_cao, ren, mesa, sander, raventos, zhang_wu, xie, bai),
-    )
-}
+PAPERS = {paper.id: paper for paper in (rethinking, revisited, dai, deutch, von_oswald, akyurek, irie, shen)}
+PAPERS |= {paper.id: paper for paper in (cheng, ramsauer, zhang_cao, ren, mesa, sander, raventos, zhang_wu, xie, bai)}
 
 
 def coverage_of_papers(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""Claims of other works: of Dai, Deutch, von Oswald, Akyürek, Irie, Shen, and of more on what attention learns."""
+"""Claims of other works: of Dai, Deutch, von Oswald, Akyürek, Irie, Shen and their co-authors, and of others."""

@@ -119,4 +119,5 @@ def error_of(inputs: torch.Tensor, penalty: float, prior: float, noise: float) -
     identity = torch.eye(inputs.shape[1], dtype=torch.float64)
     estimate = torch.linalg.solve(inputs.T @ inputs + penalty * identity, inputs.T)
     missed = identity - estimate @ inputs
-    return (prior * missed @ missed.T + noise * estimate @ estimate.T).trace()
+    error: torch.Tensor = (prior * missed @ missed.T + noise * estimate @ estimate.T).trace()
+    return error

@@ -81,6 +81,6 @@ def step_on_a_prefix(case: Sequence, tokens: int) -> Tensor:
     """The answer to the last query of a prefix after a step of torch's SGD on 1/2 sum |W k - v|^2 from W = 0."""
     weights = torch.nn.Parameter(torch.zeros(case.values.shape[1], case.keys.shape[1], dtype=torch.float64))
     loss = (case.keys[:tokens] @ weights.T - case.values[:tokens]).square().sum() / 2
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     torch.optim.SGD([weights], lr=1 / case.penalty).step()
     return weights.detach() @ case.queries[tokens - 1]

@@ -106,6 +106,6 @@ def attention(case: Memory, values: Tensor) -> Tensor:
 def stepped(energy: Callable[[Tensor, Tensor, float], Tensor], case: Memory) -> Tensor:
     """The state after a step of torch's SGD on an energy."""
     state = torch.nn.Parameter(case.state.clone())
-    energy(case.patterns, state, case.beta).backward()  # type: ignore[no-untyped-call]
+    energy(case.patterns, state, case.beta).backward()
     torch.optim.SGD([state], lr=1.0).step()
     return state.detach()

@@ -113,7 +113,8 @@ def test_a_pool_of_other_tasks_is_not_ridge(evidence: ExactEvidence, decide: Dec
 def normal_density(case: Prompt, task: Tensor, noise: float) -> Tensor:
     """The probability density of the targets, given the task, as torch has it."""
     law = torch.distributions.Normal(case.inputs @ task, sqrt(noise))
-    return law.log_prob(case.targets).sum().exp()  # type: ignore[no-untyped-call]
+    density: Tensor = law.log_prob(case.targets).sum().exp()
+    return density
 
 
 def noisy_prompt(seed: int) -> tuple[Tensor, Tensor]:

@@ -69,7 +69,7 @@ def dual_answer(case: Head, query: Tensor, denominator: Tensor) -> Tensor:
     """The dual model's answer after a step of torch's SGD with rate 1."""
     features = softmax_dual.exponential_features(case.keys, DEGREE)
     weights = torch.nn.Parameter(torch.zeros(case.values.shape[1], features.shape[1], dtype=torch.float64))
-    softmax_dual.dual_loss(weights, features, case.values, denominator).backward()  # type: ignore[no-untyped-call]
+    softmax_dual.dual_loss(weights, features, case.values, denominator).backward()
     torch.optim.SGD([weights], lr=1.0).step()
     return (softmax_dual.exponential_features(query[None], DEGREE) @ weights.detach().T)[0]
 

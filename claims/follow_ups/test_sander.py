@@ -43,10 +43,10 @@ def test_over_plain_tokens_no_layer_knows_what_followed_what(evidence: ExactEvid
         in_order, reordered = (
             torch.cat([states, last]) for states in (case.demonstrations, case.demonstrations[case.order])
         )
-        read = [attention.attend_linearly(case.layers[0], states, last) for states in (in_order, reordered)]
-        evidence.equal(*read, "the answer of a layer over plain tokens")
-        steps = [stepped(states, rate=1.0) @ last[0] for states in (in_order, reordered)]
-        evidence.different(*steps, "the prediction after a step")
+        one, other = (attention.attend_linearly(case.layers[0], states, last) for states in (in_order, reordered))
+        evidence.equal(one, other, "the answer of a layer over plain tokens")
+        one, other = (stepped(states, rate=1.0) @ last[0] for states in (in_order, reordered))
+        evidence.different(one, other, "the prediction after a step")
 
     decide(evidence.every(the_order_of_earlier_tokens))
 

@@ -56,7 +56,7 @@ def test_a_head_takes_a_normalised_step_on_exponential_loss(evidence: ExactEvide
     def the_head_equals_the_step(case: Classification) -> None:
         weights = torch.nn.Parameter(case.weights.clone())
         loss = (-case.labels * (case.inputs @ weights)).exp().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         assert weights.grad is not None
         expected = case.weights - case.rate * weights.grad / loss.detach()
         reached = normalised_descent.step(case.weights, case.inputs, case.labels, case.rate)
@@ -97,4 +97,5 @@ def logistic(case: Classification, margins: Tensor) -> Tensor:
 
 def of_length_one(step: Tensor) -> Tensor:
     """A step scaled to length 1."""
-    return step / step.norm()
+    scaled: Tensor = step / step.norm()
+    return scaled

@@ -22,7 +22,8 @@ def posterior_mean(inputs: Inputs, targets: Targets, prior: float, noise: float)
     """
     shared = prior * inputs.mT
     spread = inputs @ shared + noise * torch.eye(len(inputs)).to(inputs)
-    return shared @ torch.linalg.solve(spread, targets)
+    mean: Tensor = shared @ torch.linalg.solve(spread, targets)
+    return mean
 
 
 def least_penalty(prior: float, noise: float) -> float:
@@ -43,7 +44,8 @@ def ridge_error(inputs: Inputs, penalty: float, prior: float, noise: float) -> F
     1.0
     """
     spectrum = torch.linalg.eigvalsh(inputs.mT @ inputs).clamp(min=0)
-    return ((prior * penalty**2 + noise * spectrum) / (spectrum + penalty) ** 2).sum()
+    error: Tensor = ((prior * penalty**2 + noise * spectrum) / (spectrum + penalty) ** 2).sum()
+    return error
 
 
 def least_error(inputs: Inputs, prior: float, noise: float) -> Float[Tensor, ""]:
@@ -53,4 +55,5 @@ def least_error(inputs: Inputs, prior: float, noise: float) -> Float[Tensor, ""]
     1.0
     """
     precision = inputs.mT @ inputs / noise + torch.eye(inputs.shape[1]).to(inputs) / prior
-    return torch.linalg.inv(precision).trace()
+    error: Tensor = torch.linalg.inv(precision).trace()
+    return error

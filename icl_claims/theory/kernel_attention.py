@@ -98,7 +98,8 @@ def process_mean(kernel: Kernel, inputs: Demonstrations, targets: Targets, queri
     >>> process_mean(linear, torch.tensor([[2.0]]), torch.tensor([3.0]), torch.tensor([[1.0]])).item()
     1.5
     """
-    return kernel(queries, inputs) @ torch.linalg.solve(kernel(inputs, inputs), targets)
+    answers: Tensor = kernel(queries, inputs) @ torch.linalg.solve(kernel(inputs, inputs), targets)
+    return answers
 
 
 def expected_error(
@@ -114,4 +115,5 @@ def expected_error(
     """
     weights = torch.linalg.solve(kernel(inputs, inputs), kernel(inputs, query))[:, 0]
     shared, spread = process(inputs, query)[:, 0], process(inputs, inputs)
-    return process(query, query)[0, 0] - 2 * weights @ shared + weights @ spread @ weights
+    error: Tensor = process(query, query)[0, 0] - 2 * weights @ shared + weights @ spread @ weights
+    return error

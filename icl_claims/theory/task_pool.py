@@ -38,7 +38,8 @@ def distance_constant(inputs: Inputs, targets: Targets, noise: float) -> Float[T
     covariance = torch.linalg.inv(twice)
     second_moment = (at_twice - at).square().sum() + covariance.trace()
     ratio = torch.logdet(once) - torch.logdet(twice) / 2 - at @ once @ at + at_twice @ twice @ at_twice / 2
-    return ratio.exp() * second_moment
+    constant: Tensor = ratio.exp() * second_moment
+    return constant
 
 
 def _evidence(inputs: Tensor, targets: Tensor, noise: float) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from icl_claims.theory import softmax_dual
 
 from ..cases import SEEDS, normal
 
-DEGREE = 30  # (k_i q_i)^31 / 31! is below rounding where |k_i q_i| < 4
+DEGREE = 30  # (k_i q_i)^31 / 31! is below rounding where |k_i q_i| < 2.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +29,10 @@ class Head:
 
 @st.composite
 def heads(draw: st.DrawFn) -> Head:
-    """One to six demonstrations, keys and queries of width one or two with entries below 2."""
+    """One to six demonstrations, keys and queries of width one or two with entries below 1.5."""
     width, demonstrations, outputs = (draw(st.integers(1, most)) for most in (2, 6, 3))
     seed = draw(SEEDS)
-    keys, queries = (2 * normal(seed + i, rows, width).tanh() for i, rows in ((0, demonstrations), (1, 2)))
+    keys, queries = (1.5 * normal(seed + i, rows, width).tanh() for i, rows in ((0, demonstrations), (1, 2)))
     return Head(keys, normal(seed + 2, demonstrations, outputs), queries)
 
 

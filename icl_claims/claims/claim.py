@@ -199,6 +199,20 @@ sun = Paper("sun", "Sun et al. 2024, Learning to (Learn at Test Time): RNNs with
 he = Paper("he", "He et al. 2025, In-Context Linear Regression Demystified")
 yang = Paper("yang", "Yang et al. 2025, Gated Delta Networks: Improving Mamba2 with Delta Rule")
 
+cheng = Paper(
+    "cheng",
+    "Cheng et al. 2024, Transformers Implement Functional Gradient Descent to Learn Non-Linear Functions In Context",
+)
+ramsauer = Paper("ramsauer", "Ramsauer et al. 2021, Hopfield Networks Is All You Need")
+zhang_cao = Paper("zhang_cao", "Zhang and Cao 2026, Transformers Efficiently Perform In-Context Logistic Regression")
+ren = Paper("ren", "Ren and Liu 2023, Towards Understanding How Transformers Learn In-Context")
+mesa = Paper("mesa", "von Oswald et al. 2023, Uncovering Mesa-Optimization Algorithms in Transformers")
+sander = Paper("sander", "Sander et al. 2024, How Do Transformers Perform In-Context Autoregressive Learning?")
+raventos = Paper("raventos", "Raventós et al. 2023, Pretraining Task Diversity")
+zhang_wu = Paper("zhang_wu", "Zhang, Wu and Bartlett 2024, In-Context Learning of a Linear Transformer Block")
+xie = Paper("xie", "Xie et al. 2025, The Initialization Determines Whether In-Context Learning Is Gradient Descent")
+bai = Paper("bai", "Bai et al. 2023, Transformers as Statisticians")
+
 PAPERS = {
     paper.id: paper
     for paper in (
@@ -206,6 +220,7 @@ PAPERS = {
         *(ahn, fu, ding, rossi, sun, he, yang),
     )
 }
+PAPERS |= {paper.id: paper for paper in (cheng, ramsauer, zhang_cao, ren, mesa, sander, raventos, zhang_wu, xie, bai)}
 
 
 def coverage_of_papers(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -7,15 +7,20 @@ from icl_claims.claims.claim import (
     Claim,
     Decide,
     Paper,
+    ahn,
     akyurek,
     coverage_of_papers,
     dai,
     deutch,
+    dherin,
     irie,
+    mahankali,
     rethinking,
     revisited,
     shen,
+    vladymyrov,
     von_oswald,
+    zhang,
 )
 from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly, nulls_of
 from icl_claims.claims.rules import (

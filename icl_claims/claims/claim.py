@@ -177,8 +177,18 @@ von_oswald = Paper("von_oswald", "von Oswald et al. 2023, Transformers Learn In-
 akyurek = Paper("akyurek", "Akyürek et al. 2023, What Learning Algorithm Is In-Context Learning?")
 irie = Paper("irie", "Irie et al. 2022, The Dual Form of Neural Networks Revisited")
 shen = Paper("shen", "Shen et al. 2024, Do Pretrained Transformers Learn In-Context by Gradient Descent?")
+dherin = Paper("dherin", "Dherin et al. 2025, Learning Without Training: The Implicit Dynamics of In-Context Learning")
+zhang = Paper("zhang", "Zhang et al. 2024, Trained Transformers Learn Linear Models In-Context")
+ahn = Paper("ahn", "Ahn et al. 2023, Transformers Learn to Implement Preconditioned Gradient Descent")
+mahankali = Paper(
+    "mahankali",
+    "Mahankali et al. 2024, One Step of Gradient Descent Is Provably the Optimal In-Context Learner with One Layer of "
+    "Linear Self-Attention",
+)
+vladymyrov = Paper("vladymyrov", "Vladymyrov et al. 2024, Linear Transformers Are Versatile In-Context Learners")
 
 PAPERS = {paper.id: paper for paper in (rethinking, revisited, dai, deutch, von_oswald, akyurek, irie, shen)}
+PAPERS |= {paper.id: paper for paper in (dherin, zhang, ahn, mahankali, vladymyrov)}
 
 
 def coverage_of_papers(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ class Passed:
 
 @dataclass(frozen=True, eq=False)
 class OneBlock:
-    """A transformer of one block whose weights may be changed."""
+    """A transformer of one block."""
 
     family: str
     network: nn.Module
@@ -61,7 +62,8 @@ class OneBlock:
         seen: dict[str, Tensor] = {}
 
         def remember(name: str, value: Any) -> None:
-            seen[name] = (value[0] if isinstance(value, tuple) else value)[:, -1].clone()
+            states = value[0] if isinstance(value, tuple) else value
+            seen[name] = states.reshape(len(ids), -1, states.shape[-1])[:, -1].clone()  # OPT's MLP takes them flat
 
         with ExitStack() as hooks:
             for name in FIRST_MATRICES[self.family]:
@@ -76,8 +78,9 @@ class OneBlock:
         return Passed(**seen)
 
 
+@cache
 def one_block(family: str, seed: int) -> OneBlock:
-    """A transformer of one block, in float64."""
+    """A transformer of one block, in float64; shared between cases, to be restored after a change."""
     small = Small(family, 1, seed)
     network = small.plain()
     return OneBlock(family, network, network.get_submodule(small.model().blocks.names[0]))
@@ -99,8 +102,9 @@ class Contexts:
 
 @st.composite
 def contexts(draw: st.DrawFn) -> Contexts:
-    """Contexts of two to eight tokens, and queries of one to four that end differently."""
-    words = st.sampled_from(WORDS)
-    context, query = (tuple(draw(st.lists(words, min_size=n, max_size=m))) for n, m in ((2, 8), (1, 4)))
-    last = draw(words.filter(lambda word: word != query[-1]))
-    return Contexts(draw(SEEDS) % 3, context, query, (*query[:-1], last))
+    """Contexts of two to eight tokens, and queries of one to four that end differently; no token comes twice."""
+    context, query = draw(st.integers(2, 8)), draw(st.integers(1, 4))
+    many = context + query + 1
+    words = tuple(draw(st.lists(st.sampled_from(WORDS), min_size=many, max_size=many, unique=True)))
+    asked = words[context:-1]
+    return Contexts(draw(SEEDS) % 3, words[:context], asked, (*asked[:-1], words[-1]))

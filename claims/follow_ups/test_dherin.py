@@ -39,9 +39,9 @@ def test_a_context_does_what_a_rank_one_update_does(evidence: ExactEvidence, dec
         for block in case.blocks():
             with_context, without = both(block, case.context, case.query)
             updates = implicit_updates(block, without, with_context)
-            ranks = [int(torch.linalg.matrix_rank(update, atol=1e-9)) for update in updates.values()]
-            wanted = [int(block.family in READS_ATTENTION)] * len(ranks)
-            evidence.check(ranks == wanted, f"{block.family}: the update has rank one, or none is needed")
+            for update in updates.values():
+                rank = int(torch.linalg.matrix_rank(update, atol=1e-9))
+                evidence.check(rank <= 1, f"{block.family}: the update has rank one, or nothing is to change")
             answer = answer_after(block, updates, case, with_context.attended - without.attended)
             evidence.equal(answer, with_context.output, f"{block.family}: the block's output")
             evidence.different(without.output, with_context.output, f"{block.family}: without an update")
@@ -112,9 +112,7 @@ def test_no_one_update_serves_more_queries_than_dimensions(evidence: ExactEviden
     decide(evidence.every(one_query_more_is_too_many))
 
 
-@test_no_one_update_serves_more_queries_than_dimensions.claim.needs(
-    "attention, or a norm, that is not linear in the query"
-)
+@test_no_one_update_serves_more_queries_than_dimensions.claim.needs("attention that is not linear in the query")
 def test_of_linear_attention_one_update_serves_every_query(evidence: ExactEvidence, decide: Decide) -> None:
     """What a context does through linear self-attention, one change of W does for any number of queries."""
 

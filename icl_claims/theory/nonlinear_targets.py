@@ -66,7 +66,7 @@ def prompts(
     sizes = [len(functions), len(at), *[len(at)] * examples, *[2] * examples]
     function, query, *rest = torch.cartesian_prod(*map(torch.arange, sizes)).unbind(1)
     shown, signs = torch.stack(rest[:examples], 1), torch.stack(rest[examples:], 1)
-    targets = functions[function[:, None], shown] + noise * (2 * signs - 1)
+    targets = functions[function[:, None], shown] + noise * (2.0 * signs.to(functions) - 1)
     return Prompts(at[shown], targets, at[query], functions[function, query])
 
 

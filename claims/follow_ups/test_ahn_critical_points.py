@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,15 +68,9 @@ def test_within_the_family_the_gradient_points_along_it(evidence: ExactEvidence,
     @given(families())
     def the_best_single_step_of_the_family_is_critical(case: Family) -> None:
         inputs, weights = invariant_tasks.linear_tasks(case.root, case.inputs, case.weights)
-        # The loss of one layer is quadratic in a, with these values at -1, 0 and 1.
-        below, at, above = (loss([a], [0.0], case.root, inputs, weights).item() for a in (-1.0, 0.0, 1.0))
-        best = (below - above) / (2 * (below + above - 2 * at))
-        step = Family([best], [0.0], case.root, case.inputs, case.weights)
-        (gradient, _), (far, _) = (
-            whitened_gradients(one, inputs, weights)
-            for one in (step, Family([best + 1], [0.0], case.root, case.inputs, case.weights))
-        )
-        evidence.equal(far + gradient, far, "nothing beside the gradient a step further")
+        nothing, step = (Family([a], [0.0], case.root, case.inputs, case.weights) for a in (0.0, best_step(case)))
+        (at_first, _), (at_best, _) = (whitened_gradients(one, inputs, weights) for one in (nothing, step))
+        evidence.equal(at_first + at_best, at_first, "nothing beside the gradient of no step")
 
     decide(evidence.every(gradients_are_multiples_of_the_identity, the_best_single_step_of_the_family_is_critical))
 
@@ -111,8 +106,18 @@ def leaves_the_family(evidence: ExactEvidence, case: Family, inputs: Tensor, wei
     evidence.different(gradient, gradient.trace() / len(gradient) * identity, "a multiple of the identity", by=1e-3)
 
 
+def best_step(case: Family) -> float:
+    """The a with the least loss of one layer, which is quadratic in a."""
+    inputs, weights = invariant_tasks.linear_tasks(case.root, case.inputs, case.weights)
+    a = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    of_one = loss([a * torch.eye(len(case.root), dtype=torch.float64)], [0.0], case.root, inputs, weights)
+    (slope,) = torch.autograd.grad(of_one, a, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope, a)
+    return float(-slope.detach() / curvature)
+
+
 def loss(
-    steps: list[float] | list[Tensor], curvatures: list[float] | list[Tensor], root: Tensor, inputs: Tensor, w: Tensor
+    steps: Sequence[float | Tensor], curvatures: Sequence[float | Tensor], root: Tensor, inputs: Tensor, w: Tensor
 ) -> Tensor:
     """The population loss at A_l = R^-1 a_l R^-1 and B_l = R b_l R^-1, with numbers or matrices a_l and b_l."""
     inverse, identity = torch.linalg.inv(root), torch.eye(len(root), dtype=torch.float64)

@@ -1,23 +1,21 @@
 """What a claim is: what it asks, the rule that decides it, and the verdict it gets."""
 
-from icl_claims.claims.claim import (
+from icl_claims.claims.claim import SOURCES, Asked, Claim, Decide, Paper, coverage_of_papers
+from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly, nulls_of
+from icl_claims.claims.papers import (
     PAPERS,
-    SOURCES,
-    Asked,
-    Claim,
-    Decide,
-    Paper,
     ahn,
     akyurek,
     bai,
     cheng,
-    coverage_of_papers,
     dai,
     deutch,
+    dherin,
     ding,
     fu,
     he,
     irie,
+    mahankali,
     mesa,
     ramsauer,
     raventos,
@@ -28,13 +26,14 @@ from icl_claims.claims.claim import (
     sander,
     shen,
     sun,
+    vladymyrov,
     von_oswald,
     xie,
     yang,
+    zhang,
     zhang_cao,
     zhang_wu,
 )
-from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly, nulls_of
 from icl_claims.claims.rules import (
     GENERALLY,
     IN_EVERY_CASE,

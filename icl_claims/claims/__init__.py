@@ -11,11 +11,14 @@ from icl_claims.claims.claim import (
     coverage_of_papers,
     dai,
     deutch,
+    fu,
     irie,
     rethinking,
     revisited,
     shen,
+    vladymyrov,
     von_oswald,
+    zhang_singh,
 )
 from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly, nulls_of
 from icl_claims.claims.rules import (

@@ -177,8 +177,32 @@ von_oswald = Paper("von_oswald", "von Oswald et al. 2023, Transformers Learn In-
 akyurek = Paper("akyurek", "Akyürek et al. 2023, What Learning Algorithm Is In-Context Learning?")
 irie = Paper("irie", "Irie et al. 2022, The Dual Form of Neural Networks Revisited")
 shen = Paper("shen", "Shen et al. 2024, Do Pretrained Transformers Learn In-Context by Gradient Descent?")
+fu = Paper(
+    "fu",
+    "Fu et al. 2024, Transformers Learn to Achieve Second-Order Convergence Rates for In-Context Linear Regression",
+)
+vladymyrov = Paper("vladymyrov", "Vladymyrov et al. 2024, Linear Transformers are Versatile In-Context Learners")
+zhang_singh = Paper(
+    "zhang_singh", "Zhang, Singh et al. 2025, Training Dynamics of In-Context Learning in Linear Attention"
+)
 
-PAPERS = {paper.id: paper for paper in (rethinking, revisited, dai, deutch, von_oswald, akyurek, irie, shen)}
+
+PAPERS = {
+    paper.id: paper
+    for paper in (
+        rethinking,
+        revisited,
+        dai,
+        deutch,
+        von_oswald,
+        akyurek,
+        irie,
+        shen,
+        fu,
+        vladymyrov,
+        zhang_singh,
+    )
+}
 
 
 def coverage_of_papers(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

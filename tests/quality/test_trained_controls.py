@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from claims.follow_ups import test_akyurek_trained, test_fu_trained
+from claims.follow_ups import test_fu_trained
 from icl_claims.theory import curvature_schedule, moment_learners, repeated_layer, separate_heads, softmax_heads
 from icl_claims.theory import in_context_regression as regression
 from icl_claims.theory import linear_self_attention as attention
@@ -41,18 +41,6 @@ def inputs_left_as_they_are(seeds, *, layers, demonstrations, inputs, noise=0.0,
 
 def stacks_barely_trained(seeds, *, how, **of_tasks):
     return train_stacks(seeds, how=replace(how, steps=20), **of_tasks)
-
-
-def two_layers_that_do_nothing(seeds, *, layers, demonstrations, inputs, noise=0.0, how):
-    tasks = moment_learners.draw_moments(
-        1000, demonstrations=demonstrations, inputs=inputs, generator=torch.Generator().manual_seed(0)
-    )
-    (step,) = test_akyurek_trained.best_step(tasks, noise / demonstrations)[:1]
-    return stack_of_steps([float(step[0, 0]), *[0.0] * (layers - 1)], inputs, seeds)
-
-
-def targets_without_noise(seeds, *, noise=0.0, how, **of_tasks):
-    return train_stacks(seeds, how=replace(how, steps=100), **of_tasks)
 
 
 def layer_of_gradient_descent(seed, *, repeats, demonstrations, inputs, how):
@@ -113,12 +101,6 @@ CONTROLS = [
     Control(
         "steps-per-layer", "stacks after 20 steps of training", {f"{LEARNERS}.train_stacks": stacks_barely_trained}
     ),
-    Control(
-        "depth-phases",
-        "three layers of which two do nothing",
-        {f"{LEARNERS}.train_stacks": two_layers_that_do_nothing},
-    ),
-    Control("depth-phases", "no noise in training", {f"{LEARNERS}.train_stacks": targets_without_noise}),
     Control(
         "gdpp-beats-gd", "a layer that leaves its inputs as they are", {f"{REPEATED}.train": layer_of_gradient_descent}
     ),

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
-from icl_claims.claims import IN_EVERY_CASE, CaseRule, Comparison, Decide, Finding, Outcome, Verdict, Word, von_oswald
+from icl_claims.claims import IN_EVERY_CASE, CaseRule, Comparison, Decide, Finding, Verdict, Word, von_oswald
 from icl_claims.evidence.exact import ExactEvidence
 from icl_claims.theory import in_context_regression as regression
 from icl_claims.theory import linear_self_attention as attention
 
 from ..cases import learning_rates
+from ..over_seeds import over_seeds
 from .strategies import Attention, Regression, Spectrum, attention_layers, regressions, spectra
 
 
@@ -262,16 +262,6 @@ def against_the_step(
         "difference of predictions": float((predicted - expected).square().mean() / expected.square().mean()),
         "cosine of sensitivities": float(torch.cosine_similarity(slopes, steps, dim=-1).mean()),
     }
-
-
-def over_seeds(what: str, values: Sequence[float], least: float, most: float) -> Finding:
-    """The mean over training seeds, with its t interval, against the bounds it has to stay within."""
-    mean = float(np.mean(values))
-    half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    low, high = mean - half, mean + half
-    outside = high < least or low > most
-    outcome: Outcome = "fails" if outside else "holds" if least <= low and high <= most else "unclear"
-    return Finding(what, outcome, left=mean, difference=mean, low=low, high=high, queries=len(values))
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:

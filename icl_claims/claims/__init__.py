@@ -32,6 +32,7 @@ from icl_claims.claims.papers import (
     yang,
     zhang,
     zhang_cao,
+    zhang_singh,
     zhang_wu,
 )
 from icl_claims.claims.rules import (

@@ -43,5 +43,8 @@ mahankali = Paper(
     "Linear Self-Attention",
 )
 vladymyrov = Paper("vladymyrov", "Vladymyrov et al. 2024, Linear Transformers Are Versatile In-Context Learners")
+zhang_singh = Paper(
+    "zhang_singh", "Zhang, Singh et al. 2025, Training Dynamics of In-Context Learning in Linear Attention"
+)
 
 PAPERS = {paper.id: paper for paper in list(globals().values()) if isinstance(paper, Paper)}

@@ -6,8 +6,6 @@ Every task has its own w ~ N(0, I), inputs x ~ U(-1, 1) or N(0, 1), and targets 
 Source: von Oswald et al. 2023, section 3.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icl_claims.theory import linear_self_attention as attention
+from icl_claims.theory import training
 from icl_claims.theory.linear_self_attention import LinearSelfAttention
+from icl_claims.theory.training import Loss, Weights
+from icl_claims.theory.training import Training as Training
 
 Inputs = Literal["uniform", "normal"]
 """The distribution of every coordinate of x: U(-1, 1) or N(0, 1)."""
@@ -41,19 +42,6 @@ class Tasks:
     def inputs(self) -> int:
         """Number of inputs of a task."""
         return self.queries.shape[-1]
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a layer is trained: Adam on fresh tasks in every step, with a rate that falls to 0 along a cosine.
-
-    `spread` is the standard deviation of the initial weights.
-    """
-
-    steps: int = 1500
-    tasks: int = 256
-    rate: float = 0.01
-    spread: float = 0.1
 
 
 def draw(
@@ -143,29 +131,13 @@ def train(seed: int, *, demonstrations: int, inputs: int, kind: Inputs, how: Tra
     (2, 2)
     """
     generator = torch.Generator().manual_seed(seed)
-    matrices = how.spread * torch.randn(4, inputs + 1, inputs + 1, generator=generator, dtype=torch.float64)
-    matrices.requires_grad_()
-    optimizer = torch.optim.Adam([matrices], lr=how.rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, how.steps)
-    with _one_thread():
-        for _ in range(how.steps):
-            tasks = draw(how.tasks, demonstrations=demonstrations, inputs=inputs, generator=generator, kind=kind)
-            optimizer.zero_grad()
-            loss(LinearSelfAttention(*matrices), tasks).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-    return LinearSelfAttention(*matrices.detach())
 
+    def of_fresh_tasks(matrices: Weights) -> Loss:
+        tasks = draw(how.tasks, demonstrations=demonstrations, inputs=inputs, generator=generator, kind=kind)
+        return loss(LinearSelfAttention(*matrices), tasks)
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    # Matrices this small take several times longer on several threads than on one.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    start = training.initial(how, 4, inputs + 1, inputs + 1, generator=generator)
+    return LinearSelfAttention(*training.trained(start, of_fresh_tasks, how))
 
 
 def average(trained: LinearSelfAttention, constructed: LinearSelfAttention, inputs: int) -> LinearSelfAttention:

@@ -12,10 +12,13 @@ from icl_claims.claims.claim import (
     dai,
     deutch,
     irie,
+    kossen,
+    min_et_al,
     rethinking,
     revisited,
     shen,
     von_oswald,
+    wei,
 )
 from icl_claims.claims.comparison import EVERY_TASK, Comparison, Finding, Outcome, denied, jointly, nulls_of
 from icl_claims.claims.rules import (

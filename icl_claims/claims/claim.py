@@ -177,8 +177,16 @@ von_oswald = Paper("von_oswald", "von Oswald et al. 2023, Transformers Learn In-
 akyurek = Paper("akyurek", "Akyürek et al. 2023, What Learning Algorithm Is In-Context Learning?")
 irie = Paper("irie", "Irie et al. 2022, The Dual Form of Neural Networks Revisited")
 shen = Paper("shen", "Shen et al. 2024, Do Pretrained Transformers Learn In-Context by Gradient Descent?")
+min_et_al = Paper("min", "Min et al. 2022, Rethinking the Role of Demonstrations")
+wei = Paper("wei", "Wei et al. 2023, Larger Language Models Do In-Context Learning Differently")
+kossen = Paper(
+    "kossen", "Kossen et al. 2024, In-Context Learning Learns Label Relationships but Is Not Conventional Learning"
+)
 
-PAPERS = {paper.id: paper for paper in (rethinking, revisited, dai, deutch, von_oswald, akyurek, irie, shen)}
+_OF_THE_TWO_PAPERS = (rethinking, revisited)
+_OF_FOLLOW_UPS = (dai, deutch, von_oswald, akyurek, irie, shen)
+_OF_OTHER_HYPOTHESES = (min_et_al, wei, kossen)
+PAPERS = {paper.id: paper for paper in (*_OF_THE_TWO_PAPERS, *_OF_FOLLOW_UPS, *_OF_OTHER_HYPOTHESES)}
 
 
 def coverage_of_papers(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from icl_claims.methods.nulls import AnotherQuerysUpdate, Batch, GaussianUpdate,
 from icl_claims.methods.prompting import (
     AskedInOtherWords,
     InContext,
+    MixedLabels,
     Paraphrased,
     Reordered,
     SwitchedLabels,

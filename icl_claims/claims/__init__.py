@@ -11,6 +11,8 @@ from icl_claims.claims.claim import (
     coverage_of_papers,
     dai,
     deutch,
+    han,
+    hendel,
     irie,
     kossen,
     min_et_al,

@@ -182,10 +182,12 @@ wei = Paper("wei", "Wei et al. 2023, Larger Language Models Do In-Context Learni
 kossen = Paper(
     "kossen", "Kossen et al. 2024, In-Context Learning Learns Label Relationships but Is Not Conventional Learning"
 )
+hendel = Paper("hendel", "Hendel et al. 2023, In-Context Learning Creates Task Vectors")
+han = Paper("han", "Han et al. 2023, on in-context learning as kernel regression")
 
 _OF_THE_TWO_PAPERS = (rethinking, revisited)
 _OF_FOLLOW_UPS = (dai, deutch, von_oswald, akyurek, irie, shen)
-_OF_OTHER_HYPOTHESES = (min_et_al, wei, kossen)
+_OF_OTHER_HYPOTHESES = (min_et_al, wei, kossen, hendel, han)
 PAPERS = {paper.id: paper for paper in (*_OF_THE_TWO_PAPERS, *_OF_FOLLOW_UPS, *_OF_OTHER_HYPOTHESES)}
 
 

@@ -6,7 +6,18 @@ from functools import cache
 from typing import Literal, Self
 
 from icl_claims import errors, questions
-from icl_claims.methods import Clipping, Finetuning, LayerCausal, Linearized, Method, base, nulls, prompting
+from icl_claims.methods import (
+    Clipping,
+    Finetuning,
+    KernelRegression,
+    LayerCausal,
+    Linearized,
+    Method,
+    TaskVector,
+    base,
+    nulls,
+    prompting,
+)
 from icl_claims.metrics import BY_LAYER, METRICS, Baseline, LayerMetric, LearningMetric, PredictionMetric
 from icl_claims.models import Kept
 
@@ -112,6 +123,11 @@ LEARNING = "learning"
 """The study that says whether a model learns in context at all."""
 _FT, _LC = STANDARD, LayerCausal()
 _MAIN = (_FT, _LC, LayerCausal(norm_matched=True), Linearized())
+_KERNEL = KernelRegression()
+_OF_REPRESENTATIONS = (
+    *(TaskVector(), TaskVector(state="gaussian"), TaskVector(STANDARD)),
+    *(_KERNEL, prompting.SwitchedLabels(_KERNEL, "random")),
+)
 STUDIES = {
     study.name: study
     for study in (
@@ -154,6 +170,11 @@ STUDIES = {
             "recency",
             "demonstrations of which half have false labels, in three arrangements",
             tuple(prompting.MixedLabels(method, how) for how in ARRANGEMENTS for method in (IN_CONTEXT, STANDARD)),
+        ),
+        Study(
+            "representations",
+            "one hidden state, or a mean over demonstrations, in the place of the demonstrations",
+            (STANDARD, *_OF_REPRESENTATIONS),
         ),
         Study("untrained", "random blocks between trained embeddings and head", _MAIN, "embeddings_norms_head"),
         Study("untrained_norms", "random weights, trained norms", (_FT,), "norms"),

@@ -25,7 +25,7 @@ def accuracy_gain(predicted: Labels, reference: Labels, gold: Labels) -> PerQuer
     >>> accuracy_gain.values(np.array([0, 1, 1]), np.array([1, 1, 0]), np.array([0, 1, 0])).tolist()
     [1.0, 0.0, -1.0]
     """
-    return np.asarray(predicted == gold, dtype=float) - np.asarray(reference == gold, dtype=float)
+    return np.asarray((predicted == gold).astype(float) - (reference == gold))
 
 
 @metric(
@@ -56,7 +56,7 @@ def beyond_half_way(predicted: Labels, in_context: Labels, zero_shot: Labels, go
     right, by_context, before = (
         np.asarray(labels == gold, dtype=float) for labels in (predicted, in_context, zero_shot)
     )
-    return right - (by_context + before) / 2
+    return np.asarray(right - (by_context + before) / 2)
 
 
 @metric(

@@ -169,7 +169,7 @@ def nulls_of(similarity: Quantity, but: Quantity | None = None) -> tuple[Compare
     from icl_claims.methods import Method, nulls_of_method, variant_of
 
     method = similarity.method
-    compares = getattr(similarity.metric, "compares", False)
+    compares = getattr(similarity.metric, "compares", False) and not getattr(similarity.metric, "of_answers", False)
     if not compares or not isinstance(method, Method) or not nulls_of_method(method):
         original = variant_of(method) if isinstance(method, Method) else None
         todo = "Leave `nulls_of` out." if original is None else f"Ask for those of {original.title}, or leave it out."

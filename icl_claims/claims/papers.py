@@ -46,5 +46,12 @@ vladymyrov = Paper("vladymyrov", "Vladymyrov et al. 2024, Linear Transformers Ar
 zhang_singh = Paper(
     "zhang_singh", "Zhang, Singh et al. 2025, Training Dynamics of In-Context Learning in Linear Attention"
 )
+min_et_al = Paper("min", "Min et al. 2022, Rethinking the Role of Demonstrations")
+wei = Paper("wei", "Wei et al. 2023, Larger Language Models Do In-Context Learning Differently")
+kossen = Paper(
+    "kossen", "Kossen et al. 2024, In-Context Learning Learns Label Relationships but Is Not Conventional Learning"
+)
+hendel = Paper("hendel", "Hendel et al. 2023, In-Context Learning Creates Task Vectors")
+han = Paper("han", "Han et al. 2023, on in-context learning as kernel regression")
 
 PAPERS = {paper.id: paper for paper in list(globals().values()) if isinstance(paper, Paper)}

@@ -91,8 +91,9 @@ def _by_layer(results: Sequence[TrialResult]) -> dict[str, dict[str, list[float]
     for metric in _metrics(results):
         for method in _drawn(results):
             found = [values for result in results if (values := result.values_by_layer(metric(method))) is not None]
-            if found:
-                shown.setdefault(metric.name, {})[method.name] = rounded(mean_over_rows(np.concatenate(found)), PLACES)
+            layers = mean_over_rows(np.concatenate(found)) if found else np.empty(0)
+            if np.isfinite(layers).any():  # what moves nothing inside has no line
+                shown.setdefault(metric.name, {})[method.name] = rounded(layers, PLACES)
     return shown
 
 

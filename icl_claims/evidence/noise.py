@@ -57,7 +57,9 @@ class Noise:
 def _update(null: Callable[[Method], Null]) -> Callable[[Quantity], Quantity | None]:
     def instead(quantity: Quantity) -> Quantity | None:
         method, metric = quantity.method, quantity.metric
-        if not is_similarity(quantity) or getattr(metric, "of_diagnostics", False) or not isinstance(method, Method):
+        if not is_similarity(quantity) or not isinstance(method, Method):
+            return None
+        if getattr(metric, "of_diagnostics", False) or getattr(metric, "of_answers", False):
             return None
         return replace(quantity, method=null(method)) if nulls_of_method(method) else None
 

@@ -48,12 +48,13 @@ _Pair = tuple[PrintedFigure, PrintedFigure]
 
 @cache
 def printed_tables() -> pd.DataFrame:
-    """Every cell of the papers' tables: paper, table, task, method, metric, printed, value, unit.
+    """Every cell of the papers' tables: paper, table, task, method, metric, printed, weights, value, unit.
 
     `printed` is the figure as text; percentages are fractions in `value` and `unit`. The task `average` is the
-    tables' own mean over their tasks.
+    tables' own mean over their tasks. `weights` is what an untrained model keeps of the trained one.
     """
-    table = pd.read_csv(fixtures_folder() / _FILE, dtype={"printed": str, "table": str})
+    table = pd.read_csv(fixtures_folder() / _FILE, dtype={"printed": str, "table": str, "weights": str})
+    table["weights"] = table["weights"].fillna(TRAINED)
     figures = [Decimal(text) for text in table["printed"]]
     scale = np.where(table["metric"].isin(PERCENTAGES), 0.01, 1.0)
     units = [10.0 ** int(figure.as_tuple().exponent) for figure in figures]
@@ -88,19 +89,19 @@ class PrintedEvidence(TaskEvidence):
 
     def figures(self, quantity: Quantity, task: str) -> tuple[PrintedFigure, ...]:
         """The figure of a task in every table that prints it, in the order of the tables."""
-        if (quantity.reference, quantity.layers, quantity.weights) != (None, WHOLE_DEPTH, TRAINED):
+        if (quantity.reference, quantity.layers) != (None, WHOLE_DEPTH):
             return ()
-        return tuple(self._cells.get((task, quantity.metric.name, quantity.method.name), ()))
+        return tuple(self._cells.get((task, quantity.metric.name, quantity.method.name, quantity.weights), ()))
 
     @cached_property
-    def _cells(self) -> dict[tuple[str, str, str], list[PrintedFigure]]:
-        """The figures in the order of the tables, by task, metric and method."""
-        table, found = printed_tables(), dict[tuple[str, str, str], list[PrintedFigure]]()
+    def _cells(self) -> dict[tuple[str, ...], list[PrintedFigure]]:
+        """The figures in the order of the tables, by task, metric, method and weights."""
+        table, found = printed_tables(), dict[tuple[str, ...], list[PrintedFigure]]()
         rows = table[table["paper"] == self.paper].sort_values("table", kind="stable")
-        for *cell, value, unit, where in rows[["task", "metric", "method", "value", "unit", "table"]].to_numpy():
-            task, metric, method = map(str, cell)
+        fields = ["task", "metric", "method", "weights", "value", "unit", "table"]
+        for *cell, value, unit, where in rows[fields].to_numpy():
             figure = PrintedFigure(float(value), float(unit), str(where))
-            found.setdefault((task, metric, method), []).append(figure)
+            found.setdefault(tuple(map(str, cell)), []).append(figure)
         return found
 
     def figure(self, quantity: Quantity, task: str) -> PrintedFigure | None:

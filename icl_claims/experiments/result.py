@@ -141,7 +141,9 @@ class TrialResult:
             return None
         answered, in_context, zero_shot = (self.predicted(named) for named in (method, reference, ZERO_SHOT))
         tried = np.stack([self.predicted(named) for named in (method, *orders)]) if metric.over_orders else None
-        found = metrics.Predicted(answered, in_context, zero_shot, self.gold, tried, self.spec.protocol.agreement)
+        said = self.log_probabilities[method.name]
+        agreement = self.spec.protocol.agreement
+        found = metrics.Predicted(answered, in_context, zero_shot, self.gold, tried, agreement, said)
         values: Float[np.ndarray, "queries ..."] = metric.of(found)
         return values
 

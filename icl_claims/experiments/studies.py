@@ -6,13 +6,25 @@ from functools import cache
 from typing import Literal, Self
 
 from icl_claims import errors, questions
-from icl_claims.methods import Clipping, Finetuning, LayerCausal, Linearized, Method, base, nulls, prompting
+from icl_claims.methods import (
+    Clipping,
+    Finetuning,
+    KernelRegression,
+    LayerCausal,
+    Linearized,
+    Method,
+    TaskVector,
+    base,
+    nulls,
+    prompting,
+)
 from icl_claims.metrics import BY_LAYER, METRICS, Baseline, LayerMetric, LearningMetric, PredictionMetric
 from icl_claims.models import Kept
 
 ORDERS = 10
 CLIPS = (0.2, 1.0, 5.0, 9.0, 12.0, 15.0)  # of those that the authors tried on Subj, and the 12 they printed
 SWITCHES: tuple[Literal["cyclic", "random"], ...] = ("cyclic", "random")
+ARRANGEMENTS: tuple[prompting.Arrangement, ...] = ("true_first", "exchanged_first", "alternating")
 ZERO_SHOT, IN_CONTEXT, STANDARD = prompting.ZeroShot(), prompting.InContext(), Finetuning()
 OWN = "own"
 
@@ -71,7 +83,7 @@ class Study:
             unlike = "scores" in metric.needs and isinstance(method, prompting.Paraphrased)
             if not (still or unlike or (inside and not (base.is_diagnosed(method) and base.is_diagnosed(reference)))):
                 yield method, reference
-        if metric.compares and not inside:
+        if metric.compares and not (inside or metric.of_answers):
             yield from ((null, IN_CONTEXT) for null in self.nulls)
 
     def narrowed(self, quantities: Iterable[questions.Quantity]) -> Self:
@@ -111,6 +123,11 @@ LEARNING = "learning"
 """The study that says whether a model learns in context at all."""
 _FT, _LC = STANDARD, LayerCausal()
 _MAIN = (_FT, _LC, LayerCausal(norm_matched=True), Linearized())
+_KERNEL = KernelRegression()
+_OF_REPRESENTATIONS = (
+    *(TaskVector(), TaskVector(state="gaussian"), TaskVector(STANDARD)),
+    *(_KERNEL, prompting.SwitchedLabels(_KERNEL, "random")),
+)
 STUDIES = {
     study.name: study
     for study in (
@@ -148,6 +165,16 @@ STUDIES = {
                 *(prompting.Reordered(method, order) for order in range(1, ORDERS + 1) for method in (IN_CONTEXT, _FT)),
                 prompting.Paraphrased(ZERO_SHOT),
             ),
+        ),
+        Study(
+            "recency",
+            "demonstrations of which half have false labels, in three arrangements",
+            tuple(prompting.MixedLabels(method, how) for how in ARRANGEMENTS for method in (IN_CONTEXT, STANDARD)),
+        ),
+        Study(
+            "representations",
+            "one hidden state, or a mean over demonstrations, in the place of the demonstrations",
+            (STANDARD, *_OF_REPRESENTATIONS),
         ),
         Study("untrained", "random blocks between trained embeddings and head", _MAIN, "embeddings_norms_head"),
         Study("untrained_norms", "random weights, trained norms", (_FT,), "norms"),

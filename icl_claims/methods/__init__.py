@@ -12,15 +12,18 @@ from icl_claims.methods.base import (
 )
 from icl_claims.methods.descent import Clipping
 from icl_claims.methods.finetuning import Finetuning
+from icl_claims.methods.kernel_regression import KernelRegression
 from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.methods.linearized import Linearized
 from icl_claims.methods.nulls import AnotherQuerysUpdate, Batch, GaussianUpdate, Null, nulls_of_method
 from icl_claims.methods.prompting import (
     AskedInOtherWords,
     InContext,
+    MixedLabels,
     Paraphrased,
     Reordered,
     SwitchedLabels,
     ZeroShot,
     pairs,
 )
+from icl_claims.methods.task_vector import TaskVector

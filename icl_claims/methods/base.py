@@ -115,6 +115,7 @@ class Learned:
             lens=read,
             widths=tuple(map(len, queries.rows)),
             training_attention=shares,
+            likeliest=metrics.likeliest_tokens(seen.logits),
         )
 
     def drift(self) -> Float[np.ndarray, " layers"]:

@@ -171,6 +171,7 @@ class LearnedLinearly(Learned):
             scores=scores,
             lens=None if read is None else read.to(logits.device),
             widths=tuple(map(len, queries.rows)),
+            likeliest=metrics.likeliest_tokens(logits),
         )
 
     def _lens(self, outputs: Sequence[Tensor], label_ids: Sequence[int]) -> Tensor:

@@ -132,7 +132,8 @@ def _updates(answer: Answer, zero_shot: Answer) -> tuple[Tensor, Tensor]:
 def _moved(zero_shot: Answer, outputs: Tensor, scores: Tensor) -> Answer:
     before = zero_shot.scores if zero_shot.scores is not None else torch.zeros_like(scores)
     outputs = zero_shot.attention_outputs + outputs
-    return replace(zero_shot, attention_outputs=outputs, scores=before + scores, lens=None, training_attention=None)
+    moved = replace(zero_shot, attention_outputs=outputs, scores=before + scores)
+    return replace(moved, lens=None, training_attention=None, likeliest=None)
 
 
 def _as_long_as(update: Tensor, drawn: Tensor) -> Tensor:

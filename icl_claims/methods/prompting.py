@@ -6,8 +6,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from icl_claims.methods.base import Known, Learned, Method, TrainingTokens, learned_by, learner_of, variant_of
+from icl_claims.methods.base import (
+    Known,
+    Learned,
+    Method,
+    TrainingTokens,
+    learned_by,
+    learner_of,
+    learns_weights,
+    variant_of,
+)
 from icl_claims.methods.finetuning import Finetuning
+from icl_claims.methods.layer_causal import LayerCausal
 from icl_claims.metrics import Answer
 from icl_claims.models import LanguageModel
 from icl_claims.tasks import Demonstrations, Queries
@@ -104,6 +114,44 @@ class SwitchedLabels(_Perturbed):
         return self.method.learn(model, demonstrations.relabelled(labels))
 
 
+Arrangement = Literal["true_first", "exchanged_first", "alternating"]
+"""Which half of the demonstrations has the next class's label: the second, the first, or every other one."""
+
+
+@dataclass(frozen=True)
+class MixedLabels(_Perturbed):
+    """A method that learns from demonstrations of which half, in its own order, have the next class's label.
+
+    In all arrangements as many labels are exchanged; of an odd number of demonstrations, the smaller half.
+
+    Source: Kossen et al. 2024, section 8, of two labels.
+    """
+
+    arrangement: Arrangement
+    definition: ClassVar[str] = (
+        "Half of the demonstrations, rounded down, have the next class's label: those that are seen last, first, or "
+        "every other one."
+    )
+
+    @property
+    def name(self) -> str:
+        """`in_context_true_first`, `finetuning_exchanged_first`, ..."""
+        return f"{self.method.name}_{self.arrangement}"
+
+    @property
+    def title(self) -> str:
+        """in-context learning with true labels first, ..."""
+        words = {"true_first": "true labels first", "exchanged_first": "exchanged labels first"}
+        return f"{self.method.title} with {words.get(self.arrangement, 'true and exchanged labels in turn')}"
+
+    def learn(self, model: LanguageModel, demonstrations: Demonstrations, known: Known | None = None) -> Learned:
+        """Learn from the same texts, half of them with other labels."""
+        order = demonstrations.learning_order if learns_weights(self.method) else demonstrations.context_order
+        classes = len(demonstrations.label_ids)
+        labels = half_exchanged(demonstrations.labels, classes, order, self.arrangement)
+        return self.method.learn(model, demonstrations.relabelled(labels))
+
+
 @dataclass(frozen=True)
 class Reordered(_Perturbed):
     """A method that sees the same demonstrations in another order, drawn from the seed `order`."""
@@ -183,17 +231,34 @@ def switched(labels: tuple[int, ...], classes: int, switch: Switch, seed: int) -
     return tuple(moved[list(labels)].tolist())
 
 
+def half_exchanged(
+    labels: tuple[int, ...], classes: int, order: tuple[int, ...], arrangement: Arrangement
+) -> tuple[int, ...]:
+    """The labels of demonstrations of which half, of those in an order of their indices, get the next class's.
+
+    >>> [half_exchanged((0, 0, 0, 0, 0), 2, (4, 3, 2, 1, 0), how) for how in ("true_first", "alternating")]
+    [(1, 1, 0, 0, 0), (0, 1, 0, 1, 0)]
+    """
+    half, exchanged = len(order) // 2, switched(labels, classes, "cyclic", 0)
+    places = {"true_first": order[len(order) - half :], "exchanged_first": order[:half], "alternating": order[1::2]}
+    chosen = set(places[arrangement])
+    return tuple(exchanged[index] if index in chosen else label for index, label in enumerate(labels))
+
+
 def pairs(methods: Iterable[Method]) -> tuple[tuple[Method, Method], ...]:
-    """Which method is compared with which: all with in-context learning, and some with a variant of it.
+    """Which method is compared with which: all with in-context learning, and some with a variant of it or finetuning.
 
     Standard finetuning is compared with every variant of in-context learning, and a variant of finetuning with the one
-    that is perturbed alike.
+    that is perturbed alike. With standard finetuning are compared layer-causal finetuning, and itself in another order.
     """
     methods, in_context = tuple(methods), InContext()
     found: list[tuple[Method, Method]] = [(method, in_context) for method in methods if method != in_context]
     tuned = [m for m in methods if isinstance(learner_of(m), Finetuning) and variant_of(learner_of(m)) is None]
     for variant in (m for m in methods if m != in_context and learner_of(m) == in_context):
         found += [(m, variant) for m in tuned if m in (learner_of(m), _perturbed_as(variant, learner_of(m)))]
+    for standard in (m for m in tuned if learner_of(m) is m):
+        layer_causal = (m for m in methods if isinstance(m, LayerCausal) and variant_of(m) is None)
+        found += [(m, standard) for m in (*layer_causal, Reordered(standard, 1)) if m in methods]
     return tuple(found)
 
 

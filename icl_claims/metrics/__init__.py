@@ -25,6 +25,7 @@ from icl_claims.metrics.metric import (
     Seen,
     SetMetric,
 )
+from icl_claims.metrics.next_tokens import likeliest_tokens, token_overlap
 from icl_claims.metrics.predictions import (
     accuracy,
     changed,
@@ -43,6 +44,12 @@ from icl_claims.metrics.similarity import (
     sim_am_update,
     sim_aou,
     sim_aou_unnormalised,
+)
+from icl_claims.metrics.true_labels import (
+    accuracy_gain,
+    beyond_half_way,
+    follows_exchanged,
+    true_label_log_probability,
 )
 
 _ROOMS = [import_module(f"{__name__}.{room.name}") for room in iter_modules(__path__)]

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from icl_claims import protocol, questions
 
-Need = Literal["outputs", "scores", "lens", "shares"]
-"""Attention outputs; attention scores; each layer's own prediction; the attention to the demonstrations."""
+Need = Literal["outputs", "scores", "lens", "shares", "tokens"]
+"""Attention outputs; attention scores; each layer's own prediction; the attention to the demonstrations; the likeliest
+tokens of the answer."""
 Arguments = Mapping[str, Any]
 
 
@@ -31,6 +32,8 @@ class Answer:
         widths: How many columns of the scores are tokens of each query.
         training_attention: The share of its attention, of every layer at the probe position, that each demonstration
             would get if a query attended to nothing but the demonstrations' tokens; None unless asked for.
+        likeliest: The tokens of the whole vocabulary that are most probable as the answer, the likeliest first; None
+            where activations alone are given.
     """
 
     log_probabilities: Float[Tensor, "queries labels"]
@@ -39,6 +42,7 @@ class Answer:
     lens: Float[Tensor, "layers queries labels"] | None = None
     widths: tuple[int, ...] = ()
     training_attention: Float[Tensor, "layers queries demonstrations"] | None = None
+    likeliest: Int[Tensor, "queries tokens"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +76,7 @@ class Predicted:
         reference: Those of in-context learning, or of what the method is compared with instead.
         gold: The true ones.
         orders: Those of the method for every order of the demonstrations that was tried; None if one was.
+        log_probabilities: Those of each label's verbalizer by the method, over the whole vocabulary, in nats.
     """
 
     answered: Int[np.ndarray, " queries"]
@@ -80,6 +85,7 @@ class Predicted:
     gold: Int[np.ndarray, " queries"]
     orders: Int[np.ndarray, "orders queries"] | None = None
     agreement: protocol.Agreement = "same_label"
+    log_probabilities: Float[np.ndarray, "queries labels"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,9 +190,14 @@ class LayerMetric(Metric):
         """Whether it needs what is there only of methods that are diagnosed."""
         return bool(self.needs & {"lens", "shares"})
 
+    @property
+    def of_answers(self) -> bool:
+        """Whether it is of what is answered, which no null of updates says anything about."""
+        return "tokens" in self.needs
+
     def applies(self, *answers: Answer) -> bool:
         """Whether all the answers hold what it needs."""
-        fields = {"outputs": "attention_outputs", "shares": "training_attention"}
+        fields = {"outputs": "attention_outputs", "shares": "training_attention", "tokens": "likeliest"}
         return all(getattr(answer, fields.get(need, need)) is not None for answer in answers for need in self.needs)
 
 

@@ -9,6 +9,8 @@ from icl_claims.models.blocks import (
     at_least_single,
     hidden_of,
     layer_norms,
+    output_replaced,
+    outputs_at,
 )
 from icl_claims.models.language_model import LanguageModel, Weights
 from icl_claims.models.random_models import Kept, untrained

@@ -219,3 +219,19 @@ def outputs_at(modules: Sequence[nn.Module], places: Tensor | int) -> Iterator[l
         for module in modules:
             hooks.enter_context(module.register_forward_hook(keep))
         yield kept
+
+
+@contextmanager
+def output_replaced(module: nn.Module, places: Tensor, state: Float[Tensor, " hidden"]) -> Iterator[None]:
+    """While open, a hidden state stands at some places of the sequence in the place of a module's own output."""
+
+    def put(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        hidden = hidden_of(output).clone()
+        hidden[0, places.to(hidden.device)] = state.to(hidden)
+        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+
+    handle = module.register_forward_hook(put)
+    try:
+        yield
+    finally:
+        handle.remove()

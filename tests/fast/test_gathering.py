@@ -23,6 +23,7 @@ from tests.fast.stored_trials import GROUPS, SPREAD, assert_same_arrays
 from tests.fast.trials_apart import TOKENS, small_trial
 
 FT, LC = Finetuning(0.1), LayerCausal(0.1)
+ONE_AFTER_ANOTHER = LayerCausal(0.1, update="sequential")  # compared with in-context learning alone
 METHODS = (FT, LC, SwitchedLabels(InContext(), "cyclic"), SwitchedLabels(FT, "cyclic"))
 OF_LENS = LayerMetric(
     name="of_lens",
@@ -103,11 +104,11 @@ def test_two_studies_at_once_are_the_same_as_one_after_another(tmp_path_factory,
 def test_one_more_method_adds_that_method_alone(store):
     ran = []
     store.get_or_run(spec_of(FT), run)
-    wider = spec_of(FT, LC)
-    assert store.missing(wider) == spec_of(LC)
+    wider = spec_of(FT, ONE_AFTER_ANOTHER)
+    assert store.missing(wider) == spec_of(ONE_AFTER_ANOTHER)
     assert not store.holds(wider)
     store.get_or_run(wider, lambda spec: ran.append(spec.methods) or run(spec))
-    assert ran == [(LC,)]
+    assert ran == [(ONE_AFTER_ANOTHER,)]
 
 
 def test_two_methods_that_are_compared_are_run_once_more_together(store):

@@ -194,7 +194,7 @@ def test_every_printed_cell_is_known_and_no_percentage():
     assert set(table["paper"]) <= set(PAPERS)
     assert set(table["task"]) <= {*TASKS, "average"}
     assert table["value"].between(-1, 1).all()
-    assert not table.duplicated(["paper", "table", "task", "method", "metric"]).any()
+    assert not table.duplicated(["paper", "table", "task", "method", "metric", "weights"]).any()
 
 
 def test_trials_are_shown_beside_what_the_paper_printed():

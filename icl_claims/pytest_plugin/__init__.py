@@ -33,6 +33,7 @@ from icl_claims.pytest_plugin.options import (
     pytest_ignore_collect,
     pytest_report_header,
 )
+from icl_claims.pytest_plugin.places import pytest_pycollect_makemodule
 from icl_claims.pytest_plugin.records import CachedVerdict, claim_of
 from icl_claims.pytest_plugin.run_record import RunRecord
 from icl_claims.pytest_plugin.watching import WATCH, Watch

@@ -253,7 +253,7 @@ def in_words(value: object) -> str:
 
 def command_of(claim: Record, options: Mapping[str, Any]) -> str:
     """The shell command that decides just this claim again, on the same evidence; `options` are those of its run."""
-    words, profile = ["pytest", claim["test"]], claim["profile"]
+    words, profile = ["icl-claims", "run", claim["test"]], claim["profile"]
     if claim["source"] == "trials":
         chosen = dict(options)
         if claim["asks"] is not None:  # its profile may not run by itself what the claim asks for

@@ -38,7 +38,7 @@ def pytest_command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", "-m", "pytest", *where, *map(place_of, arguments)]
 
 
-def _run(command: Sequence[str]) -> int:
+def _run(command: list[str]) -> int:
     """Run it in the place of this process, so that signals and the exit code are pytest's; on Windows, return that."""
     if os.name != "nt":
         sys.stdout.flush()

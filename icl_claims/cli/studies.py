@@ -32,5 +32,5 @@ def list_studies(as_json: AsJson = False) -> None:
     methods = Column("methods besides zero-shot and in-context learning", overflow="fold")
     table = Table("study", "what", "profiles", methods)
     for one in found:
-        table.add_row(*(", ".join(value) if isinstance(value, list) else value for value in one.values()))
+        table.add_row(*(value if isinstance(value, str) else ", ".join(value) for value in one.values()))
     Console().print(table)

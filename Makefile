@@ -8,7 +8,7 @@ READY := $(VENV)/ready-to-run-$(STATE)
 READY_TO_TEST := $(VENV)/ready-to-test-$(STATE)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt --editable
 
-.PHONY: claims test bench gpu-check check format wheel clean help
+.PHONY: claims test bench gpu-check check format wheel release-check clean help
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,7 +25,7 @@ $(READY_TO_TEST): $(READY)
 	@touch $@
 
 claims: $(READY) ## decide the claims; the report goes to reports/claims.html
-	$(BIN)/pytest claims/ -n auto
+	$(BIN)/icl-claims run -n auto
 
 test: $(READY_TO_TEST) ## the project's own tests
 	$(BIN)/pytest tests/ -n auto --dist loadfile
@@ -48,6 +48,10 @@ format: $(READY_TO_TEST) ## format and mend what ruff can
 
 wheel: $(READY_TO_TEST) ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+release-check: $(READY) ## build sdist and wheel, check them, decide claims from each in a clean environment
+	@$(INSTALL) '.[release]'
+	.ci/release_check $(BIN)/python
 
 clean: ## remove what was made
 	rm -rf $(VENV) dist build reports/claims.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

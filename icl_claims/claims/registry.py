@@ -17,6 +17,7 @@ from typing import Any
 from icl_claims.claims.claim import Claim
 from icl_claims.claims.rule_source import EVERYTHING, code_of
 from icl_claims.errors import ClaimError
+from icl_claims.fixtures_folder import shipped_claims
 from icl_claims.questions import Named, Quantity
 
 REGISTRY = "rules.toml"
@@ -72,7 +73,8 @@ def rule_tests(claim: Claim, module: ModuleType) -> RuleTests:
     Of tests that are not at the head of the module, all of the module counts.
     """
     path = Path(module.__file__ or "").resolve()
-    root = path.parents[module.__name__.count(".")]
+    shipped = shipped_claims().resolve()  # of a wheel, lies within the package, and is none of it
+    root = shipped.parent if path.is_relative_to(shipped) else path.parents[module.__name__.count(".")]
     tests = {name: test for name, test in vars(module).items() if getattr(test, "claim", None) is claim}
     with_body = tuple(name for name, test in tests.items() if test is not claim.asks)
     names = tuple(tests) or (EVERYTHING,)

@@ -1,4 +1,4 @@
-"""The command `icl-claims`: list the claims, plan a run, tune, run one trial, export, compare, look at the machine."""
+"""The command `icl-claims`: decide and list the claims, plan a run, tune, run trials, export, compare, look about."""
 
 import json
 import sys
@@ -14,26 +14,38 @@ from rich.table import Column, Table
 from icl_claims.cli.arguments import AsJson, command_option, offers
 from icl_claims.cli.cache import cache_app
 from icl_claims.cli.data import data_app
+from icl_claims.cli.exit_codes import exit_codes_help
+from icl_claims.cli.run import run_claims
+from icl_claims.cli.studies import list_studies
 from icl_claims.cli.tune import find_prompting, find_rates
 from icl_claims.errors import IclClaimsError
 from icl_claims.experiments.options import chosen
+from icl_claims.fixtures_folder import claims_folder
 from icl_claims.version import __version__
 
 app = typer.Typer(
     help=(
         "Every claim about in-context learning as gradient descent, decided by evidence.\n\n"
-        "The claims themselves are run by pytest: `pytest claims/` on a laptop, `pytest claims/ -m gpu` on a GPU "
-        "machine. This command lists them, says what a run will cost, finds learning rates and ways to prompt, runs "
-        "single trials, exports and compares runs, and looks at the machine."
+        "`icl-claims run` decides the claims by pytest, from an installed wheel or in a clone, where it is `pytest "
+        "claims/`; with `-m gpu` it does on a GPU machine what the papers did. The other commands list the claims, say "
+        "what a run will cost, find learning rates and ways to prompt, run single trials, export and compare runs, and "
+        "look at the machine.\n\n"
+        "`icl-claims --install-completion` lets the shell complete what you type; `NO_COLOR=1` takes colours away."
     ),
+    epilog=exit_codes_help(),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 SAVED_RUNS = Path("reports/runs")
+Claims = Annotated[
+    Path | None, typer.Argument(help="Where the claims lie; default: the folder claims, else the project's own.")
+]
 RUN_HELP = "A claims.json, or a saved run: its file, number or name, or last."
 app.add_typer(cache_app, name="cache")
 app.add_typer(data_app, name="data")
+ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
+app.command("run", context_settings=ANYTHING, epilog=exit_codes_help())(run_claims)
 
 
 def main() -> None:
@@ -55,7 +67,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 
 @app.command("list")
 def list_claims(
-    folder: Annotated[Path, typer.Argument(help="Where the claims lie.")] = Path("claims"),
+    folder: Claims = None,
     things: Annotated[
         bool, typer.Option("--things", help="Also the metrics, methods and tasks that they ask about.")
     ] = False,
@@ -63,13 +75,13 @@ def list_claims(
 ) -> None:
     """List the claims: id, tests, paper, place, the sources of evidence that can decide each, and what it asks.
 
-    `pytest -k ID` runs the tests of a claim, and so does pytest with the names of its tests.
+    `icl-claims run` with `--claims-only ID,ID` decides these claims, and so it does with the names of their tests.
 
     For example: icl-claims list examples/own_study --things
     """
     from icl_claims.pytest_plugin.claims_of_folder import collect_claims
 
-    collected = collect_claims(folder)
+    collected = collect_claims(folder or claims_folder())
     claims = list(collected.claims.values())
     if as_json:
         typer.echo(json.dumps({"claims": claims, **collected.things()}, indent=1, ensure_ascii=False))
@@ -95,7 +107,7 @@ def list_claims(
 
 @app.command()
 def rules(
-    folder: Annotated[Path, typer.Argument(help="Where the claims lie.")] = Path("claims"),
+    folder: Claims = None,
     write: Annotated[bool, typer.Option("--write", help="Register the rules as they are now.")] = False,
     today: Annotated[
         datetime | None, typer.Option(help="The day to register instead of today's.", formats=["%Y-%m-%d"])
@@ -113,25 +125,11 @@ def rules(
     """
     from icl_claims.cli.rules import rules_and_print
 
-    if not rules_and_print(folder, write=write, today=today and today.date(), as_json=as_json):
+    if not rules_and_print(folder or claims_folder(), write=write, today=today and today.date(), as_json=as_json):
         raise typer.Exit(1)
 
 
-@app.command()
-def studies() -> None:
-    """List the studies: which trials claims can ask for, and in which profiles they run by default.
-
-    `pytest claims/ --claims-studies clips,orders` runs named ones, `--claims-studies all` every one.
-    """
-    from icl_claims.experiments.profiles import PROFILES
-    from icl_claims.experiments.studies import STUDIES
-
-    methods = Column("methods besides zero-shot and in-context learning", overflow="fold")
-    table = Table("study", "what", "profiles", methods)
-    for study in STUDIES.values():
-        profiles = ", ".join(name for name, profile in PROFILES.items() if study.name in profile.studies)
-        table.add_row(study.name, study.what, profiles, ", ".join(method.name for method in study.methods))
-    Console().print(table)
+app.command("studies")(list_studies)
 
 
 @app.command()
@@ -160,7 +158,7 @@ def trial(
 @app.command()
 @offers("plan")
 def plan(
-    folder: Annotated[Path, typer.Argument(help="Where the claims lie.")] = Path("claims"),
+    folder: Claims = None,
     as_json: AsJson = False,
     **given: Any,
 ) -> None:
@@ -176,7 +174,7 @@ def plan(
     """
     from icl_claims.cli.plan import plan_and_print
 
-    plan_and_print(folder, chosen(given), as_json=as_json)
+    plan_and_print(folder or claims_folder(), chosen(given), as_json=as_json)
 
 
 app.command("tune")(find_rates)
@@ -265,11 +263,15 @@ def compare(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Look at this machine: what works, what is missing, and how to get it."""
     from icl_claims.cli.doctor import examine
 
+    found = examine()
+    if as_json:
+        typer.echo(json.dumps([line._asdict() for line in found], indent=1))
+        return
     table = Table("what", "found", "what to do")
-    for what, found, todo in examine():
-        table.add_row(what, f"[{'yellow' if todo else 'green'}]{found}[/]", todo)
+    for what, said, todo in found:
+        table.add_row(what, f"[{'yellow' if todo else 'green'}]{said}[/]", todo)
     Console().print(table)

@@ -121,6 +121,7 @@ def gc(
     older_than: Annotated[int | None, typer.Option(help="Also trials older than so many days.", min=0)] = None,
     partials: Annotated[bool, typer.Option("--partials", help="Also the checkpoints of interrupted trials.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove what no run will read: trials of other versions of the code, damaged ones, and what killed runs left.
 
@@ -131,33 +132,41 @@ def gc(
     from icl_claims.report.page_figures import outdated_figures
     from icl_claims.storage.store import default_store, entries, remove, unneeded
 
-    store, freed = default_store(), 0
+    store, freed, gone = default_store(), 0, list[dict[str, str]]()
+    out = Console(quiet=as_json)
     age_limit = None if older_than is None else timedelta(days=older_than)
     for entry, reason in unneeded(entries(store), code_digest(), older_than=age_limit, partials=partials):
         if not dry_run and not remove(store, entry):
-            Console().print(f"{_shown(entry.key)} {entry.spec.get('task', '')}: a run is at it, left")
+            out.print(f"{_shown(entry.key)} {entry.spec.get('task', '')}: a run is at it, left")
             continue
         freed += entry.size
-        Console().print(f"{_shown(entry.key)} {entry.spec.get('task', '')}: {reason}")
+        gone.append({"key": entry.key, "task": entry.spec.get("task", ""), "why": reason})
+        out.print(f"{_shown(entry.key)} {entry.spec.get('task', '')}: {reason}")
     for what, folders in (("verdicts", outdated_verdicts()), ("figures", outdated_figures())):
         for folder in folders:
             freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            Console().print(f"{folder.name[:_KEY]}: {what} of another version of the code")
+            gone.append({"key": folder.name, "task": "", "why": f"{what} of another version of the code"})
+            out.print(f"{folder.name[:_KEY]}: {what} of another version of the code")
             if not dry_run:
                 shutil.rmtree(folder, ignore_errors=True)
-    Console().print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed in {store}.", soft_wrap=True)
+    out.print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed in {store}.", soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps({"store": str(store), "dry_run": dry_run, "freed": freed, "gone": gone}, indent=1))
 
 
 @cache_app.command()
-def verify() -> None:
+def verify(as_json: AsJson = False) -> None:
     """Compare every stored number with its checksum; exit code 1 where one is damaged."""
     from icl_claims.storage.store import damage, default_store
 
     problems = [problem for _, problem in damage(default_store())]
     damaged = list(filter(None, problems))
+    if as_json:
+        typer.echo(json.dumps({"checked": len(problems), "damaged": damaged}, indent=1))
+    out = Console(quiet=as_json)
     for problem in damaged:
-        Console().print(problem, style="red", soft_wrap=True)
-    Console().print(f"{len(problems)} trials checked, {len(damaged)} damaged.")
+        out.print(problem, style="red", soft_wrap=True)
+    out.print(f"{len(problems)} trials checked, {len(damaged)} damaged.")
     if damaged:
         raise typer.Exit(1)
 

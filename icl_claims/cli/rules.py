@@ -27,15 +27,19 @@ from icl_claims.claims.rule_history import standing_since
 from icl_claims.errors import ClaimError, UsageError
 from icl_claims.pytest_plugin.claims_of_folder import ClaimsOfFolder, collect_claims
 from icl_claims.storage.files import write_atomically
+from icl_claims.storage.source_code import PACKAGE
 
 
 def rules_and_print(folder: Path, *, write: bool, today: date | None, as_json: bool) -> bool:
     """Print the rule of each claim with its date and whether it changed since, or register it; whether all stand.
 
     Raises:
-        UsageError: No claims are in the folder, or their registry lies above it.
+        UsageError: No claims are in the folder, their registry lies above it, or is to be written in a wheel.
         ClaimError: The registry is malformed or cannot be written.
     """
+    if write and folder.resolve().is_relative_to(PACKAGE.resolve()):
+        todo = "Name the folder of your claims, or change them in a clone."
+        raise UsageError(f"The claims in {folder} are installed, and not written to", todo=todo)
     collected = collect_claims(folder)
     known = registered_rules(_registry(folder))
     digests = {name: rule_digest(claim, module) for name, (claim, module) in collected.declared().items()}

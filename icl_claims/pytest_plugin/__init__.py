@@ -28,6 +28,7 @@ from icl_claims.pytest_plugin.fixtures import (
 from icl_claims.pytest_plugin.interrupts import Interrupts
 from icl_claims.pytest_plugin.option_checks import check_options, pytest_report_header
 from icl_claims.pytest_plugin.options import MARKERS, pytest_addoption, pytest_ignore_collect
+from icl_claims.pytest_plugin.places import pytest_pycollect_makemodule
 from icl_claims.pytest_plugin.records import CachedVerdict, claim_of
 from icl_claims.pytest_plugin.run_record import RunRecord
 from icl_claims.pytest_plugin.watching import WATCH, Watch

@@ -11,6 +11,7 @@ import pytest
 
 from icl_claims.errors import UsageError
 from icl_claims.pytest_plugin.collection import asked_of_trials
+from icl_claims.pytest_plugin.places import shipped_name
 from icl_claims.pytest_plugin.records import claim_of, mark_of, module_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class ClaimsOfFolder:
         self._modules: dict[str, ModuleType] = {}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Take in the claims: each with its sources, what it asks in print, and its tests as pytest selects them."""
+        """Take in the claims: each with its sources, what it asks in print, and the names of its tests."""
         self.config = session.config
         for item in session.items:
             mark, declared = mark_of(item), claim_of(item)
@@ -41,7 +42,8 @@ class ClaimsOfFolder:
             fields = {name: declared[name] for name in ("id", "paper", "where", "statement", "rule")}
             fields |= {"asks": list(map(str, claim.questions)), "sources": [], "tests": []}
             found = self.claims.setdefault(claim.id, fields)
-            test = f"{os.path.relpath(item.path)}::{item.nodeid.partition('::')[2].partition('[')[0]}"
+            file = shipped_name(item.path) or os.path.relpath(item.path)
+            test = f"{file}::{item.nodeid.partition('::')[2].partition('[')[0]}"
             for known, new in ((found["sources"], declared["source"]), (found["tests"], test)):
                 if new not in known:
                     known.append(new)
@@ -102,7 +104,7 @@ def collect_claims(folder: Path) -> ClaimsOfFolder:
     if not collected.claims:
         raise UsageError(
             f"No claims were found in {folder}",
-            expected="the folder `claims` of the project",
-            todo="Run this in a clone of the project, or name the folder of your claims.",
+            expected="a folder of tests that decide claims",
+            todo="Name the folder of your claims, or none for those that ship with the project.",
         )
     return collected

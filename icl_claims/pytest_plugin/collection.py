@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from icl_claims.errors import ClaimError, IclClaimsError
+from icl_claims.errors import ClaimError, IclClaimsError, UsageError
 from icl_claims.pytest_plugin.columns import NO_COLUMN, columns_of
 from icl_claims.pytest_plugin.order import put_in_order
 from icl_claims.pytest_plugin.records import claim_of, declare, mark_of, source_of
@@ -51,12 +52,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.extra_keyword_matches.add(mark.args[0].id)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Write on every claim's test what it decides, so that even a crash before the verdict can be reported.
 
     Raises:
         pytest.UsageError: Two claims have one id, so that the report could not tell them apart; what one asks is no
-            question, or about a task that is nowhere, or about something that no trial measures.
+            question, or about a task that is nowhere, or about something that no trial measures; `--claims-only`
+            names an unknown one.
     """
     known: dict[str, tuple[Claim, str]] = {}
     marked = [(item, mark) for item in items if (mark := mark_of(item))]
@@ -65,11 +67,39 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if claim is not mark.args[0]:
             both = f"{test} and {item.nodeid}"
             raise pytest.UsageError(f"Two claims have the id {claim.id}: {both}. Give one of them an id of its own.")
+    if (only := config.getoption("claims_only")) is not None:
+        marked = _only(session, items, [name.strip() for name in only.split(",")], known)
     put_in_order(items)
     config.stash[_ASKED] = [(m.args[0], item.path.parent) for item, m in marked if "trials" in m.kwargs["sources"]]
     for item, mark in marked:
         item.user_properties.append(("claim", declare(item, mark)))
     _check_what_is_asked(marked)
+
+
+def _only(
+    session: pytest.Session, items: list[pytest.Item], wanted: Sequence[str], known: Collection[str]
+) -> list[tuple[pytest.Item, pytest.Mark]]:
+    """Keep the tests of the claims of some ids, and return them with their marks.
+
+    Raises:
+        pytest.UsageError: No collected claim has one of these ids.
+    """
+    if unknown := [name for name in wanted if name not in known]:
+        near = get_close_matches(unknown[0], known, cutoff=0.5) or sorted(known)[:3]
+        told = UsageError(
+            f"--claims-only names no claim of the {len(known)} that were collected",
+            expected=f"ids that icl-claims list prints, such as {', '.join(near)}" if near else "ids of claims",
+            got=", ".join(unknown),
+        )
+        if not hasattr(session.config, "workerinput"):
+            raise pytest.UsageError(str(told))
+        session.shouldfail = str(told)  # an error that xdist tells of, whose worker goes down in order
+        items.clear()
+    marked = [(item, mark) for item in items if (mark := mark_of(item)) and mark.args[0].id in wanted]
+    kept = {item for item, _ in marked}
+    session.config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item, _ in marked]
+    return marked
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -82,7 +82,7 @@ def _exact_evidence(request: pytest.FixtureRequest) -> ExactEvidence:
 
     seed, chosen = _examples(request.config)
     named = f" --hypothesis-profile={request.config.getoption('hypothesis_profile')}" if chosen else ""
-    again = f"pytest {quote(request.node.nodeid)} --claims-again{named}"
+    again = f"icl-claims run {quote(request.node.nodeid)} --claims-again{named}"
     lent = ExitStack()
     request.addfinalizer(lent.close)
     return lent.enter_context(exact_evidence(chosen=chosen, seed=seed, again=again))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from icl_claims.experiments.options import PYTEST, options_of
+from icl_claims.pytest_plugin.places import named_places
 
 MARKERS = (
     "claim(claim, sources, condition): the claim that a test decides; written by Claim.decided_on",
@@ -48,6 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "draws until it is over, and the next run goes on from there; default: none and at most the profile's draws, "
         f"or {DEFAULT_BUDGET} where two profiles share it",
     )
+    some = "decide only the claims of these ids, with commas; icl-claims list prints them"
+    group.addoption("--claims-only", metavar="ID,ID", help=some)
     only = "run no trial: decide on those that were run before"
     group.addoption("--claims-no-more", action="store_true", help=only)
     again = "run every trial and decide every claim again, also where the same code did before on the same evidence"
@@ -92,8 +95,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     expression = config.getoption("markexpr", "")
     if not expression or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    named = {config.invocation_params.dir / argument.partition("::")[0] for argument in config.args}
-    return True if collection_path not in named and selects_nothing_in(collection_path, expression) else None
+    left_out = collection_path not in named_places(config) and selects_nothing_in(collection_path, expression)
+    return True if left_out else None
 
 
 def selects_nothing_in(path: Path, expression: str) -> bool:

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 import icl_claims
 from icl_claims.errors import StoreError
-from icl_claims.fixtures_folder import fixtures_folder
+from icl_claims.fixtures_folder import fixtures_folder, shipped_claims
 from icl_claims.pytest_plugin.records import CachedVerdict
 from icl_claims.pytest_plugin.run_record import merged
 from icl_claims.report.document import libraries
@@ -103,6 +103,8 @@ def verdict_cache(config: pytest.Config, tests: Mapping[Path, str], *, again: bo
 
 
 def _code_beside(config: pytest.Config, test: Path) -> list[Path]:
+    if test.is_relative_to(shipped_claims()):
+        return _files(shipped_claims(), "**/*.py")
     inside = test.relative_to(config.rootpath).parts if test.is_relative_to(config.rootpath) else ()
     return _files(config.rootpath / inside[0], "**/*.py") if len(inside) > 1 else _files(test.parent, "*.py")
 

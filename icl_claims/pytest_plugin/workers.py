@@ -13,6 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from icl_claims.pytest_plugin.columns import columns_of
 from icl_claims.pytest_plugin.fixtures import REFUTATIONS
+from icl_claims.pytest_plugin.places import named_places
 
 T = TypeVar("T")
 CARDS = "nvidia[0-9]*"
@@ -121,7 +122,7 @@ class ClaimScheduling(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClaimScheduling | None:
     """The scheduling of a run of claims under `-n`; None for any other run, or where the reader chose another."""
-    named = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    named = named_places(config)
     of_claims = any((folder / REFUTATIONS).is_file() for path in named for folder in (path, *path.parents))
     if config.getoption("dist") != "load" or not of_claims:  # known refutations lie in a folder of claims
         return None

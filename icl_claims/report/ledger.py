@@ -260,7 +260,7 @@ def command_of(claim: Record, options: Mapping[str, Any]) -> str:
     profile, chosen = claim["profile"], dict(options)
     of_model = (chosen.pop("models", None) or {}).get(profile)
     test = claim["test"] if of_model is None else claim["test"].replace(f"[trials-{profile}]", "[trials]")
-    words = ["pytest", test]
+    words = ["icl-claims", "run", test]
     if claim["source"] == "trials":
         of_profile = profile if of_model is None else str(of_model["profile"])
         if claim["asks"] is not None:  # its profile may not run by itself what the claim asks for

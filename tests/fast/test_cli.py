@@ -24,6 +24,7 @@ from icl_claims.tasks.catalogue import PAPERS_TASKS
 from icl_claims.tasks.sources import vocabulary
 
 COMMANDS = {
+    "run",
     "list",
     "rules",
     "replicate",

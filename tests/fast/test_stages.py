@@ -120,9 +120,9 @@ def test_a_run_of_one_stage_leaves_one_page(claims):
 def test_the_command_of_a_claim_finds_its_test():
     trial = {"source": "trials", "test": "a.py::test_one[trials-embedded]", "profile": "embedded", "asks": None}
     second = command_of(sample_record(**trial), {"profile": "tiny", "k": 8})
-    assert second == "pytest 'a.py::test_one[trials-embedded]' --claims-k 8"
+    assert second == "icl-claims run 'a.py::test_one[trials-embedded]' --claims-k 8"
     first = command_of(sample_record(**trial | {"test": "a.py::test_one[trials]"}), {"profile": "embedded"})
-    assert first == "pytest 'a.py::test_one[trials]' --claims-profile embedded"
+    assert first == "icl-claims run 'a.py::test_one[trials]' --claims-profile embedded"
 
 
 def test_stages_are_named_and_what_was_spent_is_plain_data():

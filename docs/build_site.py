@@ -75,9 +75,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Formulas as MathML, which browsers draw by themselves."""
-    display = {"span": "inline", "div": "block"}
-    return FORMULA.sub(lambda found: convert(unescape(found[2]).strip(), display=display[found[1]]), html)
+    """Formulas as MathML, which browsers draw by themselves; what scrolls sideways can be reached by the keyboard."""
+    return FORMULA.sub(_mathematics, html).replace("<pre><span></span><code>", '<pre><span></span><code tabindex="0">')
+
+
+def _mathematics(found: re.Match[str]) -> str:
+    formula = unescape(found[2]).strip()
+    if found[1] == "span":
+        return convert(formula)
+    return f'<div class="formula" tabindex="0">{convert(formula, display="block")}</div>'
 
 
 def notebook_page(path: Path) -> dict[str, str | bytes]:

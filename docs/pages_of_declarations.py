@@ -93,8 +93,8 @@ def words() -> str:
     rows = [("word", "meaning", "its test", "letter")]
     rows += [(f"**{one.word}**", one.meaning, one.test, f"`{one.letter}`") for one in VERDICT_WORDS]
     about = (
-        "A refutation that is known and explained (`claims/known_refutations.toml`) is an expected failure: its test is "
-        "skipped."
+        "A refutation that is known and explained (`claims/known_refutations.toml`) is an expected failure: its test "
+        "is skipped."
     )
     return f"# Words of verdicts\n\n{table(*rows)}\n{about}\n"
 
@@ -108,8 +108,8 @@ def commands() -> str:
     rows += [_pytest_row(option.names(), option.attrs()) for option in group.options]
     pages = [
         "# Commands and options",
-        f"`pytest claims/` decides claims. These are its options beside pytest's own, {len(options_of(PYTEST))} of which "
-        "`icl-claims` takes without `--claims-`.",
+        f"`pytest claims/` decides claims. These are its options beside pytest's own; commands of `icl-claims` take "
+        f"{len(options_of(PYTEST))} of them without `--claims-`.",
         f"## pytest\n\n{table(*rows)}",
     ]
     for name, command in click_commands():

@@ -76,7 +76,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Formulas as MathML, which browsers draw by themselves; what scrolls sideways can be reached by the keyboard."""
-    return FORMULA.sub(_mathematics, html).replace("<pre><span></span><code>", '<pre><span></span><code tabindex="0">')
+    return FORMULA.sub(_mathematics, html).replace("<pre><span></span><code>", '<pre tabindex="0"><span></span><code>')
 
 
 def _mathematics(found: re.Match[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import suppress
 
 import click
 import pytest
@@ -76,10 +77,8 @@ def parse(arguments):
     """What `icl-claims` makes of its arguments, without running anything."""
     found = [(name, command) for name, command in click_commands() if arguments[: len(name.split())] == name.split()]
     ((name, command),) = found
-    try:
+    with suppress(click.exceptions.Exit):
         command.make_context(name, arguments[len(name.split()) :])
-    except click.exceptions.Exit:
-        pass
 
 
 def test_a_command_that_there_is_not_is_found(folders):

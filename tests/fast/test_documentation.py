@@ -11,6 +11,7 @@ import pytest
 
 from docs.docstrings import as_markdown
 from docs.pages_of_declarations import click_commands, commands, methods, metrics, words
+from icl_claims.experiments.profiles import PROFILES
 from icl_claims.metrics import METRICS
 from icl_claims.pytest_plugin.options import MARKERS, pytest_addoption
 from icl_claims.report.verdicts import VERDICTS
@@ -93,6 +94,12 @@ def test_pages_of_declarations_name_all_that_is_declared():
     assert [word for word in VERDICTS if f"**{word}**" not in words()] == []
     assert "## Layer-causal finetuning" in methods()
     assert {f"## icl-claims {name}" for name, _ in click_commands()} <= set(commands().splitlines())
+
+
+def test_the_table_of_profiles_has_their_numbers():
+    page = (ROOT / "docs" / "bring.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| (.*?) \| [^|]* \|$", page, re.MULTILINE))
+    assert rows == {one.name: f"{one.draws} | {one.queries or 'all, up to 2000'}" for one in PROFILES.values()}
 
 
 def test_arrays_in_docstrings_are_no_links():

@@ -8,7 +8,7 @@ READY := $(VENV)/ready-to-run-$(STATE)
 READY_TO_TEST := $(VENV)/ready-to-test-$(STATE)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt --editable
 
-.PHONY: claims test bench gpu-check check format wheel release-check clean help
+.PHONY: claims test bench gpu-check check docs format wheel release-check clean help
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,7 @@ $(READY):
 	@rm -f $(VENV)/ready-* && touch $@
 
 $(READY_TO_TEST): $(READY)
-	@$(INSTALL) '.[test,check,hub]'
+	@$(INSTALL) '.[test,check,hub,docs]'
 	@touch $@
 
 claims: $(READY) ## decide the claims; the report goes to reports/claims.html
@@ -42,6 +42,9 @@ check: $(READY_TO_TEST) ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY_TO_TEST) ## build the documentation into site/, without a network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 format: $(READY_TO_TEST) ## format and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -54,4 +57,4 @@ release-check: $(READY) ## build sdist and wheel, check them, decide claims from
 	.ci/release_check $(BIN)/python
 
 clean: ## remove what was made
-	rm -rf $(VENV) dist build reports/claims.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build site reports/claims.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,29 +1,23 @@
-"""Where papers and code differ is said once: the README and the report say it from the same data."""
+"""Where papers and code differ is said once: the documentation and the report say it from the same data."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
+from docs.pages_of_declarations import forks
 from icl_claims.errors import UsageError
 from icl_claims.protocol import DIFFERENCES, Protocol, choices
 from icl_claims.report.page import page_environment
 
-README = Path(__file__).parents[2] / "README.md"
 
-
-def differences_table() -> str:
-    """`DIFFERENCES` in Markdown, with the option of `icl-claims trial` that chooses."""
-    rows = [("what", "the papers say", "the authors' code does, as we by default", "option"), ("---",) * 4]
+def test_the_documentation_has_every_difference_with_its_option():
+    page = forks()
     for one in DIFFERENCES:
-        rows.append((one.title, one.papers, one.code, f"`--{one.name.replace('_', '-')}`" if one.name else ""))
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def test_the_readme_has_the_table_of_differences():
-    assert differences_table() in README.read_text(encoding="utf-8")
+        option = f"`--{one.name.replace('_', '-')}`" if one.name else ""
+        assert f"| {one.title} | {one.papers} | {one.code} | {option} |\n" in page
+        assert one.changes in page
 
 
 def test_the_page_has_every_difference():

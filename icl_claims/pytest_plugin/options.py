@@ -11,6 +11,7 @@ import pytest
 
 from icl_claims.errors import IclClaimsError, ReportError
 from icl_claims.experiments.options import AT_SCALE, PYTEST, SECOND, Option, chosen, default_profile, options_of
+from icl_claims.pytest_plugin.engine_options import add_engine_options, check_engine
 
 if TYPE_CHECKING:
     from icl_claims.experiments.profiles import Choices
@@ -55,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--claims-no-more", action="store_true", help=only)
     again = "run every trial and decide every claim again, also where the same code did before on the same evidence"
     group.addoption("--claims-again", action="store_true", help=again)
+    add_engine_options(group)
 
 
 def check_options(config: pytest.Config) -> None:
@@ -64,6 +66,7 @@ def check_options(config: pytest.Config) -> None:
         pytest.UsageError: An option makes no sense, with what was expected and what came.
     """
     try:
+        check_engine(config)
         if (named := config.getoption("claims_compare")) is not None:
             from icl_claims.report.document import find_run, read_document
 

@@ -22,7 +22,7 @@ from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel, embedded
 from icl_claims.models.reference import EMBEDDED, described
-from icl_claims.pytest_plugin import collection, fixtures, options, watching, workers
+from icl_claims.pytest_plugin import collection, engine_options, engine_trials, fixtures, options, watching, workers
 from icl_claims.pytest_plugin.budget import Budget, Interrupted, budget_of
 from icl_claims.pytest_plugin.events import Said, Tell, TrialRun, TrialsUnderWay
 from icl_claims.pytest_plugin.records import UNFINISHED
@@ -39,6 +39,9 @@ class TrialsOfRun:
         self._config, self._verdicts = config, verdicts
         self._budget = budget_of(config)
         self._drawn: set[str] = set()
+        chosen = engine_options.engine_of(config)
+        tell = watching.teller_of(config)
+        self._engine = None if chosen.is_local else engine_trials.EngineOfRun(config, chosen, self._budget, tell)
         self.rounds = cache(self._rounds)
 
     def __call__(self, profile: str, test: str) -> TrialsEvidence | AbsentEvidence:
@@ -109,18 +112,22 @@ class TrialsOfRun:
 
         since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
         execute = Execution(run, load, worker, TrialStore(since=since), self._budget, tell)
+        on_engine = None if self._engine is None else engine_trials.EngineTrials(run, self._engine)
         claims = collection.selected_claims(self._config, profile)
-        return RoundsOfRun(
+        rounds = RoundsOfRun(
             run,
             studies,
             claims,
-            execute,
+            on_engine or execute,
             self._verdicts,
             _details(choices, run),
             going_on=self._budget.set,
             tell=tell,
             worker=worker,
         )
+        if on_engine is not None:
+            on_engine.further = rounds.further
+        return rounds
 
 
 def _details(choices: profiles.Choices, run: plan.Run | None = None) -> dict[str, Any]:

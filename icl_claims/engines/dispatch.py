@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Protocol
 
 from icl_claims.engines.engine import Done, Engine, Failed, Lost, Order, Refused, Reply
@@ -118,13 +119,13 @@ class Dispatch:
         return sum(sent.asked is not None for sent in self._under_way.values())
 
     def _awaited(self, waiting: Iterable[TrialSpec]) -> bool:
-        return self._asked() > 0 or any(spec.setting() in self._settings for spec in waiting)
+        return self._asked() > 0 or any(_setting(spec) in self._settings for spec in waiting)
 
     def _begin(self, waiting: deque[TrialSpec], who: Asking) -> Iterator[tuple[TrialSpec, TrialResult]]:
         """Send what is asked, give what is kept; what waits for another trial of its setting stays, in its order."""
         for _ in range(len(waiting)):
             spec = waiting.popleft()
-            if spec.setting() in self._settings or self._asked() >= self._room:
+            if _setting(spec) in self._settings or self._asked() >= self._room:
                 waiting.append(spec)
                 continue
             found = self.kept.found(spec)
@@ -134,12 +135,12 @@ class Dispatch:
                 self._send(_Sent(found, who, spec))
 
     def _look_ahead(self, waiting: Sequence[TrialSpec], ahead: Iterator[TrialSpec], who: Asking) -> None:
-        mine = {spec.setting() for spec in waiting}
+        mine = {_setting(spec) for spec in waiting}
         while len(self._under_way) < self._room and not self.over():
             spec = next(ahead, None)
             if spec is None:
                 return
-            setting = spec.setting()
+            setting = _setting(spec)
             if setting in self._settings or setting in self._broken or setting in mine:
                 continue
             if (missing := self.kept.missing(spec)) is not None:
@@ -148,14 +149,14 @@ class Dispatch:
     def _send(self, sent: _Sent) -> None:
         order = sent.who.order(sent.run)
         self._under_way[order.name] = sent
-        self._settings[sent.run.setting()] = order.name
+        self._settings[_setting(sent.run)] = order.name
         self.engine.submit(order, urgent=sent.asked is not None)
 
     def _take(self, reply: Reply, waiting: deque[TrialSpec]) -> Iterator[tuple[TrialSpec, TrialResult | Exception]]:
         sent = self._under_way.pop(reply.name, None)
         if sent is None:  # of an order that was cancelled
             return
-        del self._settings[sent.run.setting()]
+        del self._settings[_setting(sent.run)]
         error: Exception | None = None
         match reply:
             case Done(content=content, seconds=seconds):
@@ -173,7 +174,7 @@ class Dispatch:
             case Refused(worker=worker, why=why):
                 error = self._elsewhere(sent, worker, why)
         if error is not None:
-            self._broken.add(sent.run.setting())
+            self._broken.add(_setting(sent.run))
             if sent.asked is not None:
                 yield sent.asked, error
 
@@ -198,3 +199,8 @@ class Dispatch:
     def _send_on(self, sent: _Sent) -> None:
         if not self.over() or sent.asked is not None:
             self._send(sent)
+
+
+@lru_cache(maxsize=16384)
+def _setting(spec: TrialSpec) -> str:
+    return spec.setting()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 
 from icl_claims.evidence.recipe import Recipe
 from icl_claims.evidence.rounds import Need
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.pytest_plugin.planned_claims import LAST, PlannedClaim
 
-LOOKS = 8
-"""So many looks ahead; there is no end to them where only time ends the rounds."""
+LOOKS = 64
+"""So many looks ahead, which nobody reaches: there is no end to them where only time ends the rounds."""
 
 
 def further_trials(
@@ -28,18 +29,16 @@ def further_trials(
     if learned is None:
         yield from _before_it_is_known(recipe, planned)
         return
-    going_on = [one for one in planned if one.stopped in ("", LAST)]
-    looked = {one: one.look for one in going_on}
-    for _ in islice(iter(int, 1), LOOKS):
+    looked = {one: one.look for one in planned if one.stopped in ("", LAST)}
+    for _ in range(LOOKS):
         after = {one: look for one in looked if (look := recipe.look_after(looked[one], beyond=beyond)) is not None}
         if not after:
             return
         look = min(after.values())
         asking = [one for one in after if after[one] == look]
-        before = min(looked[one] for one in asking)
-        needs = list(chain.from_iterable(one.needs for one in asking))
-        yield from _added(recipe, needs, learned, before, look)
-        looked = {one: max(looked[one], look if one in asking else 0) for one in after}
+        needs = frozenset(chain.from_iterable(one.needs for one in asking))
+        yield from _added(recipe, needs, learned, min(looked[one] for one in asking), look)
+        looked = {one: look if one in asking else looked[one] for one in after}
 
 
 def _before_it_is_known(recipe: Recipe, planned: Sequence[PlannedClaim]) -> Iterator[TrialSpec]:
@@ -54,10 +53,14 @@ def _before_it_is_known(recipe: Recipe, planned: Sequence[PlannedClaim]) -> Iter
 
 
 def _added(
-    recipe: Recipe, needs: Sequence[Need], learned: Collection[str], before: int, look: int
+    recipe: Recipe, needs: Iterable[Need], learned: Collection[str], before: int, look: int
 ) -> Iterator[TrialSpec]:
-    """The trials that a look adds to those of the look before, draw by draw, so that the next ones begin alike."""
-    choices, tasks = recipe.run.choices, recipe.run.tasks
-    known = {(task.name, *draw) for task in tasks for draw in choices.runs(task, draws=before)} if before else set()
-    new = [spec for spec in recipe.specs(needs, learned, look) if (spec.task, spec.seed, spec.permutation) not in known]
-    yield from new
+    """The trials that a look adds to those of the look before, draw by draw."""
+    tasks = {task.name: task for task in recipe.run.tasks}
+    templates = [*recipe.templates(needs, learned).values()]
+    draws = {name: recipe.run.choices.runs(task, draws=look)[before:] for name, task in tasks.items()}
+    for number in range(look - before):
+        for spec in templates:
+            if number < len(draws[spec.task]):
+                seed, permutation = draws[spec.task][number]
+                yield replace(spec, seed=seed, permutation=permutation)

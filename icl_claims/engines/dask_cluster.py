@@ -31,7 +31,7 @@ class DaskEngine:
             cluster that is there, how many to keep busy at least, as one that grows by demand may have none yet.
 
     Raises:
-        EngineError: nobody answers at the address.
+        EngineError: nobody answers at the address, or no worker can be started here.
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
@@ -133,6 +133,10 @@ def _local_cluster(workers: int) -> LocalCluster:
     environment = {"OMP_NUM_THREADS": str(max(1, CPU_COUNT // workers))}
     named = config.get("distributed.nanny.pre-spawn-environ", {})
     with config.set({"distributed.nanny.pre-spawn-environ": {**named, **environment}}):
-        return LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
-        )
+        try:
+            return LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
+            )
+        except RuntimeError as error:
+            todo = "Try fewer workers: ⟨engine_workers⟩."
+            raise EngineError(f"dask could not start {workers} workers here", got=str(error), todo=todo) from error

@@ -82,7 +82,7 @@ def wait_for(found, seconds=300):
 
 def test_a_dask_worker_that_is_killed_in_a_trial_costs_no_other(asking, tmp_path):
     specs, store, who = asking
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         engine = DaskEngine(cluster.scheduler_address)
         try:
             with Client(cluster, set_as_default=False) as client:
@@ -106,9 +106,9 @@ def test_a_dask_worker_that_is_killed_in_a_trial_costs_no_other(asking, tmp_path
 def test_a_dask_worker_with_other_weights_is_refused_by_name(asking):
     specs, store, who = asking
     said = []
-    with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=":0") as cluster:
         command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
-        command += ["--nthreads=1", "--no-dashboard", "--preload", str(ROOT / "tests/slow/wrong_worker.py")]
+        command += ["--nthreads=1", "--dashboard-address=:0", "--preload", str(ROOT / "tests/slow/wrong_worker.py")]
         wrong = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
         engine = DaskEngine(cluster.scheduler_address)
         try:

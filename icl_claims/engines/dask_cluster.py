@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import signal
+import threading
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -128,15 +131,29 @@ def _run_on_worker(order: Order) -> tuple[str, Reply]:
     return str(get_worker().address), run_order(order)
 
 
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that begin while this lasts are not ended by a Ctrl-C, which is for this one to answer."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _local_cluster(workers: int) -> LocalCluster:
     """Workers on this machine, which share its processors; dask starts another where one is lost."""
     environment = {"OMP_NUM_THREADS": str(max(1, CPU_COUNT // workers))}
     named = config.get("distributed.nanny.pre-spawn-environ", {})
     with config.set({"distributed.nanny.pre-spawn-environ": {**named, **environment}}):
         try:
-            return LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
-            )
+            with _deaf_children():
+                return LocalCluster(
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
+                )
         except RuntimeError as error:
             todo = "Try fewer workers: ⟨engine_workers⟩."
             raise EngineError(f"dask could not start {workers} workers here", got=str(error), todo=todo) from error

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 _FIELD = re.compile(r"⟨(\w+)⟩")
 
@@ -23,6 +24,10 @@ class IclClaimsError(Exception):
     def as_told(self, option: Callable[[str], str]) -> str:
         """The text for the reader at a door; `option` gives what that calls a field, such as `--k` for k."""
         return _FIELD.sub(lambda found: option(found[1]), self._text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets the same text, which is not made of its parts a second time."""
+        return type(self).__new__, (type(self), *self.args), vars(self)
 
 
 class UsageError(IclClaimsError):
@@ -51,6 +56,10 @@ class ClaimError(IclClaimsError):
 
 class StoreError(IclClaimsError):
     """A file of the cache that cannot be read or written."""
+
+
+class EngineError(IclClaimsError):
+    """An engine that is not installed, cannot be reached, or has no worker that is fit for the trials."""
 
 
 class ReportError(IclClaimsError):

@@ -7,6 +7,7 @@ import pytest
 from icl_claims.errors import IclClaimsError, ReportError
 from icl_claims.experiments.options import PYTEST, options_of
 from icl_claims.pytest_plugin.columns import choices_of, columns_of, of_models
+from icl_claims.pytest_plugin.engine_options import check_engine
 from icl_claims.pytest_plugin.options import named_options, pytest_option, report_folder
 
 
@@ -17,6 +18,7 @@ def check_options(config: pytest.Config) -> None:
         pytest.UsageError: An option makes no sense, with what was expected and what came.
     """
     try:
+        check_engine(config)
         if (named := config.getoption("claims_compare")) is not None:
             from icl_claims.report.document import find_run, read_document
 

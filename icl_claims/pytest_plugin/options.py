@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from icl_claims.experiments.options import PYTEST, options_of
+from icl_claims.pytest_plugin.engine_options import add_engine_options
 from icl_claims.pytest_plugin.places import named_places
 
 MARKERS = (
@@ -55,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--claims-no-more", action="store_true", help=only)
     again = "run every trial and decide every claim again, also where the same code did before on the same evidence"
     group.addoption("--claims-again", action="store_true", help=again)
+    add_engine_options(group)
 
 
 def pytest_option(field: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,3 +100,8 @@ def tally(outcomes: Iterable[str]) -> str:
 
 def _look(draws: int, word: str, effect: Any) -> dict[str, Any]:
     return {"draws": draws, "verdict": word, "effect": effect}
+
+
+def digest_of(found: Any) -> str:
+    """SHA-256 of plain data."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

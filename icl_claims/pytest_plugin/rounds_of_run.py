@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,6 +23,7 @@ from icl_claims.experiments.studies import LEARNING, STUDIES, Study
 from icl_claims.pytest_plugin.agenda import Agenda
 from icl_claims.pytest_plugin.events import Said, Tell, tell_nobody
 from icl_claims.pytest_plugin.held_trials import Execute, HeldTrials, setting_of
+from icl_claims.pytest_plugin.look_ahead import further_trials
 from icl_claims.pytest_plugin.planned_claims import (
     FAILED,
     LAST,
@@ -32,6 +31,7 @@ from icl_claims.pytest_plugin.planned_claims import (
     NO_TIME,
     UNKNOWN,
     PlannedClaim,
+    digest_of,
     named,
     summary,
 )
@@ -83,16 +83,18 @@ class RoundsOfRun:
         return HeldTrials(self.run, self.studies, self.execute, self.details)
 
     @cached_property
+    def _planned(self) -> list[PlannedClaim]:
+        return [PlannedClaim(test, *found, self._recipe.needs[test]) for test, found in self.claims.items()]
+
+    @cached_property
     def finished(self) -> dict[str, PlannedClaim]:
         """Every claim by its test, when all rounds are over."""
-        planned = [PlannedClaim(test, *found, self._recipe.needs[test]) for test, found in self.claims.items()]
-        agenda = Agenda(
-            planned,
-            self._look_after,
-            self._missing,
-            self._trials.costs.of,
-            lambda: self._hurried and not self.execute.over,
-        )
+        costs = self._trials.costs.of
+
+        def hurried() -> bool:
+            return self._hurried and not self.execute.over
+
+        agenda, planned = Agenda([*self._planned], self._look_after, self._missing, costs, hurried), self._planned
         while taken := agenda.take():
             agenda.put_back(self._round(*taken))
         if self._hurried and planned and not self.worker.number:  # each process would say it
@@ -134,7 +136,7 @@ class RoundsOfRun:
     @cached_property
     def digest_of_all(self) -> str:
         """SHA-256 of all that the evidence of all claims follows from."""
-        return _sha256(sorted(map(self.digest, self.finished)))
+        return digest_of(sorted(map(self.digest, self.finished)))
 
     def everything(self) -> TrialsEvidence:
         """All draws, each with what was asked of it."""
@@ -165,6 +167,11 @@ class RoundsOfRun:
                 else:
                     found.pop(task, None)
         return found
+
+    def further(self) -> Iterator[TrialSpec]:
+        """The trials that the next rounds would ask for if nothing were decided in this one, the nearest first."""
+        learned = self._worth_running if "learned" in vars(self) else None
+        return further_trials(self._recipe, self._planned, learned, beyond=self._hurried)
 
     def _look_after(self, draws: int) -> int | None:
         return self._recipe.look_after(draws, beyond=self._hurried)
@@ -241,7 +248,7 @@ class RoundsOfRun:
         draws = {task.name: self.run.choices.runs(task, draws=look) for task in self.run.tasks}
         learned = {need.task: self.learned.get(need.task) for need in one.needs if need.gated}
         apart = self.run.choices.draws
-        return _sha256([self.details, self._settings, self._keys[one.test], draws, sorted(learned.items()), apart])
+        return digest_of([self.details, self._settings, self._keys[one.test], draws, sorted(learned.items()), apart])
 
     @cached_property
     def _settings(self) -> list[str]:
@@ -290,7 +297,3 @@ class RoundsOfRun:
 
     def _lacks(self, spec: TrialSpec) -> bool:
         return not self._trials.holds(spec) and self.execute.missing(spec) is not None
-
-
-def _sha256(found: Any) -> str:
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

@@ -66,7 +66,10 @@ class RunRecord:
     def _leave_a_page(self) -> None:
         """Write a report as soon as all of a stage of the run is decided, while others go on."""
         collected = self.collected()
-        stages = {test: stage_of(one["source"], one["profile"]) for test, one in collected.items()}
+        stages = {
+            test: stage_of(one["source"], one["profile"], trained=one.get("about") == "training")
+            for test, one in collected.items()
+        }
         waiting = {stage for test, stage in stages.items() if "verdict" not in self.claims.get(test, {})}
         in_order = list(dict.fromkeys(stages.values()))
         over = len([*takewhile(lambda stage: stage not in waiting, in_order)])

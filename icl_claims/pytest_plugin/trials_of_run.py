@@ -23,7 +23,7 @@ from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.models import LanguageModel, embedded
 from icl_claims.models.reference import EMBEDDED, described
 from icl_claims.models.size import parameters_of
-from icl_claims.pytest_plugin import collection, columns, fixtures, watching, workers
+from icl_claims.pytest_plugin import collection, columns, engine_options, engine_trials, fixtures, watching, workers
 from icl_claims.pytest_plugin.budget import Budget, Interrupted, budget_of
 from icl_claims.pytest_plugin.events import Said, Tell, TrialRun, TrialsUnderWay
 from icl_claims.pytest_plugin.records import UNFINISHED
@@ -42,6 +42,9 @@ class TrialsOfRun:
         self._drawn: set[str] = set()
         self._begun: set[str] = set()
         self._load = _OneModel()
+        chosen = engine_options.engine_of(config)
+        tell = watching.teller_of(config)
+        self._engine = None if chosen.is_local else engine_trials.EngineOfRun(config, chosen, self._budget, tell)
         self.rounds = cache(self._rounds)
 
     def __call__(self, key: str, test: str) -> TrialsEvidence | AbsentEvidence:
@@ -110,18 +113,22 @@ class TrialsOfRun:
 
         since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
         execute = Execution(run, load, worker, TrialStore(since=since), budget, tell)
+        on_engine = None if self._engine is None else engine_trials.EngineTrials(run, self._engine)
         claims = collection.selected_claims(self._config, key)
-        return RoundsOfRun(
+        rounds = RoundsOfRun(
             run,
             studies,
             claims,
-            execute,
+            on_engine or execute,
             self._verdicts,
             _details(choices, run, columns.column_of(self._config, key).parameters),
             going_on=budget.set,
             tell=tell,
             worker=worker,
         )
+        if on_engine is not None:
+            on_engine.further = rounds.further
+        return rounds
 
     def _budget_of(self, key: str) -> Budget:
         """The whole budget; of several models each gets its part of what those before it left."""

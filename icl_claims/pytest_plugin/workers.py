@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from icl_claims.engines.choices import LOCAL
 from icl_claims.pytest_plugin.columns import columns_of
 from icl_claims.pytest_plugin.fixtures import REFUTATIONS
 from icl_claims.pytest_plugin.places import named_places
@@ -63,8 +64,8 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """No worker for `-n auto` where stored trials are only read: a second process would take longer to begin."""
-    return 0 if config.getoption("claims_no_more") else None
+    """No worker for `-n auto` where stored trials are only read, or an engine has workers of its own."""
+    return 0 if config.getoption("claims_no_more") or config.getoption("claims_engine") != LOCAL else None
 
 
 def share_threads(config: pytest.Config) -> None:

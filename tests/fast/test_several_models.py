@@ -190,7 +190,8 @@ def test_a_run_of_one_model_has_no_matrix():
 
 def test_the_command_of_a_claim_names_its_model_alone():
     assert command_of({**RECORDS[1], "asks": None}, OPTIONS) == (
-        "icl-claims run 'claims/x.py::test_x[trials]' --claims-profile embedded --claims-tasks sst2 --claims-model hub:x/a"
+        "icl-claims run 'claims/x.py::test_x[trials]' "
+        "--claims-profile embedded --claims-tasks sst2 --claims-model hub:x/a"
     )
 
 

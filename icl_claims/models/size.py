@@ -12,7 +12,7 @@ def parameters_of(reference: str) -> int | None:
     """How many numbers the weights of a model hold as they are stored, tied ones once; None where the files do not say.
 
     >>> parameters_of("tiny")
-    114816
+    374144
 
     Raises:
         ModelError: An unknown reference, or a damaged checkpoint of fairseq.

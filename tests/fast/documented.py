@@ -37,6 +37,6 @@ COMMANDS = [
     line.partition(" #")[0].strip()
     for block in BLOCKS
     if block.kind == "sh"
-    for line in block.text.splitlines()
+    for line in block.text.replace("\\\n", " ").splitlines()
     if line
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from contextlib import suppress
 
 import click
@@ -35,7 +36,12 @@ def test_every_link_leads_to_a_file_of_the_repository(page):
 
 
 def test_every_block_is_of_a_kind_that_a_test_runs():
-    assert {block.kind for block in BLOCKS} == {"python", "text", "console", "sh"}
+    assert {block.kind for block in BLOCKS} == {"python", "text", "console", "sh", "toml"}
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.kind == "toml"])
+def test_a_file_of_options_can_be_read(block):
+    assert tomllib.loads(block.text)
 
 
 def test_the_example_beside_the_claims_is_a_claim():

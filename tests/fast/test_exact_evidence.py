@@ -194,8 +194,8 @@ def test_examples_drawn_by_chance_are_drawn_in_every_run(tried):
 def test_the_report_shows_the_failing_example_and_its_command(tried):
     _, claim = tried("--hypothesis-profile=default", bound=1000)
     assert claim["verdict"] == "refuted"
-    assert "Example: small(number=1000). See it again: pytest " in claim["why"]
+    assert "Example: small(number=1000). See it again: icl-claims run " in claim["why"]
     node = "test_the_report_shows_the_failing_example_and_its_command.py::test_numbers_are_small[exact]"
-    command = claim["why"].partition(" again: pytest ")[2]
+    command = claim["why"].partition(" again: icl-claims run ")[2]
     assert command.startswith(f"'{node}' --claims-again --hypothesis-profile=default --hypothesis-seed=")
     assert tried(*command.split()[1:], bound=1000)[1]["why"] == claim["why"]

@@ -20,7 +20,7 @@ from tests.fast.documented import BLOCKS, COMMANDS, PAGES, ROOT, blocks_of
 
 MOST_WORDS = 700
 LINK = re.compile(r"\]\(((?!https?:|mailto:)[^)\s]+)\)")
-OF_PYTEST = {"-m", "-k", "-n"}
+OF_PYTEST = {"-m", "-k", "-n", "--pyargs"}
 
 
 def test_the_readme_is_short():
@@ -75,8 +75,11 @@ def test_a_command_is_one_that_there_is(line, folders):
         case _:
             assert line in {
                 "source .venv/bin/activate",
-                "pip install 'icl-claims[hub]'",
+                *(f"pip install 'icl-claims[{extra}]'" for extra in ("hub", "dask", "slurm")),
                 "python -m benchmarks --device cuda",
+                "dask scheduler",
+                "dask worker tcp://host:8786 --nthreads 1 --nworkers 4",
+                "export ICL_CLAIMS_CACHE=/shared/icl_claims",
             }
 
 

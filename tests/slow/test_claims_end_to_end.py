@@ -26,7 +26,11 @@ from tests.quality.data_claims import data_claims
 ROOT = Path(__file__).parents[2]
 BY_DEFAULT = {"main", *PROFILES["embedded"].studies}
 TRIAL_CLAIMS = {claim.claim.id: claim.claim for claim in data_claims("trials")}
-EXACT = {(test.claim.paper.id, claim) for claim, test in exact_tests().items()}
+EXACT = {
+    (test.claim.paper.id, claim)
+    for claim, test in exact_tests().items()
+    if all(mark.name != "trained" for mark in test.pytestmark)
+}
 REFUTED_EXACTLY = {claim for claim, source, _ in known_refutations(ROOT / "claims" / REFUTATIONS) if source == "exact"}
 OF_OTHER_STUDIES = {"clip-task-dependent"} | {
     claim.id
@@ -75,13 +79,18 @@ def run_claims(folder: Path, *options: str) -> tuple[int, list[dict], str]:
     return done.returncode, json.loads((folder / "claims.json").read_text())["claims"], done.stdout
 
 
-def test_every_exact_claim_is_decided_and_counts_its_cases(tmp_path):
-    code, claims, printed = run_claims(tmp_path, "-m", "exact")
+def test_every_exact_claim_that_trains_nothing_is_decided_and_counts_its_cases(tmp_path):
+    code, claims, printed = run_claims(tmp_path, "-m", "exact and not trained")
     assert code == 0, printed
     deciding = [claim for claim in claims if not claim["condition"]]
     assert {(claim["paper"], claim["id"]) for claim in deciding} == EXACT
     assert {claim["id"] for claim in claims if claim["verdict"] == "refuted"} == REFUTED_EXACTLY
     assert all(claim["verdict"] in ("supported", "refuted") and claim["cases"] > 0 for claim in claims), printed
+
+
+def test_a_trained_claim_is_decided_on_its_seeds(tmp_path):
+    code, [claim], printed = run_claims(tmp_path, "-m", "trained", "--claims-only=trained-layer-is-gd")
+    assert (code, claim["verdict"], claim["cases"] > 0) == (0, "supported", True), printed
 
 
 def test_one_process_and_two_decide_printed_claims_alike(tmp_path):

@@ -21,7 +21,7 @@ $(READY):
 	@rm -f $(VENV)/ready-* && touch $@
 
 $(READY_TO_TEST): $(READY)
-	@$(INSTALL) '.[test,check,hub,docs]'
+	@$(INSTALL) '.[test,check,hub,docs,dask,slurm]'
 	@touch $@
 
 claims: $(READY) ## decide the claims; the report goes to reports/claims.html

@@ -43,7 +43,7 @@ check: $(READY_TO_TEST) ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 docs: $(READY_TO_TEST) ## build the documentation into site/, without a network
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 format: $(READY_TO_TEST) ## format and mend what ruff can
 	$(BIN)/ruff check --fix .

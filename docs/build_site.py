@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import sys
 from html import unescape
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -13,15 +12,13 @@ from typing import TYPE_CHECKING
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
+from docs.pages_of_declarations import pages
+
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from docs.pages_of_declarations import pages  # noqa: E402  the root is on the path now
-
 COPIED = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",

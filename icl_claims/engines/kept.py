@@ -10,7 +10,7 @@ from icl_claims.experiments.trial_store import TrialStore
 from icl_claims.storage.store import Content
 
 
-class _Wanted(Exception):  # noqa: N818  it says what to do, and is never seen
+class _LackingError(Exception):
     """What a store would have run now."""
 
     def __init__(self, spec: TrialSpec) -> None:
@@ -32,22 +32,22 @@ class InStore:
         """The result of a trial; what would have to be run of it where something is missing or damaged."""
 
         def run(missing: TrialSpec) -> TrialResult:
-            raise _Wanted(missing)
+            raise _LackingError(missing)
 
         try:
             return self.store.get_or_run_unless_busy(spec, run) or self.store.missing(spec) or spec
-        except _Wanted as wanted:
-            return wanted.spec
+        except _LackingError as lacking:
+            return lacking.spec
 
     def put(self, spec: TrialSpec, run: TrialSpec, content: Content) -> TrialResult | TrialSpec:
         """The same, once what was run of it is there."""
 
         def came(missing: TrialSpec) -> TrialResult:
             if missing.key() != run.key():
-                raise _Wanted(missing)
+                raise _LackingError(missing)
             return unpacked_result(run, content)
 
         try:
             return self.store.get_or_run(spec, came)
-        except _Wanted as wanted:
-            return wanted.spec
+        except _LackingError as lacking:
+            return lacking.spec

@@ -31,4 +31,5 @@ def _stored(file: Path) -> int:
     from safetensors import safe_open
 
     with safe_open(str(file), framework="pt") as weights:
-        return sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 (no mapping)
+        names = weights.keys()
+        return sum(prod(weights.get_slice(name).get_shape()) for name in names)

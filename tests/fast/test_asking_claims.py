@@ -7,7 +7,6 @@ from textwrap import dedent
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.claims import GENERALLY, Claim, at_least, rethinking
 from icl_claims.errors import ClaimError
 from icl_claims.evidence.author_runs import AuthorRunsEvidence

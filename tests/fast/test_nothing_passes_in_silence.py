@@ -11,7 +11,6 @@ from textwrap import dedent
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.claims import GENERALLY, ON_AVERAGE, Comparison, Finding, at_least, nulls_of
 from icl_claims.errors import ClaimError, StoreError, UsageError
 from icl_claims.evidence.trials import TrialsEvidence

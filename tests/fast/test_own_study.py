@@ -10,7 +10,6 @@ from textwrap import dedent
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.evidence.printed import PrintedEvidence
 from icl_claims.experiments.options import chosen
 from icl_claims.storage.checksummed import read_manifest

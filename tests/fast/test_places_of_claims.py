@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.cli.run import pytest_command
 from icl_claims.fixtures_folder import claims_folder, shipped_claims
 from icl_claims.pytest_plugin.places import named_places, place_of, shipped_name

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.claims import Word
 from icl_claims.report.verdicts import OF_WORD, REFUTING
 

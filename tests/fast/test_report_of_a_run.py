@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.report.document import make_document
 from tests.fast.sample_claims import RUN, sample_record
 

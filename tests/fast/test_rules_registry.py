@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from claims.follow_ups import test_deutch_on_tasks
 from icl_claims import cli
 from icl_claims.claims.registry import (

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.errors import UsageError
 from icl_claims.experiments.model_list import models_of_references, read_models
 from icl_claims.models.reference import load_model

@@ -12,7 +12,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.errors import UsageError
 from icl_claims.experiments.spec import CODE_THAT_MAKES_NUMBERS, TrialSpec
 from icl_claims.methods import InContext, SwitchedLabels

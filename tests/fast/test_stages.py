@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.experiments.options import chosen
 from icl_claims.pytest_plugin import run_record
 from icl_claims.pytest_plugin.order import stage_of

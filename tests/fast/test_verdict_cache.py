@@ -8,7 +8,6 @@ import textwrap
 
 import pytest
 
-import icl_claims.report.write  # noqa: F401  a run inside a test forgets what it imports, and pandas bears no second import
 from icl_claims.pytest_plugin import verdict_cache
 from icl_claims.pytest_plugin.verdict_cache import VerdictCache, default_verdicts, outdated_verdicts
 from icl_claims.storage.checksummed import MANIFEST

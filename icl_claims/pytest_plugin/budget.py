@@ -16,6 +16,8 @@ from icl_claims.pytest_plugin.workers import beginning
 
 NOTE = "icl_claims_interrupted"
 """Under which an xdist worker is told where a note lies once the run is interrupted."""
+INTERRUPTED = "Interrupted: what is undecided stays so; once more to stop at once."
+"""What is told where a run is interrupted for the first time."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -21,13 +21,11 @@ from icl_claims.experiments.plan import Run
 from icl_claims.experiments.result import TrialResult
 from icl_claims.experiments.spec import TrialSpec
 from icl_claims.experiments.trial_store import TrialStore
-from icl_claims.pytest_plugin.budget import Budget
+from icl_claims.pytest_plugin.budget import INTERRUPTED, Budget
 from icl_claims.pytest_plugin.events import Said, Tell, TrialRun, TrialsUnderWay
 from icl_claims.pytest_plugin.workers import beginning
 from icl_claims.storage.files import cache_folder
 from icl_claims.storage.store import default_store
-
-INTERRUPTED = "Interrupted: what is undecided stays so; once more to stop at once."
 
 
 class EngineOfRun:
@@ -36,7 +34,7 @@ class EngineOfRun:
     Args:
         config: Of the run.
         choice: Which engine.
-        budget: When no further trial is begun.
+        budget: When no further trial is begun, for whoever asks for trials now.
         tell: Told how trials go.
     """
 
@@ -86,19 +84,21 @@ class EngineTrials:
     Args:
         run: What the reader chose.
         engine: That of the run.
+        budget: When no further trial is begun for these.
         further: Gives the trials that may be asked for next, the most likely first.
     """
 
     run: Run
     engine: EngineOfRun
+    budget: Budget
     further: Callable[[], Iterable[TrialSpec]] = tuple
 
     def __call__(self, what: str, specs: Sequence[TrialSpec]) -> Iterator[tuple[TrialSpec, TrialResult | Exception]]:
         """Run or read trials, each given when it is done, up to the end of the budget."""
-        profile = self.run.choices.profile.name
+        self.engine.budget, profile = self.budget, self.run.choices.profile.name
         for done, (spec, found) in enumerate(self._found(specs), 1):
             now = f"{self.run.data[spec.task].task.title}: done{self._under_way}"
-            self.engine.tell(TrialsUnderWay(profile, what, done, len(specs), now, self.engine.budget.set))
+            self.engine.tell(TrialsUnderWay(profile, what, done, len(specs), now, self.budget.set))
             yield spec, found
 
     def missing(self, spec: TrialSpec) -> TrialSpec | None:
@@ -108,7 +108,7 @@ class EngineTrials:
     @property
     def over(self) -> bool:
         """Whether no trial is begun any more."""
-        return self.engine.budget.over
+        return self.budget.over
 
     def order(self, spec: TrialSpec) -> Order:
         """The order for a trial."""
@@ -143,6 +143,6 @@ class EngineTrials:
         except KeyboardInterrupt:
             if self.over:
                 raise
-            self.engine.budget.end()
+            self.budget.end()
             self.engine.dispatch.stop()
             self.engine.tell(Said(self.run.choices.profile.name, INTERRUPTED))

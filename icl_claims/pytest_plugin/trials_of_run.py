@@ -24,7 +24,7 @@ from icl_claims.models import LanguageModel, embedded
 from icl_claims.models.reference import EMBEDDED, described
 from icl_claims.models.size import parameters_of
 from icl_claims.pytest_plugin import collection, columns, engine_options, engine_trials, fixtures, watching, workers
-from icl_claims.pytest_plugin.budget import Budget, Interrupted, budget_of
+from icl_claims.pytest_plugin.budget import INTERRUPTED, Budget, Interrupted, budget_of
 from icl_claims.pytest_plugin.events import Said, Tell, TrialRun, TrialsUnderWay
 from icl_claims.pytest_plugin.records import UNFINISHED
 from icl_claims.pytest_plugin.rounds_of_run import RoundsOfRun
@@ -113,7 +113,7 @@ class TrialsOfRun:
 
         since = workers.beginning(self._config) if self._config.getoption("claims_again") else None
         execute = Execution(run, load, worker, TrialStore(since=since), budget, tell)
-        on_engine = None if self._engine is None else engine_trials.EngineTrials(run, self._engine)
+        on_engine = None if self._engine is None else engine_trials.EngineTrials(run, self._engine, budget)
         claims = collection.selected_claims(self._config, key)
         rounds = RoundsOfRun(
             run,
@@ -249,8 +249,7 @@ class Execution:
             if self.budget.over:
                 raise
             self.budget.end()
-            interrupted = "Interrupted: what is undecided stays so; once more to stop at once."
-            self.tell(Said(self.run.choices.profile.name, interrupted))
+            self.tell(Said(self.run.choices.profile.name, INTERRUPTED))
             return None
         except Exception as error:
             return error

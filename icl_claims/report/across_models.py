@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
+from math import inf, isnan
 from typing import Any
 
 from icl_claims.report import Record
@@ -117,7 +117,7 @@ def trend_of(known: Sequence[tuple[float, float]]) -> str:
     from scipy.stats import kendalltau
 
     found = kendalltau(*zip(*known, strict=True))
-    if found.statistic != found.statistic:  # all effects are equal
+    if isnan(found.statistic):  # all effects are equal
         return ""
     word = "grows" if found.statistic > 0 else "falls" if found.statistic < 0 else "does not change"
     tau = number(float(found.statistic), 3)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from icl_claims.engines.choices import engine_choice
 from icl_claims.errors import UsageError
 from icl_claims.experiments.model_list import models_of_references, read_models
 from icl_claims.models.reference import load_model
 from icl_claims.models.size import parameters_of
 from icl_claims.pytest_plugin.budget import Budget
 from icl_claims.pytest_plugin.columns import choices_of, columns_of
+from icl_claims.pytest_plugin.engine_trials import EngineOfRun, EngineTrials
+from icl_claims.pytest_plugin.events import tell_nobody
 from icl_claims.pytest_plugin.workers import ClaimScheduling
 from icl_claims.report.across_models import models_of, over_models, trend_of
 from icl_claims.report.document import make_document
@@ -137,6 +141,17 @@ def test_parts_of_a_budget_are_equal_and_end_with_the_whole():
     part.end()
     assert whole.over
     assert Budget().part(2).until is None
+
+
+def test_on_an_engine_too_each_model_has_a_part_of_its_own(pytester):
+    whole = Budget(time.time() + 900, set=True)
+    engine = EngineOfRun(pytester.parseconfig(), engine_choice("dask"), whole, tell_nobody)
+    run = SimpleNamespace(choices=SimpleNamespace(profile=SimpleNamespace(name="a")))
+    first, second = (EngineTrials(run, engine, Budget(until, set=True, whole=whole)) for until in (0.0, whole.until))
+    assert (first.over, second.over) == (True, False)
+    for trials in (first, second):
+        assert list(trials("nothing", [])) == []
+        assert engine.budget is trials.budget
 
 
 @pytest.mark.parametrize("reference", ["tiny"])

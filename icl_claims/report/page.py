@@ -28,6 +28,7 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[PageFigure]]
     """The page of a complete document, with what was drawn from the numbers of each profile."""
     claims, run = document["claims"], document["run"]
     entries, listings = ledger.entries_of(claims), ledger.listings_of(claims)
+    counts = _counts(claims)
     page = page_environment().get_template("claims.html.jinja")
     return page.render(
         run=run,
@@ -44,7 +45,8 @@ def render_page(document: Document, pictures: Mapping[str, Sequence[PageFigure]]
         across=over_models(entries),
         in_short=answers(entries),
         limits=limits(claims),
-        counts=_counts(claims),
+        counts=counts,
+        not_run=_folded(counts),
         words=VERDICT_WORDS,
         worst_first=WORST_FIRST,
         sources={source: words.SOURCE_NAMES[source] for source in COLUMNS},
@@ -111,6 +113,12 @@ def _counts(claims: Iterable[Record]) -> dict[str, list[Count]]:
         name = "what claims need" if claim["condition"] else words.source_name(claim["source"], claim["profile"])
         groups.setdefault(name, []).append(claim)
     return {name: counts_of(group) for name, group in groups.items()}
+
+
+def _folded(counts: Mapping[str, Sequence[Count]]) -> dict[str, int]:
+    """How many claims wait for what was not run at all, where something else was."""
+    found = {name: row[0].records for name, row in counts.items() if [one.word for one in row] == ["not run"]}
+    return found if len(found) < len(counts) else {}
 
 
 def _marked(text: str) -> Markup:

@@ -241,3 +241,11 @@ def test_the_page_defines_every_metric_and_own_ones():
 def test_an_own_paper_has_its_title_and_comes_last():
     page = page_of(sample_record("mine", paper="mine", paper_title="A note of my own"), sample_record())
     assert page.index("Rethinking, section 3.4") < page.index("<small>A note of my own</small>")
+
+
+def test_what_was_not_run_at_all_is_one_line():
+    page = page_of(sample_record(), sample_record("other", profile="paper", verdict="not run"))
+    row = re.search(r'<th scope="row">not run here</th><td class="words">(.*?)</td>', page)[1]
+    assert row == "trials, paper (1)"
+    assert '<th scope="row">trials, paper</th>' not in page
+    assert "not run here" not in page_of(sample_record())

@@ -110,7 +110,11 @@ def test_half_precision_is_finite_and_close_to_float32(family, method, dtype, to
     half, full = (inside(method.learn(random_model(family, 2, 0, kind), SHOWN)) for kind in (dtype, torch.float32))
     for got, wanted in zip(tensors_of(half), tensors_of(full), strict=True):
         assert got.isfinite().all()
-        assert (got.float() - wanted).norm() < tolerance * wanted.norm()
+        if wanted.is_floating_point():
+            assert (got.float() - wanted).norm() < tolerance * wanted.norm()
+        else:  # the likeliest tokens, of which near ties may change places
+            shared = (got[:, :, None] == wanted[:, None, :]).any(dim=2).float().mean(dim=1)
+            assert (shared > 1 - 2 * tolerance).all()
     torch.testing.assert_close(half.log_probabilities, full.log_probabilities, atol=tolerance, rtol=0)
 
 
